@@ -1,0 +1,68 @@
+"""Weaver: adaptive parallel reasoning over any language model.
+
+The public names below are resolved on first use, so ``import weaver`` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weaver.api import Weaver as Weaver
+    from weaver.budget import Limits as Limits
+    from weaver.errors import WeaverError as WeaverError
+    from weaver.messages import Message as Message
+    from weaver.plan import Plan as Plan
+    from weaver.plan import Subtask as Subtask
+    from weaver.result import Answer as Answer
+    from weaver.result import Result as Result
+    from weaver.runtime.run import Run as Run
+    from weaver.strategies.registry import strategy as strategy
+    from weaver.task import Agent as Agent
+    from weaver.task import Task as Task
+    from weaver.tools.function import tool as tool
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Agent": "weaver.task",
+    "Answer": "weaver.result",
+    "Limits": "weaver.budget",
+    "Message": "weaver.messages",
+    "Plan": "weaver.plan",
+    "Result": "weaver.result",
+    "Run": "weaver.runtime.run",
+    "Subtask": "weaver.plan",
+    "Task": "weaver.task",
+    "Weaver": "weaver.api",
+    "WeaverError": "weaver.errors",
+    "strategy": "weaver.strategies.registry",
+    "tool": "weaver.tools.function",
+}
+
+__all__ = [  # noqa: RUF022 - the façade first
+    "Weaver",
+    "Agent",
+    "Answer",
+    "Limits",
+    "Message",
+    "Plan",
+    "Result",
+    "Run",
+    "Subtask",
+    "Task",
+    "WeaverError",
+    "strategy",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'weaver' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

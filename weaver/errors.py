@@ -1,0 +1,196 @@
+"""Every error that weaver raises, in one tree.
+
+WeaverError
+├── ConfigurationError          wrong argument, environment, file or name (exit code 2)
+│   ├── InvalidTask
+│   ├── UnknownName
+│   └── CapabilityMissing       the chosen model cannot do what the strategy needs
+├── ModelError                  a model call failed
+│   ├── ModelUnreachable        refused, no route, name not found
+│   ├── ModelTimeout            connected, but silent for too long
+│   ├── ModelRejected           4xx: the request itself is wrong
+│   │   └── ModelUnauthorized   401, 403
+│   ├── ModelOverloaded         429, 503: try again later
+│   ├── ModelFailed             5xx: the server's own fault
+│   ├── ModelProtocolError      not the protocol: HTML, broken JSON, wrong content type
+│   ├── StreamBroken            output had begun, then the stream ended early
+│   └── EmptyReply              the model ended without saying anything
+├── OutputInvalid               text that does not fit its schema, after repairs
+│   └── PlanInvalid
+├── ToolFailed
+├── BudgetExceeded
+├── DeadlineExceeded
+├── RunCancelled                the user stopped the run
+├── NoAnswer                    every thread failed
+├── StrategyFailed              a strategy raised something that is not ours
+└── JournalError
+
+A message says what happened and where; ``hint`` says what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weaver.result import Result
+
+
+class WeaverError(Exception):
+    """Base of every error of weaver.
+
+    Attributes:
+        message: what happened and where.
+        hint: what to do about it, or ``""``.
+        result: set by a run that failed: the `Result` with everything that had finished.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.result: Result[Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+
+class ConfigurationError(WeaverError):
+    """An argument, environment variable, file or name is wrong."""
+
+    exit_code = 2
+
+
+class InvalidTask(ConfigurationError):
+    """The task cannot be worked on as it was given."""
+
+
+class UnknownName(ConfigurationError):
+    """A strategy, model, policy, tool or agent of that name does not exist."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(name, names, n=1)
+        if not hint:
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names) or 'none'}."
+        super().__init__(f"There is no {kind} named {name!r}.", hint=hint)
+        self.kind = kind
+        self.name = name
+        self.known = names
+
+
+class CapabilityMissing(ConfigurationError):
+    """The model or endpoint cannot do what was asked of it."""
+
+
+class ModelError(WeaverError):
+    """A model call failed.
+
+    Attributes:
+        model: the model's name as weaver knows it.
+        retriable: whether the same request may succeed later.
+        retry_after: seconds the server asked to wait, or None.
+    """
+
+    retriable = False
+
+    def __init__(
+        self, message: str, *, model: str = "", hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.model = model
+        self.retry_after = retry_after
+
+
+class ModelUnreachable(ModelError):
+    """No connection: refused, reset before any answer, no route, or the name is not known."""
+
+    retriable = True
+
+
+class ModelTimeout(ModelError):
+    """The server is connected but stayed silent for too long."""
+
+    retriable = True
+
+
+class ModelRejected(ModelError):
+    """The server refused the request as wrong (4xx)."""
+
+
+class ModelUnauthorized(ModelRejected):
+    """The key is missing, wrong, or not allowed to use the model (401, 403)."""
+
+
+class ModelOverloaded(ModelError):
+    """The server asks to come back later (429, 503)."""
+
+    retriable = True
+
+
+class ModelFailed(ModelError):
+    """The server failed on its own (5xx)."""
+
+    retriable = True
+
+
+class ModelProtocolError(ModelError):
+    """What came back is not the protocol that was asked for."""
+
+
+class StreamBroken(ModelError):
+    """The stream ended or broke after output had begun; what had arrived is kept."""
+
+
+class EmptyReply(ModelError):
+    """The model ended its answer without saying anything."""
+
+
+class OutputInvalid(WeaverError):
+    """A model's text does not fit the schema it was asked for, also after repairs."""
+
+
+class PlanInvalid(OutputInvalid):
+    """A plan that cannot be run: cycle, unknown dependency, duplicate id, over a cap."""
+
+
+class ToolFailed(WeaverError):
+    """A tool raised, or was called with arguments that do not fit."""
+
+
+class BudgetExceeded(WeaverError):
+    """A limit on tokens, cost, calls, threads or depth would be passed.
+
+    Attributes:
+        limit: ``tokens``, ``cost_usd``, ``calls``, ``threads`` or ``depth``.
+    """
+
+    def __init__(self, message: str, *, limit: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
+
+
+class DeadlineExceeded(WeaverError):
+    """The deadline passed and there was nothing to answer with."""
+
+
+class RunCancelled(WeaverError):
+    """The user cancelled the run."""
+
+    exit_code = 130
+
+
+class NoAnswer(WeaverError):
+    """Nothing that could be an answer was produced: every thread failed."""
+
+
+class StrategyFailed(WeaverError):
+    """A strategy (often a user's own) raised an exception that is not a `WeaverError`."""
+
+
+class JournalError(WeaverError):
+    """The journal cannot be read or written, or does not belong to this run."""

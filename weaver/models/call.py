@@ -1,0 +1,58 @@
+"""What the layers around a model tell about one call, for its span and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Retry:
+    """A failed attempt that will be repeated after ``delay`` seconds."""
+
+    attempt: int
+    error: str
+    delay: float
+
+
+@dataclass(slots=True)
+class Fallback:
+    """A model that failed for good and the one that is tried instead."""
+
+    failed: str
+    error: str
+    instead: str
+
+
+@dataclass(slots=True)
+class CallLog:
+    """Filled in by the layers while a call is opened; read by the runtime.
+
+    Attributes:
+        queue_seconds: time spent waiting for the endpoint's concurrency or rate limit.
+        retries, fallbacks: in the order they happened.
+        answered_by: name of the model that answers, when a fallback chain chose.
+        deadline: the latest time (event loop clock) at which anybody still wants the answer.
+        on_change: called after each entry, so that listeners see it while it happens.
+    """
+
+    queue_seconds: float = 0.0
+    retries: list[Retry] = field(default_factory=list)
+    fallbacks: list[Fallback] = field(default_factory=list)
+    answered_by: str | None = None
+    deadline: float = float("inf")
+    on_change: Callable[[Retry | Fallback], None] | None = None
+
+    def add(self, entry: Retry | Fallback) -> None:
+        """Record a retry or a fallback."""
+        if isinstance(entry, Retry):
+            self.retries.append(entry)
+        else:
+            self.fallbacks.append(entry)
+            self.answered_by = entry.instead
+        if self.on_change is not None:
+            self.on_change(entry)
+
+
+current_call: ContextVar[CallLog | None] = ContextVar("weaver_current_call", default=None)

@@ -1,0 +1,141 @@
+"""The planner's decomposition: a validated DAG of subtasks (architecture contract "Plan")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from weaver.errors import PlanInvalid
+
+MAX_SUBTASKS = 32
+MAX_PROMPT_CHARS = 20_000
+
+
+class Subtask(BaseModel):
+    """One independent piece of work.
+
+    Attributes:
+        id: unique within the plan.
+        title: a few words, for people.
+        prompt: self-contained text: the thread that works on it sees nothing else.
+        depends_on: ids of subtasks whose findings it needs.
+        agent: name of the agent that should work on it, or None.
+        max_tokens: the planner's estimate of the tokens it may take, or None.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+
+    id: str = Field(min_length=1, max_length=64)
+    title: str = Field(default="", max_length=500)
+    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS)
+    depends_on: tuple[str, ...] = ()
+    agent: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+
+    @field_validator("depends_on", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: Any) -> Any:
+        return () if value is None else value
+
+    @field_validator("title", mode="before")
+    @classmethod
+    def _no_title(cls, value: Any) -> Any:
+        return "" if value is None else value
+
+    @property
+    def label(self) -> str:
+        """The title, or the id when there is none."""
+        return self.title or self.id
+
+
+class Plan(BaseModel):
+    """A decomposition. ``parallel=False`` means: answer directly; ``subtasks`` is then empty.
+
+    Raises:
+        PlanInvalid: from `Plan.check`, with the offending names in the message.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    parallel: bool
+    reason: str = ""
+    subtasks: tuple[Subtask, ...] = ()
+
+    def check(self, *, max_subtasks: int = MAX_SUBTASKS, max_depth: int | None = None) -> Plan:
+        """Return the plan if it can be run.
+
+        Args:
+            max_subtasks: most subtasks allowed.
+            max_depth: longest allowed chain of dependencies, in subtasks; None for no limit.
+        """
+        if len(self.subtasks) > max_subtasks:
+            raise PlanInvalid(
+                f"The plan has {len(self.subtasks)} subtasks; at most {max_subtasks} are allowed."
+            )
+        if self.parallel and not self.subtasks:
+            raise PlanInvalid("The plan says parallel but has no subtasks.")
+        levels = levels_of(self.subtasks)
+        if max_depth is not None and len(levels) > max_depth:
+            raise PlanInvalid(f"The plan chains {len(levels)} subtasks; at most {max_depth} are allowed.")
+        return self
+
+    @property
+    def levels(self) -> list[list[Subtask]]:
+        """Subtasks by distance from the start: those of one level can run at the same time."""
+        return levels_of(self.subtasks)
+
+
+def levels_of(subtasks: Sequence[Subtask]) -> list[list[Subtask]]:
+    """Group subtasks by their longest chain of dependencies.
+
+    Raises:
+        PlanInvalid: duplicate ids, unknown dependencies, or a cycle.
+    """
+    by_id: dict[str, Subtask] = {}
+    for subtask in subtasks:
+        if subtask.id in by_id:
+            raise PlanInvalid(f"Two subtasks have the id {subtask.id!r}.")
+        by_id[subtask.id] = subtask
+    for subtask in subtasks:
+        if unknown := [d for d in subtask.depends_on if d not in by_id]:
+            raise PlanInvalid(
+                f"Subtask {subtask.id!r} depends on {_names(unknown)}, which the plan does not have."
+            )
+    levels: list[list[Subtask]] = []
+    placed: set[str] = set()
+    waiting = list(subtasks)
+    while waiting:
+        ready = [s for s in waiting if placed.issuperset(s.depends_on)]
+        if not ready:
+            raise PlanInvalid(f"The dependencies form a cycle: {_names(cycle_in(waiting))}.")
+        levels.append(ready)
+        placed.update(s.id for s in ready)
+        waiting = [s for s in waiting if s.id not in placed]
+    return levels
+
+
+def cycle_in(subtasks: Sequence[Subtask]) -> list[str]:
+    """Ids of one cycle, in order; empty when there is none. Dependencies outside are ignored."""
+    by_id = {s.id: s for s in subtasks}
+    done: set[str] = set()
+    for start in by_id:
+        path: list[str] = []
+        stack: list[tuple[str, bool]] = [(start, False)]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                path.pop()
+                done.add(node)
+            elif node in path:
+                return path[path.index(node) :]
+            elif node not in done:
+                path.append(node)
+                stack.append((node, True))
+                stack.extend((d, False) for d in by_id[node].depends_on if d in by_id)
+    return []
+
+
+def _names(ids: Iterable[str]) -> str:
+    return ", ".join(repr(i) for i in ids)

@@ -1,0 +1,235 @@
+"""What a run hands back: answers, findings, claims, conflicts, threads, metrics, the result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from weaver.usage import NOTHING, Usage
+
+if TYPE_CHECKING:
+    from weaver.plan import Plan
+
+T = TypeVar("T")
+
+ThreadState = Literal["waiting", "running", "succeeded", "failed", "timed_out", "cancelled", "skipped"]
+CancelReason = Literal[
+    "lost_race", "quorum_met", "settled", "pruned", "not_needed", "budget", "deadline", "parent", "user"
+]
+Status = Literal["complete", "partial", "failed"]
+DecidedBy = Literal["policy", "planner", "user", "fallback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One comparable statement of a thread.
+
+    Args:
+        subject, attribute, value: "Paris", "population", "2.1 million".
+        unit: unit of ``value``, or "".
+        confidence: 0 to 1, or None when the thread did not say.
+        evidence: why the thread believes it, in its own words.
+    """
+
+    subject: str
+    attribute: str
+    value: str
+    unit: str = ""
+    confidence: float | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a strategy (or a thread's body) comes back with.
+
+    Args:
+        text: the answer.
+        output: the parsed value when the task has an output type, else None.
+        summary: one or two sentences, or "".
+        claims: statements that can be compared with other threads'.
+        confidence: 0 to 1, or None when unknown.
+        complete: False when something is missing or was cut short.
+        missing: what is missing, in words.
+    """
+
+    text: str
+    output: Any = None
+    summary: str = ""
+    claims: tuple[Claim, ...] = ()
+    confidence: float | None = None
+    complete: bool = True
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a thread hands up to its parent: its answer, without its transcript."""
+
+    thread: str
+    title: str
+    answer: Answer
+    usage: Usage = NOTHING
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        return self.answer.text
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the run forked, who decided that, and why."""
+
+    parallel: bool
+    by: DecidedBy
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictValue:
+    """One of the values that cannot all hold, and the threads that claim it."""
+
+    value: str
+    threads: tuple[str, ...]
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How a conflict was settled: by which policy, for which value, on what evidence."""
+
+    policy: str
+    value: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Claims or answers of threads that cannot all hold. ``resolution`` is None while unresolved."""
+
+    subject: str
+    attribute: str
+    values: tuple[ConflictValue, ...]
+    resolution: Resolution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadReport:
+    """How one thread went.
+
+    Attributes:
+        id, parent: ``parent`` is None for threads of the root.
+        depth: 1 for threads of the root.
+        state, cancel_reason: the one state that the thread ended in; the reason if cancelled.
+        answer: its answer, or what it had said so far if it was cut; None if it said nothing.
+        attempts: how often its work was started.
+        usage: of its own calls, those of nested threads not included.
+        seconds: from its start to its end; 0 if it never started.
+        started_at: seconds since the run's start, or None if it never started.
+        error: the message if it failed.
+    """
+
+    id: str
+    parent: str | None
+    title: str
+    depth: int
+    state: ThreadState
+    cancel_reason: CancelReason | None = None
+    answer: str | None = None
+    attempts: int = 1
+    usage: Usage = NOTHING
+    seconds: float = 0.0
+    started_at: float | None = None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The shape that ``weaver run --json`` prints."""
+        return {**{name: getattr(self, name) for name in self.__slots__}, "usage": self.usage.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The field's standard measures of a run (definitions: docs/metrics.md).
+
+    Attributes:
+        critical_path_tokens: generated tokens on the longest chain from task to answer.
+        total_output_tokens: generated tokens of all calls.
+        acceleration_ratio: 1 - critical path / total; 0 is sequential.
+        self_parallel_speedup: total / critical path.
+        wall_seconds: from the run's start to its result.
+        critical_path_seconds: seconds of calls and tools on the slowest chain, queueing not included.
+        queue_seconds: summed over calls: time spent waiting for an endpoint's limits.
+        threads, cancelled_threads: how many were created, and how many were cancelled.
+        max_in_flight: most model calls that ran at the same time.
+    """
+
+    critical_path_tokens: int = 0
+    total_output_tokens: int = 0
+    acceleration_ratio: float = 0.0
+    self_parallel_speedup: float = 1.0
+    wall_seconds: float = 0.0
+    critical_path_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    threads: int = 0
+    cancelled_threads: int = 0
+    max_in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """The error that failed a run: the class name and the message for people."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    """Everything a run produced (architecture contract "weaver run --json").
+
+    Attributes:
+        status: ``complete``; ``partial`` when something is missing from the answer; ``failed``.
+        answer: the answer's text; "" when failed.
+        output: the parsed answer when the task has an output type, else None.
+        notes: every fallback or degradation, in words.
+        trace_id: of the OpenTelemetry trace, 32 hex digits, or None when nothing records it.
+    """
+
+    run_id: str
+    status: Status
+    answer: str
+    strategy: str
+    model: str
+    output: T | None = None
+    decision: Decision | None = None
+    plan: Plan | None = None
+    threads: tuple[ThreadReport, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    usage: Usage = NOTHING
+    metrics: Metrics = field(default_factory=Metrics)
+    notes: tuple[str, ...] = ()
+    trace_id: str | None = None
+    error: ErrorReport | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """One JSON-able object, as ``weaver run --json`` prints it."""
+        from pydantic_core import to_jsonable_python
+
+        return {
+            "run_id": self.run_id,
+            "status": self.status,
+            "answer": self.answer,
+            "output": to_jsonable_python(self.output, fallback=str),
+            "strategy": self.strategy,
+            "model": self.model,
+            "decision": asdict(self.decision) if self.decision else None,
+            "plan": self.plan.model_dump(mode="json") if self.plan else None,
+            "threads": [t.as_dict() for t in self.threads],
+            "conflicts": [asdict(c) for c in self.conflicts],
+            "usage": self.usage.as_dict(),
+            "metrics": asdict(self.metrics),
+            "notes": list(self.notes),
+            "trace_id": self.trace_id,
+            "error": asdict(self.error) if self.error else None,
+        }

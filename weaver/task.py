@@ -1,0 +1,102 @@
+"""What the user asks: a task, and the agents that may work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from weaver.errors import InvalidTask
+from weaver.messages import Message, user
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A named worker that the planner may assign subtasks to.
+
+    Args:
+        name: how plans refer to it; low cardinality, it names spans.
+        description: one line that the planner reads.
+        instructions: system prompt of the threads that it works on.
+        model: a model name or `Model` of its own; None takes the run's thread model.
+        tools: functions (see `weaver.tool`) that its threads may call.
+    """
+
+    name: str
+    description: str = ""
+    instructions: str = ""
+    model: Any = None
+    tools: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to be answered.
+
+    Args:
+        prompt: the question. Give this or ``messages``.
+        messages: a conversation whose last message is to be answered.
+        title: a few words for people and traces; defaults to the start of the prompt.
+        output: a type that the answer must fit (pydantic model, dataclass, ``list[int]``, ...).
+        tools: functions that threads may call.
+        agent: the agent to work as.
+        context: findings and facts given to the thread besides the prompt, already fenced.
+        max_tokens: cap on tokens generated for this task by one thread; None leaves it to the run.
+        temperature: sampling temperature for this task; None takes the run's.
+        seed: sampling seed for this task; None takes the run's.
+        equivalence: for strategies that compare answers: maps an answer text to a hashable key, equal
+            for equal answers; None takes the strategy's default.
+        metadata: anything of the caller's; never sent to a model.
+    """
+
+    prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    title: str = ""
+    output: Any = None
+    tools: tuple[Any, ...] = ()
+    agent: Agent | None = None
+    context: str = ""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    equivalence: Callable[[str], Any] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """The messages, or the prompt as a user message."""
+        return self.messages or (user(self.prompt),)
+
+    @property
+    def question(self) -> str:
+        """The text to be answered: the prompt or the last user message."""
+        if self.prompt:
+            return self.prompt
+        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def label(self) -> str:
+        """The title, or the first 60 characters of the question."""
+        return self.title or " ".join(self.question.split())[:60]
+
+    def sample(self, index: int) -> Task:
+        """The same task for the ``index``-th independent sample: own title and own seed."""
+        seed = None if self.seed is None else self.seed + index
+        return replace(self, title=f"sample {index + 1}", seed=seed)
+
+
+def as_task(task: Task | str | Sequence[Message], **changes: Any) -> Task:
+    """Make a checked `Task` of what the user passed.
+
+    Raises:
+        InvalidTask: nothing to answer.
+    """
+    if isinstance(task, str):
+        task = Task(prompt=task)
+    elif not isinstance(task, Task):
+        task = Task(messages=tuple(task))
+    if changes:
+        task = replace(task, **changes)
+    if not task.question.strip():
+        raise InvalidTask("The task is empty.", hint="Give a question, or messages that end with one.")
+    return task
