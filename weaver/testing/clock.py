@@ -16,10 +16,9 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.in_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= 0 or self.in_threads:
+        if timeout is None or timeout <= 0:
             return super().select(timeout)
         if ready := super().select(0):
             return ready
@@ -30,8 +29,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An asyncio loop on virtual time: ``sleep(3600)`` returns at once and the clock reads 3600 s later.
 
-    While a worker thread runs (``loop.run_in_executor``), time stands still until it is done.
-    Not for tests that talk to real sockets: a timer may fire before the peer had time to answer.
+    Not for tests that wait for real sockets or worker threads: a timer may fire before those had time
+    to answer.
     """
 
     def __init__(self) -> None:
@@ -42,16 +41,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._jumping.now
-
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
-        future = super().run_in_executor(executor, func, *args)
-        self._jumping.in_threads += 1
-
-        def done(_: Any) -> None:
-            self._jumping.in_threads -= 1
-
-        future.add_done_callback(done)
-        return future
 
 
 def virtual_time() -> tuple[str, dict[str, Any]]:
