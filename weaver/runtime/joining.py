@@ -1,0 +1,146 @@
+"""What a join rule is, and the default one.
+
+A rule is an immutable value (`All`, or one of `weaver.coordination.joins`). It begins one `JoinState` per
+join; the runtime tells the state about every thread that reaches its final state, one at a time, and the
+state says when no later thread can matter.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from weaver.result import Answer, CancelReason, Finding, ThreadState
+
+MORE = sys.maxsize
+"""``outstanding`` while more threads may still be started: nothing is settled by running out of threads."""
+
+
+class Joined(Protocol):
+    """What a rule reads of a thread. `weaver.runtime` threads have it; so has any plain test object."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> ThreadState: ...
+    @property
+    def answer(self) -> Answer | None: ...
+    @property
+    def finding(self) -> Finding | None: ...
+    @property
+    def error(self) -> BaseException | None: ...
+
+
+class JoinState(Protocol):
+    """One join under way.
+
+    Attributes:
+        needed: how many successes the rule waits for, where that is a number; else None.
+        unmet: why the rule is not met (yet), as one sentence that names what is missing; None when it is met.
+            Read it when the join is over: without winners the runtime raises `NoAnswer` with this sentence;
+            with winners they are handed up (finished work is never lost) and the sentence is noted, so the
+            result is partial.
+    """
+
+    @property
+    def needed(self) -> int | None: ...
+
+    @property
+    def unmet(self) -> str | None: ...
+
+    async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
+        """Take note of a thread that has just reached its final state.
+
+        Args:
+            thread: a `Joined`. Cancelled (pruned) and skipped threads are told too: they can make a rule
+                impossible.
+            outstanding: threads of this join that have not finished; `MORE` while others may be started.
+
+        Returns:
+            A reason once the join is settled, met or not: the rest is cancelled with it. None to wait on.
+            After a reason was given, further calls change nothing and give the same reason.
+        """
+        ...
+
+    def winners(self) -> list[Any]:
+        """The threads that the join hands up, in the order they finished; the best first for a contest."""
+        ...
+
+
+class JoinRule(Protocol):
+    """When a join is settled. Immutable; ``name`` is its text form (``all``, ``quorum(2)``)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def begin(self) -> JoinState: ...
+
+
+def missing(threads: list[Any], what: str) -> str:
+    """``what``, followed by the threads that did not succeed and how they ended."""
+    ended = [
+        f"{t.id} {t.state}" + (f" ({type(t.error).__name__}: {_short(t.error)})" if t.error else "")
+        for t in threads
+        if t.state != "succeeded"
+    ]
+    if len(ended) > 8:
+        ended[8:] = [f"and {len(ended) - 8} more"]
+    return f"{what}: {'; '.join(ended)}." if ended else f"{what}."
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Base of states: who has finished, who of them succeeded."""
+
+    ended: list[Any] = field(default_factory=list)
+    succeeded: list[Any] = field(default_factory=list)
+    settled: CancelReason | None = None
+
+    @property
+    def needed(self) -> int | None:
+        """No number."""
+        return None
+
+    @property
+    def unmet(self) -> str | None:
+        """Without a single success, how the threads ended."""
+        if self.succeeded:
+            return None
+        return missing(self.ended, "No thread succeeded") if self.ended else "There were no threads to join."
+
+    async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
+        """Note the thread; ask `decide` whether that settles the join."""
+        if self.settled is None:
+            self.ended.append(thread)
+            if thread.state == "succeeded":
+                self.succeeded.append(thread)
+            self.settled = await self.decide(thread, outstanding)
+        return self.settled
+
+    async def decide(self, thread: Any, outstanding: int) -> CancelReason | None:  # noqa: ARG002
+        """Whether the join is settled now; None waits for every thread."""
+        return None
+
+    def winners(self) -> list[Any]:
+        """The succeeded threads, in the order they finished."""
+        return list(self.succeeded)
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Wait for every thread; hand up those that succeeded. The default."""
+
+    @property
+    def name(self) -> str:
+        """``all``."""
+        return "all"
+
+    def begin(self) -> JoinState:
+        """One join."""
+        return Waiting()
