@@ -1,0 +1,110 @@
+"""Agents from a YAML or TOML file, for the planner to assign subtasks to."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from weaver.errors import ConfigurationError
+from weaver.task import Agent
+
+MAX_FILE_BYTES = 1_000_000
+
+
+class AgentEntry(BaseModel):
+    """One agent as it stands in a file.
+
+    Attributes:
+        name: how plans refer to it.
+        description: one line that the planner reads.
+        instructions: system prompt of the threads that it works on.
+        model: a model name of its own, or None for the run's thread model.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
+
+    name: str = Field(min_length=1, max_length=64)
+    description: str = ""
+    instructions: str = ""
+    model: str | None = Field(default=None, min_length=1)
+
+
+def load_agents(path: Path) -> tuple[Agent, ...]:
+    """Read a file that holds a list of agents, or a table ``agents`` with that list.
+
+    Args:
+        path: ``.yaml``, ``.yml`` or ``.toml``.
+
+    Raises:
+        ConfigurationError: naming the file and, where there is one, the entry and key.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigurationError(f"{path}: an agents file may have at most {MAX_FILE_BYTES:,} bytes.")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not UTF-8 text.") from None
+    if path.suffix.lower() == ".toml":
+        try:
+            content: Any = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
+    elif path.suffix.lower() in {".yaml", ".yml"}:
+        content = _yaml(text, path)
+    else:
+        raise ConfigurationError(f"{path}: agents are read from a .yaml, .yml or .toml file.")
+    return agents_from(content, str(path))
+
+
+def agents_from(content: Any, place: str) -> tuple[Agent, ...]:
+    """Agents of a parsed list (or of a table with the key ``agents``).
+
+    Args:
+        place: where it was read, for messages.
+
+    Raises:
+        ConfigurationError: wrong shape, unknown or missing keys, or two agents of one name.
+    """
+    if isinstance(content, dict) and set(content) == {"agents"}:
+        content = content["agents"]
+    if not isinstance(content, (list, tuple)):
+        raise ConfigurationError(
+            f"{place}: expected a list of agents.", hint="Each has: name, description, instructions, model."
+        )
+    agents: list[Agent] = []
+    for number, entry in enumerate(content, 1):
+        if isinstance(entry, Agent):
+            agents.append(entry)
+            continue
+        try:
+            checked = AgentEntry.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(
+                f"{place}: agent {number}{': ' + key if key else ''}: {first['msg']}.",
+                hint="Known keys: name, description, instructions, model.",
+            ) from None
+        agents.append(Agent(checked.name, checked.description, checked.instructions, checked.model))
+    names = [agent.name for agent in agents]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"{place}: two agents have the name {twice[0]!r}.")
+    return tuple(agents)
+
+
+def _yaml(text: str, path: Path) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error)
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {what}.") from None

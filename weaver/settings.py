@@ -1,0 +1,283 @@
+"""What a run may be told from outside: arguments, environment, and a settings file.
+
+Arguments beat ``WEAVER_*`` environment variables, which beat ``weaver.toml`` or ``[tool.weaver]`` in
+``pyproject.toml``. The file is the nearest one, searched from the working directory upwards.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from weaver.errors import ConfigurationError
+from weaver.task import Agent
+
+PREFIX = "WEAVER_"
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _model(value: Any) -> Any:
+    if isinstance(value, str):
+        if not value.strip():
+            raise ValueError("must not be empty")
+        return value.strip()
+    if not hasattr(value, "stream"):
+        raise ValueError("must be a model's name or a weaver.models.protocol.Model")
+    return value
+
+
+def _strategy(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if not callable(value):
+        raise ValueError("must be a strategy's name (NAME or NAME:key=value,...) or a strategy function")
+    return value
+
+
+def _url(value: Any) -> Any:
+    if isinstance(value, str) and not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://, for example http://localhost:8080/v1")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+ModelName = Annotated[Any, BeforeValidator(_model)]
+
+
+class Settings(BaseModel):
+    """Every setting of a run; None means "not set". One field per flag of ``weaver run``.
+
+    The description of a field is also the help of its flag. Times are seconds, money is US dollars.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    model: ModelName | None = Field(
+        None,
+        description="Model that threads use, in LiteLLM's naming (openai/gpt-5-mini, ollama/qwen3, "
+        "local/NAME, a .gguf file). Default: what can be found, see `weaver doctor`.",
+        json_schema_extra={"metavar": "NAME"},
+    )
+    planner_model: ModelName | None = Field(
+        None, description="Model that plans. Default: --model.", json_schema_extra={"metavar": "NAME"}
+    )
+    judge_model: ModelName | None = Field(
+        None,
+        description="Model that judges and votes. Default: --model.",
+        json_schema_extra={"metavar": "NAME"},
+    )
+    synthesizer_model: ModelName | None = Field(
+        None,
+        description="Model that merges findings. Default: --model.",
+        json_schema_extra={"metavar": "NAME"},
+    )
+    base_url: Annotated[str, BeforeValidator(_url)] | None = Field(
+        None,
+        description="Endpoint that speaks the OpenAI protocol, for example http://localhost:8080/v1.",
+        json_schema_extra={"metavar": "URL"},
+    )
+    api_key: SecretStr | None = Field(
+        None, description="Key for --base-url or the model's provider. Never read from a file."
+    )
+    strategy: Annotated[Any, BeforeValidator(_strategy)] = Field(
+        "adaptive",
+        description="How to answer; `weaver strategies` lists them.",
+        json_schema_extra={"metavar": "NAME[:key=value,...]"},
+    )
+    deadline: Seconds | None = Field(
+        None,
+        description="Answer within this many seconds, partly if need be.",
+        json_schema_extra={"metavar": "SECONDS"},
+    )
+    max_tokens: Count | None = Field(
+        None,
+        description="Budget of tokens for the whole run, input and output together.",
+        json_schema_extra={"metavar": "N"},
+    )
+    max_cost: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Budget in US dollars for the whole run.", json_schema_extra={"metavar": "USD"}
+    )
+    max_calls: Count | None = Field(
+        None, description="Most model calls of the whole run.", json_schema_extra={"metavar": "N"}
+    )
+    max_threads: Count | None = Field(
+        None, description="Most reasoning threads of the whole run.", json_schema_extra={"metavar": "N"}
+    )
+    max_depth: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] | None = Field(
+        None,
+        description="How deep threads may fork again; 0 forbids forking.",
+        json_schema_extra={"metavar": "N"},
+    )
+    thread_timeout: Seconds | None = Field(
+        None, description="Most seconds that one thread may take.", json_schema_extra={"metavar": "SECONDS"}
+    )
+    temperature: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None,
+        description="Sampling temperature of threads. Default: the server's.",
+        json_schema_extra={"metavar": "T"},
+    )
+    seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**63)] | None = Field(
+        None,
+        description="Seed of sampling and of weaver's own random choices.",
+        json_schema_extra={"metavar": "N"},
+    )
+    agents: tuple[Agent, ...] = Field(
+        (),
+        description="YAML or TOML file with a list of agents (name, description, instructions, model) "
+        "that the planner may assign subtasks to.",
+        json_schema_extra={"metavar": "FILE"},
+    )
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        *,
+        flags: bool = False,
+        **arguments: Any,
+    ) -> Self:
+        """Settings from arguments, environment and file, each value from the strongest that gives it.
+
+        Args:
+            environ: the environment; default ``os.environ``.
+            cwd: where the search for a settings file begins; default the working directory.
+            flags: the arguments were flags on a command line (errors then say ``--max-tokens``).
+            arguments: fields of `Settings`; None means "not given".
+
+        Raises:
+            ConfigurationError: naming the flag, variable or ``file:key`` that is wrong.
+        """
+        environ = os.environ if environ is None else environ
+        where = Path.cwd() if cwd is None else Path(cwd)
+        values = _from_file(where)
+        values |= _from_environment(environ, where)
+        for name, value in arguments.items():
+            if value is not None:
+                values[name] = _Given(value, f"--{name.replace('_', '-')}" if flags else f"{name}=", where)
+        if isinstance(agents := values.get("agents"), _Given):
+            values["agents"] = agents.replaced(_agents_from, agents)
+        try:
+            return cls.model_validate({name: given.value for name, given in values.items()})
+        except ValidationError as error:
+            raise _explained(error, values) from None
+
+    def changed(self, **arguments: Any) -> Self:
+        """These settings with some replaced; None leaves a field as it is.
+
+        Raises:
+            ConfigurationError: naming the argument that is wrong.
+        """
+        values = {
+            name: _Given(value, f"{name}=", Path.cwd())
+            for name, value in arguments.items()
+            if value is not None
+        }
+        if not values:
+            return self
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        try:
+            return type(self).model_validate(kept | {name: given.value for name, given in values.items()})
+        except ValidationError as error:
+            raise _explained(error, values) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A raw value, the place that it came from in words, and the folder that its paths are relative to."""
+
+    value: Any
+    place: str
+    folder: Path
+
+    def replaced(self, function: Callable[[_Given], Any], given: _Given) -> _Given:
+        return _Given(function(given), self.place, self.folder)
+
+
+def _from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, _Given]:
+    return {
+        name: _Given(value, PREFIX + name.upper(), folder)
+        for name in Settings.model_fields
+        if (value := environ.get(PREFIX + name.upper(), "").strip())
+    }
+
+
+def _from_file(start: Path) -> dict[str, _Given]:
+    for folder in (start.absolute(), *start.absolute().parents):
+        for path, table in ((folder / "weaver.toml", None), (folder / "pyproject.toml", "weaver")):
+            if not path.is_file():
+                continue
+            content = _toml(path)
+            if table is not None:
+                content = content.get("tool", {}).get(table)
+                if content is None:
+                    continue
+            if not isinstance(content, dict):
+                raise ConfigurationError(f"{path}: [tool.weaver] must be a table.")
+            if "api_key" in content:
+                raise ConfigurationError(
+                    f"{path}: api_key: keys are not read from files.", hint="Set WEAVER_API_KEY instead."
+                )
+            return {name: _Given(value, f"{path}: {name}", folder) for name, value in content.items()}
+    return {}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _agents_from(given: _Given) -> Any:
+    from weaver.agents import agents_from, load_agents
+
+    value = given.value
+    if isinstance(value, (str, Path)):
+        return load_agents(given.folder / value)
+    if isinstance(value, (list, tuple)) and all(isinstance(item, Agent) for item in value):
+        return tuple(value)
+    return agents_from(value, given.place)
+
+
+def _explained(error: ValidationError, values: Mapping[str, _Given]) -> ConfigurationError:
+    """The first problem (of several, the others follow in the same message), each with its source."""
+    problems: list[str] = []
+    hint = ""
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        given = values.get(name)
+        place = given.place if given else name
+        if problem["type"] == "extra_forbidden":
+            problems.append(f"{place}: there is no such setting")
+            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(Settings.model_fields)}."
+            continue
+        said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        shown = "" if given is None or name == "api_key" else f" (given: {_shown(given.value)})"
+        line = f"{place}: {said}{shown}"
+        if line not in problems:
+            problems.append(line)
+    return ConfigurationError("; ".join(problems) + ".", hint=hint)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
