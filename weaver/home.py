@@ -1,0 +1,31 @@
+"""Where weaver keeps what belongs to this machine: models, local traces, journals."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def home(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder for weaver's local data; it may not exist yet.
+
+    ``WEAVER_HOME`` when it is set, else the platform's convention: ``%LOCALAPPDATA%\\weaver`` on Windows,
+    ``~/Library/Application Support/weaver`` on macOS, ``$XDG_DATA_HOME/weaver`` (``~/.local/share/weaver``)
+    elsewhere.
+
+    Args:
+        environ: the environment; default ``os.environ``.
+    """
+    environ = os.environ if environ is None else environ
+    if chosen := environ.get("WEAVER_HOME", "").strip():
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "win32":
+        local = environ.get("LOCALAPPDATA", "").strip()
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "weaver"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "weaver"
+    # The XDG specification: a relative path is invalid and must be ignored.
+    data = environ.get("XDG_DATA_HOME", "").strip()
+    return (Path(data) if data.startswith("/") else Path.home() / ".local" / "share") / "weaver"
