@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from time import time_ns
 
 
 @dataclass(slots=True)
 class Retry:
-    """A failed attempt that will be repeated after ``delay`` seconds."""
+    """A failed attempt that will be repeated after ``delay`` seconds. ``at_ns`` is when, for its span."""
 
     attempt: int
     error: str
     delay: float
+    at_ns: int = field(default_factory=time_ns, compare=False, repr=False)
 
 
 @dataclass(slots=True)
 class Fallback:
-    """A model that failed for good and the one that is tried instead."""
+    """A model that failed for good and the one that is tried instead. ``at_ns`` is when."""
 
     failed: str
     error: str
     instead: str
+    at_ns: int = field(default_factory=time_ns, compare=False, repr=False)
 
 
 @dataclass(slots=True)

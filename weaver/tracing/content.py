@@ -1,0 +1,125 @@
+"""Content capture: what models were told and what they said. Off by default.
+
+On by the conventions' environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``. Text is
+redacted first, then cut to `ATTRIBUTE_CHARS`; the full text goes to the local store when there is one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from enum import Flag
+from typing import TYPE_CHECKING, Protocol
+
+from opentelemetry.trace import Span
+
+from weaver.tracing import semconv as sc
+from weaver.tracing.conversation import as_attribute, cut, dumps, input_of, output_of
+
+if TYPE_CHECKING:
+    from weaver.models.protocol import Request
+    from weaver.models.reply import Reply
+
+ATTRIBUTE_CHARS = 4096
+LABEL_CHARS = 100
+ERROR_CHARS = 500
+
+
+class Capture(Flag):
+    """Where content goes."""
+
+    NONE = 0
+    SPAN = 1
+    EVENT = 2
+
+
+_MODES = {
+    "": Capture.NONE,
+    "no_content": Capture.NONE,
+    "false": Capture.NONE,
+    "span_only": Capture.SPAN,
+    "true": Capture.SPAN,
+    "event_only": Capture.EVENT,
+    "span_and_event": Capture.SPAN | Capture.EVENT,
+}
+
+
+def capture_mode(capture: bool | None = None, environ: Mapping[str, str] | None = None) -> Capture:
+    """What to capture: as told, else as the environment says. An unknown value captures nothing."""
+    if capture is not None:
+        return Capture.SPAN if capture else Capture.NONE
+    value = (os.environ if environ is None else environ).get(sc.CAPTURE_ENV, "")
+    return _MODES.get(value.strip().lower(), Capture.NONE)
+
+
+class Texts(Protocol):
+    """Keeps the full text of what does not fit on a span. Must not block."""
+
+    def keep(self, trace_id: str, span_id: str, name: str, text: str) -> None:
+        """Keep ``text``, already redacted, as attribute ``name`` of a span."""
+        ...
+
+
+class Content:
+    """Redacts text and puts it where it may go.
+
+    Args:
+        capture: where content goes; labels and error texts are no content.
+        redact: takes secrets out of text.
+        texts: keeps the full text of what is cut.
+    """
+
+    def __init__(self, capture: Capture, redact: Callable[[str], str], texts: Texts | None = None) -> None:
+        self.capture = capture
+        self.redact = redact
+        self.texts = texts
+
+    def label(self, text: str) -> str:
+        """A few words on one line."""
+        return cut(" ".join(self.redact(text).split()), LABEL_CHARS)
+
+    def error(self, text: str) -> str:
+        """An error's message."""
+        return cut(self.redact(text), ERROR_CHARS)
+
+    def text(self, span: Span, name: str, text: str) -> None:
+        """Plain text as attribute ``name``, if content is captured."""
+        if self.capture and text:
+            clean = self.redact(text).encode("utf-8", "replace").decode()
+            self._put(
+                span,
+                {name: cut(clean, ATTRIBUTE_CHARS)},
+                {name: clean} if len(clean) > ATTRIBUTE_CHARS else {},
+            )
+
+    def call(self, span: Span, reply: Reply, request: Request) -> None:
+        """What a model was told and what it said, if content is captured."""
+        if not self.capture:
+            return
+        instructions, messages = input_of(request, self.redact)
+        shown: dict[str, str] = {}
+        full: dict[str, str] = {}
+        for name, value in (
+            (sc.SYSTEM_INSTRUCTIONS, instructions),
+            (sc.INPUT_MESSAGES, messages),
+            (sc.OUTPUT_MESSAGES, output_of(reply, self.redact)),
+        ):
+            if value:
+                shown[name], was_cut = as_attribute(value, ATTRIBUTE_CHARS)
+                if was_cut:
+                    full[name] = dumps(value)
+        self._put(span, shown, full)
+
+    def _put(self, span: Span, shown: dict[str, str], full: dict[str, str]) -> None:
+        if full:
+            context = span.get_span_context()
+            trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+            if self.texts is not None:
+                for name, text in full.items():
+                    self.texts.keep(trace_id, span_id, name, text)
+                span.set_attribute(sc.CONTENT_REF, f"{trace_id}/{span_id}")
+            span.set_attribute(sc.CONTENT_CUT, True)
+        if Capture.SPAN in self.capture:
+            span.set_attributes(shown)
+        if Capture.EVENT in self.capture:
+            span.add_event(sc.CONTENT_EVENT, shown)
