@@ -9,6 +9,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -53,7 +54,7 @@ class Tracing:
             but without them a trace is hard to read.
         model_spans: False leaves model calls to another instrumentation (of openai, litellm, ...), so that
             they do not appear twice. Metrics are recorded all the same.
-        redact: takes secrets out of text; None makes a `Redactor`.
+        redact: takes secrets out of text; None makes a `Redactor` at the first use.
         texts: keeps the full text of what is cut on spans.
     """
 
@@ -71,7 +72,7 @@ class Tracing:
         from weaver import __version__
 
         mode = capture if isinstance(capture, Capture) else capture_mode(capture)
-        self.content = Content(mode, redact or Redactor(), texts)
+        self.content = Content(mode, redact or _redact, texts)
         self.labels = labels
         self.model_spans = model_spans
         self._meter_provider = meter_provider
@@ -273,28 +274,28 @@ class Tracing:
         self,
         span: Span,
         *,
-        received: Sequence[str],
-        reason: str,
+        received: Sequence[str] | int,
+        reason: str | None = None,
         later: Sequence[tuple[str, Span]] = (),
     ) -> None:
         """A join is settled.
 
         Args:
-            received: ids of the threads whose answers it had when it settled, in the order they came.
-            reason: why it stopped waiting, in a word or two.
+            received: ids of the threads whose answers it had when it settled, or how many they were.
+            reason: why it stopped waiting, in a word or two; None when all had finished.
             later: threads that were started after the join began.
         """
         if not span.is_recording():
             return
         for name, thread in later:
             span.add_link(thread.get_span_context(), {sc.TASK_ID: name})
-        span.set_attributes(
-            {
-                sc.JOIN_RECEIVED: len(received),
-                sc.JOIN_RECEIVED_IDS: tuple(received),
-                sc.JOIN_REASON: self.content.label(reason),
-            }
-        )
+        found: dict[str, AttributeValue] = {sc.JOIN_REASON: reason or "all_finished"}
+        if isinstance(received, int):
+            found[sc.JOIN_RECEIVED] = received
+        else:
+            found[sc.JOIN_RECEIVED] = len(received)
+            found[sc.JOIN_RECEIVED_IDS] = tuple(received)
+        span.set_attributes(found)
         span.end()
 
     def end_conflict(self, span: Span, conflict: Conflict) -> None:
@@ -428,6 +429,15 @@ class Tracing:
 def _declined(parent: Span) -> bool:
     """Whether the sampler said no to ``parent``, and so to everything below. An ended span is no such."""
     return not parent.is_recording() and not parent.get_span_context().trace_flags.sampled
+
+
+@cache
+def _redactor() -> Redactor:
+    return Redactor()
+
+
+def _redact(text: str) -> str:
+    return _redactor()(text)
 
 
 def _stem(name: str) -> str:
