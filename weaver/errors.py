@@ -3,6 +3,7 @@
 WeaverError
 ├── ConfigurationError          wrong argument, environment, file or name (exit code 2)
 │   ├── InvalidTask
+│   ├── InvalidWorkflow         a workflow file: every problem of it, each with line and column
 │   ├── UnknownName
 │   └── CapabilityMissing       the chosen model cannot do what the strategy needs
 ├── ModelError                  a model call failed
@@ -67,6 +68,16 @@ class ConfigurationError(WeaverError):
 
 class InvalidTask(ConfigurationError):
     """The task cannot be worked on as it was given."""
+
+
+class InvalidWorkflow(ConfigurationError):
+    """A workflow file cannot be run.
+
+    Attributes:
+        problems: every `weaver.workflows.problems.Problem`, in the order of the file.
+    """
+
+    problems: tuple[Any, ...] = ()
 
 
 class UnknownName(ConfigurationError):
