@@ -1,0 +1,69 @@
+"""No traceback, ever; and the exit code says what kind of end it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+import pytest
+
+from weaver.cli.guard import debug_option, guarded
+from weaver.errors import ModelUnauthorized, UnknownName
+
+
+def command_that(ends: Callable[[], Any]) -> click.Command:
+    @click.command()
+    @debug_option
+    def command() -> Any:
+        return ends()
+
+    return command
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def end() -> Any:
+        raise error
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "said"),
+    [
+        (lambda: 3, 3, ""),
+        (lambda: None, 0, ""),
+        (raising(UnknownName("strategy", "adaptve", ["adaptive"])), 2, "Did you mean 'adaptive'?"),
+        (
+            raising(ModelUnauthorized("The key was refused.", hint="Set it.")),
+            1,
+            "Error: The key was refused.\n  Set it.",
+        ),
+        (raising(ExceptionGroup("g", [ExceptionGroup("g", [ModelUnauthorized("No.")])])), 1, "Error: No."),
+        (raising(KeyboardInterrupt()), 130, "Interrupted."),
+        (raising(EOFError()), 130, "Interrupted."),
+        (raising(click.UsageError("no such thing")), 2, "no such thing"),
+        (raising(ValueError("two\nlines")), 1, "unexpected ValueError: two lines"),
+        (raising(RecursionError()), 1, "This is a bug"),
+    ],
+)
+def test_every_end(ends: Any, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(command_that(ends), []) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(command_that(raising(ValueError("odd"))), ["--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+    assert guarded(command_that(raising(ValueError("odd"))), []) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_debug_by_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEAVER_DEBUG", "1")
+    assert guarded(command_that(raising(ValueError("odd"))), []) == 1
+    assert "Traceback" in capsys.readouterr().err

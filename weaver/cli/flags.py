@@ -1,0 +1,43 @@
+"""One flag per field of `Settings`, with the same name, help and checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from weaver.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A key on a command line is visible to every user of the machine.
+_NO_FLAG = {"api_key"}
+
+
+def settings_flags(command: F) -> F:
+    """Add the flags. Their values arrive as text; `Settings.load` checks them and names the flag."""
+    for name, field in reversed(Settings.model_fields.items()):
+        if name in _NO_FLAG:
+            continue
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        command = click.option(
+            "--" + name.replace("_", "-"),
+            name,
+            metavar=str(extra.get("metavar", "TEXT")),
+            help=field.description,
+        )(command)
+    return command
+
+
+def settings_from(options: dict[str, Any]) -> Settings:
+    """The settings that the flags, the environment and the settings file give together.
+
+    Args:
+        options: the command's options; those that are not settings are ignored.
+
+    Raises:
+        ConfigurationError: naming what is wrong.
+    """
+    given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
+    return Settings.load(flags=True, **given)

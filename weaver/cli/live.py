@@ -1,0 +1,194 @@
+"""The live view on a terminal: the plan, one row per thread, and the answer while it is written."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from weaver import events
+from weaver.cli.progress import decided, line_of
+from weaver.cli.text import count, one_line, printable, seconds
+from weaver.plan import Subtask
+
+_ANSWER_LINES = 8
+_KEPT = 20_000  # characters of the answer that the view remembers
+
+# state: (mark, mark where the terminal has no Unicode, style)
+_MARKS = {
+    "planned": ("·", ".", "dim"),
+    "waiting": ("·", ".", "dim"),
+    "running": ("▸", ">", "cyan"),
+    "succeeded": ("✓", "+", "green"),
+    "failed": ("✗", "x", "red"),
+    "timed_out": ("⧖", "t", "yellow"),
+    "cancelled": ("⊘", "-", "dim"),
+    "skipped": ("⊘", "-", "dim"),
+}
+_OVER = {"succeeded", "failed", "timed_out", "cancelled", "skipped"}
+
+
+@dataclass(slots=True)
+class Row:
+    """What is known of one thread so far. ``tokens`` is exact once it has finished."""
+
+    title: str
+    depth: int = 1
+    state: str = "planned"
+    characters: int = 0
+    tokens: int | None = None
+    began: float | None = None
+    took: float | None = None
+    remark: str = ""
+    last: str = ""
+
+
+def terminal() -> Console | None:
+    """The console to draw on: stderr, when it is a terminal that can move its cursor."""
+    console = Console(file=sys.stderr, highlight=False)
+    return console if console.is_terminal and not console.is_dumb_terminal else None
+
+
+@dataclass
+class LiveView:
+    """Draws the run on ``console`` until it is left; the last picture (without the answer) stays."""
+
+    console: Console
+    rows: dict[str, Row] = field(default_factory=dict)
+    heading: str = "starting"
+    decision: str = ""
+    answer: str = ""
+    told_notes: bool = True
+
+    def __post_init__(self) -> None:
+        encoding = (getattr(self.console.file, "encoding", None) or "utf-8").lower()
+        self._plain = not encoding.startswith("utf")
+        self._done = False
+        self._live = Live(
+            console=self.console, get_renderable=self._picture, auto_refresh=False, vertical_overflow="crop"
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done = True
+        self._live.stop()
+
+    def tick(self) -> None:
+        """Draw what is known by now. Drawn from the event loop: a thread would see rows change."""
+        self._live.refresh()
+
+    def show(self, event: Any) -> None:
+        """Take one event in; the next `tick` draws it."""
+        match event:
+            case events.RunStarted():
+                self.heading = f"{one_line(event.model, 60)} · {one_line(event.strategy, 60)}"
+            case events.Decided():
+                self.decision = decided(event.decision)
+            case events.SubtaskPlanned():
+                self._plan(event.subtask)
+            case events.Planned():
+                for subtask in event.plan.subtasks:
+                    self._plan(subtask)
+            case events.ThreadStarted():
+                row = self.rows.setdefault(event.thread, Row(event.title))
+                row.title, row.depth, row.state = event.title, event.depth, "running"
+                row.began = time.monotonic()
+            case events.ThreadDelta():
+                row = self._row(event.thread)
+                row.characters += len(event.text)
+                row.last = (row.last + event.text)[-200:]
+            case events.ThreadRestarted():
+                row = self._row(event.thread)
+                row.characters, row.last, row.remark = 0, "", "started again"
+            case events.ThreadFinished():
+                row = self._row(event.thread)
+                row.state, row.tokens, row.took = event.state, event.usage.output_tokens, event.seconds
+                row.remark = event.cancel_reason or one_line(event.error or "", 200)
+            case events.AnswerStarted():
+                self.answer = ""
+            case events.AnswerDelta():
+                self.answer = (self.answer + event.text)[-_KEPT:]
+            case _:
+                if line := line_of(event):
+                    self._live.console.print(Text(line, style="yellow"), soft_wrap=True)
+
+    def _plan(self, subtask: Subtask) -> None:
+        self.rows.setdefault(subtask.id, Row(subtask.label))
+
+    def _row(self, thread: str) -> Row:
+        return self.rows.setdefault(thread, Row(thread))
+
+    def _picture(self) -> RenderableType:
+        width, height = self.console.size
+        parts: list[RenderableType] = [_line(Text(self.heading, style="bold"), width)]
+        if self.decision:
+            parts.append(_line(Text(self.decision, style="dim"), width))
+        answer = [] if self._done else self._tail(width, min(_ANSWER_LINES, max(1, height // 3)))
+        if self.rows:
+            parts.append(self._table(width, max(3, height - len(parts) - len(answer) - 3)))
+        if answer:
+            parts += [Text(""), *answer]
+        return Group(*parts)
+
+    def _table(self, width: int, most: int) -> Table:
+        shown, hidden = self._visible(most)
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=1)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        now = time.monotonic()
+        for name, row in shown:
+            mark, plain, style = _MARKS.get(row.state, ("?", "?", ""))
+            title = Text("  " * (row.depth - 1) + one_line(row.title or name, 120))
+            if row.remark:
+                title.append(f"  {row.remark}", style=style or "dim")
+            elif row.state == "running" and width >= 60 and row.last:
+                title.append(f"  {one_line(row.last, 200)[-60:]}", style="dim")
+            tokens = row.tokens if row.tokens is not None else (row.characters + 3) // 4
+            took = row.took if row.took is not None else (now - row.began if row.began else None)
+            table.add_row(
+                Text(plain if self._plain else mark, style=style),
+                title,
+                Text(f"{tokens:,} tok" if tokens else "", style="dim"),
+                Text(seconds(took) if took is not None else "", style="dim"),
+            )
+        if hidden:
+            over = sum(row.state in _OVER for row in hidden)
+            table.add_row(
+                "", Text(f"{count(len(hidden), 'more thread')}, {over} finished", style="dim"), "", ""
+            )
+        return table
+
+    def _visible(self, most: int) -> tuple[list[tuple[str, Row]], list[Row]]:
+        """The rows that fit, running ones first, in the order they were planned; and the others."""
+        if len(self.rows) <= most:
+            return list(self.rows.items()), []
+        order = {"running": 0, "failed": 1, "timed_out": 1, "planned": 2, "waiting": 2}
+        names = sorted(self.rows, key=lambda name: order.get(self.rows[name].state, 3))
+        chosen = set(names[: most - 1])
+        return (
+            [(name, row) for name, row in self.rows.items() if name in chosen],
+            [row for name, row in self.rows.items() if name not in chosen],
+        )
+
+    def _tail(self, width: int, lines: int) -> list[Text]:
+        """The last lines of the answer so far, as the terminal will break them."""
+        if not self.answer:
+            return []
+        end = printable(self.answer[-width * (lines + 1) :])
+        return list(Text(end).wrap(self.console, width))[-lines:]
+
+
+def _line(text: Text, width: int) -> Text:
+    text.truncate(max(1, width), overflow="ellipsis")
+    return text

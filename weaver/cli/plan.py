@@ -1,0 +1,101 @@
+"""``weaver plan``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from weaver.cli.facade import weaver_from
+from weaver.cli.flags import settings_flags, settings_from
+from weaver.cli.guard import debug_option
+from weaver.cli.interrupt import run_until_interrupted
+from weaver.cli.question import question_from
+from weaver.cli.text import count, one_line, printable
+from weaver.cli.workflow import is_workflow, plan_workflow
+from weaver.planning.estimate import Estimate, estimate
+
+if TYPE_CHECKING:
+    from weaver.plan import Plan
+
+
+@click.command()
+@click.argument("question", metavar="QUESTION|FILE.yaml")
+@settings_flags
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")
+@debug_option
+def plan(question: str, as_json: bool, yes: bool, **options: Any) -> int:
+    """Show how QUESTION would be taken apart: one planner call, nothing else is run.
+
+    QUESTION is text, - for stdin, @FILE for a file, or a workflow (.yaml).
+    """
+    if is_workflow(question):
+        return plan_workflow(Path(question), options | {"json": as_json, "yes": yes})
+    asked = question_from(question)
+    weaver = weaver_from(settings_from(options), yes=yes)
+    made = run_until_interrupted(lambda: weaver.plan(asked))
+    expected = estimate(made, question=asked, prices=weaver.prices)
+    click.echo(json.dumps(as_dict(made, expected)) if as_json else drawn(made, expected))
+    sys.stdout.flush()
+    return 0
+
+
+def as_dict(made: Plan, expected: Estimate) -> dict[str, Any]:
+    """The object that ``weaver plan --json`` prints."""
+    return {
+        **made.model_dump(mode="json"),
+        "levels": [[subtask.id for subtask in level] for level in made.levels],
+        "critical_path": list(expected.critical_path),
+        "estimate": {
+            "calls": expected.usage.calls,
+            "input_tokens": expected.usage.input_tokens,
+            "output_tokens": expected.usage.output_tokens,
+            "cost_usd": expected.usage.cost_usd,
+            "critical_path_tokens": expected.critical_path_tokens,
+            "self_parallel_speedup": expected.speedup,
+        },
+    }
+
+
+def drawn(made: Plan, expected: Estimate) -> str:
+    """The plan for people: levels, what waits for what, the critical path (*) and the estimate."""
+    lines: list[str] = []
+    if not made.subtasks:
+        lines.append(f"Direct answer{_because(made)}: one call, no threads.")
+    else:
+        levels = made.levels
+        lines.append(
+            f"{count(len(made.subtasks), 'subtask')} in {count(len(levels), 'level')}{_because(made)}"
+        )
+        critical = set(expected.critical_path)
+        for number, level in enumerate(levels, 1):
+            lines += ["", f"Level {number}" + (", at the same time" if len(level) > 1 else "")]
+            for subtask in level:
+                mark = "*" if subtask.id in critical else " "
+                facts = [f"after {', '.join(subtask.depends_on)}"] if subtask.depends_on else []
+                facts += [f"agent {subtask.agent}"] if subtask.agent else []
+                facts += [f"{subtask.max_tokens:,} tokens"] if subtask.max_tokens else []
+                end = f"  ({'; '.join(facts)})" if facts else ""
+                lines.append(printable(f"{mark} {subtask.id}  {subtask.label}{end}"))
+                lines.append(f"      {one_line(subtask.prompt, 160)}")
+        lines += ["", f"* critical path: {printable(' -> '.join(expected.critical_path))} -> synthesis"]
+    return "\n".join([*lines, "", *_expectation(expected)])
+
+
+def _expectation(expected: Estimate) -> list[str]:
+    usage = expected.usage
+    cost = "unknown (no prices for this model)" if usage.cost_usd is None else f"${usage.cost_usd:.4f}"
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    longest = count(expected.critical_path_tokens, "token")
+    return [
+        f"Estimate: {count(usage.calls, 'call')}, {tokens}, cost {cost}",
+        f"Longest chain: {longest}, {expected.speedup:.1f} times shorter than one after the other",
+    ]
+
+
+def _because(made: Plan) -> str:
+    return f" ({one_line(made.reason)})" if made.reason else ""

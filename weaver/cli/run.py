@@ -1,0 +1,142 @@
+"""``weaver run``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import click
+
+from weaver.cli.facade import weaver_from
+from weaver.cli.flags import settings_flags, settings_from
+from weaver.cli.guard import debug_option
+from weaver.cli.interrupt import interrupts, run_async
+from weaver.cli.output import FORMS, Form, Output, exit_code, last_words, refused
+from weaver.cli.progress import Lines, Progress, Silent
+from weaver.cli.question import question_from
+from weaver.cli.workflow import is_workflow, run_workflow
+from weaver.errors import WeaverError
+
+if TYPE_CHECKING:
+    from weaver.api import Weaver
+    from weaver.result import Result
+
+_TICK_SECONDS = 0.1
+
+
+@click.command()
+@click.argument("question", metavar="QUESTION|FILE.yaml")
+@click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="Input of a workflow file.")
+@settings_flags
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object (docs/cli.md) instead of the answer."
+)
+@click.option(
+    "--events", "as_events", is_flag=True, help="Print every event as a line of JSON, as it happens."
+)
+@click.option("--no-live", is_flag=True, help="No moving picture: progress as plain lines.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary, only errors.")
+@click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")
+@debug_option
+def run(
+    question: str,
+    inputs: tuple[str, ...],
+    as_json: bool,
+    as_events: bool,
+    no_live: bool,
+    quiet: bool,
+    yes: bool,
+    **options: Any,
+) -> int:
+    """Answer QUESTION with as many reasoning threads as it deserves.
+
+    QUESTION is text, - to read it from stdin, @FILE to read it from a file, or a workflow (.yaml).
+
+    Exit code: 0 complete, 3 partial, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+    """
+    if as_json and as_events:
+        raise click.UsageError("--json and --events exclude each other.")
+    form: Form = "json" if as_json else "events" if as_events else "text"
+    output = FORMS[form]()
+    try:
+        if is_workflow(question):
+            flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
+            return run_workflow(Path(question), inputs, options | flags)
+        if inputs:
+            raise click.UsageError("-i is for workflows: give a .yaml file instead of a question.")
+        asked = question_from(question)
+        weaver = weaver_from(settings_from(options), yes=yes)
+        progress = progress_for(form, no_live=no_live, quiet=quiet)
+        return run_async(lambda: answer(weaver, asked, output, progress, quiet=quiet))
+    except WeaverError as error:
+        # The machine that reads stdout gets its object also when nothing could be started.
+        if form != "text":
+            output.result(refused(error, strategy=str(options.get("strategy") or "")))
+        raise
+
+
+async def answer(
+    weaver: Weaver, task: Any, output: Output, progress: Progress, *, quiet: bool = False
+) -> int:
+    """Run ``task`` and show it; a signal cancels it in good order.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        WeaverError: the run could not be started.
+    """
+    stream: Any = None
+    result: Result[Any] | None = None
+
+    def stop() -> None:
+        if stream is None:
+            scope.cancel()
+        else:
+            stream.cancel("user")
+
+    with anyio.CancelScope() as scope, interrupts(stop) as interrupt:
+        async with AsyncExitStack() as stack:
+            stream = await stack.enter_async_context(weaver.stream(task))
+            ticker = await stack.enter_async_context(anyio.create_task_group())
+            stack.enter_context(progress)
+            ticker.start_soon(_tick, progress)
+            async for event in stream:
+                progress.show(event)
+                output.event(event)
+            result = stream.result
+            ticker.cancel_scope.cancel()
+    if result is None:
+        click.echo("Interrupted.", err=True)
+        return interrupt.code or 130
+    output.result(result)
+    if not quiet or result.status != "complete":
+        sys.stdout.flush()
+        last_words(
+            result,
+            told_notes=progress.told_notes,
+            told_all=output.complete,
+            interrupted=interrupt.code is not None,
+        )
+    return interrupt.code or exit_code(result)
+
+
+async def _tick(progress: Progress) -> None:
+    while True:
+        progress.tick()
+        await anyio.sleep(_TICK_SECONDS)
+
+
+def progress_for(form: Form, *, no_live: bool, quiet: bool) -> Progress:
+    """The progress view that fits the form of stdout and what stderr is."""
+    if quiet or form == "events":
+        return Silent()
+    if not no_live and sys.stderr.isatty():
+        from weaver.cli.live import LiveView, terminal
+
+        if (console := terminal()) is not None:
+            return LiveView(console)
+    return Lines()

@@ -1,0 +1,71 @@
+"""What a plan will take if it is run: calls, tokens, dollars, and the longest chain. A guess, no call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weaver.models.protocol import Prices
+from weaver.plan import Plan, Subtask
+from weaver.usage import Usage, estimate_tokens
+
+SUBTASK_TOKENS = 500  # for a subtask whose planner gave no estimate
+SYNTHESIS_TOKENS = 700
+OVERHEAD_TOKENS = 200  # instructions that weaver adds to a call
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What running a plan is expected to take; the planner's own call is not included.
+
+    Attributes:
+        usage: calls, input and output tokens, and dollars (None without prices); ``estimated`` is True.
+        critical_path: ids of the chain of subtasks that generates most tokens.
+        critical_path_tokens: tokens of that chain and of the synthesis.
+        speedup: all generated tokens divided by those of the critical path.
+    """
+
+    usage: Usage
+    critical_path: tuple[str, ...]
+    critical_path_tokens: int
+    speedup: float
+
+
+def estimate(plan: Plan, *, question: str = "", prices: Prices | None = None) -> Estimate:
+    """Estimate what ``plan`` takes; a plan without subtasks is one direct call.
+
+    Args:
+        plan: a valid plan.
+        question: the task's text; the synthesis reads it.
+        prices: of the model; None leaves the cost unknown.
+    """
+    asked = estimate_tokens(question) + OVERHEAD_TOKENS
+    if not plan.subtasks:
+        usage = Usage(calls=1, input_tokens=asked, output_tokens=SUBTASK_TOKENS, estimated=True)
+        return Estimate(_priced(usage, prices), (), SUBTASK_TOKENS, 1.0)
+    tokens = {subtask.id: _tokens(subtask) for subtask in plan.subtasks}
+    total = sum(tokens.values()) + SYNTHESIS_TOKENS
+    read = asked + sum(tokens.values())
+    for subtask in plan.subtasks:
+        read += estimate_tokens(subtask.prompt) + OVERHEAD_TOKENS + sum(tokens[d] for d in subtask.depends_on)
+    chain = _longest(plan, tokens)
+    critical = sum(tokens[i] for i in chain) + SYNTHESIS_TOKENS
+    usage = Usage(calls=len(plan.subtasks) + 1, input_tokens=read, output_tokens=total, estimated=True)
+    return Estimate(_priced(usage, prices), chain, critical, total / critical)
+
+
+def _tokens(subtask: Subtask) -> int:
+    return subtask.max_tokens or SUBTASK_TOKENS
+
+
+def _longest(plan: Plan, tokens: dict[str, int]) -> tuple[str, ...]:
+    best: dict[str, tuple[int, tuple[str, ...]]] = {}
+    for level in plan.levels:
+        for subtask in level:
+            before = max((best[d] for d in subtask.depends_on), default=(0, ()))
+            best[subtask.id] = (before[0] + tokens[subtask.id], (*before[1], subtask.id))
+    return max(best.values(), key=lambda path: path[0])[1]
+
+
+def _priced(usage: Usage, prices: Prices | None) -> Usage:
+    cost = None if prices is None else prices.cost(usage)
+    return Usage(usage.calls, usage.input_tokens, usage.output_tokens, cost_usd=cost, estimated=True)
