@@ -78,7 +78,10 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def _about(point: EntryPoint) -> str:
-    return (point.dist.metadata.get("Summary") or point.dist.name) if point.dist else point.value
+    if point.dist is None:
+        return point.value
+    about = point.dist.metadata
+    return about["Summary"] if "Summary" in about else about["Name"]
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

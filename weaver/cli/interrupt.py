@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -44,7 +44,7 @@ def interrupts(stop: Callable[[], object]) -> Iterator[Interrupt]:
     """Turn signals into a call of ``stop`` while the block runs; needs a running event loop."""
     interrupt = Interrupt(stop)
     loop = asyncio.get_running_loop()
-    taken: list[tuple[int, object]] = []
+    taken: list[tuple[int, Any]] = []
     for number in _SIGNALS:
         try:
             loop.add_signal_handler(number, interrupt.receive, number)
@@ -64,7 +64,7 @@ def interrupts(stop: Callable[[], object]) -> Iterator[Interrupt]:
             if handler is None:
                 loop.remove_signal_handler(number)
             else:
-                signal.signal(number, handler)  # type: ignore[arg-type]
+                signal.signal(number, handler)
 
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
