@@ -41,7 +41,10 @@ class Commands(click.Group):
             module = import_module(OURS[cmd_name][0])
             command = getattr(module, cmd_name.replace("-", "_"))
         elif (plugin := _plugins().get(cmd_name)) is not None:
-            command = plugin.load()
+            try:
+                command = plugin.load()
+            except Exception as error:
+                raise click.ClickException(f"The command {cmd_name!r} cannot be loaded: {error}") from error
         else:
             return None
         if not isinstance(command, click.Command):

@@ -41,9 +41,15 @@ def guarded(command: click.Command, arguments: list[str] | None) -> int:
     """Run a click command; every way in which it can end becomes an exit code and at most a few lines."""
     _debug.set(False)
     try:
-        code = command.main(arguments, prog_name="weaver", standalone_mode=False)
+        if "_WEAVER_COMPLETE" in os.environ:
+            command.main(arguments, prog_name="weaver")  # a shell asks what could follow; click answers it
+        # Not `command.main`: it ends the process with 1 when a pipe is closed.
+        with command.make_context("weaver", sys.argv[1:] if arguments is None else arguments) as ctx:
+            code = command.invoke(ctx)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         shown = error
         return _quietly(lambda: shown.show(sys.stderr), shown.exit_code)

@@ -1,0 +1,63 @@
+"""``weaver strategies``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import pytest
+
+from weaver.cli import main
+from weaver.result import Answer
+from weaver.strategies import registry
+
+
+async def mine(
+    run: Any, task: Any, *, width: int, vote: Literal["a", "b"] = "a", margin: float | None = None
+) -> Answer:
+    """Answers as I like it.
+
+    Not in the list.
+    """
+    return Answer("x")
+
+
+class _Gone:
+    value = "gone:strategy"
+
+    def load(self) -> None:
+        raise ImportError("no module named 'gone'")
+
+
+@pytest.fixture(autouse=True)
+def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry, "_entry_points", lambda: {"gone": _Gone()})
+    registry.strategy("mine", source="A paper (2025)", needs=("logprobs",))(mine)
+
+
+def test_people_read_options_needs_and_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["strategies", "mine"]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "mine  Answers as I like it.",
+        "    width=...  (int)",
+        "    vote=a  (Literal['a', 'b'])",
+        "    margin=None  (float | None)",
+        "    needs: logprobs",
+        "    source: A paper (2025)",
+    ]
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["strategies", "--json"]) == 0
+    gone, own = json.loads(capsys.readouterr().out)
+
+    assert "cannot be loaded" in gone["summary"]
+    assert (own["name"], own["needs"], own["source"]) == ("mine", ["logprobs"], "A paper (2025)")
+    assert own["options"][1] == {"name": "vote", "type": "Literal['a', 'b']", "default": "a"}
+
+
+def test_a_wrong_name_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["strategies", "mien"]) == 2
+    assert "Did you mean 'mine'?" in capsys.readouterr().err

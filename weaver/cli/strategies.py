@@ -1,0 +1,93 @@
+"""``weaver strategies``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from weaver.cli.guard import debug_option
+from weaver.cli.text import printable
+from weaver.errors import ConfigurationError
+from weaver.strategies import registry
+from weaver.strategies.registry import Strategy
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@debug_option
+def strategies(names: tuple[str, ...], as_json: bool) -> None:
+    """List the ways to answer, with options, needs and sources; with NAMEs only those."""
+    found = [registry.load(name) for name in names] if names else everything()
+    if as_json:
+        click.echo(json.dumps([as_dict(strategy) for strategy in found]))
+        return
+    for number, strategy in enumerate(found):
+        if number:
+            click.echo()
+        click.echo(printable(drawn(strategy)))
+
+
+def everything() -> list[Strategy]:
+    """All strategies by name; one that cannot be loaded is listed with the reason."""
+    found: list[Strategy] = []
+    for name in registry.names():
+        try:
+            found.append(registry.load(name))
+        except ConfigurationError as error:
+            found.append(replace(_NOTHING, name=name, summary=str(error)))
+    return found
+
+
+async def _nothing(*_: Any) -> Any: ...
+
+
+_NOTHING = Strategy("", _nothing)
+
+
+def as_dict(strategy: Strategy) -> dict[str, Any]:
+    """One strategy for ``--json``."""
+    return {
+        "name": strategy.name,
+        "summary": strategy.summary,
+        "source": strategy.source,
+        "needs": list(strategy.needs),
+        "options": [
+            {"name": name, "type": _type(kind), "default": None if _required(default) else _plain(default)}
+            for name, (kind, default) in strategy.options.items()
+        ],
+    }
+
+
+def drawn(strategy: Strategy) -> str:
+    """One strategy for people."""
+    lines = [f"{strategy.name}  {strategy.summary}".rstrip()]
+    for name, (kind, default) in strategy.options.items():
+        lines.append(f"    {name}={'...' if _required(default) else _plain(default)}  ({_type(kind)})")
+    if strategy.needs:
+        lines.append(f"    needs: {', '.join(strategy.needs)}")
+    if strategy.source:
+        lines.append(f"    source: {strategy.source}")
+    return "\n".join(lines)
+
+
+def _required(default: Any) -> bool:
+    return default is inspect.Parameter.empty
+
+
+def _plain(value: Any) -> Any:
+    """``value`` as JSON can say it."""
+    return value if isinstance(value, (str, int, float, bool, types.NoneType)) else str(value)
+
+
+def _type(kind: Any) -> str:
+    return (
+        kind.__name__
+        if isinstance(kind, type) and not hasattr(kind, "__args__")
+        else str(kind).replace("typing.", "")
+    )
