@@ -22,7 +22,8 @@ from weaver.settings import Settings
 
 CONTRACT = (
     "--model --planner-model --judge-model --base-url --strategy --deadline --max-tokens --max-cost "
-    "--max-calls --max-threads --max-depth --thread-timeout --temperature --seed --agents --json --events --no-live"
+    "--max-calls --max-threads --max-depth --thread-timeout --temperature --seed --agents --json --events "
+    "--no-live"
 )
 
 

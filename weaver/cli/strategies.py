@@ -86,8 +86,5 @@ def _plain(value: Any) -> Any:
 
 
 def _type(kind: Any) -> str:
-    return (
-        kind.__name__
-        if isinstance(kind, type) and not hasattr(kind, "__args__")
-        else str(kind).replace("typing.", "")
-    )
+    plain = isinstance(kind, type) and not hasattr(kind, "__args__")
+    return str(kind.__name__) if plain else str(kind).replace("typing.", "")
