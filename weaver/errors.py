@@ -24,6 +24,7 @@ WeaverError
 ├── RunCancelled                the user stopped the run
 ├── NoAnswer                    every thread failed
 ├── StrategyFailed              a strategy raised something that is not ours
+├── TraceStoreError             the local trace store cannot be read or written
 └── JournalError
 
 A message says what happened and where; ``hint`` says what to do about it.
@@ -201,6 +202,10 @@ class NoAnswer(WeaverError):
 
 class StrategyFailed(WeaverError):
     """A strategy (often a user's own) raised an exception that is not a `WeaverError`."""
+
+
+class TraceStoreError(WeaverError):
+    """The local trace store cannot be read or written."""
 
 
 class JournalError(WeaverError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -59,6 +61,21 @@ class Usage:
 
 
 NOTHING = Usage()
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """The sum of ``usages``. Money is added exactly, so the order does not matter."""
+    every = list(usages)
+    costs = [u.cost_usd for u in every]
+    return Usage(
+        sum(u.calls for u in every),
+        sum(u.input_tokens for u in every),
+        sum(u.output_tokens for u in every),
+        sum(u.reasoning_tokens for u in every),
+        sum(u.cached_tokens for u in every),
+        None if None in costs else math.fsum(c for c in costs if c is not None),
+        any(u.estimated for u in every),
+    )
 
 
 def estimate_tokens(text: str) -> int:

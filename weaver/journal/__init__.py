@@ -1,1 +1,1 @@
-"""."""
+"""The record of finished steps that makes a run resumable."""

@@ -1,1 +1,1 @@
-"""."""
+"""Deciding whether to fork, and into what."""

@@ -1,1 +1,1 @@
-"""."""
+"""The runtime: runs, threads, calls, budgets. What strategies are written with."""

@@ -8,7 +8,7 @@ state says when no later thread can matter.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from weaver.result import Answer, CancelReason, Finding, ThreadState
@@ -55,7 +55,8 @@ class JoinState(Protocol):
         Args:
             thread: a `Joined`. Cancelled (pruned) and skipped threads are told too: they can make a rule
                 impossible.
-            outstanding: threads of this join that have not finished; `MORE` while others may be started.
+            outstanding: threads of this join that the state has not been told about yet (also those that
+                have just finished); `MORE` while others may be started.
 
         Returns:
             A reason once the join is settled, met or not: the rest is cancelled with it. None to wait on.
@@ -94,13 +95,18 @@ def _short(error: BaseException) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-@dataclass(slots=True)
 class Waiting:
-    """Base of states: who has finished, who of them succeeded."""
+    """Base of states: knows who has ended and who of them succeeded. By itself it waits for every thread.
 
-    ended: list[Any] = field(default_factory=list)
-    succeeded: list[Any] = field(default_factory=list)
-    settled: CancelReason | None = None
+    Attributes:
+        ended: all threads told about; ``succeeded``: those that succeeded; both in the order they finished.
+        settled: the reason, once one was given.
+    """
+
+    def __init__(self) -> None:
+        self.ended: list[Any] = []
+        self.succeeded: list[Any] = []
+        self.settled: CancelReason | None = None
 
     @property
     def needed(self) -> int | None:

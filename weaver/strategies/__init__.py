@@ -1,1 +1,1 @@
-"""."""
+"""Strategies: one file per method of answering a task."""

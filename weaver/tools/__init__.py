@@ -1,1 +1,1 @@
-"""."""
+"""Tools that threads may call."""

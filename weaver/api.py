@@ -1,0 +1,295 @@
+"""The façade: `Weaver`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from weaver.budget import Limits
+from weaver.cast import Cast
+from weaver.events import Event
+from weaver.messages import Message
+from weaver.models.protocol import Model
+from weaver.plan import Plan
+from weaver.planning.planner import make_plan
+from weaver.result import Answer, Result
+from weaver.runtime.execution import Execution
+from weaver.runtime.run import Run
+from weaver.runtime.state import RunState
+from weaver.settings import Settings
+from weaver.strategies.registry import find
+from weaver.stream import RunStream
+from weaver.task import Agent, Task, as_task
+from weaver.tracing.spans import Tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+    from weaver.journal.port import Journal
+
+Question = Task | str | Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    task: Question
+    plan: Plan | None
+    output: Any
+    tools: Sequence[Any]
+    run_id: str | None
+    changes: dict[str, Any]
+
+
+class Weaver:
+    """Answers tasks by adaptive parallel reasoning.
+
+    Usable as it is, or as an async context manager that keeps connections open between runs. Safe to use
+    from several tasks, and from several event loops, at once.
+
+    Args:
+        model: a name in LiteLLM's naming (``openai/gpt-5-mini``), or a `Model` object, which is used as it
+            is (no retries or limits around it; see `weaver.models.compose`). None looks for a model:
+            a key in the environment, a local server, the embedded model.
+        base_url: an OpenAI-compatible endpoint.
+        api_key: for ``base_url`` or the model's provider.
+        planner_model, judge_model, synthesizer_model: for those roles; ``model`` by default.
+        strategy: a name, ``"name:key=value,..."``, or a function.
+        deadline: seconds within which a run answers, partly if need be.
+        max_tokens, max_cost, max_calls, max_threads, max_depth: see `Limits` (256 threads and a depth of 3
+            by default, the rest unlimited; cost in US dollars).
+        thread_timeout: seconds that one thread may take.
+        temperature, seed: sampling, and weaver's own random choices.
+        agents: named workers that the planner may assign subtasks to.
+        settings: ready settings instead of arguments, environment and file.
+        tracer_provider: where spans go; the global provider by default.
+        journal: where finished steps are recorded; none by default.
+        new_id: makes run ids; random by default.
+
+    Raises:
+        ConfigurationError: an argument, variable or settings file is wrong.
+    """
+
+    def __init__(
+        self,
+        model: str | Model | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        planner_model: str | Model | None = None,
+        judge_model: str | Model | None = None,
+        synthesizer_model: str | Model | None = None,
+        strategy: str | Callable[..., Any] | None = None,
+        deadline: float | None = None,
+        max_tokens: int | None = None,
+        max_cost: float | None = None,
+        max_calls: int | None = None,
+        max_threads: int | None = None,
+        max_depth: int | None = None,
+        thread_timeout: float | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+        agents: Sequence[Agent] = (),
+        settings: Settings | None = None,
+        tracer_provider: TracerProvider | None = None,
+        journal: Journal | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        given: dict[str, Any] = {
+            "model": model,
+            "base_url": base_url,
+            "api_key": api_key,
+            "planner_model": planner_model,
+            "judge_model": judge_model,
+            "synthesizer_model": synthesizer_model,
+            "strategy": strategy,
+            "deadline": deadline,
+            "max_tokens": max_tokens,
+            "max_cost": max_cost,
+            "max_calls": max_calls,
+            "max_threads": max_threads,
+            "max_depth": max_depth,
+            "thread_timeout": thread_timeout,
+            "temperature": temperature,
+            "seed": seed,
+            "agents": tuple(agents) or None,
+        }
+        self.settings = settings.changed(**given) if settings is not None else Settings.load(**given)
+        self._tracing = Tracing(tracer_provider)
+        self._journal = journal
+        self._new_id = new_id or partial(secrets.token_hex, 8)
+        self._cast: Cast | None = None
+        self._users = 0
+
+    async def run(
+        self,
+        task: Question,
+        *,
+        plan: Plan | None = None,
+        output: Any = None,
+        tools: Sequence[Any] = (),
+        run_id: str | None = None,
+        **changes: Any,
+    ) -> Result[Any]:
+        """Answer ``task``.
+
+        Args:
+            plan: a decomposition to follow instead of asking the planner.
+            output: a type that ``result.output`` will be of (pydantic model, dataclass, ``list[int]``, ...).
+            tools: functions that threads may call.
+            run_id: the id of the run; with a journal, that of a run to go on with.
+            changes: any of the constructor's settings, for this run only.
+
+        Returns:
+            A complete or partial result (``result.status``).
+
+        Raises:
+            WeaverError: there is no answer; ``error.result`` has everything that was finished.
+        """
+        execution = await self._prepare(_Asked(task, plan, output, tools, run_id, changes))
+        async with self:
+            result = await execution.run()
+        if result.status == "failed" and execution.error is not None:
+            raise execution.error
+        return result
+
+    def stream(
+        self,
+        task: Question,
+        *,
+        plan: Plan | None = None,
+        output: Any = None,
+        tools: Sequence[Any] = (),
+        run_id: str | None = None,
+        **changes: Any,
+    ) -> RunStream:
+        """Answer ``task`` and watch it: ``async with weaver.stream(task) as run: async for event in run``.
+
+        Arguments as for `run`. A failed run does not raise: the last event, `RunFinished`, has its result.
+        Leaving the block early cancels the run.
+
+        Raises:
+            ConfigurationError: on entering: the task or a setting is wrong, or no model can be found.
+        """
+        return RunStream(self, partial(self._prepare, _Asked(task, plan, output, tools, run_id, changes)))
+
+    def run_sync(self, task: Question, **options: Any) -> Result[Any]:
+        """`run`, for programs without an event loop. Works inside a running one too (Jupyter), in a thread.
+
+        Raises:
+            WeaverError: as `run`.
+        """
+        result: Result[Any] = _in_a_loop(partial(self.run, task, **options))
+        return result
+
+    async def plan(self, task: Question, **changes: Any) -> Plan:
+        """The decomposition of ``task``, without running it.
+
+        ``parallel=False`` means that the task would be answered directly.
+
+        Raises:
+            PlanInvalid: the planner wrote no valid plan, also after two repairs.
+            WeaverError: as `run`.
+        """
+        plans: list[Plan] = []
+
+        async def only_plan(run: Run, task: Task) -> Answer:
+            plans.append(await make_plan(run, task, agents=tuple(run.state.agents.values())))
+            return Answer("planned")
+
+        await self.run(task, **{**changes, "strategy": only_plan})
+        return plans[0]
+
+    async def aclose(self) -> None:
+        """Release pooled connections. The object may be used again afterwards."""
+        if self._cast is not None:
+            await self._cast.aclose()
+
+    async def __aenter__(self) -> Self:
+        self._users += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            with anyio.CancelScope(shield=True):
+                await self.aclose()
+
+    async def _prepare(self, asked: _Asked, listen: Callable[[Event], None] | None = None) -> Execution:
+        task = as_task(asked.task)
+        if asked.output is not None:
+            task = replace(task, output=asked.output)
+        if asked.tools:
+            task = replace(task, tools=(*task.tools, *asked.tools))
+        settings = self.settings.changed(**asked.changes)
+        strategy, options = find(settings.strategy)
+        cast = await self._models(settings)
+        strategy.check(await cast.models["thread"].capabilities(), cast.models["thread"].name)
+        started = anyio.current_time()
+        state = RunState(
+            asked.run_id or self._new_id(),
+            cast.models,
+            agents=settings.agents,
+            given_plan=asked.plan,
+            limits=_limits(settings),
+            deadline=float("inf") if settings.deadline is None else started + settings.deadline,
+            thread_timeout=settings.thread_timeout,
+            temperature=settings.temperature,
+            seed=settings.seed,
+            listen=listen,
+            tracing=self._tracing,
+            journal=self._journal,
+        )
+        for note in cast.notes:
+            state.note(note)
+        return Execution(state, task, strategy.name, partial(strategy.function, **options))
+
+    async def _models(self, settings: Settings) -> Cast:
+        if self._cast is None or self._cast.key != Cast.key_of(settings):
+            if self._cast is not None:
+                await self._cast.aclose()
+            self._cast = await Cast.of(settings)
+        return self._cast
+
+
+def _limits(settings: Settings) -> Limits:
+    default = Limits()
+    return Limits(
+        tokens=settings.max_tokens,
+        cost_usd=settings.max_cost,
+        calls=settings.max_calls,
+        threads=default.threads if settings.max_threads is None else settings.max_threads,
+        depth=default.depth if settings.max_depth is None else settings.max_depth,
+    )
+
+
+def _in_a_loop(work: Callable[[], Any]) -> Any:
+    import asyncio
+    import threading
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    outcome: list[Any] = []
+
+    def elsewhere() -> None:
+        try:
+            outcome.append((asyncio.run(work()), None))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=elsewhere, name="weaver-run-sync")
+    thread.start()
+    thread.join()
+    value, error = outcome[0]
+    if error is not None:
+        raise error
+    return value

@@ -1,0 +1,90 @@
+"""When to fork: rules on the task alone, before any call is made.
+
+Objective: do not pay for a planner where forking cannot pay. The rules know nothing about the model's
+skill and read surface features only (lists, several questions, comparisons, length); whatever they are
+unsure about is left to the planner, with a direct answer started beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from weaver.task import Task
+
+Lean = Literal["direct", "plan", "unsure"]
+
+_ITEM = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S", re.MULTILINE)
+_COMPARE = re.compile(
+    r"\b(compar(?:e|ing|ison)|versus|vs\.?|pros and cons|advantages and disadvantages|"
+    r"differences? between)\b",
+    re.IGNORECASE,
+)
+_SEVERAL = re.compile(
+    r"\b(for each|each of|every one of|respectively|separately|both of|all of the following|the following)\b",
+    re.IGNORECASE,
+)
+_QUESTION_WORD = re.compile(r"\b(what|who|when|where|which|why|how)\b", re.IGNORECASE)
+SHORT_WORDS = 12
+LONG_WORDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What can be read off a task without a model."""
+
+    words: int
+    questions: int
+    items: int
+    compares: bool
+    several: bool
+    clauses: int
+
+    @classmethod
+    def of(cls, task: Task) -> Features:
+        """Features of the task's question."""
+        text = task.question
+        return cls(
+            words=len(text.split()),
+            questions=text.count("?"),
+            items=len(_ITEM.findall(text)),
+            compares=bool(_COMPARE.search(text)),
+            several=bool(_SEVERAL.search(text)),
+            clauses=len(_QUESTION_WORD.findall(text)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Which way a policy leans, and why."""
+
+    lean: Lean
+    reason: str
+
+
+class Policy(Protocol):
+    """Decides, without a model call, whether planning is worth while."""
+
+    def judge(self, task: Task) -> Judgement:
+        """Lean towards a direct answer, towards planning, or leave it to the planner."""
+        ...
+
+
+class Rules:
+    """The default policy."""
+
+    def judge(self, task: Task) -> Judgement:
+        """See the module's docstring for what the rules know and do not know."""
+        f = Features.of(task)
+        if f.items >= 2:
+            return Judgement("plan", f"the task lists {f.items} items")
+        if f.questions >= 2:
+            return Judgement("plan", f"the task asks {f.questions} questions")
+        if f.compares:
+            return Judgement("plan", "the task compares things")
+        if f.several:
+            return Judgement("plan", "the task asks for the same of several things")
+        if f.words <= SHORT_WORDS and f.clauses <= 1 and " and " not in task.question.lower():
+            return Judgement("direct", f"one short question ({f.words} words)")
+        return Judgement("unsure", "the task may or may not have independent parts")

@@ -1,0 +1,325 @@
+"""One model call: reserved, traced, limited, counted, journaled, and closed when it is left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from weaver.errors import JournalError, ModelError, WeaverError
+from weaver.messages import ToolCall
+from weaver.models.call import CallLog, current_call
+from weaver.models.protocol import (
+    Delta,
+    Finish,
+    Logprobs,
+    Reasoning,
+    Request,
+    Stream,
+    Text,
+    ToolCallPart,
+    UsageReport,
+)
+from weaver.models.reply import Reply
+from weaver.result import CancelReason
+from weaver.usage import Usage, estimate_tokens
+
+if TYPE_CHECKING:
+    from weaver.runtime.run import Run
+
+
+class Call:
+    """An open model call. Iterate for its deltas; ``reply`` fills up meanwhile.
+
+    Use ``async with``: leaving the block early closes the connection at once and the reply's state
+    becomes ``cancelled``, with `cancel_reason` (settable; ``not_needed`` by default) as the reason.
+
+    Raises:
+        ModelError: the call failed, on entering or while iterating.
+        BudgetExceeded: on entering; nothing was sent.
+    """
+
+    __slots__ = (
+        "_deltas", "_ended", "_failed", "_input_estimate", "_manager", "_model", "_reasoning", "_reported",
+        "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "cancel_reason", "chunks",
+        "path_seconds", "path_tokens", "reply",
+    )  # fmt: skip
+
+    def __init__(self, run: Run, request: Request, *, role: str, name: str) -> None:
+        self._run = run
+        self._model = run.model(role)
+        self._request = request
+        self._texts: list[str] = []
+        self._reasoning: list[str] = []
+        self._tools: dict[int, list[str]] = {}
+        self._reported: Usage | None = None
+        self._ended = False
+        self._failed = False
+        self._sent = 0.0
+        self._manager: AbstractAsyncContextManager[Stream] | None = None
+        self._deltas: AsyncIterator[Delta]
+        self.cancel_reason: CancelReason | None = None
+        self.chunks = 0
+        self.path_tokens, self.path_seconds = run.path_tokens, run.path_seconds
+        self.reply = Reply(name, role, self._model.name, self._model.provider, self._model.endpoint)
+
+    @property
+    def tokens_so_far(self) -> int:
+        """Generated tokens as far as can be told while the stream is open."""
+        return max(self.chunks, sum(len(t) for t in self._texts) // 4)
+
+    @property
+    def seconds_so_far(self) -> float:
+        """Seconds since the request was sent."""
+        return anyio.current_time() - self._sent if self._sent else 0.0
+
+    async def __aenter__(self) -> Call:
+        run, state, reply = self._run, self._run.state, self.reply
+        self._request = _with_defaults(self._request, run)
+        self._input_estimate = _estimate_input(self._request)
+        if self._replays():
+            return self
+        self._reservation = state.ledger.reserve(
+            self._input_estimate,
+            self._request.max_tokens,
+            prices=self._model.prices,
+            sharers=state.live_threads + 1,
+            model=self._model.name,
+        )
+        if self._reservation.max_tokens != self._request.max_tokens:
+            self._request = replace(self._request, max_tokens=self._reservation.max_tokens)
+        self._span = span = state.tracing.start_call(
+            run.call_span,
+            model=reply.model,
+            provider=reply.provider,
+            endpoint=reply.endpoint,
+            role=reply.role,
+            request=self._request,
+        )
+        if headers := state.tracing.headers(span):
+            self._request = replace(self._request, headers={**headers, **self._request.headers})
+        log = CallLog(deadline=run.deadline)
+        thread = run.thread_id
+        log.on_change = lambda entry: state.call_changed(thread, span, entry)
+        reply.retries, reply.fallbacks = log.retries, log.fallbacks
+        state.call_began()
+        run.call_began(self)
+        self._sent = anyio.current_time()
+        token = current_call.set(log)
+        try:
+            self._manager = self._model.stream(self._request)
+            self._deltas = await self._manager.__aenter__()
+        except Exception as raised:  # noqa: BLE001 - an adapter's foreign error becomes ours
+            reply.queue_seconds = log.queue_seconds
+            self._failed = True
+            error = _ours(raised, reply.model)
+            self._settle(error)
+            raise error from raised.__cause__ if error is raised else raised
+        except BaseException as cancelled:
+            reply.queue_seconds = log.queue_seconds
+            self._settle(cancelled)
+            raise
+        finally:
+            current_call.reset(token)
+        reply.queue_seconds = log.queue_seconds
+        reply.model = log.answered_by or reply.model
+        reply.first_delta = anyio.current_time() - self._sent - reply.queue_seconds
+        return self
+
+    def __aiter__(self) -> Call:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            delta = await self._deltas.__anext__()
+        except StopAsyncIteration:
+            self._ended = True
+            raise
+        except Exception as raised:  # noqa: BLE001 - as above
+            self._failed = True
+            error = _ours(raised, self.reply.model)
+            raise error from raised.__cause__ if error is raised else raised
+        kind = type(delta)
+        if kind is Text:
+            self.chunks += 1
+            self._texts.append(delta.text)  # type: ignore[union-attr]  # `kind` is checked, not isinstance: hot path
+        else:
+            self._take(delta)
+        return delta
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._manager is None:
+            return
+        try:
+            await self._manager.__aexit__(kind, error, trace)
+        finally:
+            self._settle(error)
+        if self.reply.state == "succeeded" and self._run.state.journal is not None:
+            await self._run.state.journal.append(
+                self._run.state.id, self.reply.name, {"fingerprint": self._fingerprint(), **_dump(self.reply)}
+            )
+
+    def _take(self, delta: Delta) -> None:
+        match delta:
+            case Reasoning(text):
+                self.chunks += 1
+                self._reasoning.append(text)
+            case ToolCallPart(index, id_, name, arguments):
+                self.chunks += 1
+                part = self._tools.setdefault(index, ["", "", ""])
+                part[0] = id_ or part[0]
+                part[1] = name or part[1]
+                part[2] += arguments
+            case Logprobs(tokens):
+                self.reply.logprobs.extend(tokens)
+            case UsageReport(usage):
+                self._reported = usage
+            case Finish(reason, stop):
+                self.reply.finish = reason
+                self.reply.stop = stop
+            case Text(text):  # pragma: no cover - a subclass of Text
+                self._texts.append(text)
+
+    def _settle(self, error: BaseException | None) -> None:
+        """Close the books of this call, once."""
+        run, state, reply = self._run, self._run.state, self.reply
+        if reply.state != "open":
+            return
+        reply.text = "".join(self._texts)
+        reply.reasoning = "".join(self._reasoning)
+        reply.tool_calls = tuple(
+            ToolCall(id_ or f"call_{i}", name, arguments) for i, (id_, name, arguments) in self._tools.items()
+        )
+        if self._failed:
+            reply.state = "failed"
+            reply.error = error if isinstance(error, Exception) else None
+        elif self._ended or reply.finish is not None:
+            reply.state = "succeeded"
+        else:
+            reply.state = "cancelled"
+            reply.cancel_reason = self.cancel_reason or (
+                "not_needed" if error is None or isinstance(error, Exception) else run.why_cancelled
+            )
+        reply.seconds = max(0.0, anyio.current_time() - self._sent - reply.queue_seconds)
+        reply.usage = self._usage()
+        state.ledger.settle(self._reservation, reply.usage)
+        state.call_ended(reply)
+        run.call_ended(self)
+        state.tracing.end_call(self._span, reply, self._request)
+
+    def _usage(self) -> Usage:
+        reply, reported = self.reply, self._reported
+        if reported is not None and reply.state == "succeeded":
+            usage = replace(reported, calls=1)
+        else:
+            nothing_sent = reply.state != "succeeded" and reply.first_delta is None
+            said = estimate_tokens(reply.text) + estimate_tokens(reply.reasoning)
+            said += sum(estimate_tokens(c.arguments) for c in reply.tool_calls)
+            usage = Usage(
+                calls=1,
+                input_tokens=0 if nothing_sent and reply.state == "failed" else self._input_estimate,
+                output_tokens=max(said, self.chunks, reported.output_tokens if reported else 0),
+                reasoning_tokens=estimate_tokens(reply.reasoning),
+                cost_usd=None,
+                estimated=not (nothing_sent and reply.state == "failed"),
+            )
+        if prices := self._model.prices:
+            return replace(usage, cost_usd=prices.cost(usage))
+        return replace(usage, cost_usd=usage.cost_usd or None)
+
+    def _fingerprint(self) -> str:
+        asked = asdict(replace(self._request, headers={}))
+        text = json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _replays(self) -> bool:
+        run, reply = self._run, self.reply
+        recorded = run.state.recorded.get(reply.name)
+        if recorded is None:
+            return False
+        if recorded["fingerprint"] != self._fingerprint():
+            raise JournalError(
+                f"The journal of run {run.state.id} has another request for {reply.name!r}: the task, the "
+                "models or the strategy changed since.",
+                hint="Resume with the same settings, or start a new run.",
+            )
+        reply.replayed = True
+        reply.state = "succeeded"
+        for name in ("model", "text", "reasoning", "finish", "stop", "seconds"):
+            setattr(reply, name, recorded[name])
+        reply.tool_calls = tuple(ToolCall(**c) for c in recorded["tool_calls"])
+        reply.usage = Usage(**recorded["usage"])
+        run.state.ledger.spent += reply.usage
+        run.state.usages.append(reply.usage)
+        span = run.state.tracing.start_call(
+            run.call_span,
+            model=reply.model,
+            provider=reply.provider,
+            endpoint=reply.endpoint,
+            role=reply.role,
+            request=self._request,
+        )
+        run.state.tracing.end_call(span, reply, self._request)
+        run.call_ended(self)
+        self._deltas = _recorded_deltas(reply)
+        return True
+
+
+async def _recorded_deltas(reply: Reply) -> AsyncIterator[Delta]:
+    if reply.reasoning:
+        yield Reasoning(reply.reasoning)
+    if reply.text:
+        yield Text(reply.text)
+    for i, call in enumerate(reply.tool_calls):
+        yield ToolCallPart(i, call.id, call.name, call.arguments)
+    yield UsageReport(reply.usage)
+    yield Finish(reply.finish or "stop", reply.stop)
+
+
+def _dump(reply: Reply) -> dict[str, Any]:
+    kept = ("model", "text", "reasoning", "finish", "stop", "seconds")
+    return {
+        **{name: getattr(reply, name) for name in kept},
+        "tool_calls": [asdict(c) for c in reply.tool_calls],
+        "usage": asdict(reply.usage),
+    }
+
+
+def _with_defaults(request: Request, run: Run) -> Request:
+    changes: dict[str, Any] = {}
+    if request.temperature is None and run.temperature is not None:
+        changes["temperature"] = run.temperature
+    if request.seed is None and run.seed is not None:
+        changes["seed"] = run.seed
+    return replace(request, **changes) if changes else request
+
+
+def _estimate_input(request: Request) -> int:
+    if request.prompt is not None:
+        return estimate_tokens(request.prompt)
+    tokens = 4
+    for message in request.messages:
+        tokens += 4 + estimate_tokens(message.content)
+        tokens += sum(estimate_tokens(c.arguments) + 4 for c in message.tool_calls)
+    for tool in request.tools:
+        tokens += estimate_tokens(json.dumps(dict(tool.parameters))) + estimate_tokens(tool.description) + 8
+    return tokens
+
+
+def _ours(error: Exception, model: str) -> WeaverError:
+    """The error itself, or, for an adapter that raised something foreign, an error that says so."""
+    if isinstance(error, WeaverError):
+        return error
+    return ModelError(
+        f"The adapter of {model} raised {type(error).__name__}: {error}.",
+        model=model,
+        hint="An adapter should raise ModelError; please tell its author.",
+    )

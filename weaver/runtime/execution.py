@@ -1,0 +1,209 @@
+"""Running a strategy from task to result: the deadline's promise, errors as data, the books closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from weaver.errors import DeadlineExceeded, NoAnswer, RunCancelled, StrategyFailed, WeaverError
+from weaver.events import RunFinished, RunStarted
+from weaver.result import Answer, CancelReason, ErrorReport, Metrics, Result, Status
+from weaver.runtime.run import Run
+from weaver.runtime.state import RunState
+from weaver.task import Task
+from weaver.usage import total
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+GRACE = 0.15
+"""Seconds that a cancelled strategy gets to clean up before the run ends without it."""
+
+
+class Execution:
+    """One run of a strategy.
+
+    Args:
+        strategy: name of the strategy, for the record.
+        work: the strategy, given the root's `Run` and the task.
+        parent: trace context of the caller; the current one by default.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        task: Task,
+        strategy: str,
+        work: Callable[[Run, Task], Awaitable[Answer]],
+        *,
+        parent: Context | None = None,
+    ) -> None:
+        self.state = state
+        self.error: WeaverError | None = None
+        self._task = task
+        self._strategy = strategy
+        self._work = work
+        self._parent = parent
+        self._main: asyncio.Task[Answer] | None = None
+
+    def cancel(self, reason: CancelReason = "user") -> None:
+        """Stop the run: every open connection closes, and the result has what was finished."""
+        self.state.stop_for(reason)
+        if self._main is not None:
+            self._main.cancel()
+
+    async def run(self) -> Result[Any]:
+        """Run to the end. Failures are in the result, and in `error`.
+
+        Cancelling the calling task cancels the run, cleanly.
+        """
+        state = self.state
+        model = state.model_for("thread").name
+        span = state.tracing.start_run(
+            run_id=state.id,
+            strategy=self._strategy,
+            model=model,
+            question=self._task.question,
+            parent=self._parent,
+        )
+        root = Run(state, span, self._task, deadline=state.deadline)
+        state.emit(RunStarted(state.id, self._task.question, self._strategy, model))
+        try:
+            answer = await self._answer(root)
+        except asyncio.CancelledError:
+            self.error = RunCancelled("The run was cancelled.")
+            state.tracing.end_run(span, self._result(root, model, None))
+            raise
+        result = self._result(root, model, answer)
+        state.tracing.end_run(span, result)
+        state.emit(RunFinished(result))
+        return result
+
+    async def _answer(self, root: Run) -> Answer | None:
+        state = self.state
+        if state.journal is not None:
+            state.recorded = await state.journal.open(state.id)
+        if state.cancel_reason is not None:
+            self.error = RunCancelled("The run was cancelled before it began.")
+            return None
+        main = self._main = asyncio.ensure_future(self._guarded(root))
+        left = None if state.deadline == float("inf") else max(0.0, state.deadline - anyio.current_time())
+        try:
+            await asyncio.wait({main}, timeout=left)
+            if not main.done():
+                state.stop_for("deadline")
+                await self._stop(main)
+        except asyncio.CancelledError:
+            state.stop_for("parent")
+            await self._stop(main)
+            raise
+        return self._outcome(root, main)
+
+    async def _guarded(self, root: Run) -> Answer:
+        with self.state.tracing.attached(root.span):
+            return await self._work(root, self._task)
+
+    async def _stop(self, main: asyncio.Task[Answer]) -> None:
+        main.cancel()
+        await asyncio.wait({main}, timeout=GRACE)
+        if not main.done():
+            self.state.note("Something in the run ignored its cancellation and was left behind.")
+            main.add_done_callback(_ignore)
+
+    def _outcome(self, root: Run, main: asyncio.Task[Answer]) -> Answer | None:
+        state = self.state
+        if main.done() and not main.cancelled():
+            error = main.exception()
+            if error is None:
+                return main.result()
+            if isinstance(error, WeaverError):
+                self.error = error
+            elif isinstance(error, Exception):
+                self.error = StrategyFailed(
+                    f"Strategy {self._strategy!r} raised {type(error).__name__}: {error}."
+                )
+                self.error.__cause__ = error
+            else:
+                raise error
+            return self._rescued(root) if state.cancel_reason else None
+        rescued = self._rescued(root)
+        if state.cancel_reason == "deadline":
+            if rescued is None:
+                self.error = DeadlineExceeded(
+                    f"The deadline of {state.deadline - state.started:g} s passed before there was anything "
+                    "to answer with.",
+                    hint="Allow more time, or use a faster model.",
+                )
+            else:
+                state.note(
+                    "The deadline came before the answer was finished; this is what there was by then."
+                )
+        else:
+            self.error = RunCancelled("The run was cancelled.")
+        return rescued
+
+    def _rescued(self, root: Run) -> Answer | None:
+        """The best answer at hand: what the strategy offered, else what threads found or said."""
+        if self.state.offered is not None:
+            return self.state.offered
+        parts = [
+            f"{t.title}: {t.text.strip()}"
+            for t in self.state.threads
+            if t.depth == 1 and t.state in ("succeeded", "timed_out", "cancelled") and t.text.strip()
+        ]
+        if not parts and (said := root.text_so_far.strip()):
+            parts = [said]
+        return Answer("\n\n".join(parts), complete=False) if parts else None
+
+    def _result(self, root: Run, model: str, answer: Answer | None) -> Result[Any]:
+        state = self.state
+        status: Status = "failed"
+        if answer is not None and not answer.text.strip() and answer.output is None and self.error is None:
+            self.error = NoAnswer(f"Strategy {self._strategy!r} came back with an empty answer.")
+        elif answer is not None:
+            whole = answer.complete and self.error is None and state.cancel_reason is None
+            status = "complete" if whole else "partial"
+        usage = total(state.usages)
+        tokens, seconds = root.path_so_far
+        cancelled = sum(t.state == "cancelled" for t in state.threads)
+        path = min(tokens, usage.output_tokens) or usage.output_tokens
+        result: Result[Any] = Result(
+            run_id=state.id,
+            status=status,
+            answer=answer.text if answer is not None and status != "failed" else "",
+            strategy=self._strategy,
+            model=model,
+            output=answer.output if answer is not None else None,
+            decision=state.decision,
+            plan=state.plan,
+            threads=tuple(t.report(state.started) for t in state.threads),
+            conflicts=tuple(state.conflicts),
+            usage=usage,
+            metrics=Metrics(
+                critical_path_tokens=path,
+                total_output_tokens=usage.output_tokens,
+                acceleration_ratio=1 - path / usage.output_tokens if usage.output_tokens else 0.0,
+                self_parallel_speedup=usage.output_tokens / path if path else 1.0,
+                wall_seconds=anyio.current_time() - state.started,
+                critical_path_seconds=seconds,
+                queue_seconds=state.queue_seconds,
+                threads=len(state.threads),
+                cancelled_threads=cancelled,
+                max_in_flight=state.max_in_flight,
+            ),
+            notes=tuple(state.notes),
+            trace_id=state.tracing.trace_id(root.span),
+            error=ErrorReport(type(self.error).__name__, str(self.error)) if self.error else None,
+        )
+        if self.error is not None:
+            self.error.result = result
+        return result
+
+
+def _ignore(task: asyncio.Task[Any]) -> None:
+    """Take note of a left-behind task's end, so that asyncio does not complain about it."""
+    if not task.cancelled():
+        task.exception()

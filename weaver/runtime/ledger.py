@@ -1,0 +1,171 @@
+"""The run's money, tokens and calls: reserve before a call, settle after it.
+
+A reservation covers the worst case of its call (estimated input plus ``max_tokens`` of output), so the sum
+of what is spent and reserved never passes a limit; what a call did not use goes back when it settles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weaver.budget import Limits
+from weaver.errors import BudgetExceeded, ConfigurationError
+from weaver.models.protocol import Prices
+from weaver.usage import NOTHING, Usage
+
+USEFUL_TOKENS = 16
+"""A call that could not even generate this many tokens is refused."""
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What one call may use at most. ``max_tokens`` is None when nothing limits the output."""
+
+    tokens: int
+    cost_usd: float
+    calls: int
+    max_tokens: int | None
+
+
+class Ledger:
+    """Spent and reserved amounts against `Limits`. One per run; not thread-safe (one event loop)."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.spent = NOTHING
+        self.reserved_tokens = 0
+        self.reserved_cost = 0.0
+        self.reserved_calls = 0
+        self.threads = 0
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens neither spent nor reserved."""
+        if self.limits.tokens is None:
+            return None
+        return max(0, self.limits.tokens - self.spent.total_tokens - self.reserved_tokens)
+
+    @property
+    def cost_left(self) -> float | None:
+        """Dollars neither spent nor reserved."""
+        if self.limits.cost_usd is None:
+            return None
+        return max(0.0, self.limits.cost_usd - (self.spent.cost_usd or 0.0) - self.reserved_cost)
+
+    @property
+    def calls_left(self) -> int | None:
+        """Calls neither made nor reserved."""
+        if self.limits.calls is None:
+            return None
+        return max(0, self.limits.calls - self.spent.calls - self.reserved_calls)
+
+    @property
+    def threads_left(self) -> int | None:
+        """Threads that may still be started."""
+        return None if self.limits.threads is None else max(0, self.limits.threads - self.threads)
+
+    def take_thread(self) -> None:
+        """Count one more thread.
+
+        Raises:
+            BudgetExceeded: the limit on threads is reached.
+        """
+        if self.threads_left == 0:
+            raise BudgetExceeded(
+                f"The run may start {self.limits.threads} threads and has started them all.",
+                limit="threads",
+                hint="Raise max_threads.",
+            )
+        self.threads += 1
+
+    def reserve(
+        self,
+        input_tokens: int,
+        max_tokens: int | None,
+        *,
+        prices: Prices | None = None,
+        sharers: int = 1,
+        model: str = "",
+    ) -> Reservation:
+        """Set aside the worst case of one call.
+
+        Args:
+            input_tokens: estimated prompt tokens.
+            max_tokens: the call's cap on generated tokens, or None to get a fair share of what is left.
+            sharers: how many calls that share is divided by.
+
+        Raises:
+            BudgetExceeded: not even a short reply fits.
+            ConfigurationError: there is a limit on cost and the model's prices are unknown.
+        """
+        if self.calls_left == 0:
+            raise BudgetExceeded(
+                f"The run may make {self.limits.calls} model calls and has made them all.",
+                limit="calls",
+                hint="Raise max_calls.",
+            )
+        room = self._room_for_output(input_tokens, prices, model)
+        if room is not None:
+            if room < USEFUL_TOKENS:
+                limit = "tokens" if self.limits.tokens is not None else "cost_usd"
+                raise BudgetExceeded(
+                    f"The budget of {getattr(self.limits, limit)} {limit} has no room for another call.",
+                    limit=limit,
+                    hint="Raise max_tokens or max_cost, or fork less wide.",
+                )
+            share = max(USEFUL_TOKENS, room // max(1, sharers))
+            max_tokens = share if max_tokens is None else min(max_tokens, room)
+        reservation = Reservation(
+            tokens=input_tokens + (max_tokens or 0),
+            cost_usd=_price(prices, input_tokens, max_tokens or 0),
+            calls=1,
+            max_tokens=max_tokens,
+        )
+        self.reserved_tokens += reservation.tokens
+        self.reserved_cost += reservation.cost_usd
+        self.reserved_calls += 1
+        return reservation
+
+    def hold(self, tokens: int) -> Reservation:
+        """Set tokens aside for later (for the synthesizer). Give them back with `release`."""
+        left = self.tokens_left
+        held = 0 if left is None else min(tokens, left)
+        self.reserved_tokens += held
+        return Reservation(held, 0.0, 0, None)
+
+    def release(self, reservation: Reservation) -> None:
+        """Give back what was set aside. Releasing twice does nothing."""
+        self.reserved_tokens -= reservation.tokens
+        self.reserved_cost -= reservation.cost_usd
+        self.reserved_calls -= reservation.calls
+        reservation.tokens = reservation.calls = 0
+        reservation.cost_usd = 0.0
+
+    def settle(self, reservation: Reservation, usage: Usage) -> None:
+        """Replace a reservation by what was really used."""
+        self.release(reservation)
+        self.spent += usage
+
+    def _room_for_output(self, input_tokens: int, prices: Prices | None, model: str) -> int | None:
+        room: int | None = None
+        if self.tokens_left is not None:
+            room = self.tokens_left - input_tokens
+        if self.cost_left is not None:
+            if prices is None:
+                raise ConfigurationError(
+                    f"There is a limit on cost, but the prices of {model or 'the model'} are unknown.",
+                    hint="Give prices, install weaver[litellm] for its price map, or use max_tokens.",
+                )
+            money = self.cost_left - _price(prices, input_tokens, 0)
+            affordable = int(money * 1e6 / prices.output) if prices.output > 0 else None
+            if money < 0:
+                affordable = 0
+            if affordable is not None:
+                room = affordable if room is None else min(room, affordable)
+        return room
+
+
+def _price(prices: Prices | None, input_tokens: int, output_tokens: int) -> float:
+    if prices is None:
+        return 0.0
+    return prices.cost(Usage(input_tokens=input_tokens, output_tokens=output_tokens))

@@ -1,0 +1,132 @@
+"""What all threads of one run share."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from weaver.budget import Limits
+from weaver.events import CallRetried, Event, ModelFellBack, Noted
+from weaver.models.call import Fallback, Retry
+from weaver.models.protocol import Model
+from weaver.models.reply import Reply
+from weaver.result import Answer, CancelReason, Conflict, Decision
+from weaver.runtime.ledger import Ledger
+from weaver.tracing.spans import Tracing
+from weaver.usage import Usage
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from weaver.journal.port import Journal
+    from weaver.plan import Plan
+    from weaver.runtime.thread import Thread
+    from weaver.task import Agent
+
+ROLES = ("planner", "thread", "judge", "synthesizer")
+
+
+class RunState:
+    """Models, limits, records and listeners of one run, shared by its whole tree of threads.
+
+    Args:
+        models: a model for each role of `ROLES`.
+        agents: workers that a planner may assign subtasks to.
+        given_plan: the plan of a user who does not want a planner to be asked.
+        deadline: event-loop time by which the run must have answered, or infinity.
+        thread_timeout: default seconds a thread may take, or None.
+        temperature, seed: sampling defaults of the run.
+        listen: called with every event, or None when nobody listens.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        models: Mapping[str, Model],
+        *,
+        agents: Sequence[Agent] = (),
+        given_plan: Plan | None = None,
+        limits: Limits | None = None,
+        deadline: float = float("inf"),
+        thread_timeout: float | None = None,
+        temperature: float | None = None,
+        seed: int | None = None,
+        listen: Callable[[Event], None] | None = None,
+        tracing: Tracing | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.id = run_id
+        self.models = models
+        self.agents = {agent.name: agent for agent in agents}
+        self.given_plan = given_plan
+        self.limits = limits or Limits()
+        self.ledger = Ledger(self.limits)
+        self.started = anyio.current_time()
+        self.deadline = deadline
+        self.thread_timeout = thread_timeout
+        self.temperature = temperature
+        self.seed = seed
+        self.listen = listen
+        self.tracing = tracing or Tracing()
+        self.journal = journal
+        self.recorded: Mapping[str, Any] = {}
+        self.threads: list[Thread] = []
+        self.usages: list[Usage] = []
+        self.conflicts: list[Conflict] = []
+        self.notes: list[str] = []
+        self.decision: Decision | None = None
+        self.plan: Plan | None = None
+        self.offered: Answer | None = None
+        self.cancel_reason: CancelReason | None = None
+        self.queue_seconds = 0.0
+        self.live_threads = 0
+        self.in_flight = 0
+        self.max_in_flight = 0
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to the listener. Hot paths check `listen` before they build one."""
+        if self.listen is not None:
+            self.listen(event)
+
+    def note(self, text: str) -> None:
+        """Record a fallback or degradation, in words; the same words once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.emit(Noted(text))
+
+    def stop_for(self, reason: CancelReason) -> None:
+        """Say why the run is being stopped; the first reason stays."""
+        if self.cancel_reason is None:
+            self.cancel_reason = reason
+
+    def random_for(self, path: str) -> random.Random:
+        """A generator that depends on the run's seed (or id) and the structural path only."""
+        key = f"{self.id if self.seed is None else self.seed}/{path}"
+        return random.Random(hashlib.sha256(key.encode()).digest())
+
+    def model_for(self, role: str) -> Model:
+        """The model of a role; unknown roles use the thread model."""
+        return self.models.get(role) or self.models["thread"]
+
+    def call_began(self) -> None:
+        """Count a call in flight."""
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+
+    def call_ended(self, reply: Reply) -> None:
+        """Add a call's usage to the run's."""
+        self.in_flight -= 1
+        self.usages.append(reply.usage)
+        self.queue_seconds += reply.queue_seconds
+
+    def call_changed(self, thread: str | None, span: Span, entry: Retry | Fallback) -> None:
+        """Tell listeners that a call is retried or fell back to another model."""
+        if isinstance(entry, Fallback):
+            self.note(f"{entry.failed} failed ({entry.error}); {entry.instead} answered instead.")
+            self.emit(ModelFellBack(thread, entry.failed, entry.instead, entry.error))
+        else:
+            self.emit(CallRetried(thread, entry.error, entry.delay))

@@ -1,0 +1,164 @@
+"""Structured output by the best way a model has, and tolerant parsing of what comes back.
+
+The ways, best first: a JSON Schema that the endpoint enforces, a tool call with that schema, any JSON
+object with the schema in the prompt, and the prompt alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from weaver.errors import ConfigurationError, OutputInvalid
+from weaver.messages import Message, assistant, system, user
+from weaver.models.protocol import Capabilities, Delta, OutputSchema, Request, Text, ToolCallPart, ToolSpec
+from weaver.models.reply import Reply
+
+T = TypeVar("T")
+REPAIRS = 2
+"""How often an output that does not fit its schema is asked for again."""
+Way = Literal["json_schema", "tool", "json_object", "prompt"]
+
+
+class Shape(Generic[T]):
+    """A Python type that a model's output must fit, with its JSON Schema.
+
+    Types whose schema is not an object (``list[int]``, ``int``) travel as ``{"value": ...}``, because most
+    endpoints accept objects only.
+
+    Raises:
+        ConfigurationError: the type has no JSON Schema.
+    """
+
+    def __init__(
+        self, type_: Any, *, name: str | None = None, schema: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name = re.sub(r"\W+", "_", name or getattr(type_, "__name__", "") or "output")[:64]
+        try:
+            self._adapter: TypeAdapter[T] = TypeAdapter(type_)
+            given = dict(schema or self._adapter.json_schema())
+        except (PydanticSchemaGenerationError, ValueError) as error:
+            raise ConfigurationError(
+                f"{type_!r} cannot be an output type: {error}.", hint="Use a pydantic model or a dataclass."
+            ) from error
+        self._wrapped = given.get("type") != "object" and "$ref" not in given
+        if self._wrapped:
+            definitions = given.pop("$defs", None)
+            given = {"type": "object", "properties": {"value": given}, "required": ["value"]}
+            if definitions:
+                given["$defs"] = definitions
+        self.schema = OutputSchema(self.name, given)
+
+    def parse(self, text: str) -> T:
+        """The value in ``text``, which may have prose or code fences around the JSON.
+
+        Raises:
+            OutputInvalid: no JSON that fits; the message says what does not.
+        """
+        found = find_json(text)
+        if found is None:
+            raise OutputInvalid(f"The output has no JSON: {text[:200]!r}.")
+        candidates = (
+            [found["value"]] if self._wrapped and isinstance(found, dict) and "value" in found else []
+        )
+        candidates.append(found)
+        problem: ValidationError | None = None
+        for candidate in candidates:
+            try:
+                return self._adapter.validate_python(candidate)
+            except ValidationError as error:
+                problem = problem or error
+        assert problem is not None
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'output'}: {e['msg']}" for e in problem.errors()[:8]
+        )
+        raise OutputInvalid(f"The output does not fit {self.name}: {wrong}.") from problem
+
+
+def way_of(can: Capabilities) -> Way:
+    """The best way to structured output that a model has."""
+    if can.json_schema:
+        return "json_schema"
+    if can.tools:
+        return "tool"
+    return "json_object" if can.json_object else "prompt"
+
+
+def asking_for(request: Request, schema: OutputSchema, can: Capabilities) -> Request:
+    """``request``, changed so that its output fits ``schema`` by the best way the model has."""
+    match way_of(can):
+        case "json_schema":
+            return replace(request, output=schema)
+        case "tool":
+            answer = ToolSpec(schema.name, "Give your answer by calling this.", schema.schema)
+            return replace(request, tools=(answer,), tool_choice=schema.name)
+        case "json_object":
+            return replace(_told(request, schema), json_object=True)
+        case _:
+            return _told(request, schema)
+
+
+def output_piece(delta: Delta) -> str:
+    """The part of a structured output that a delta carries, whichever way was taken."""
+    if isinstance(delta, Text):
+        return delta.text
+    return delta.arguments if isinstance(delta, ToolCallPart) else ""
+
+
+def output_text(reply: Reply) -> str:
+    """The structured output of a finished reply, whichever way was taken."""
+    return reply.text if reply.text.strip() or not reply.tool_calls else reply.tool_calls[0].arguments
+
+
+def find_json(text: str) -> Any:
+    """The first complete JSON object or array in ``text``, or None."""
+    decoder = json.JSONDecoder()
+    at = 0
+    while (match := re.compile(r"[\[{]").search(text, at)) is not None:
+        try:
+            return decoder.raw_decode(text, match.start())[0]
+        except (ValueError, RecursionError):
+            at = match.start() + 1
+            if at > 2000:  # noqa: PLR2004 - after this much prose there is no answer, only bracket noise
+                return None
+    return None
+
+
+async def fitted(
+    shape: Shape[T], request: Request, reply: Reply, ask: Callable[[Request], Awaitable[Reply]]
+) -> tuple[T, Reply]:
+    """The value of ``reply``, asked for again at most `REPAIRS` times with what was wrong.
+
+    Returns:
+        The value, and the reply that it was in.
+
+    Raises:
+        OutputInvalid: it still does not fit after the repairs.
+    """
+    for _ in range(REPAIRS):
+        text = output_text(reply)
+        try:
+            return shape.parse(text), reply
+        except OutputInvalid as error:
+            again = (assistant(text or "(nothing)"), user(f"{error.message} Answer again, corrected."))
+            request = replace(request, messages=(*request.messages, *again))
+            reply = await ask(request)
+    return shape.parse(output_text(reply)), reply
+
+
+def _told(request: Request, schema: OutputSchema) -> Request:
+    rule = (
+        "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n"
+        f"{json.dumps(schema.schema)}"
+    )
+    messages = list(request.messages)
+    if messages and messages[0].role == "system":
+        messages[0] = Message("system", f"{messages[0].content}\n\n{rule}")
+    else:
+        messages.insert(0, system(rule))
+    return replace(request, messages=tuple(messages))

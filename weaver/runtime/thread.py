@@ -1,0 +1,142 @@
+"""One reasoning thread: its state, and everything a parent may know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import anyio
+
+from weaver.events import ThreadFinished
+from weaver.result import Answer, CancelReason, Finding, ThreadReport, ThreadState
+from weaver.task import Task
+from weaver.usage import NOTHING, Usage
+
+if TYPE_CHECKING:
+    from weaver.runtime.run import Run
+
+
+class Thread:
+    """A thread of a fork. Strategies read it; the runtime moves it from state to state.
+
+    Attributes:
+        id: unique in the run: the structural path (``s2``, ``s2/t1``).
+        depends_on: names, within its fork, of the threads whose findings it gets.
+        state: ``waiting`` until its dependencies are done, ``running``, then exactly one final state.
+        answer: what it came to; for a thread that was cut, what it had said so far (``complete=False``).
+        error: why it failed, or None.
+        attempts: how often its work was started.
+    """
+
+    __slots__ = (
+        "_done", "_scope", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at", "error", "id",
+        "parent", "path_seconds", "path_tokens", "run", "started_at", "state", "task", "usages",
+    )  # fmt: skip
+
+    def __init__(self, id: str, task: Task, *, parent: Run, depends_on: Sequence[str]) -> None:  # noqa: A002 - public name
+        self.id = id
+        self.task = task
+        self.parent = parent
+        self.depth: int = parent.depth + 1
+        self.depends_on = tuple(depends_on)
+        self.state: ThreadState = "waiting"
+        self.cancel_reason: CancelReason | None = None
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+        self.attempts = 0
+        self.usages: list[Usage] = []
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.path_tokens: int = 0
+        self.path_seconds: float = 0.0
+        self.run: Run | None = None
+        self._done = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    @property
+    def title(self) -> str:
+        """A few words for people."""
+        return self.task.label
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has reached its final state."""
+        return self.ended_at is not None
+
+    @property
+    def usage(self) -> Usage:
+        """Of its own calls so far, nested threads not included."""
+        used = NOTHING
+        for usage in self.usages:
+            used += usage
+        return used
+
+    @property
+    def text(self) -> str:
+        """Its answer, or what it is saying in the call that is open or was cut."""
+        if self.answer is not None:
+            return self.answer.text
+        return self.run.text_so_far if self.run is not None else ""
+
+    @property
+    def finding(self) -> Finding | None:
+        """What it hands up, or None when it has nothing to hand up."""
+        if self.answer is None or not self.finished:
+            return None
+        return Finding(self.id, self.title, self.answer, self.usage)
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end (or to now); 0 if it never started."""
+        if self.started_at is None:
+            return 0.0
+        return (anyio.current_time() if self.ended_at is None else self.ended_at) - self.started_at
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Stop it at once and close its connections. The first reason stays; finished threads stay as they are."""
+        if self.finished or self.cancel_reason is not None:
+            return
+        self.cancel_reason = reason
+        self._scope.cancel()
+
+    async def wait(self) -> None:
+        """Wait until it has finished."""
+        await self._done.wait()
+
+    def finish(self, state: ThreadState) -> None:
+        """For the runtime: reach the final state, once."""
+        if self.finished:
+            return
+        self.state = state
+        self.ended_at = anyio.current_time()
+        if self.answer is None and (said := self.text.strip()):
+            self.answer = Answer(said, complete=False)
+        self._done.set()
+        self.parent.state.emit(
+            ThreadFinished(
+                self.id,
+                state,
+                self.cancel_reason,
+                self.answer.text if self.answer else None,
+                self.usage,
+                self.seconds,
+                str(self.error) if self.error else None,
+            )
+        )
+
+    def report(self, run_started: float) -> ThreadReport:
+        """The thread as it appears in the result. ``run_started`` is on the event loop's clock."""
+        return ThreadReport(
+            id=self.id,
+            parent=self.parent.thread_id,
+            title=self.title,
+            depth=self.depth,
+            state=self.state,
+            cancel_reason=self.cancel_reason if self.state == "cancelled" else None,
+            answer=self.answer.text if self.answer else None,
+            attempts=self.attempts,
+            usage=self.usage,
+            seconds=self.seconds,
+            started_at=None if self.started_at is None else self.started_at - run_started,
+            error=str(self.error) if self.error else None,
+        )

@@ -1,0 +1,175 @@
+"""The APR method (Pan et al. 2025, arXiv 2504.15466): sub-searches with contexts of their own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weaver.strategies.native.format import Branch, Format, Problem, Told
+from weaver.strategies.native.trajectory import Block, Path, Trajectory
+
+CALL, END_CALL = "<Calling Sub Searches>", "<End Calling Sub Searches>"
+FOUND, END_FOUND = "<Sub Searches>", "<End Sub Searches>"
+_START = re.compile(r"<Start Sub Search (\d+) at level (\d+)> Moving to Node #([\d,]+)")
+_RESULT = re.compile(r"<(Goal Reached|No Solution) in Sub Search (\d+) at level (\d+) at Node #([\d,]+)>")
+_MOVED = re.compile(r"Moving to Node #([\d,]+)\nCurrent State: (\d+):(\[[\d, ]*\]), Operations: (\[[^\n]*\])")
+_GENERATED = re.compile(r"Generated Node #([\d,]+): (\d+):(\[[\d, ]*\]) Operation: ([^\n]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A state of the search: what is to be reached, with which numbers, after which operations."""
+
+    target: int
+    numbers: tuple[int, ...]
+    operations: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """As prompts write it: ``27:[26, 31], Operations: ['53-22=31']``."""
+        return f"{self.target}:{list(self.numbers)}, Operations: {list(self.operations)}"
+
+
+class Apr(Format):
+    """Plain-text search traces. A thread sees only its own node; the parent sees only what it found.
+
+    At a join the parent's call is *replaced* by the results: the parent never reads the searches that failed.
+    """
+
+    name = "apr"
+    source = "APR, Pan et al. 2025, arXiv 2504.15466"
+    forks = (END_CALL,)
+    names = ("Sub Searches", "Calling Sub Searches", "End Calling Sub Searches", "End Sub Searches")
+    shares_prefix = False
+    max_branches = 16
+    max_depth = 1
+    rounds = 32
+
+    def opener(self, stop: str) -> str:
+        """A call is closed by its end."""
+        return CALL if stop == END_CALL else ""
+
+    def branches(self, context: str, said: str) -> list[Branch]:
+        """One thread for each sub-search called last, beginning at its node; unknown nodes are left out."""
+        called = said.rpartition(CALL)[2]
+        nodes = nodes_of(context)
+        found: dict[str, Branch] = {}
+        for index, _, name in _START.findall(called):
+            if name in nodes:
+                begins = f"Moving to Node #{name}\nCurrent State: {nodes[name].text}"
+                found.setdefault(index, Branch(f"{index}@{name}", f"node #{name}", begins, context=""))
+        return list(found.values())
+
+    def join(self, context: str, told: Sequence[Told]) -> str:
+        """The parent's context with the call replaced by the results."""
+        kept = context.rpartition(CALL)[0]
+        lines = [FOUND]
+        for t in told:
+            index, _, node = t.branch.key.partition("@")
+            where = f"in Sub Search {index} at level 1 at Node #{node}"
+            path = path_found(t.branch.begins + t.text)
+            lines += [f"<No Solution {where}>"] if path is None else [f"<Goal Reached {where}>", path]
+        return kept + "\n".join([*lines, END_FOUND]) + "\n"
+
+    def parse(self, text: str) -> Trajectory:
+        """The parent's text; each list of results is a block of the paths that were handed up.
+
+        A parent's text does not contain the searches themselves, so lengths are lower bounds. `Woven` of the
+        engine has all of it.
+        """
+        trajectory, at = Trajectory(), 0
+        while (start := text.find(FOUND, at)) >= 0:
+            if text[at:start]:
+                trajectory.body.append(text[at:start])
+            end = text.find(END_FOUND, start)
+            inside = text[start : end if end >= 0 else len(text)]
+            block = Block(closed=end >= 0, at=start)
+            cuts = [m.start() for m in _RESULT.finditer(inside)]
+            block.parts.append(inside[: cuts[0]] if cuts else inside)
+            for here, there in zip(cuts, [*cuts[1:], len(inside)], strict=True):
+                head = _RESULT.match(inside, here)
+                assert head is not None
+                block.parts.append(head.group())
+                body = inside[head.end() : there]
+                block.parts.append(Path(head[2], f"node #{head[4]}", [body], True, start + here))
+            if end >= 0:
+                block.parts.append(END_FOUND)
+            trajectory.body.append(block)
+            at = end + len(END_FOUND) if end >= 0 else len(text)
+        if text[at:]:
+            trajectory.body.append(text[at:])
+        return trajectory
+
+    def check(self, text: str) -> list[Problem]:
+        """Calls are closed and name nodes that were generated; results are closed and numbered from 0."""
+        problems: list[Problem] = []
+        for opening, closing in ((CALL, END_CALL), (FOUND, END_FOUND)):
+            at = -1
+            while (at := text.find(opening, at + 1)) >= 0:
+                end, again = text.find(closing, at), text.find(opening, at + 1)
+                if end < 0 or (0 <= again < end):
+                    problems.append(Problem("unclosed", f"{opening} is never closed.", at))
+                    continue
+                problems += self._inside(text, at, end, opening)
+        return sorted(problems, key=lambda p: p.at)
+
+    def _inside(self, text: str, at: int, end: int, opening: str) -> list[Problem]:
+        pattern = _START if opening == CALL else _RESULT
+        matches = list(pattern.finditer(text, at, end))
+        problems = []
+        if not matches:
+            problems.append(Problem("missing", f"{opening} lists no sub-search.", at))
+        numbers = [int(m[1] if opening == CALL else m[2]) for m in matches]
+        if numbers != list(range(len(numbers))):
+            problems.append(Problem("numbering", f"Sub-searches are numbered {numbers}.", at))
+        if len(matches) > self.max_branches:
+            problems.append(Problem("count", f"{len(matches)} sub-searches, over {self.max_branches}.", at))
+        known = nodes_of(text[:end])
+        for m in matches:
+            node = m[3] if opening == CALL else m[4]
+            if node not in known:
+                problems.append(Problem("state", f"Node #{node} was never generated.", m.start()))
+            if int(m[2] if opening == CALL else m[3]) != 1:
+                problems.append(Problem("misplaced", "Sub-searches are one level deep.", m.start()))
+        return problems
+
+    def closing(self, text: str) -> str:
+        """The end of a list of results that is open; an open call is left as text."""
+        return f"\n{END_FOUND}\n" if text.rfind(FOUND) > text.rfind(END_FOUND) else ""
+
+
+def nodes_of(text: str) -> dict[str, Node]:
+    """Every node that a trace has moved to or generated, by its number."""
+    nodes: dict[str, Node] = {}
+    for name, target, numbers, operations in _MOVED.findall(text):
+        if (done := _strings(operations)) is not None:
+            nodes[name] = Node(int(target), _numbers(numbers), done)
+    for name, target, numbers, operation in _GENERATED.findall(text):
+        parent = nodes.get(name.rpartition(",")[0])
+        if name not in nodes and parent is not None:
+            nodes[name] = Node(int(target), _numbers(numbers), (*parent.operations, operation.strip()))
+    return nodes
+
+
+def path_found(trace: str) -> str | None:
+    """The best path of a search that reached its goal: what follows its last but one ``Goal Reached``."""
+    parts = trace.split("Goal Reached")
+    return f"{parts[-2]}Goal Reached{parts[-1]}".strip() if len(parts) > 2 else None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", text))
+
+
+def _strings(text: str) -> tuple[str, ...] | None:
+    """A Python list of strings, or None when the model wrote something else."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return tuple(str(v) for v in value) if isinstance(value, list) else None
+
+
+APR = Apr()

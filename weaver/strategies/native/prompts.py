@@ -1,0 +1,73 @@
+"""Chat templates for raw completions: native models are asked without the server's own template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weaver.errors import UnknownName
+from weaver.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """How a conversation is written as plain text.
+
+    Args:
+        before, after: around each message; ``{role}`` is replaced.
+        opening: begins the model's turn.
+        roles: names that differ from ours (Gemma calls the assistant ``model``).
+        control: the template's own tokens; in messages they are made harmless.
+    """
+
+    before: str
+    after: str
+    opening: str
+    roles: tuple[tuple[str, str], ...] = ()
+    control: tuple[str, ...] = ()
+
+    def render(self, messages: Sequence[Message], *, system: str = "", suffix: str = "") -> str:
+        """The prompt up to where the model begins to write.
+
+        Args:
+            system: instructions put before the conversation; ``""`` for none.
+            suffix: added to the last message (some models are switched by a sentence there).
+        """
+        said = [Message("system", system), *messages] if system else list(messages)
+        text = ""
+        for i, message in enumerate(said):
+            content = message.content + (suffix if i == len(said) - 1 else "")
+            for token in self.control:
+                content = content.replace(token, token[0] + " " + token[1:])
+            role = dict(self.roles).get(message.role, message.role)
+            text += self.before.replace("{role}", role) + content + self.after
+        return text + self.opening
+
+
+TEMPLATES = {
+    "chatml": Template(
+        "<|im_start|>{role}\n",
+        "<|im_end|>\n",
+        "<|im_start|>assistant\n",
+        control=("<|im_start|>", "<|im_end|>", "<|endoftext|>"),
+    ),
+    "gemma": Template(
+        "<start_of_turn>{role}\n",
+        "<end_of_turn>\n",
+        "<start_of_turn>model\n",
+        roles=(("assistant", "model"), ("system", "user")),
+        control=("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>"),
+    ),
+    "plain": Template("", "\n", ""),
+}
+
+
+def template_named(name: str) -> Template:
+    """The template of a name: ``chatml`` (Qwen), ``gemma`` or ``plain`` (the messages and a newline).
+
+    Raises:
+        UnknownName: there is none of that name.
+    """
+    if name not in TEMPLATES:
+        raise UnknownName("template", name, TEMPLATES)
+    return TEMPLATES[name]

@@ -1,0 +1,153 @@
+"""Finding strategies by name: ours, those of installed plugins, and those of the running program."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from weaver.errors import CapabilityMissing, ConfigurationError, UnknownName
+from weaver.models.protocol import Capabilities
+from weaver.result import Answer
+
+GROUP = "weaver.strategies"
+Function = Callable[..., Awaitable[Answer]]
+F = TypeVar("F", bound=Function)
+_registered: dict[str, Strategy] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A named way to answer a task.
+
+    Attributes:
+        function: ``async def (run, task, **options) -> Answer``.
+        summary: one line.
+        source: the paper or page the method comes from, or "".
+        needs: names of `Capabilities` that the thread model must have.
+        options: name to (type, default) of the function's keyword-only parameters.
+    """
+
+    name: str
+    function: Function
+    summary: str = ""
+    source: str = ""
+    needs: tuple[str, ...] = ()
+    options: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    def check(self, can: Capabilities, model: str) -> None:
+        """Refuse a model that lacks what the strategy needs.
+
+        Raises:
+            CapabilityMissing: naming what is missing.
+        """
+        if lacking := [n for n in self.needs if not getattr(can, n)]:
+            raise CapabilityMissing(
+                f"Strategy {self.name!r} needs {', '.join(lacking)}, which {model} does not offer.",
+                hint="Choose another strategy (`weaver strategies`) or an endpoint that offers it.",
+            )
+
+    def parsed_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Options checked and converted to their types (texts come from the command line).
+
+        Raises:
+            ConfigurationError: unknown option, or a value that does not fit.
+        """
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            if name not in self.options:
+                raise UnknownName(f"option of strategy {self.name!r}", name, self.options)
+            type_, _ = self.options[name]
+            try:
+                values[name] = TypeAdapter(type_).validate_python(value)
+            except ValidationError as error:
+                raise ConfigurationError(
+                    f"Option {name} of strategy {self.name!r} is {value!r}: {error.errors()[0]['msg']}."
+                ) from error
+        return values
+
+
+def strategy(name: str, *, source: str = "", needs: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Make a strategy of ``async def (run, task, *, option=default) -> Answer`` and register it.
+
+    Args:
+        name: what users type.
+        source: the paper or page the method comes from.
+        needs: capabilities that the thread model must have (fields of `Capabilities`).
+    """
+
+    def register(function: F) -> F:
+        _registered[name] = described(function, name, source=source, needs=needs)
+        return function
+
+    return register
+
+
+def described(function: Function, name: str, *, source: str = "", needs: tuple[str, ...] = ()) -> Strategy:
+    """A `Strategy` of a plain function: its options are its keyword-only parameters."""
+    signature = inspect.signature(function, eval_str=True)
+    options = {
+        p.name: (Any if p.annotation is p.empty else p.annotation, p.default)
+        for p in signature.parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    }
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    return Strategy(name, function, summary, source, needs, options)
+
+
+def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
+    """The strategy and its options of ``"name"``, ``"name:key=value,..."`` or a function.
+
+    Raises:
+        UnknownName: no strategy of that name.
+        ConfigurationError: an option is wrong, or a plugin cannot be loaded.
+    """
+    if not isinstance(given, str):
+        known = next((s for s in _registered.values() if s.function is given), None)
+        return known or described(given, getattr(given, "__name__", "strategy")), {}
+    name, _, text = given.partition(":")
+    found = load(name)
+    options: dict[str, Any] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"{part!r} in strategy {given!r} is no option.", hint="Write NAME:key=value,key=value."
+            )
+        options[key.strip()] = value.strip()
+    return found, found.parsed_options(options)
+
+
+def load(name: str) -> Strategy:
+    """The strategy of that name.
+
+    Raises:
+        UnknownName, ConfigurationError: as `find`.
+    """
+    if name not in _registered and (point := _entry_points().get(name)) is not None:
+        try:
+            loaded = point.load()
+        except ImportError as error:
+            raise ConfigurationError(
+                f"Strategy {name!r} of {point.value} cannot be loaded: {error}."
+            ) from error
+        if name not in _registered:
+            _registered[name] = loaded if isinstance(loaded, Strategy) else described(loaded, name)
+    if name not in _registered:
+        raise UnknownName("strategy", name, names())
+    return _registered[name]
+
+
+def names() -> list[str]:
+    """Names of all strategies that can be found."""
+    return sorted({*_registered, *_entry_points()})
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
