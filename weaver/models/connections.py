@@ -1,0 +1,147 @@
+"""HTTP sessions for an endpoint: one per event loop, opened when needed, never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+# Shorter than the idle timeout of common servers (5 s in uvicorn, node and llama.cpp), so that a request
+# is not sent on a connection that the server is about to close.
+_KEEP_ALIVE = 4.0
+# How long a finished answer's connection may take to become reusable before it is closed.
+_LINGER = 1.0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One sending of a request. ``reused``: on a connection that had served another request before."""
+
+    reused: bool = False
+
+
+@dataclass(slots=True)
+class _OfLoop:
+    """What belongs to one event loop."""
+
+    session: aiohttp.ClientSession
+    keeper: AsyncGenerator[None, None]
+    lingering: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = field(default_factory=dict)
+
+    def linger(self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
+        self.lingering[response] = loop.call_later(_LINGER, self.give_up_on, response)
+        if len(self.lingering) > 64:
+            for ended in [r for r in self.lingering if r.connection is None]:
+                self.lingering.pop(ended).cancel()
+
+    def give_up_on(self, response: aiohttp.ClientResponse) -> None:
+        self.lingering.pop(response).cancel()
+        response.close()
+
+    async def aclose(self) -> None:
+        for response in list(self.lingering):
+            self.give_up_on(response)
+        await self.keeper.aclose()
+
+
+class Connections:
+    """The sessions of one model. Pass ``trace_request_ctx=Attempt()`` to learn about an attempt.
+
+    There is no limit on connections here: limits are explicit, visible and counted as queue time
+    (`weaver.models.limit`), never a silent queue in the HTTP client.
+
+    Args:
+        connect_timeout: seconds for opening a TCP connection.
+        idle_timeout: seconds without a single byte from the server, before or after the headers.
+    """
+
+    def __init__(self, *, connect_timeout: float, idle_timeout: float) -> None:
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=None, sock_connect=connect_timeout, sock_read=idle_timeout
+        )
+        self._tracing = aiohttp.TraceConfig()
+        self._tracing.on_connection_reuseconn.append(_note_reuse)
+        self._of_loops: dict[asyncio.AbstractEventLoop, _OfLoop] = {}
+
+    async def session(self) -> aiohttp.ClientSession:
+        """The running loop's session."""
+        loop = asyncio.get_running_loop()
+        found = self._of_loops.get(loop)
+        if found is not None and not found.session.closed:
+            return found.session
+        for other in [other for other in self._of_loops if other.is_closed()]:
+            del self._of_loops[other]
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE, ttl_dns_cache=300
+            ),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[self._tracing],
+        )
+        keeper = _closing(session)
+        self._of_loops[loop] = _OfLoop(session, keeper)
+        await anext(keeper)
+        return session
+
+    def done_with(self, response: aiohttp.ClientResponse) -> None:
+        """The answer is complete. Its connection becomes reusable as soon as the last bytes are there."""
+        if response.connection is None:
+            return
+        # aiohttp gives the connection back by itself when the body ends, which is usually the next read.
+        loop = asyncio.get_running_loop()
+        found = self._of_loops.get(loop)
+        if found is None:
+            response.close()
+        else:
+            found.linger(response, loop)
+
+    def abort(self, response: aiohttp.ClientResponse) -> None:
+        """Close the TCP connection at once, without TLS's farewell, which a busy server may ignore."""
+        connection = response.connection
+        transport = connection.transport if connection is not None else None
+        if transport is not None:
+            transport.abort()
+        response.close()
+
+    async def aclose(self) -> None:
+        """Close the running loop's session. Other loops' sessions close when those loops shut down."""
+        found = self._of_loops.pop(asyncio.get_running_loop(), None)
+        if found is not None:
+            await found.aclose()
+
+
+async def _note_reuse(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _params: aiohttp.TraceConnectionReuseconnParams,
+) -> None:
+    attempt = context.trace_request_ctx
+    if isinstance(attempt, Attempt):
+        attempt.reused = True
+
+
+async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Closes ``session`` at the latest when its event loop shuts down its asynchronous generators.
+
+    That is what `asyncio.run` and its kin do before they close the loop; so a model that nobody closed
+    leaves neither open sockets nor warnings behind.
+    """
+    try:
+        yield
+    finally:
+        await session.close()
+
+
+def proxy_for(url: str) -> str | None:
+    """The HTTP proxy that the environment names for ``url`` (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or not proxy.startswith(("http://", "https://")) or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy

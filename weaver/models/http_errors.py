@@ -1,0 +1,210 @@
+"""From what goes wrong over HTTP to weaver's errors. No credential ever gets into a message."""
+
+from __future__ import annotations
+
+import errno
+import html
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+
+from weaver.errors import (
+    ModelError,
+    ModelFailed,
+    ModelOverloaded,
+    ModelProtocolError,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnauthorized,
+    ModelUnreachable,
+    StreamBroken,
+)
+
+_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.IGNORECASE)
+_CHECK_URL = "Check the base URL; for most servers it ends in /v1."
+
+
+class Failures:
+    """Builds the errors of one model at one endpoint.
+
+    Args:
+        model: the model's name.
+        endpoint: the base URL without credentials.
+        secrets: texts that must not appear in a message even when the server repeats them.
+    """
+
+    def __init__(self, model: str, endpoint: str, secrets: Iterable[str]) -> None:
+        self._model = model
+        self._endpoint = endpoint
+        # Shorter texts could not be told from ordinary words, and a longer one may contain a shorter one.
+        self._secrets = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+
+    def clean(self, text: str, limit: int = 300) -> str:
+        """``text`` on one line, cut to ``limit`` characters, secrets replaced by ``***``."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text = " ".join(text.split())
+        return text if len(text) <= limit else text[: limit - 1] + "…"
+
+    def status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        """For an answer whose HTTP status is not 200."""
+        if 300 <= status < 400:
+            where = self.clean(headers.get("Location", "nowhere").partition("?")[0])
+            return self._error(ModelProtocolError, f"redirects to {where} (HTTP {status})", _CHECK_URL)
+        said = self.clean(_message_in(body)) or "no explanation"
+        return self._for_code(status, f"answered HTTP {status}: {said}", said, retry_after(headers))
+
+    def in_stream(self, body: Mapping[str, Any], *, begun: bool) -> ModelError:
+        """For an error that the server reports inside its answer."""
+        said = self.clean(_message_in(json.dumps(body, default=str).encode())) or "no explanation"
+        if begun:
+            return self.broken(f"reported an error in the middle of its answer: {said}")
+        error = body.get("error")
+        code = error.get("code") if isinstance(error, dict) else body.get("code")
+        what = f"reported an error instead of an answer: {said}"
+        if isinstance(code, str) and code.isdigit():
+            code = int(code)
+        return self._for_code(code if isinstance(code, int) else 500, what, said, None)
+
+    def connection(self, error: Exception) -> ModelError:
+        """For a request to which no answer has begun."""
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return self.silent("sent no answer")
+        if isinstance(error, aiohttp.ClientSSLError):
+            failed = self._error(
+                ModelUnreachable,
+                f"cannot be trusted or does not speak TLS ({self.clean(str(error))})",
+                "Check http or https in the base URL, and the certificates (SSL_CERT_FILE).",
+            )
+            failed.retriable = False
+            return failed
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return self._error(ModelUnreachable, "has a host name that is not known", "Check the base URL.")
+        if isinstance(error, TimeoutError):
+            return self._error(
+                ModelUnreachable, "did not accept a connection in time", "Check the base URL and the network."
+            )
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return self._error(
+                ModelUnreachable,
+                "cannot be connected to, because this process has too many open files",
+                "Raise the limit (ulimit -n), or limit the calls in flight.",
+            )
+        if isinstance(error, aiohttp.ClientConnectorError):
+            reason = error.strerror or type(error.os_error).__name__
+            return self._error(
+                ModelUnreachable,
+                f"refuses connections ({self.clean(reason)})",
+                "Is the server running? Check the base URL.",
+            )
+        if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
+            return self._error(ModelUnreachable, "closed the connection before it answered", "Try again.")
+        if isinstance(error, aiohttp.ClientResponseError):
+            return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
+        return self._error(ModelUnreachable, f"cannot be reached ({type(error).__name__})", "Try again.")
+
+    def silent(self, what: str, seconds: float | None = None) -> ModelError:
+        """For a server that is connected but says nothing."""
+        waited = "" if seconds is None else f" for {seconds:g} s"
+        return self._error(
+            ModelTimeout,
+            f"{what}{waited}",
+            "The server may be overloaded; idle_timeout says how long to wait.",
+        )
+
+    def protocol(self, what: str, hint: str = _CHECK_URL) -> ModelError:
+        """For an answer that is not the protocol's."""
+        return self._error(ModelProtocolError, what, hint)
+
+    def broken(self, what: str) -> ModelError:
+        """For a stream that ended early, after output had begun."""
+        return self._error(StreamBroken, what, "What had arrived is kept.")
+
+    def ended_early(self) -> ModelError:
+        """For a connection that closed after the headers, before any output."""
+        return self._error(ModelUnreachable, "closed the connection before any output", "Try again.")
+
+    def page(self, body: bytes) -> ModelError:
+        """For an HTML page instead of an answer."""
+        found = self.clean(_text_of_html(body.decode("utf-8", "replace")))
+        return self._error(ModelProtocolError, f"answered with {found}", _CHECK_URL)
+
+    def _error(self, kind: type[ModelError], what: str, hint: str, wait: float | None = None) -> ModelError:
+        message = f"Model {self._model!r}: {self._endpoint} {what}."
+        return kind(message, model=self._model, hint=hint, retry_after=wait)
+
+    def _for_code(self, code: int, what: str, said: str, wait: float | None) -> ModelError:
+        match code:
+            case 401 | 403:
+                return self._error(
+                    ModelUnauthorized,
+                    what,
+                    "Check the API key and what it may use.",
+                )
+            case 402:
+                return self._error(ModelRejected, what, "Check the account's credit.")
+            case 404 | 405:
+                hint = f"Check the model's name ({self._endpoint}/models lists them) and the base URL."
+                return self._error(ModelRejected, what, hint)
+            case 429 if _QUOTA.search(said):
+                return self._error(ModelRejected, what, "Check the account's quota; waiting does not help.")
+            case 408:
+                return self._error(ModelTimeout, what, "Try again later.", wait)
+            case 409 | 425 | 429 | 503 | 529:
+                return self._error(ModelOverloaded, what, "Try again later.", wait)
+            case _ if code >= 500:
+                return self._error(ModelFailed, what, "Try again later, or look at the server's log.", wait)
+            case _ if code >= 400:
+                return self._error(ModelRejected, what, "Change the request as the message says.")
+        return self._error(ModelProtocolError, what, _CHECK_URL)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait (``Retry-After`` as seconds or date, ``retry-after-ms``)."""
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return max(0.0, float(milliseconds) / 1000)
+        value = headers.get("Retry-After")
+        if not value:
+            return None
+        if re.fullmatch(r"\s*\d+(\.\d*)?\s*", value):
+            return float(value)
+        # Measured by the server's own clock where it tells it, so that ours may be wrong.
+        date = headers.get("Date")
+        now = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _message_in(body: bytes) -> str:
+    """The human part of an error body: JSON in the usual shapes, the title of an HTML page, or text."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        return _said(json.loads(text)) or text
+    except (ValueError, RecursionError):
+        return _text_of_html(text) if text.startswith("<") else text
+
+
+def _said(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return _said(value[0]) if value else None
+    if isinstance(value, dict):
+        for key in ("error", "message", "msg", "detail"):
+            if said := _said(value.get(key)):
+                code = value.get("code")
+                return f"{said} ({code})" if isinstance(code, str) and code not in said else said
+    return None
+
+
+def _text_of_html(page: str) -> str:
+    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
+    text = title.group(1) if title else re.sub(r"<[^>]*>", " ", page)
+    return f"an HTML page: {html.unescape(text)}"

@@ -1,0 +1,164 @@
+"""From our `Request` to the JSON body of OpenAI's protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from weaver.errors import ConfigurationError
+from weaver.messages import Message
+from weaver.models.protocol import OutputSchema, Request
+
+
+@dataclass(slots=True)
+class Dialect:
+    """What a server accepts beyond, or short of, the common protocol.
+
+    Attributes:
+        stream_usage: knows ``stream_options.include_usage``.
+        completion_tokens: chat takes ``max_completion_tokens``, not ``max_tokens``.
+        llama_cpp: says the matched stop string when asked in its own way.
+    """
+
+    stream_usage: bool = True
+    completion_tokens: bool = False
+    llama_cpp: bool = False
+
+    def give_in(self, complaint: str) -> bool:
+        """Adapt to a server's complaint about a field. True when the request is worth repeating."""
+        if self.stream_usage and ("stream_options" in complaint or "include_usage" in complaint):
+            self.stream_usage = False
+            return True
+        if not self.completion_tokens and "max_completion_tokens" in complaint:
+            self.completion_tokens = True
+            return True
+        return False
+
+
+def body_of(request: Request, model_id: str, dialect: Dialect) -> bytes:
+    """The JSON body for ``/chat/completions``, or for ``/completions`` when ``request.prompt`` is set.
+
+    Raises:
+        ConfigurationError: the request contradicts itself, or ``extra`` is not JSON.
+    """
+    body: dict[str, Any] = {"model": model_id, "stream": True}
+    if dialect.stream_usage:
+        body["stream_options"] = {"include_usage": True}
+    if request.prompt is not None:
+        _completion_fields(body, request, dialect)
+    else:
+        _chat_fields(body, request, dialect)
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.top_p is not None:
+        body["top_p"] = request.top_p
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.stop:
+        body["stop"] = list(request.stop)
+        if dialect.llama_cpp:
+            body["verbose"] = True
+            body["response_fields"] = ["stopping_word"]
+    if request.output is not None:
+        body["response_format"] = _response_format(request.output)
+    elif request.json_object:
+        body["response_format"] = {"type": "json_object"}
+    if request.extra:
+        body.update(request.extra)
+    try:
+        return to_json(body)
+    except PydanticSerializationError:  # text with lone surrogates, or a value that is not JSON
+        try:
+            return json.dumps(body).encode()
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"The request cannot be written as JSON: {error}.",
+                hint="Request.extra and schemas may hold JSON values only.",
+            ) from None
+
+
+def _completion_fields(body: dict[str, Any], request: Request, dialect: Dialect) -> None:
+    if request.messages:
+        raise ConfigurationError("A request has both messages and a prompt.", hint="Give one of the two.")
+    body["prompt"] = request.prompt
+    if request.max_tokens is not None:
+        body["max_tokens"] = request.max_tokens
+    if request.logprobs is not None:
+        body["logprobs"] = request.logprobs
+    if dialect.llama_cpp and request.output is not None:
+        body["json_schema"] = request.output.schema
+
+
+def _chat_fields(body: dict[str, Any], request: Request, dialect: Dialect) -> None:
+    body["messages"] = [_message(m) for m in request.messages]
+    if request.max_tokens is not None:
+        body["max_completion_tokens" if dialect.completion_tokens else "max_tokens"] = request.max_tokens
+    if request.logprobs is not None:
+        body["logprobs"] = True
+        if request.logprobs:
+            body["top_logprobs"] = request.logprobs
+    if request.reasoning_effort is not None:
+        body["reasoning_effort"] = request.reasoning_effort
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": t.name, "description": t.description, "parameters": dict(t.parameters)},
+            }
+            for t in request.tools
+        ]
+        if request.tool_choice in {"none", "required"}:
+            body["tool_choice"] = request.tool_choice
+        elif request.tool_choice != "auto":
+            body["tool_choice"] = {"type": "function", "function": {"name": request.tool_choice}}
+    if request.prefill:
+        if not request.messages or request.messages[-1].role != "assistant":
+            raise ConfigurationError(
+                "A request asks to continue the last message, which is not the assistant's.",
+                hint="Put the text to be continued into a last message of role 'assistant'.",
+            )
+        body["continue_final_message"] = True
+        body["add_generation_prompt"] = False
+
+
+def _message(message: Message) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        said["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+            for c in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        said["tool_call_id"] = message.tool_call_id
+    return said
+
+
+def _response_format(output: OutputSchema) -> dict[str, Any]:
+    schema = dict(output.schema)
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": output.name, "schema": schema, "strict": fits_strict_mode(schema)},
+    }
+
+
+def fits_strict_mode(schema: Any) -> bool:
+    """Whether a JSON Schema obeys the rules of OpenAI's strict mode.
+
+    Every object lists all its properties as required and allows no others. A server in strict mode
+    refuses other schemas; without it, it follows them as well as it can.
+    """
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "object" or "properties" in schema:
+            properties = schema.get("properties", {})
+            if schema.get("additionalProperties") is not False:
+                return False
+            if set(schema.get("required", ())) != set(properties):
+                return False
+        return all(fits_strict_mode(value) for value in schema.values())
+    if isinstance(schema, list | tuple):
+        return all(fits_strict_mode(value) for value in schema)
+    return True
