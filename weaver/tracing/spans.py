@@ -103,7 +103,7 @@ class Tracing:
             },
         )
         if span.is_recording():
-            self.content.text(span, sc.RUN_QUESTION, question)
+            self.content.local(span, sc.RUN_QUESTION, question)
         return span
 
     def start_plan(self, parent: Span) -> Span:
