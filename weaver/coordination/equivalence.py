@@ -1,0 +1,290 @@
+"""When two answers are the same answer.
+
+An `Equivalence` reads a value out of an answer's text and compares two values, at once and without a model.
+Where that cannot tell, ``same`` says None, and an *arbiter* (the mathematics worker, a judging model) may be
+asked about just those pairs.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from weaver.coordination.dates import date_of
+from weaver.coordination.final import (
+    NOTHING_FOUND,
+    answer_of,
+    final_answer,
+    is_short,
+    json_value,
+    plain,
+    trimmed,
+)
+from weaver.coordination.quantities import Quantity, last_number, quantity
+from weaver.errors import ConfigurationError, UnknownName
+
+Arbiter = Callable[[Sequence[tuple[str, str]]], Awaitable[Sequence[bool | None]]]
+"""Asked about pairs of answer texts that could not be compared; says for each whether they are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalence:
+    """A way to compare answers. Callable: gives the value it reads, as `Task.equivalence` wants it.
+
+    Args:
+        name: its text form (``auto``, ``number(0.01)``).
+        read: the value that a text gives; None when the text has no such answer (it then abstains).
+        same: whether two values are the same; None when that cannot be told here.
+        arbiter: asked about the pairs for which ``same`` says None; without one they count as different.
+    """
+
+    name: str
+    read: Callable[[str], Any]
+    same: Callable[[Any, Any], bool | None] = operator.eq
+    arbiter: Arbiter | None = None
+
+    def __call__(self, text: str) -> Any:
+        """The value of a text."""
+        return self.read(text)
+
+    def compare(self, one: str, other: str) -> bool | None:
+        """Compare two texts without asking anybody. None: cannot be told, or one of them has no answer."""
+        a, b = self.read(one), self.read(other)
+        return None if a is None or b is None else self.same(a, b)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A scalar that is not a number: ``kind`` is ``text``, ``date`` or ``bool``."""
+
+    kind: Literal["text", "date", "bool"]
+    value: str
+
+
+def read_value(text: str, unit: str = "") -> Quantity | Value | None:
+    """Read a short text as a number with unit, a date, yes or no, or else as words; None when it is empty."""
+    text = trimmed(text)
+    if not text:
+        return None
+    if (date := date_of(text)) is not None:
+        return Value("date", date)
+    if (number := quantity(text, unit)) is not None:
+        return number
+    words = plain(text)
+    if words in _BOOLEANS:
+        return Value("bool", _BOOLEANS[words])
+    return Value("text", words) if words else Value("text", text)
+
+
+def same_value(a: Any, b: Any, *, tolerance: float = 1e-6, rounding: bool = False) -> bool | None:
+    """Compare two values of `read_value`. Numbers and dates differ for certain; words only perhaps."""
+    if isinstance(a, Quantity) and isinstance(b, Quantity):
+        return a.agrees(b, tolerance=tolerance, rounding=rounding)
+    if a == b:
+        return True
+    if isinstance(a, Value) and isinstance(b, Value) and a.kind == b.kind != "text":
+        # A date that is only less exact ("2024-03", "2024-03-05") does not contradict.
+        if a.kind == "date" and (a.value.startswith(b.value) or b.value.startswith(a.value)):
+            return None
+        return False
+    return None
+
+
+_BOOLEANS = {"yes": "yes", "true": "yes", "correct": "yes", "no": "no", "false": "no", "incorrect": "no"}
+
+
+def _read_auto(text: str) -> Any:
+    marked = final_answer(text)
+    said = marked if marked is not None else trimmed(text)
+    if not said:
+        return None
+    if said[0] in "{[" and (value := json_value(said)) is not NOTHING_FOUND:
+        return ("json", value)
+    if marked is None and not is_short(said):
+        return Value("text", plain(said) or said)
+    return read_value(said)
+
+
+def _same_auto(a: Any, b: Any) -> bool | None:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return same_json(a[1], b[1])
+    return same_value(a, b)
+
+
+AUTO = Equivalence("auto", _read_auto, _same_auto)
+EXACT = Equivalence("exact", lambda text: text.strip() or None)
+TEXT = Equivalence("text", lambda text: plain(answer_of(text)) or trimmed(text) or None)
+
+
+def number(tolerance: float = 1e-6) -> Equivalence:
+    """The marked answer, or else the last number of the text, with its unit.
+
+    Args:
+        tolerance: largest relative difference of equal numbers.
+    """
+
+    def read(text: str) -> Quantity | None:
+        marked = final_answer(text)
+        if marked is not None:
+            return quantity(marked) or last_number(marked)
+        return quantity(trimmed(text)) or last_number(text)
+
+    name = "number" if tolerance == 1e-6 else f"number({tolerance:g})"
+    return Equivalence(name, read, lambda a, b: a.agrees(b, tolerance=tolerance))
+
+
+def _read_choice(text: str) -> str | None:
+    marked = final_answer(text)
+    for said in (marked, trimmed(text)):
+        if said and (match := re.match(r"^\(?(?:option\s+|choice\s+)?([A-J])\)?(?:[.):,\s]|$)", said)):
+            return match[1]
+    found = re.findall(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\(?([A-J])\)?(?![\w'])", text)
+    return found[-1] if found else None
+
+
+def _read_bool(text: str) -> str | None:
+    for said in (final_answer(text), text):
+        words = plain(said).split() if said else []
+        for word in (words[0], words[-1]) if words else ():
+            if word in _BOOLEANS:
+                return _BOOLEANS[word]
+    return None
+
+
+def items_of(text: str) -> list[Any] | None:
+    """The items of a list as written: JSON array, bullets or numbered lines, or separated by commas."""
+    said = final_answer(text) or trimmed(text)
+    value = json_value(text) if "[" in text else NOTHING_FOUND
+    if isinstance(value, list):
+        return [read_value(v) if isinstance(v, str) else ("json", v) for v in value]
+    bullets = re.findall(r"^\s*(?:[-*\u2022]|\d{1,3}[.)])\s+(\S[^\n]*)$", text, re.MULTILINE)
+    parts = bullets
+    if not bullets:
+        # A comma between digits that group ("1,234") does not separate.
+        inner = said.strip("{}[]()")
+        parts = re.split(r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*(?:and\s+)?|\s+and\s+", inner)
+    items = [read_value(p) for p in parts if p.strip()]
+    return [i for i in items if i is not None] or None
+
+
+def _same_list(a: list[Any], b: list[Any]) -> bool | None:
+    if len(a) != len(b):
+        return False
+    verdicts = [_same_item(x, y) for x, y in zip(a, b, strict=True)]
+    return _all(verdicts)
+
+
+def _same_set(a: list[Any], b: list[Any]) -> bool | None:
+    a, b = _distinct(a), _distinct(b)
+    if len(a) != len(b):
+        return False
+    left = list(b)
+    for item in a:
+        match = next((other for other in left if _same_item(item, other)), None)
+        if match is None:
+            return None if any(isinstance(i, Value) and i.kind == "text" for i in (item, *left)) else False
+        left.remove(match)
+    return True
+
+
+def _distinct(items: list[Any]) -> list[Any]:
+    kept: list[Any] = []
+    for item in items:
+        if not any(_same_item(item, k) for k in kept):
+            kept.append(item)
+    return kept
+
+
+def _same_item(a: Any, b: Any) -> bool | None:
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        return same_json(_bare(a), _bare(b))
+    return same_value(a, b)
+
+
+def _bare(item: Any) -> Any:
+    if isinstance(item, tuple):
+        return item[1]
+    return float(item.value) if isinstance(item, Quantity) else item.value
+
+
+def same_json(a: Any, b: Any, *, tolerance: float = 1e-9) -> bool:
+    """Deep equality of JSON values; keys in any order, numbers within a relative ``tolerance``."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+        return bool(a == b or abs(a - b) <= tolerance * max(abs(a), abs(b)))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same_json(a[k], b[k], tolerance=tolerance) for k in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(
+            same_json(x, y, tolerance=tolerance) for x, y in zip(a, b, strict=True)
+        )
+    return bool(a == b)
+
+
+def _all(verdicts: Sequence[bool | None]) -> bool | None:
+    if any(v is False for v in verdicts):
+        return False
+    return None if any(v is None for v in verdicts) else True
+
+
+def _read_json(text: str) -> Any:
+    value = json_value(text)
+    return None if value is NOTHING_FOUND else ("json", value)
+
+
+KINDS: dict[str, Equivalence] = {
+    "auto": AUTO,
+    "exact": EXACT,
+    "text": TEXT,
+    "number": number(),
+    "choice": Equivalence("choice", _read_choice),
+    "bool": Equivalence("bool", _read_bool),
+    "list": Equivalence("list", items_of, _same_list),
+    "set": Equivalence("set", items_of, _same_set),
+    "json": Equivalence("json", _read_json, lambda a, b: same_json(a[1], b[1])),
+}
+
+
+def equivalence(kind: str | Equivalence | Callable[[str], Any] | None = None) -> Equivalence:
+    """The equivalence that ``kind`` names.
+
+    Args:
+        kind: None or ``auto`` (the marked answer as number with unit, date, JSON or words); ``exact``;
+            ``text``; ``number`` or ``number(0.01)`` with a relative tolerance; ``choice`` (a letter A to
+            J); ``bool``; ``list``; ``set``; ``json``; ``math`` (needs the extra ``math``); a function that
+            maps a text to a comparable value (None: no answer); or an `Equivalence`, given back as it is.
+            For free text that a model is to compare, see `weaver.coordination.judged.judged`.
+
+    Raises:
+        UnknownName: there is no such kind.
+        ConfigurationError: the tolerance is not a number of at least 0; or the extra is missing.
+    """
+    if kind is None:
+        return AUTO
+    if isinstance(kind, Equivalence):
+        return kind
+    if not isinstance(kind, str):
+        return Equivalence(getattr(kind, "__name__", "custom"), kind)
+    name = kind.strip()
+    if name in KINDS:
+        return KINDS[name]
+    if name == "math":
+        from weaver.coordination.mathematics import mathematics
+
+        return mathematics()
+    if match := re.fullmatch(r"number\((?P<tolerance>[^)]*)\)", name):
+        try:
+            tolerance = float(match["tolerance"])
+        except ValueError:
+            tolerance = -1.0
+        if not 0 <= tolerance < 1:
+            raise ConfigurationError(
+                f"{match['tolerance']!r} is not a tolerance for number(...).",
+                hint="Give a relative difference from 0 to 1, as in number(0.01).",
+            )
+        return number(tolerance)
+    raise UnknownName("equivalence", name, (*KINDS, "math"))

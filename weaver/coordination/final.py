@@ -1,0 +1,153 @@
+"""Where an answer's text says what the answer is, and plain forms that can be compared."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import Any
+
+NOTHING_FOUND = object()
+"""What `json_value` gives for a text without JSON (None is a JSON value)."""
+
+_MARKER = re.compile(
+    r"(?:(?:final|correct|overall)\s+(?:answer|result)|\banswer|\bresult)\s*(?:\*\*|__)?\s*"
+    r"(?:is\s*:?|are\s*:?|:|=)\s*(?:\*\*|__)?\s*(?P<answer>[^\n]{1,500})",
+    re.IGNORECASE,
+)
+_HASHES = re.compile(r"^####\s*(?P<answer>\S[^\n]*)$", re.MULTILINE)
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\n(?P<body>.*?)```", re.DOTALL)
+_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?])\s+(?=[A-Z(])|(?<=\d\.)\s+(?=[A-Z(])")
+_ARTICLES = frozenset(("a", "an", "the"))
+_KEYS = ("final_answer", "answer", "result", "value")
+_SHORT_WORDS = 12
+
+
+def final_answer(text: str) -> str | None:
+    r"""The part of ``text`` that is marked as the answer, trimmed; None when nothing is marked.
+
+    Looks for, the last one of each counting: ``\boxed{...}``, ``#### ...``, a JSON object with a key
+    ``answer``, and "(final) answer is ..." or "Answer: ...".
+    """
+    boxed = last_boxed(text)
+    if boxed is not None:
+        return trimmed(boxed)
+    if hashes := _HASHES.findall(text):
+        return trimmed(hashes[-1])
+    value = json_value(text) if "{" in text else NOTHING_FOUND
+    if isinstance(value, dict):
+        for key in _KEYS:
+            if key in value:
+                inner = value[key]
+                return inner.strip() if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
+    marked = None
+    for marked in _MARKER.finditer(text):  # noqa: B007 - only the last one matters
+        pass
+    if marked is not None:
+        said = _SENTENCE_END.split(marked["answer"])[0]
+        return trimmed(said) or None
+    return None
+
+
+def answer_of(text: str) -> str:
+    """The marked answer, or the whole text when nothing is marked."""
+    return final_answer(text) or trimmed(text)
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """A short form for people: the marked answer, or the text in one line, cut after ``limit`` characters."""
+    line = " ".join((final_answer(text) or text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def is_short(text: str) -> bool:
+    """Whether a text is a value rather than prose: at most twelve words and no sentence break."""
+    return len(text.split()) <= _SHORT_WORDS and "\n" not in text.strip() and not _SENTENCE_END.search(text)
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last ``\boxed{...}`` or ``\fbox{...}`` with balanced braces; None without one."""
+    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if start < 0:
+        return None
+    opened = text.find("{", start)
+    if opened < 0:
+        return None
+    depth = 0
+    for i in range(opened, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if depth == 0:
+            return text[opened + 1 : i]
+    return None
+
+
+def json_value(text: str) -> Any:
+    """The JSON value of a text: the whole text, its last fenced block, or its last object or array.
+
+    Returns `NOTHING_FOUND` when there is none.
+    """
+    candidates = [text.strip(), *(m["body"].strip() for m in reversed(list(_FENCE.finditer(text))))]
+    for candidate in candidates:
+        value = _loaded(candidate)
+        if value is not NOTHING_FOUND:
+            return value
+    return _embedded(text)
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return NOTHING_FOUND
+
+
+def _embedded(text: str) -> Any:
+    """The last object or array inside running text; bounded, so that a page of brackets costs little."""
+    decoder = json.JSONDecoder()
+    found: Any = NOTHING_FOUND
+    position, tries = 0, 0
+    while tries < 50 and (match := re.compile(r"[{\[]").search(text, position)):
+        tries += 1
+        try:
+            found, position = decoder.raw_decode(text, match.start())
+        except (ValueError, RecursionError):
+            position = match.start() + 1
+    return found
+
+
+def trimmed(text: str) -> str:
+    r"""Without the ornaments of an answer: markdown, quotes, ``$...$``, ``\text{}``, a final full stop."""
+    text = text.strip()
+    before = None
+    while text != before:
+        before = text
+        text = text.strip().strip("*_`").strip()
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'$":
+            text = text[1:-1]
+        if len(text) > 1 and text[0] == "\u201c" and text[-1] == "\u201d":
+            text = text[1:-1]
+        if text.startswith(("\\(", "\\[")) and text.endswith(("\\)", "\\]")):
+            text = text[2:-2]
+        if match := re.fullmatch(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}", text):
+            text = match[1]
+        if text.endswith(".") and not text.endswith("..."):
+            text = text[:-1]
+    return text
+
+
+def plain(text: str) -> str:
+    """For comparing words: Unicode compatibility form, no case, articles, punctuation or spare space."""
+    folded = unicodedata.normalize("NFKC", trimmed(text)).casefold()
+    words = re.sub(r"[^\w\s%+-]|_", " ", folded).split()
+    return " ".join(w for w in words if w not in _ARTICLES) or " ".join(words)
+
+
+def plain_math(text: str) -> str:
+    """For comparing formulas as text: no spaces, no sizing or display commands, one form of fractions."""
+    text = unicodedata.normalize("NFKC", trimmed(text))
+    text = re.sub(r"\\(?:left|right|displaystyle|,|;|!|quad|limits)(?![A-Za-z])", "", text)
+    text = re.sub(r"\\[dt]frac", r"\\frac", text)
+    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\^\{(\w)\}", r"^\1", text)
+    text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"\s+", "", text)
