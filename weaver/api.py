@@ -70,6 +70,8 @@ class Weaver:
         tracer_provider: where spans go; the global provider by default.
         journal: where finished steps are recorded; none by default.
         new_id: makes run ids; random by default.
+        confirm: asked before something large is downloaded (the embedded model): gets the question, says
+            whether to go on. None: nobody can be asked, and nothing is downloaded.
 
     Raises:
         ConfigurationError: an argument, variable or settings file is wrong.
@@ -99,6 +101,7 @@ class Weaver:
         tracer_provider: TracerProvider | None = None,
         journal: Journal | None = None,
         new_id: Callable[[], str] | None = None,
+        confirm: Callable[[str], bool] | None = None,
     ) -> None:
         given: dict[str, Any] = {
             "model": model,
@@ -123,6 +126,7 @@ class Weaver:
         self._tracing = Tracing(tracer_provider)
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
+        self._confirm = confirm
         self._cast: Cast | None = None
         self._users = 0
 
@@ -205,6 +209,14 @@ class Weaver:
         await self.run(task, **{**changes, "strategy": only_plan})
         return plans[0]
 
+    async def model(self, role: str = "thread") -> Model:
+        """The model that plays ``role`` (``thread``, ``planner``, ``judge``, ``synthesizer``), layers included.
+
+        Raises:
+            ConfigurationError: no model can be found, or its name is unknown.
+        """
+        return (await self._models(self.settings)).models[role]
+
     async def aclose(self) -> None:
         """Release pooled connections. The object may be used again afterwards."""
         if self._cast is not None:
@@ -255,7 +267,7 @@ class Weaver:
         if self._cast is None or self._cast.key != Cast.key_of(settings):
             if self._cast is not None:
                 await self._cast.aclose()
-            self._cast = await Cast.of(settings)
+            self._cast = await Cast.of(settings, confirm=self._confirm)
         return self._cast
 
 

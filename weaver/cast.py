@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from weaver.errors import ConfigurationError
@@ -31,8 +32,11 @@ class Cast:
         )
 
     @classmethod
-    async def of(cls, settings: Settings) -> Cast:
+    async def of(cls, settings: Settings, *, confirm: Callable[[str], bool] | None = None) -> Cast:
         """Choose and build the models.
+
+        Args:
+            confirm: asked before the embedded model is downloaded; None: nobody can be asked.
 
         Raises:
             ConfigurationError: a name is unknown, or no model can be found.
@@ -50,7 +54,7 @@ class Cast:
                 from weaver.models.compose import layered
                 from weaver.models.resolve import choose
 
-                choice = await choose(given, base_url=settings.base_url, api_key=key)
+                choice = await choose(given, base_url=settings.base_url, api_key=key, confirm=confirm)
                 known = built[given or ""] = layered(choice.model)
                 if given is None:
                     notes.append(f"Model {choice.model.name}: {choice.reason}")
