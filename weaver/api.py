@@ -210,7 +210,7 @@ class Weaver:
         return plans[0]
 
     async def model(self, role: str = "thread") -> Model:
-        """The model that plays ``role`` (``thread``, ``planner``, ``judge``, ``synthesizer``), layers included.
+        """The model of ``role`` (``thread``, ``planner``, ``judge``, ``synthesizer``), layers included.
 
         Raises:
             ConfigurationError: no model can be found, or its name is unknown.

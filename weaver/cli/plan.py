@@ -19,6 +19,7 @@ from weaver.cli.workflow import is_workflow, plan_workflow
 from weaver.planning.estimate import Estimate, estimate
 
 if TYPE_CHECKING:
+    from weaver.api import Weaver
     from weaver.plan import Plan
 
 
@@ -37,11 +38,17 @@ def plan(question: str, as_json: bool, yes: bool, **options: Any) -> int:
         return plan_workflow(Path(question), options | {"json": as_json, "yes": yes})
     asked = question_from(question)
     weaver = weaver_from(settings_from(options), yes=yes)
-    made = run_until_interrupted(lambda: weaver.plan(asked))
-    expected = estimate(made, question=asked, prices=weaver.prices)
+    made, expected = run_until_interrupted(lambda: _planned(weaver, asked))
     click.echo(json.dumps(as_dict(made, expected)) if as_json else drawn(made, expected))
     sys.stdout.flush()
     return 0
+
+
+async def _planned(weaver: Weaver, asked: str) -> tuple[Plan, Estimate]:
+    async with weaver:
+        made = await weaver.plan(asked)
+        prices = (await weaver.model()).prices
+    return made, estimate(made, question=asked, prices=prices)
 
 
 def as_dict(made: Plan, expected: Estimate) -> dict[str, Any]:
