@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import anyio
+
 from weaver.errors import ModelError, OutputInvalid
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.fencing import fenced
 from weaver.messages import system, user
 from weaver.models.protocol import Delta, Text
-from weaver.result import Answer
+from weaver.result import Answer, CancelReason
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.task import Task
@@ -41,6 +43,7 @@ async def synthesize(
         return speak(run, _only(findings[0]))
     span = run.state.tracing.start_synthesis(run.span)
     failed: BaseException | None = None
+    stopped: CancelReason | None = None
     try:
         run.emit(AnswerStarted("synthesis"))
         merged = Task(
@@ -62,8 +65,11 @@ async def synthesize(
             raise
         run.note(f"The synthesizer failed ({error.message}); the findings are listed instead.")
         return speak(run, listed(findings, [*missing, "a merged answer: the synthesizer failed"]))
+    except anyio.get_cancelled_exc_class():
+        stopped = run.why_cancelled
+        raise
     finally:
-        run.state.tracing.end(span, failed)
+        run.state.tracing.end(span, failed, cancel_reason=stopped)
 
 
 def listed(threads: Sequence[Thread], missing: Sequence[str] = ()) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from weaver.errors import ModelError, PlanInvalid
+from weaver.errors import PlanInvalid, WeaverError
 from weaver.events import Planned, SubtaskPlanned
 from weaver.messages import assistant, user
 from weaver.models.protocol import OutputSchema, Request
@@ -90,11 +90,12 @@ async def make_plan(
             run.state.plan = plan
         run.emit(Planned(plan))
         return plan
-    except (PlanInvalid, ModelError) as failed:
+    except WeaverError as failed:
         error = failed
         raise
     finally:
-        run.state.tracing.end_plan(span, plan=plan, error=error)
+        stopped = run.why_cancelled if plan is None and error is None else None
+        run.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
 
 
 async def _read(

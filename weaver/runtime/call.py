@@ -101,6 +101,7 @@ class Call:
             endpoint=reply.endpoint,
             role=reply.role,
             request=self._request,
+            budget=state.ledger.about(self._reservation),
         )
         if headers := state.tracing.headers(span):
             self._request = replace(self._request, headers={**headers, **self._request.headers})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from weaver.budget import Limits
 from weaver.errors import BudgetExceeded, ConfigurationError
 from weaver.models.protocol import Prices
+from weaver.tracing import semconv as sc
 from weaver.usage import NOTHING, Usage
 
 USEFUL_TOKENS = 16
@@ -145,6 +146,19 @@ class Ledger:
         """Replace a reservation by what was really used."""
         self.release(reservation)
         self.spent += usage
+
+    def about(self, reservation: Reservation) -> dict[str, float]:
+        """Attributes of a call's span: limits, what is spent and what the call reserved; {} without limits."""
+        found: dict[str, float] = {}
+        if self.limits.tokens is not None:
+            found[sc.BUDGET_LIMIT] = self.limits.tokens
+            found[sc.BUDGET_SPENT] = self.spent.total_tokens
+            found[sc.BUDGET_RESERVED] = reservation.tokens
+        if self.limits.cost_usd is not None:
+            found[sc.BUDGET_COST_LIMIT] = float(self.limits.cost_usd)
+            found[sc.BUDGET_COST_SPENT] = self.spent.cost_usd or 0.0
+            found[sc.BUDGET_COST_RESERVED] = reservation.cost_usd
+        return found
 
     def _room_for_output(self, input_tokens: int, prices: Prices | None, model: str) -> int | None:
         room: int | None = None

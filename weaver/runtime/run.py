@@ -298,9 +298,7 @@ class Run:
         if self.parent is None:
             self.state.decision = Decision(parallel, by, because)
             self.emit(Decided(self.state.decision))
-        self.state.tracing.event(
-            self.span, "weaver.decision", {"parallel": parallel, "by": by, "reason": because}
-        )
+        self.state.tracing.decided(self.span, parallel=parallel, by=by, reason=because)
 
     def offer(self, answer: Answer) -> None:
         """The best answer so far, used if the deadline comes before the strategy is done."""
@@ -362,7 +360,7 @@ class Run:
         span = self.state.tracing.start_thread(
             self.span,
             id=thread.id,
-            title=thread.title,
+            title=thread.task.title,  # not its label: that may be the prompt itself
             agent=thread.task.agent.name if thread.task.agent else "thread",
             depth=thread.depth,
             depends_on=thread.depends_on,

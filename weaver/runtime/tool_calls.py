@@ -44,18 +44,24 @@ async def call_tools(
 
 
 async def _call_tool(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
-    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id)
+    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
     began = anyio.current_time()
     failed: Exception | None = None
+    left: BaseException | None = None
+    result = ""
     try:
         with run.state.tracing.attached(span):
             if call.name not in tools:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
-            return await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
+            result = await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
+            return result
     except ToolFailed as error:
         failed = error
         return f"Error: {error.message}"
+    except BaseException as error:
+        left = error
+        raise
     finally:
-        run.state.tracing.end_tool(span, failed)
+        run.state.tracing.end_tool(span, failed or left, result=result)
         seconds = anyio.current_time() - began
         run.emit(ToolCalled(run.thread_id, call.name, seconds, str(failed) if failed else None))

@@ -200,9 +200,21 @@ class Tracing:
         return self._start(parent, f"{sc.STEP} {_stem(name)}", {sc.OPERATION: sc.STEP, sc.STEP_NAME: name})
 
     def start_call(
-        self, parent: Span, *, model: str, provider: str, endpoint: str, role: str, request: Request
+        self,
+        parent: Span,
+        *,
+        model: str,
+        provider: str,
+        endpoint: str,
+        role: str,
+        request: Request,
+        budget: Mapping[str, AttributeValue] | None = None,
     ) -> Span:
-        """One model call, whatever its retries. Content is recorded at its end."""
+        """One model call, whatever its retries. Content is recorded at its end.
+
+        Args:
+            budget: limits, what is spent and what this call reserved, where there are limits.
+        """
         if self._metrics is not None:
             self._metrics.call_started({sc.OPERATION: build.operation_of(request), sc.CALL_ROLE: role})
         if _declined(parent):
@@ -210,6 +222,8 @@ class Tracing:
         if not self.model_spans:
             return NonRecordingSpan(parent.get_span_context())
         attributes = build.of_request(request, model=model, provider=provider, endpoint=endpoint, role=role)
+        if budget:
+            attributes.update(budget)
         return self._start(parent, f"{build.operation_of(request)} {model}", attributes, kind=SpanKind.CLIENT)
 
     # Ending -----------------------------------------------------------------------------------------
@@ -316,13 +330,19 @@ class Tracing:
                 self.content.text(span, sc.CONFLICT_EVIDENCE, conflict.resolution.evidence)
         span.end()
 
-    def end_plan(self, span: Span, *, plan: Plan | None = None, error: BaseException | None = None) -> None:
+    def end_plan(
+        self,
+        span: Span,
+        *,
+        plan: Plan | None = None,
+        error: BaseException | None = None,
+        cancel_reason: str | None = None,
+    ) -> None:
         """The plan is there, or the planner failed, or was cancelled because nobody needs a plan."""
         if plan is not None and span.is_recording():
             span.set_attributes(build.of_plan(plan))
-            if plan.reason:
-                self.content.text(span, sc.PLAN_REASON, plan.reason)
-        self.end(span, error)
+            self.content.text(span, sc.PLAN_REASON, plan.reason)
+        self.end(span, error, cancel_reason=cancel_reason)
 
     def end_run(self, span: Span, result: Result[Any]) -> None:
         """The run is over."""
@@ -360,6 +380,15 @@ class Tracing:
         span.end()
 
     # Everything else --------------------------------------------------------------------------------
+
+    def decided(self, span: Span, *, parallel: bool, by: str, reason: str) -> None:
+        """Somebody decided whether to fork. A planner's reason is content, a policy's is not."""
+        if not span.is_recording():
+            return
+        attributes: dict[str, AttributeValue] = {sc.DECISION_PARALLEL: parallel, sc.DECISION_BY: by}
+        if by != "planner" or self.content.capture:
+            attributes[sc.DECISION_REASON] = self.content.label(reason)
+        span.add_event(sc.EVENT_DECISION, attributes)
 
     def event(self, span: Span, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
         """Something happened during a span. Text is redacted and cut."""
