@@ -68,6 +68,7 @@ class Weaver:
         agents: named workers that the planner may assign subtasks to.
         settings: ready settings instead of arguments, environment and file.
         tracer_provider: where spans go; the global provider by default.
+        tracing: ready `Tracing` instead of ``tracer_provider``, for its options or metrics.
         journal: where finished steps are recorded; none by default.
         new_id: makes run ids; random by default.
         confirm: asked before something large is downloaded (the embedded model): gets the question, says
@@ -99,6 +100,7 @@ class Weaver:
         agents: Sequence[Agent] = (),
         settings: Settings | None = None,
         tracer_provider: TracerProvider | None = None,
+        tracing: Tracing | None = None,
         journal: Journal | None = None,
         new_id: Callable[[], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
@@ -123,7 +125,7 @@ class Weaver:
             "agents": tuple(agents) or None,
         }
         self.settings = settings.changed(**given) if settings is not None else Settings.load(**given)
-        self._tracing = Tracing(tracer_provider)
+        self._tracing = tracing or Tracing(tracer_provider)
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm

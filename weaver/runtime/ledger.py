@@ -148,7 +148,7 @@ class Ledger:
         self.spent += usage
 
     def about(self, reservation: Reservation) -> dict[str, float]:
-        """Attributes of a call's span: limits, what is spent and what the call reserved; {} without limits."""
+        """Attributes of a call's span: what is spent and reserved of which limits; {} without any."""
         found: dict[str, float] = {}
         if self.limits.tokens is not None:
             found[sc.BUDGET_LIMIT] = self.limits.tokens
