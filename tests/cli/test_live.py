@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,11 @@ class Screen(io.StringIO):
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return self._encoding
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weaver.cli.live.time", SimpleNamespace(monotonic=lambda: 100.0))
 
 
 def view_of(width: int = 80, height: int = 24, encoding: str = "utf-8") -> LiveView:
@@ -52,7 +58,7 @@ def test_plan_then_threads_then_answer() -> None:
     for event in STORY[:6]:
         view.show(event)
     assert picture(view) == [
-        "scripted · adaptive",
+        "scripted · adaptive  thinking, 0.0 s",
         "parallel (planner): two look-ups",
         *("· " + title for title in ("Kyoto", "Oslo", "Choose")),
     ]

@@ -70,6 +70,7 @@ class LiveView:
         encoding = (getattr(self.console.file, "encoding", None) or "utf-8").lower()
         self._plain = not encoding.startswith("utf")
         self._done = False
+        self._began = time.monotonic()
         self._live = Live(
             console=self.console, get_renderable=self._picture, auto_refresh=False, vertical_overflow="crop"
         )
@@ -129,7 +130,7 @@ class LiveView:
 
     def _picture(self) -> RenderableType:
         width, height = self.console.size
-        parts: list[RenderableType] = [_line(Text(self.heading, style="bold"), width)]
+        parts: list[RenderableType] = [_line(self._title(), width)]
         if self.decision:
             parts.append(_line(Text(self.decision, style="dim"), width))
         answer = [] if self._done else self._tail(width, min(_ANSWER_LINES, max(1, height // 3)))
@@ -138,6 +139,13 @@ class LiveView:
         if answer:
             parts += [Text(""), *answer]
         return Group(*parts)
+
+    def _title(self) -> Text:
+        title = Text(self.heading, style="bold")
+        if not self._done:
+            phase = "answering" if self.answer else "thinking" if self.rows else "deciding"
+            title.append(f"  {phase}, {seconds(time.monotonic() - self._began)}", style="not bold dim")
+        return title
 
     def _table(self, width: int, most: int) -> Table:
         shown, hidden = self._visible(most)

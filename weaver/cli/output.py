@@ -48,8 +48,10 @@ class AnswerText:
         """The answer and a newline; nothing when there is none."""
         if result.answer:
             # A file or a pipe gets what the model said, a terminal only what cannot steer it.
-            text = printable(result.answer) if sys.stdout.isatty() else result.answer
-            click.echo(_writable(text))
+            if sys.stdout.isatty():
+                click.echo(f"\n{_writable(printable(result.answer))}\n")
+            else:
+                click.echo(_writable(result.answer))
 
 
 class OneObject:
