@@ -24,7 +24,7 @@ def date_of(text: str) -> str | None:
     Dates like 03/04/2024, whose order of day and month nobody can tell, are none; nor are bare years.
     """
     said = " ".join(text.casefold().split()).strip(" .")
-    said = re.sub(r"^(?:on|in)\s+|^(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+", "", said)
+    said = re.sub(r"^(?:(?:on|in)\s+)?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+)?", "", said)
     for form in _FORMS:
         if match := form.fullmatch(said):
             parts = match.groupdict()

@@ -12,7 +12,7 @@ NOTHING_FOUND = object()
 
 _MARKER = re.compile(
     r"(?:(?:final|correct|overall)\s+(?:answer|result)|\banswer|\bresult)\s*(?:\*\*|__)?\s*"
-    r"(?:is\s*:?|are\s*:?|:|=)\s*(?:\*\*|__)?\s*(?P<answer>[^\n]{1,500})",
+    r"(?:is\s*:?|are\s*:?|:|=)\s*(?:\*\*|__)?\s*(?=\S)",
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"^####\s*(?P<answer>\S[^\n]*)$", re.MULTILINE)
@@ -44,7 +44,8 @@ def final_answer(text: str) -> str | None:
     for marked in _MARKER.finditer(text):  # noqa: B007 - only the last one matters
         pass
     if marked is not None:
-        said = _SENTENCE_END.split(marked["answer"])[0]
+        line = text[marked.end() : marked.end() + 500].partition("\n")[0]
+        said = _SENTENCE_END.split(line)[0]
         return trimmed(said) or None
     return None
 

@@ -1,0 +1,144 @@
+"""When two answers are the same answer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weaver.coordination.dates import date_of
+from weaver.coordination.equivalence import KINDS, Equivalence, equivalence
+from weaver.coordination.final import final_answer, json_value, plain, trimmed
+from weaver.errors import ConfigurationError, UnknownName
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"So \boxed{1}. No: \boxed{\frac{1}{2}}.", r"\frac{1}{2}"),
+        ("5 + 6 = 11\n#### 11", "11"),
+        ("The answer is 42.", "42"),
+        ("The final answer is: **42 km**.", "42 km"),
+        ("Answer: Paris. It lies on the Seine.", "Paris"),
+        ("**Answer:** 3.5 million", "3.5 million"),
+        ("the answer is 3.14. Then more.", "3.14"),
+        ('Sure!\n```json\n{"answer": "Rome", "why": "x"}\n```', "Rome"),
+        ('{"answer": [1, 2]}', "[1, 2]"),
+        ("First the answer is 3, but the correct answer is 4", "4"),
+        ("Nothing is marked here.", None),
+        ("The answers differ.", None),
+        (r"an open \boxed{1", None),
+    ],
+)
+def test_final_answer(text, answer):
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other", "same"),
+    [
+        ("auto", "The answer is 42.", "#### 42.0", True),
+        ("auto", "1,000 m", "1 km", True),
+        ("auto", "The answer is 42", "The answer is 43", False),
+        ("auto", "Paris", "paris.", True),
+        ("auto", "Paris", "The City of Paris", None),
+        ("auto", "March 5, 2024", "2024-03-05", True),
+        ("auto", "March 5, 2024", "2024-03-06", False),
+        ("auto", "March 2024", "2024-03-06", None),
+        ("auto", "yes", "True", True),
+        ("auto", "yes", "no", False),
+        ("auto", '{"a": 1, "b": 2}', '{"b": 2.0, "a": 1}', True),
+        ("auto", "A long text. It says much.", "Another long text. It says more.", None),
+        ("exact", " a ", "a", True),
+        ("exact", "a", "A", False),
+        ("text", "The Eiffel Tower!", "eiffel tower", True),
+        ("text", "Paris", "Lyon", False),
+        ("number", "I think there are 12 of them", "#### 12", True),
+        ("number", "12", "13", False),
+        ("number(0.1)", "100", "109", True),
+        ("number(0.01)", "100", "109", False),
+        ("number", "none", "12", None),
+        ("choice", "(B) because", "The answer is B.", True),
+        ("choice", "B", "C", False),
+        ("bool", "Yes, because ...", "The answer is true", True),
+        ("list", "1, 2, 3", "[1, 2, 3]", True),
+        ("list", "1, 2, 3", "1, 3, 2", False),
+        ("list", "- red\n- green", "red and green", True),
+        ("set", "1, 2, 3", "{3, 1, 2}", True),
+        ("set", "red, green", "green, red, red", True),
+        ("set", "red, green", "red, blue", None),
+        ("set", "1, 2", "1, 3", False),
+        ("set", "1,234 and 5", "5; 1234", True),
+        ("json", '[{"x": 1e-9}]', "[{'x': 1}]", None),
+        ("json", '```json\n{"x": [1, true]}\n```', '{"x": [1.0, true]}', True),
+        ("json", '{"x": true}', '{"x": 1}', False),
+    ],
+)
+def test_kinds(kind, one, other, same):
+    compare = equivalence(kind).compare
+    assert compare(one, other) is same
+    assert compare(other, one) is same
+
+
+def test_unknown_kind_suggests_the_near_one():
+    with pytest.raises(UnknownName, match="Did you mean 'number'"):
+        equivalence("numbr")
+
+
+@pytest.mark.parametrize("kind", ["number(x)", "number(-1)", "number()", "number(2)"])
+def test_wrong_tolerance(kind):
+    with pytest.raises(ConfigurationError, match="relative difference"):
+        equivalence(kind)
+
+
+def test_own_function_and_own_equivalence():
+    first = equivalence(lambda text: text.strip()[:1] or None)
+    assert first.compare("abc", "axy") is True
+    assert first.compare("", "axy") is None
+    assert equivalence(first) is first
+    assert equivalence(None).name == "auto"
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("2024-03-05", "2024-03-05"),
+        ("5 March 2024", "2024-03-05"),
+        ("Mar 5th, 2024", "2024-03-05"),
+        ("the 5th", None),
+        ("March 2024", "2024-03"),
+        ("on Tuesday, 5 March 2024", "2024-03-05"),
+        ("2024-13-05", None),
+        ("03/04/2024", None),
+        ("2024", None),
+        ("31 February 2024", None),
+    ],
+)
+def test_dates(text, date):
+    assert date_of(text) == date
+
+
+def test_json_of_a_page_of_brackets_is_bounded():
+    text = "[" * 100_000
+    assert equivalence("json").read(text) is None
+    assert json_value('noise {"a": 1} noise [2]') == [2]
+
+
+@pytest.mark.parametrize("text", ['"x"', "**x**", "$x$", r"\(x\)", r"\text{x}", "x.", "`x`", "“x”"])
+def test_trimmed(text):
+    assert trimmed(text) == "x"
+
+
+def test_plain_keeps_something_of_every_word():
+    assert plain("The") == "the"
+    assert plain("A") == "a"
+
+
+@given(st.sampled_from(sorted(KINDS)), st.text(max_size=80), st.text(max_size=80))
+def test_comparing_never_raises_and_is_symmetric_and_reflexive(kind, one, other):
+    how: Equivalence = equivalence(kind)
+    a, b = how.read(one), how.read(other)
+    if a is not None:
+        assert how.same(a, a) is True or how.same(a, a) == 1
+    if a is not None and b is not None:
+        assert how.same(a, b) == how.same(b, a)
