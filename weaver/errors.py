@@ -25,7 +25,8 @@ WeaverError
 ├── NoAnswer                    every thread failed
 ├── StrategyFailed              a strategy raised something that is not ours
 ├── TraceStoreError             the local trace store cannot be read or written
-└── JournalError
+├── JournalError
+└── DownloadFailed              a model's file cannot be fetched, stored or trusted
 
 A message says what happened and where; ``hint`` says what to do about it.
 """
@@ -210,3 +211,7 @@ class TraceStoreError(WeaverError):
 
 class JournalError(WeaverError):
     """The journal cannot be read or written, or does not belong to this run."""
+
+
+class DownloadFailed(WeaverError):
+    """A model's file cannot be fetched, does not fit on the disk, or has the wrong checksum."""
