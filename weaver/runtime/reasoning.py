@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from weaver.errors import CapabilityMissing, EmptyReply, StreamBroken
+from weaver.errors import BudgetExceeded, CapabilityMissing, EmptyReply, ModelError, StreamBroken
 from weaver.events import ThreadDelta, ThreadRestarted
 from weaver.messages import Message, assistant, system, user
 from weaver.models.protocol import Delta, Reasoning, Request, Text
@@ -145,9 +145,13 @@ class _Thinking:
             max_tokens=max(CONCLUSION_TOKENS, (request.max_tokens or 0) // 4),
             tools=(),
         )
-        concluded = await self.run.think(asked, role=self.role, name="conclude", listen=self.hear)
-        if output_text(concluded).strip():
-            return concluded, asked
+        try:
+            concluded = await self.run.think(asked, role=self.role, name="conclude", listen=self.hear)
+        except (BudgetExceeded, ModelError) as error:
+            self.run.note(f"The conclusion could not be asked for ({error.message}); the cut text is used.")
+        else:
+            if output_text(concluded).strip():
+                return concluded, asked
         reply.finish = "length"
         return reply, request
 
