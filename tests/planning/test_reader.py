@@ -1,0 +1,120 @@
+"""Reading a plan while it is being written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weaver.errors import PlanInvalid
+from weaver.planning.reader import PlanReader
+
+SUBTASKS = [
+    {"id": "a", "title": "A", "prompt": 'say "}]" and {"x": [1]}', "depends_on": []},
+    {"id": "b", "prompt": "line\nbreak \\ done", "depends_on": ["c", "a"], "max_tokens": 600},
+    {"id": "c", "prompt": "x", "depends_on": None, "agent": None, "unknown": 1},
+]
+PLAN = {"parallel": True, "reason": 'it has "subtasks": [', "subtasks": SUBTASKS}
+
+
+def read(text: str, sizes=(1,), **options) -> PlanReader:
+    reader = PlanReader(**options)
+    at = i = 0
+    while at < len(text):
+        size = sizes[i % len(sizes)]
+        reader.feed(text[at : at + size])
+        at += size
+        i += 1
+    return reader
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([None, 2]))
+def test_however_the_text_is_cut_the_plan_is_the_same(sizes, indent):
+    plan = read(json.dumps(PLAN, indent=indent), sizes).finish()
+    assert plan.parallel
+    assert plan.reason == PLAN["reason"]
+    assert [s.id for s in plan.subtasks] == ["a", "b", "c"]
+    assert [s.prompt for s in plan.subtasks] == [s["prompt"] for s in SUBTASKS]
+    assert plan.subtasks[1].max_tokens == 600
+
+
+def test_a_subtask_is_handed_over_with_its_closing_brace():
+    reader = PlanReader()
+    text = json.dumps(PLAN)
+    given_at = {}
+    for i, char in enumerate(text):
+        for subtask in reader.feed(char):
+            given_at[subtask.id] = i
+    assert given_at["a"] == text.index("}, {")
+    assert given_at["a"] < given_at["b"] < given_at["c"] < len(text) - 1
+
+
+def test_parallel_is_known_as_soon_as_it_is_written():
+    reader = PlanReader()
+    reader.feed('Sure!\n```json\n{"parallel": fal')
+    assert reader.parallel is None
+    reader.feed("se, ")
+    assert reader.parallel is False
+
+
+def test_prose_around_the_plan_is_skipped_and_keys_may_come_in_any_order():
+    text = f'Here: ```json\n{{"subtasks": {json.dumps(SUBTASKS)}, "parallel": true}}\n``` Hope it helps {{}}'
+    plan = read(text, (7,)).finish()
+    assert len(plan.subtasks) == 3
+    assert plan.parallel
+
+
+@pytest.mark.parametrize(
+    ("subtasks", "said"),
+    [
+        ([{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}], "Two subtasks have the id 'a'"),
+        ([{"id": "a", "prompt": "x", "depends_on": ["z"]}], "depends on 'z'"),
+        ([{"id": "a", "prompt": "x", "depends_on": ["a"]}], "cycle: 'a'"),
+        (
+            [
+                {"id": "a", "prompt": "x", "depends_on": ["b"]},
+                {"id": "b", "prompt": "x", "depends_on": ["a"]},
+                {"id": "c", "prompt": "x"},
+            ],
+            "cycle: 'a', 'b'",
+        ),
+        ([{"id": "a", "prompt": ""}], "prompt"),
+        ([{"id": "a"}], "prompt"),
+        (["a"], "must be a JSON object"),
+        ([], "no subtasks"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_the_names(subtasks, said):
+    with pytest.raises(PlanInvalid, match=said):
+        read(json.dumps({"parallel": True, "subtasks": subtasks}), (5,)).finish()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "I cannot do that.", '{"parallel": true, "subtasks": [{"id": "a", "pro', "[]", "{}"]
+)
+def test_what_is_no_plan_is_refused(text):
+    with pytest.raises(PlanInvalid):
+        read(text or " ").finish()
+
+
+def test_ten_thousand_subtasks_are_read_up_to_the_cap_without_dangling_dependencies():
+    many = [{"id": f"s{i}", "prompt": "x", "depends_on": ["s9999"] if i == 3 else []} for i in range(10_000)]
+    reader = PlanReader(max_subtasks=8)
+    text = json.dumps({"parallel": True, "subtasks": many})
+    for at in range(0, len(text), 100):
+        reader.feed(text[at : at + 100])
+        if reader.done:
+            break
+    assert reader.overflowed
+    assert at < 2000
+    assert [s.id for s in reader.finish().subtasks] == ["s0", "s1", "s2", "s4", "s5", "s6", "s7"]
+
+
+@given(st.text(alphabet='{}[]":,atrue lsp\\\n', max_size=200))
+def test_any_noise_is_a_plan_or_a_typed_error(text):
+    try:
+        read('{"parallel": true, "subtasks": [' + text, (3,)).finish()
+    except PlanInvalid:
+        return
