@@ -6,6 +6,7 @@ attribute is built for it. No span is made current unless `Tracing.attached` is 
 
 from __future__ import annotations
 
+import itertools
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from weaver.models.reply import Reply
     from weaver.plan import Plan
     from weaver.result import Conflict, Result, ThreadReport
+
+
+MAX_IDS = 4096
+"""Most ids in one attribute; the links are all there as far as the provider's limits allow."""
 
 
 class Tracing:
@@ -171,7 +176,7 @@ class Tracing:
         attributes: dict[str, AttributeValue] = {
             sc.OPERATION: sc.JOIN,
             sc.JOIN_POLICY: rule,
-            sc.DEPENDS_ON: tuple(name for name, _ in threads),
+            sc.DEPENDS_ON: tuple(name for name, _ in threads[:MAX_IDS]),
         }
         if needed is not None:
             attributes[sc.JOIN_NEEDED] = needed
@@ -301,14 +306,17 @@ class Tracing:
         """
         if not span.is_recording():
             return
-        for name, thread in later:
-            span.add_link(thread.get_span_context(), {sc.TASK_ID: name})
-        found: dict[str, AttributeValue] = {sc.JOIN_REASON: reason or "all_finished"}
+        found: dict[str, AttributeValue] = {sc.JOIN_REASON: reason or "all finished"}
+        if later:
+            for name, thread in later:
+                span.add_link(thread.get_span_context(), {sc.TASK_ID: name})
+            before = (getattr(span, "attributes", None) or {}).get(sc.DEPENDS_ON, ())
+            found[sc.DEPENDS_ON] = tuple(itertools.islice((*before, *(n for n, _ in later)), MAX_IDS))
         if isinstance(received, int):
             found[sc.JOIN_RECEIVED] = received
         else:
             found[sc.JOIN_RECEIVED] = len(received)
-            found[sc.JOIN_RECEIVED_IDS] = tuple(received)
+            found[sc.JOIN_RECEIVED_IDS] = tuple(received[:MAX_IDS])
         span.set_attributes(found)
         span.end()
 
