@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from importlib import import_module
 
@@ -19,6 +18,7 @@ from weaver.strategies.native.trajectory import Path as Path
 from weaver.strategies.native.trajectory import Statistics as Statistics
 from weaver.strategies.native.trajectory import Trajectory as Trajectory
 from weaver.strategies.native.trajectory import measure
+from weaver.strategies.native.trajectory import words as words
 
 FORMATS = ("threadweaver", "multiverse", "npr", "parallel_r1", "apr", "pasta")
 
@@ -58,11 +58,6 @@ def statistics(text: str, form: Format | str, count: Callable[[str], int] | None
             punctuation marks.
     """
     return measure(_format(form).parse(text), count or words)
-
-
-def words(text: str) -> int:
-    """Words and punctuation marks: a stand-in for tokens that needs no tokenizer."""
-    return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 def _format(form: Format | str) -> Format:

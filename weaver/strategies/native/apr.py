@@ -1,14 +1,44 @@
-"""The APR method (Pan et al. 2025, arXiv 2504.15466): sub-searches with contexts of their own."""
+"""The APR method: searches that call sub-searches (Pan et al. 2025, arXiv 2504.15466).
+
+    Moving to Node #0
+    Current State: 27:[22, 26, 31, 53], Operations: []
+    ...
+    <Calling Sub Searches>
+    <Start Sub Search 0 at level 1> Moving to Node #0,0
+    <Start Sub Search 1 at level 1> Moving to Node #0,1
+    <End Calling Sub Searches>
+
+A sub-search sees its own node only. What the parent gets back replaces its call:
+
+    <Sub Searches>
+    <No Solution in Sub Search 0 at level 1 at Node #0,0>
+    <Goal Reached in Sub Search 1 at level 1 at Node #0,1>
+    ... the path found ...
+    <End Sub Searches>
+
+The model must never write ``<Sub Searches>`` itself; where it does, the engine writes ``<Calling Sub
+Searches>`` instead. One level of nesting. The model is trained on Countdown: reach a number from others
+with + - * /.
+"""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from weaver.errors import InvalidTask
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.strategies.native.engine import Decoding, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
+from weaver.strategies.native.scanner import disarmed
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
+from weaver.strategies.registry import strategy
+from weaver.task import Task
 
 CALL, END_CALL = "<Calling Sub Searches>", "<End Calling Sub Searches>"
 FOUND, END_FOUND = "<Sub Searches>", "<End Sub Searches>"
@@ -41,6 +71,8 @@ class Apr(Format):
     name = "apr"
     source = "APR, Pan et al. 2025, arXiv 2504.15466"
     forks = (END_CALL,)
+    ambiguous = (FOUND,)
+    rewrites = ((FOUND, CALL),)
     names = ("Sub Searches", "Calling Sub Searches", "End Calling Sub Searches", "End Sub Searches")
     shares_prefix = False
     max_branches = 16
@@ -73,6 +105,15 @@ class Apr(Format):
             lines += [f"<No Solution {where}>"] if path is None else [f"<Goal Reached {where}>", path]
         return kept + "\n".join([*lines, END_FOUND]) + "\n"
 
+    def harmless(self, text: str) -> str:
+        """As `Format.harmless`; a search cannot report for its siblings either."""
+        lines = ("Goal Reached in Sub Search", "No Solution in Sub Search", "Start Sub Search")
+        return disarmed(super().harmless(text), lines)
+
+    def answer(self, text: str) -> str:
+        """The path that was found, or nothing."""
+        return path_found(text) or ""
+
     def parse(self, text: str) -> Trajectory:
         """The parent's text; each list of results is a block of the paths that were handed up.
 
@@ -88,7 +129,7 @@ class Apr(Format):
             block = Block(closed=end >= 0, at=start)
             cuts = [m.start() for m in _RESULT.finditer(inside)]
             block.parts.append(inside[: cuts[0]] if cuts else inside)
-            for here, there in zip(cuts, [*cuts[1:], len(inside)], strict=True):
+            for here, there in itertools.pairwise([*cuts, len(inside)]):
                 head = _RESULT.match(inside, here)
                 assert head is not None
                 block.parts.append(head.group())
@@ -173,3 +214,57 @@ def _strings(text: str) -> tuple[str, ...] | None:
 
 
 APR = Apr()
+
+
+@strategy("apr", source=Apr.source, needs=("completions",))
+async def apr(
+    run: Run,
+    task: Task,
+    *,
+    sub_calls: int | None = None,
+    max_tokens: int = 4096,
+    temperature: float = 1.0,
+    patience: float = 5.0,
+    show: Literal["answer", "trajectory"] = "answer",
+) -> Answer:
+    """A model trained on Countdown searches, and calls sub-searches that see only their own node.
+
+    Args:
+        sub_calls: the "Sub Call Budget" that the model was conditioned on; None leaves it out.
+        max_tokens: most tokens of the main search, and of each sub-search.
+        patience: once half of the sub-searches are done, the others get this many times their median seconds.
+        show: ``answer`` (the path found, or nothing), or the whole ``trajectory``.
+
+    Raises:
+        InvalidTask: the question is not a Countdown problem such as ``27:[22, 26, 31, 53]``.
+    """
+    budget = f"Sub Call Budget: {sub_calls} " if sub_calls is not None else ""
+    prompt = f"{budget}Moving to Node #0\nCurrent State: {problem(task.question).text}"
+    decoding = Decoding(
+        max_tokens=task.max_tokens or max_tokens,
+        thread_tokens=max_tokens,
+        temperature=temperature,
+        patience=patience,
+        special_tokens=False,
+    )
+    return await answer(run, prompt, APR, decoding, show=show)
+
+
+def problem(question: str) -> Node:
+    """The Countdown problem in a question: ``27:[22, 26]``, or words with the numbers and the target last.
+
+    Raises:
+        InvalidTask: there is none.
+    """
+    if match := re.search(r"(\d+)\s*:\s*\[([\d,\s]+)\]", question):
+        return Node(int(match[1]), _numbers(match[2]), ())
+    listed = re.search(r"\d+(?:\s*,\s*(?:and\s+)?\d+)+(?:,?\s+and\s+\d+)?", question)
+    target = re.findall(
+        r"(?:equals?|target(?: number)?|reach|make|get)\D{0,24}?(\d+)", question, re.IGNORECASE
+    )
+    if listed is None or not target:
+        raise InvalidTask(
+            "The model of APR is trained on Countdown, and the task is no such problem.",
+            hint="Ask for example 27:[22, 26, 31, 53]: the target, then the numbers.",
+        )
+    return Node(int(target[-1]), _numbers(listed.group()), ())

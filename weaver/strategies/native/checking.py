@@ -85,10 +85,13 @@ class _Walk:
             if self._may_nest(piece):
                 self.stack.append(_Open("(block)", piece.at))
             frame = self.stack[-1]
-        allowed = {
-            self.block: {form.plan, form.thread, form.conclusion} - {""},
-            form.plan: {form.outline},
-        }.get(frame.tag, {form.block, form.summary} - {""} if frame.tag in ("", form.thread) else set())
+        allowed: set[str] = set()
+        if frame.tag in ("", form.thread):
+            allowed = {form.block, form.summary} - {""}
+        elif frame.tag == self.block:
+            allowed = {form.plan, form.thread, form.conclusion} - {""}
+        elif frame.tag == form.plan:
+            allowed = {form.outline}
         if piece.tag == form.block and frame.tag in ("", form.thread) and not self._may_nest(piece):
             pass
         elif piece.tag not in allowed:

@@ -1,62 +1,23 @@
 """One engine for all native formats, over an unmodified completions endpoint.
 
-A line (the main thread, or a thread of a block) is decoded until it stops at a fork. The branches it asks for
-become threads whose prompts begin with the line's exact text, so that the server's prefix cache hits. When they
-are done, their texts are joined in outline order and the line goes on.
+A line (the main thread, or a thread of a block) is decoded until it stops at a fork. The branches it asks
+for become threads whose prompts begin with the line's exact text, so that the server's prefix cache hits.
+When they are done, their texts are joined in outline order and the line goes on.
 
-What the reference implementations lack is here: time and token limits, partial joins, a limit on how long the
-slowest thread is waited for, closing of what was left open, and a fall back to going on sequentially.
+What the reference implementations lack is here: time and token limits, partial joins, a limit on how long
+the slowest thread is waited for, closing of what was left open, and a fall back to going on sequentially.
 """
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-import anyio
-
-from weaver.errors import BudgetExceeded, CapabilityMissing, NoAnswer
-from weaver.events import ThreadDelta
-from weaver.models.protocol import Request, Text
+from weaver.errors import CapabilityMissing
 from weaver.result import Answer
-from weaver.runtime.fork import Threads
 from weaver.runtime.run import Run
-from weaver.runtime.thread import Thread
-from weaver.strategies.native.format import Branch, Format, Told
-from weaver.strategies.native.scanner import TagScanner
-from weaver.strategies.native.trajectory import Statistics, Trajectory, measure
-from weaver.task import Task
-from weaver.usage import estimate_tokens
-
-USEFUL_TOKENS = 32
-"""A thread that could not even write this much is not started."""
-NOT_FINISHED = " This part could not be finished."
-# Without these, vLLM and SGLang leave special tokens out of the text, and the tags are special tokens.
-_SPECIAL = {"skip_special_tokens": False, "spaces_between_special_tokens": False, "add_special_tokens": False}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoding:
-    """How lines are decoded.
-
-    Args:
-        max_tokens: most tokens of the main thread, all its parts together.
-        thread_tokens: most tokens of one thread of a block; None takes what the main thread has left.
-        temperature, top_p: sampling; the run's temperature wins.
-        own_seeds: each thread samples with a seed of its own (needed where threads have the same prompt).
-        patience: once half of a block's threads are done, the others get at most this many times the median of
-            their seconds; what they have written until then is used. 0 waits for all.
-        special_tokens: ask the server to leave special tokens in the text (vLLM, SGLang; others ignore it).
-    """
-
-    max_tokens: int = 32768
-    thread_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    own_seeds: bool = False
-    patience: float = 5.0
-    special_tokens: bool = True
+from weaver.strategies.native.format import Format
+from weaver.strategies.native.line import Decoding, Line
+from weaver.strategies.native.trajectory import Statistics, Trajectory, measure, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +43,6 @@ class Woven:
     @property
     def statistics(self) -> Statistics:
         """Critical path, ratios and threads per block, in words (the run's metrics have the tokens)."""
-        from weaver.strategies.native import words
-
         return measure(self.tree, words)
 
 
@@ -101,18 +60,16 @@ async def weave(run: Run, prompt: str, form: Format, decoding: Decoding | None =
             hint="Use a completions endpoint (vLLM, SGLang, llama.cpp) and a model trained for it.",
         )
     decoding = decoding or Decoding()
-    limit = decoding.max_tokens
-    if can.context is not None:
-        limit = max(1, min(limit, can.context - estimate_tokens(prompt) - 1))
-    line = _Line(run, form, decoding, prompt, limit, depth=0)
+    line = Line(run, form, decoding, prompt, decoding.max_tokens, depth=0, window=can.context)
     await line.write()
-    woven = line.woven()
+    text = line.text
+    woven = Woven(form, text + form.closing(text), line.tree, line.complete)
     blocks = list(woven.tree.blocks())
     threads = sum(len(block.threads) for block in blocks)
     if threads:
-        run.decide(True, "planner", f"The model forked {len(blocks)} times into {threads} threads.")  # noqa: FBT003
+        run.decide(True, "planner", f"The model forked {len(blocks)} times into {threads} threads.")
     else:
-        run.decide(False, "planner", "The model did not fork.")  # noqa: FBT003
+        run.decide(False, "planner", "The model did not fork.")
     return woven
 
 
@@ -122,319 +79,3 @@ async def answer(run: Run, prompt: str, form: Format, decoding: Decoding, *, sho
     text = woven.text if show == "trajectory" else woven.answer
     missing = () if woven.complete else ("the model's text was cut, or one of its threads was",)
     return Answer(text, complete=woven.complete, missing=missing)
-
-
-@dataclass
-class _Line:
-    """A line of text that is being decoded: the main thread (``depth`` 0) or a thread of a block."""
-
-    run: Run
-    form: Format
-    decoding: Decoding
-    context: str
-    tokens: int
-    depth: int
-    complete: bool = True
-    reports_stops: bool = False
-    tree: Trajectory = field(default_factory=Trajectory)
-
-    def __post_init__(self) -> None:
-        self.prompt_length = len(self.context)
-        self.own_from = len(self.context)
-
-    @property
-    def text(self) -> str:
-        """Everything after the prompt."""
-        return self.context[self.prompt_length :]
-
-    def woven(self) -> Woven:
-        """The finished line; what was left open is closed."""
-        text = self.text
-        return Woven(self.form, text + self.form.closing(text), self.tree, self.complete)
-
-    async def write(self) -> None:
-        """Decode to the end, with all forks on the way."""
-        form, taken, until = self.form, 0, ""
-        ends = form.thread_stops if self.depth else ()
-        for _ in range(4 * form.rounds):
-            may_fork = taken < form.rounds and self.depth < form.max_depth
-            stops = (until,) if until else (*ends, *(form.forks if may_fork else ()))
-            try:
-                end, told = await self._decode(stops, may_fork=may_fork)
-            except BudgetExceeded as error:
-                if not self.text:
-                    raise
-                self._cut(f"{error.message}")
-                return
-            if until:
-                self.context += "" if end == until else until
-                until = ""
-                if end == "length":
-                    return
-                continue
-            if end in ends:
-                self.context = self.context.removesuffix(end)
-                if form.ends_thread(self.text):
-                    return
-                self.context += end
-                continue
-            if told is None and end in form.forks and may_fork:
-                told = await self._fork()
-            if told:
-                taken += 1
-                self._join(told)
-                until = form.then_until
-            if end not in form.forks:
-                return
-        self._cut(f"It stopped {4 * form.rounds} times.")
-
-    def _join(self, told: Sequence[Told]) -> None:
-        self.context = self.form.join(self.context, told)
-        self.own_from = len(self.context)
-        self._offer()
-
-    def _cut(self, why: str) -> None:
-        self.complete = False
-        self.run.note(f"{self.run.path or 'The main thread'} was cut: {why}")
-
-    def _offer(self) -> None:
-        if self.depth == 0 and self.text.strip():
-            self.run.offer(Answer(self.form.answer(self.text), complete=False))
-
-    # ---- decoding
-
-    async def _decode(self, stops: tuple[str, ...], *, may_fork: bool) -> tuple[str, list[Told] | None]:
-        """One call: why it ended (a stop string, ``end`` or ``length``), and what promises came to."""
-        if self.tokens < 1:
-            self._cut("it has used all its tokens.")
-            return "length", None
-        if not (self.form.overlapping and may_fork):
-            return await self._call(stops, None), None
-        async with self.run.fork(name="thread") as threads:
-            promised = _Promises(self, threads)
-            end = await self._call(stops, promised)
-            return end, await self._told(threads, promised.branches, promised.lines)
-
-    async def _call(self, stops: tuple[str, ...], promised: _Promises | None) -> str:
-        request = Request(
-            prompt=self.context,
-            stop=stops,
-            max_tokens=self.tokens,
-            temperature=None if self.run.temperature is not None else self.decoding.temperature,
-            top_p=self.decoding.top_p,
-            seed=self.run.random.randrange(2**31) if self.decoding.own_seeds else None,
-            extra=_SPECIAL if self.decoding.special_tokens else {},
-        )
-        said, found, before = "", "", self.context
-        thread = self.run.thread_id if self.run.state.listen is not None else None
-        async with self.run.call(request) as call:
-            async for delta in call:
-                if not isinstance(delta, Text):
-                    continue
-                if found:
-                    break
-                seen, said = len(said), said + delta.text
-                if thread is not None:
-                    self.run.emit(ThreadDelta(thread, delta.text))
-                at, found = _first(stops, said, seen)
-                if found:
-                    said = said[: at + len(found)]
-                self.context = before + said
-                if promised is not None:
-                    promised.read(said[seen:])
-        reply = call.reply
-        self.tokens -= max(1, reply.usage.output_tokens)
-        self.reports_stops = self.reports_stops or reply.stop in stops
-        self._remember(said)
-        end = found or await self._why(stops, said, reply.finish, reply.stop)
-        if end in stops and not found:
-            self.context += end
-            self._remember(end)
-        if end == "length":
-            self._cut("it reached its limit of tokens.")
-        self._offer()
-        return end
-
-    async def _why(self, stops: tuple[str, ...], said: str, finish: str | None, stop: str | None) -> str:
-        """Why a call ended. Servers that do not name the stop string leave it to what is open."""
-        if finish == "length":
-            return "length"
-        if stop in stops and stop is not None:
-            return stop
-        if finish != "stop" or self.reports_stops:
-            return "end"
-        for candidate in stops:
-            opener = self.form.opener(candidate)
-            own = self.context[self.own_from :]
-            if opener and own.rfind(opener) > own.rfind(candidate):
-                return candidate
-        for candidate in stops:
-            if candidate in self.form.thread_stops or candidate == self.form.then_until:
-                return candidate
-            if candidate in self.form.ambiguous and (said or self.text) and await self._again(candidate):
-                return candidate
-        return "end"
-
-    async def _again(self, stop: str) -> bool:
-        """Whether the line really goes on with ``stop``: ask for the next few tokens without stop strings."""
-        request = Request(
-            prompt=self.context,
-            max_tokens=max(8, 2 * estimate_tokens(stop)),
-            temperature=0.0,
-            extra=_SPECIAL if self.decoding.special_tokens else {},
-        )
-        reply = await self.run.think(request, name="which_stop")
-        return reply.text.lstrip().startswith(stop)
-
-    def _remember(self, text: str) -> None:
-        body = self.tree.body
-        if text and body and isinstance(body[-1], str):
-            body[-1] += text
-        elif text:
-            body.append(text)
-
-    # ---- forking
-
-    async def _fork(self) -> list[Told] | None:
-        """Run the branches that the line asks for; None when it goes on sequentially."""
-        branches = self.form.branches(self.context, self.context[self.own_from :])
-        if not branches or (why := self._refused(len(branches))):
-            if branches:
-                self.run.note(f"{self.run.path or 'The main thread'} did not fork: {why}")
-            return None
-        share = self._share(len(branches))
-        async with self.run.fork(name="thread") as threads:
-            lines = [self._start(threads, branch, self.context, share) for branch in branches]
-            return await self._told(threads, branches, lines)
-
-    def _refused(self, count: int) -> str:
-        """Why the fork is not taken, or ``""``."""
-        left, form = self.run.remaining, self.form
-        if form.max_branches and count > form.max_branches:
-            return f"{count} threads are more than the {form.max_branches} of {form.name}."
-        if self.tokens < form.min_tokens:
-            return f"{self.tokens} tokens are left, and {form.name} needs {form.min_tokens}."
-        if left.depth == 0:
-            return "threads may not fork any deeper (max_depth)."
-        if left.threads is not None and left.threads < count:
-            return f"{left.threads} threads are left (max_threads)."
-        if left.calls is not None and left.calls < count + 1:
-            return f"{left.calls} calls are left (max_calls)."
-        if self._share(count) < USEFUL_TOKENS:
-            return "the budget has no room for the threads (max_tokens)."
-        return ""
-
-    def _share(self, count: int) -> int:
-        """Tokens that each of ``count`` threads may write; the line itself keeps as much as one of them."""
-        most = self.decoding.thread_tokens or self.tokens
-        left = self.run.remaining.tokens
-        return most if left is None else min(most, left // (count + 1) - estimate_tokens(self.context) - 8)
-
-    def _start(self, threads: Threads, branch: Branch, context: str, share: int) -> _Line:
-        """Start the thread of a branch. Its line is readable at any time, however the thread ends."""
-        prompt = (context if branch.context is None else branch.context) + branch.begins
-        line = replace(
-            self, context=prompt, tokens=share, depth=self.depth + 1, complete=True, tree=Trajectory()
-        )
-
-        async def body(run: Run, task: Task) -> Answer:
-            del task
-            line.run = run
-            await line.write()
-            return Answer(line.text.strip(), complete=line.complete)
-
-        threads.start(Task(prompt=branch.title, title=branch.title), body=body)
-        return line
-
-    async def _told(
-        self, threads: Threads, branches: Sequence[Branch], lines: Sequence[_Line]
-    ) -> list[Told] | None:
-        """Wait for the threads; what each has written, in outline order."""
-        threads.close()
-        if not branches:
-            return None
-        async with anyio.create_task_group() as group:
-            if self.decoding.patience > 0:
-                group.start_soon(self._hurry, threads)
-            try:
-                await threads.join()
-            except NoAnswer as error:
-                self.run.note(f"No thread finished: {error.message}")
-            group.cancel_scope.cancel()
-        texts: list[str] = []
-        for thread, line in zip(threads.all, lines, strict=True):
-            text = line.text
-            if thread.state != "succeeded":
-                self.complete = False
-                self.run.joined(thread)
-                self._tell(thread)
-                text = text if text.strip() else NOT_FINISHED
-            texts.append(self.form.harmless(text + self.form.closing(text)))
-            self.complete = self.complete and line.complete
-        # The rest of the prompt depends on these texts, and a cut thread has another text every time.
-        texts = await self.run.verdict("threads", texts)
-        self._grow(branches, lines, texts)
-        return [Told(branch, text) for branch, text in zip(branches, texts, strict=True)]
-
-    def _tell(self, thread: Thread) -> None:
-        because = f": {thread.error}" if thread.error else ""
-        self.run.note(f"Thread {thread.id} ({thread.title}) was joined unfinished, {thread.state}{because}")
-
-    async def _hurry(self, threads: Threads) -> None:
-        """Cut the stragglers: see `Decoding.patience`."""
-        seconds: list[float] = []
-        async for thread in threads.as_finished():
-            if thread.state == "succeeded":
-                seconds.append(thread.seconds)
-            if 2 * len(seconds) >= len(threads.all) and threads.running:
-                break
-        else:
-            return
-        begun = min(t.started_at or 0.0 for t in threads.all)
-        await anyio.sleep_until(begun + self.decoding.patience * max(statistics.median(seconds), 1.0))
-        threads.cancel("pruned")
-
-    def _grow(self, branches: Sequence[Branch], lines: Sequence[_Line], texts: Sequence[str]) -> None:
-        """Add a block with the threads' own trees to this line's tree."""
-        from weaver.strategies.native.trajectory import Block, Path
-
-        block = Block(overlapping=self.form.overlapping)
-        for branch, line, text in zip(branches, lines, texts, strict=True):
-            body = line.tree.body or [text]
-            block.parts += [branch.begins, Path(branch.key, branch.title, body)]
-        self.tree.body.append(block)
-
-
-class _Promises:
-    """Starts a thread for each promise while the main thread is still writing."""
-
-    def __init__(self, line: _Line, threads: Threads) -> None:
-        self.line = line
-        self.threads = threads
-        self.scanner = TagScanner(line.form.names, line.form.attributes)
-        self.begun = len(line.context)
-        self.branches: list[Branch] = []
-        self.lines: list[_Line] = []
-
-    def read(self, text: str) -> None:
-        """Take note of what was just written."""
-        line = self.line
-        for piece in self.scanner.feed(text):
-            if piece.tag not in line.form.attributes:
-                continue
-            context = line.context[: self.begun + piece.at + len(piece.text)]
-            for branch in line.form.branches(context, context[line.own_from :]):
-                if why := line._refused(1):  # noqa: SLF001 - a part of the line
-                    line.run.note(f"A promise was not started: {why}")
-                    continue
-                if len(self.branches) >= (line.form.max_branches or len(self.branches) + 1):
-                    continue
-                self.branches.append(branch)
-                share = min(line._share(1), 2 * branch.max_tokens if branch.max_tokens else line.tokens)  # noqa: SLF001
-                self.lines.append(line._start(self.threads, branch, context, share))  # noqa: SLF001
-
-
-def _first(stops: Sequence[str], text: str, seen: int) -> tuple[int, str]:
-    """The first stop string in ``text`` that was not complete in its first ``seen`` characters."""
-    found = [(at, stop) for stop in stops if (at := text.find(stop, max(0, seen - len(stop) + 1))) >= 0]
-    return min(found, default=(-1, ""))

@@ -60,8 +60,9 @@ class Format(ABC):
         source: the paper.
         forks: texts at which a main thread stops and forks. All but the ambiguous ones close something that
             the model has opened before, so an engine that is not told which stop string matched can tell.
-        ambiguous: those of ``forks`` that nothing opens: after an unnamed stop one must ask again.
+        ambiguous: stops that nothing opens: after an unnamed stop one must ask again.
         thread_stops: texts that end a thread.
+        rewrites: (text that the model must not write, what the engine writes instead).
         names: control tag names without brackets; in a thread's text they are made harmless.
         attributes: names of self-closing tags with attributes.
         then_until: after a join, the main thread is decoded to this first, and it is added if missing.
@@ -78,6 +79,7 @@ class Format(ABC):
     forks: tuple[str, ...]
     ambiguous: tuple[str, ...] = ()
     thread_stops: tuple[str, ...] = ()
+    rewrites: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     then_until: str = ""

@@ -1,8 +1,28 @@
-"""Native Parallel Reasoner (Wu et al. 2025, arXiv 2512.07461)."""
+r"""Native Parallel Reasoner: plans, steps, a takeaway, nested (Wu et al. 2025, arXiv 2512.07461).
+
+    <guideline> <plan>1: ...</plan> <plan>2: ...</plan> </guideline>
+    <step>
+    1: ...</step>
+    <step>
+    2: ...</step>
+    <takeaway> ... </takeaway>
+
+Fork at ``</guideline>``; a step begins with ``"\n<step>\nk:"`` and ends with ``</step>``; then the engine
+writes ``<takeaway>``. Engine rules of the paper: no fork with no plan or more than 5, deeper than 5, or
+with fewer than 1024 tokens left; the text then goes on sequentially.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.strategies.native.engine import Decoding, answer
+from weaver.strategies.native.prompts import template_named
 from weaver.strategies.native.tags import TagFormat
+from weaver.strategies.registry import strategy
+from weaver.task import Task
 
 NPR = TagFormat(
     name="npr",
@@ -22,3 +42,36 @@ NPR = TagFormat(
     min_tokens=1024,
     rounds=32,
 )
+
+
+@strategy("npr", source=NPR.source, needs=("completions",))
+async def npr(
+    run: Run,
+    task: Task,
+    *,
+    max_tokens: int = 32_768,
+    thread_tokens: int | None = None,
+    temperature: float = 1.0,
+    top_p: float = 0.95,
+    patience: float = 5.0,
+    template: str = "chatml",
+    show: Literal["answer", "trajectory"] = "answer",
+) -> Answer:
+    """A model trained to fork writes self-contained plans; each becomes a step, then it takes away.
+
+    Args:
+        max_tokens: most tokens of the main thread.
+        thread_tokens: most tokens of one step; by default what its parent has left.
+        patience: once half of the steps are done, the others get this many times their median seconds.
+        template: chat template: ``chatml`` (Qwen), ``gemma`` or ``plain``.
+        show: ``answer``, or the whole ``trajectory``.
+    """
+    prompt = template_named(template).render(task.conversation)
+    decoding = Decoding(
+        max_tokens=task.max_tokens or max_tokens,
+        thread_tokens=thread_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        patience=patience,
+    )
+    return await answer(run, prompt, NPR, decoding, show=show)

@@ -1,8 +1,29 @@
-"""Parallel-R1 (Zheng et al. 2025, arXiv 2509.07980): same prefix, different seeds, then a summary."""
+"""Parallel-R1: one prefix, several seeds, then a summary (Zheng et al. 2025, arXiv 2509.07980).
+
+    ... <Parallel><Path>...</Path><Path>...</Path></Parallel>
+    <Summary>...</Summary> ...
+
+1. Decode with the stop string ``<Parallel>``. No such stop: done.
+2. Decode ``context + "<Path>"`` twice, with different seeds and temperature 1.0, to ``</Path>``. Paths get no
+   subtask: they differ by their seeds only. Unterminated paths are closed.
+3. Append the paths, ``</Parallel>``, a newline and ``<Summary>``; decode to ``</Summary>``; go to 1.
+
+``<Parallel>`` opens something, so a server that does not name the matched stop string cannot be told from
+one whose model has finished: the engine then asks for the next few tokens once (``which_stop``).
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.strategies.native.engine import Decoding, answer
+from weaver.strategies.native.prompts import template_named
 from weaver.strategies.native.tags import TagFormat
+from weaver.strategies.registry import strategy
+from weaver.task import Task
 
 PARALLEL_R1 = TagFormat(
     name="parallel_r1",
@@ -19,3 +40,39 @@ PARALLEL_R1 = TagFormat(
     then_until="</Summary>",
     rounds=8,
 )
+
+
+@strategy("parallel_r1", source=PARALLEL_R1.source, needs=("completions",))
+async def parallel_r1(
+    run: Run,
+    task: Task,
+    *,
+    paths: int = 2,
+    max_tokens: int = 32_768,
+    path_tokens: int = 4096,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    patience: float = 5.0,
+    template: str = "chatml",
+    show: Literal["answer", "trajectory"] = "answer",
+) -> Answer:
+    """A model trained to fork writes ``<Parallel>``; several seeds continue the same text, then it sums up.
+
+    Args:
+        paths: how many seeds.
+        max_tokens: most tokens of the main thread.
+        path_tokens: most tokens of one path.
+        patience: once half of the paths are done, the others get this many times their median seconds.
+        template: chat template: ``chatml`` (Qwen), ``gemma`` or ``plain``.
+        show: ``answer``, or the whole ``trajectory``.
+    """
+    prompt = template_named(template).render(task.conversation)
+    decoding = Decoding(
+        max_tokens=task.max_tokens or max_tokens,
+        thread_tokens=path_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        own_seeds=True,
+        patience=patience,
+    )
+    return await answer(run, prompt, replace(PARALLEL_R1, width=paths), decoding, show=show)

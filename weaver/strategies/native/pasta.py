@@ -1,13 +1,31 @@
-"""PASTA (Jin et al. 2025, arXiv 2502.11517): promises that are kept while the main thread writes on."""
+"""PASTA: promises that are kept while the main thread writes on (Jin et al. 2025, arXiv 2502.11517).
+
+    ... <promise topic="the first point" tokens="40"/> ...
+    <promise topic="the second point" tokens="60"/> ... <sync/> ...
+
+Each promise starts a thread at once; the main thread goes on as if its text were there. ``<sync/>`` waits
+for all of them; their texts, in ``<async>...</async>``, then stand right behind their promises, and the
+main thread goes on.
+
+The reference reserves positions by ``tokens``; over a completions endpoint the joined text is read again.
+A thread may write twice the tokens that were promised.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.strategies.native.engine import Decoding, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
+from weaver.strategies.native.prompts import template_named
 from weaver.strategies.native.scanner import Piece, TagScanner
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
+from weaver.strategies.registry import strategy
+from weaver.task import Task
 
 SYNC = "<sync/>"
 _TOPIC = re.compile(r"""topic\s*=\s*(?:"([^"]*)"|'([^']*)')""")
@@ -39,11 +57,11 @@ class Pasta(Format):
 
     def branches(self, context: str, said: str) -> list[Branch]:
         """The promise that ``said`` ends with, as a thread."""
-        del context
         pieces = self.scanner().scan(said)
         if not pieces or pieces[-1].tag != "promise":
             return []
-        return [self.promise(pieces[-1], str(sum(p.tag == "promise" for p in pieces)))]
+        number = sum(p.tag == "promise" for p in pieces)
+        return [self.promise(pieces[-1], f"{number}@{len(context) - len(pieces[-1].text)}")]
 
     def promise(self, piece: Piece, key: str) -> Branch:
         """The thread that keeps a promise."""
@@ -54,12 +72,11 @@ class Pasta(Format):
         )
 
     def join(self, context: str, told: Sequence[Told]) -> str:
-        """The context with each kept promise followed by its text. ``told`` is in the order of promises."""
-        pieces = self.scanner().scan(context)
-        open_promises = [i for i, p in enumerate(pieces) if p.tag == "promise" and not _kept(pieces, i)]
-        kept = dict(zip(open_promises[-len(told) :] if told else [], told, strict=True))
+        """The context with each promise followed by its text. Keys are ``number@position of the promise``."""
+        kept = {int(t.branch.key.partition("@")[2]): t.text for t in told}
         return "".join(
-            p.text + (f"<async>{kept[i].text}</async>" if i in kept else "") for i, p in enumerate(pieces)
+            p.text + (f"<async>{kept[p.at]}</async>" if p.at in kept else "")
+            for p in self.scanner().scan(context)
         )
 
     def parse(self, text: str) -> Trajectory:
@@ -133,10 +150,6 @@ class Pasta(Format):
         return "".join(p.text for p in self.scanner().scan(text) if not p.tag).strip()
 
 
-def _kept(pieces: Sequence[Piece], i: int) -> bool:
-    return i + 1 < len(pieces) and pieces[i + 1].tag == "async"
-
-
 def _attributes(piece: Piece) -> list[Problem]:
     problems = []
     if _TOPIC.search(piece.text) is None:
@@ -154,3 +167,28 @@ def _append(parts: list[str | Block] | list[str | Path], text: str) -> None:
 
 
 PASTA = Pasta()
+
+
+@strategy("pasta", source=Pasta.source, needs=("completions",))
+async def pasta(
+    run: Run,
+    task: Task,
+    *,
+    max_tokens: int = 2048,
+    temperature: float = 0.0,
+    patience: float = 5.0,
+    template: str = "gemma",
+    show: Literal["answer", "trajectory"] = "answer",
+) -> Answer:
+    """A model trained to promise parts of its answer has them written while it goes on.
+
+    Args:
+        max_tokens: most tokens of the main thread.
+        patience: once half of the promises are kept, the others get this many times their median seconds.
+        template: chat template: ``gemma``, ``chatml`` (Qwen) or ``plain``.
+        show: ``answer``, or the whole ``trajectory``.
+    """
+    prompt = template_named(template).render(task.conversation)
+    limit = task.max_tokens or max_tokens
+    decoding = Decoding(max_tokens=limit, temperature=temperature, patience=patience)
+    return await answer(run, prompt, PASTA, decoding, show=show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -93,6 +94,11 @@ class Statistics:
     def parallel(self) -> bool:
         """Whether it has any block with a thread (what the activation ratio counts)."""
         return self.threads > 0
+
+
+def words(text: str) -> int:
+    """Words and punctuation marks: a stand-in for tokens that needs no tokenizer."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 @dataclass(slots=True)
