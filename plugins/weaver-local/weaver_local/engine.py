@@ -139,6 +139,13 @@ def start(path: Path, options: Options) -> Future[Engine]:
         return running.ready
 
 
+def alive(path: Path, options: Options) -> bool:
+    """Whether the server for a file is still there."""
+    with _lock:
+        running = _running.get((str(path.resolve()), options))
+        return running is not None and running.process.poll() is None
+
+
 def stop_all() -> None:
     """End all servers of this process. Models that used them fail; the next `engine` starts new ones."""
     with _lock:

@@ -21,6 +21,7 @@ _SMALL_PARAMETERS = 4_000_000_000
 _SMALL_BYTES = 3_000_000_000
 _YES = {"1", "true", "yes", "y", "on"}
 _PATH = re.compile(r"\.{0,2}[/\\]|~|[A-Za-z]:[/\\]")
+_PLAIN = re.compile(r"[^/\\]+")
 
 
 def models_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -60,7 +61,7 @@ class LocalModels:
             DownloadFailed: it cannot be fetched.
             ModelUnreachable: its process ended while it was loading.
         """
-        entry, path = self._find(name.strip(), opening.environ)
+        entry, path = find(name.strip(), opening.environ)
         if entry is not None and not is_there(entry, path.parent):
             ask(entry, path.parent, opening)
             title = f"Fetching {entry.name}"
@@ -92,24 +93,29 @@ class LocalModels:
             ),
         )
 
-    def _find(self, name: str, environ: Mapping[str, str]) -> tuple[Entry | None, Path]:
-        folder = models_folder(environ)
-        known = entries(home(environ))
-        if not name:
-            return known[0], folder / known[0].file
-        for entry in known:
-            if name.lower() in {entry.name.lower(), entry.file.lower()}:
-                return entry, folder / entry.file
-        if _PATH.match(name) or name.lower().endswith(".gguf"):
-            path = Path(name).expanduser()
-            in_folder = folder / path.name
-            return None, in_folder if path.name == name and not path.exists() and in_folder.exists() else path
-        if _PLAIN.fullmatch(name) and (own := folder / f"{name}.gguf").is_file():
-            return None, own
-        raise unknown(name, known, folder)
 
+def find(name: str, environ: Mapping[str, str]) -> tuple[Entry | None, Path]:
+    """The model that ``name`` (without ``local/``) means, and its file, which may not be there yet.
 
-_PLAIN = re.compile(r"[^/\\]+")
+    The manifest's entry is None for a file of the user's own.
+
+    Raises:
+        UnknownName: it means none.
+    """
+    folder = models_folder(environ)
+    known = entries(home(environ))
+    if not name:
+        return known[0], folder / known[0].file
+    for entry in known:
+        if name.lower() in {entry.name.lower(), entry.file.lower()}:
+            return entry, folder / entry.file
+    if _PATH.match(name) or name.lower().endswith(".gguf"):
+        path = Path(name).expanduser()
+        in_folder = folder / path.name
+        return None, in_folder if path.name == name and not path.exists() and in_folder.exists() else path
+    if _PLAIN.fullmatch(name) and (own := folder / f"{name}.gguf").is_file():
+        return None, own
+    raise unknown(name, known, folder)
 
 
 def unknown(name: str, known: Sequence[Entry], folder: Path) -> UnknownName:
