@@ -33,8 +33,9 @@ from typing import Literal
 from weaver.errors import InvalidTask
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import Decoding, answer
+from weaver.strategies.native.engine import answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
+from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.scanner import disarmed
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
 from weaver.strategies.registry import strategy

@@ -24,7 +24,8 @@ from typing import Literal
 
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import Decoding, answer
+from weaver.strategies.native.engine import answer
+from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.prompts import template_named
 from weaver.strategies.native.tags import TagFormat
 from weaver.strategies.registry import strategy

@@ -19,8 +19,9 @@ from typing import Literal
 
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import Decoding, answer
+from weaver.strategies.native.engine import answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
+from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.prompts import template_named
 from weaver.strategies.native.scanner import Piece, TagScanner
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
