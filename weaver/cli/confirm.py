@@ -14,16 +14,23 @@ def on_terminal(*, yes: bool = False) -> Callable[[str], bool] | None:
     """A function that asks on the terminal, for ``weaver.models.resolve.choose``.
 
     Args:
-        yes: agree to everything without asking.
+        yes: agree to everything without asking; the question is still shown.
 
     Returns:
         None when there is no terminal: nobody can be asked.
     """
     if yes:
-        return lambda _: True
+        return _agree
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return _ask
+
+
+def _agree(question: str) -> bool:
+    import click
+
+    click.echo(f"{question} Yes (--yes).", err=True)
+    return True
 
 
 def _ask(question: str) -> bool:
