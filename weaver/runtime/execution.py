@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from weaver.errors import DeadlineExceeded, NoAnswer, RunCancelled, StrategyFailed, WeaverError
-from weaver.events import RunFinished, RunStarted
-from weaver.result import Answer, CancelReason, ErrorReport, Metrics, Result, Status
+from weaver.errors import (
+    BudgetExceeded,
+    DeadlineExceeded,
+    NoAnswer,
+    RunCancelled,
+    StrategyFailed,
+    WeaverError,
+)
+from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
+from weaver.result import Answer, CancelReason, Decision, ErrorReport, Metrics, Result, Status
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
 from weaver.task import Task
@@ -79,6 +86,9 @@ class Execution:
             raise
         result = self._result(root, model, answer)
         state.tracing.end_run(span, result)
+        if result.answer and state.listen is not None and result.answer.strip() != state.spoken.strip():
+            state.emit(AnswerStarted(self._strategy))
+            state.emit(AnswerDelta(result.answer))
         state.emit(RunFinished(result))
         return result
 
@@ -128,7 +138,7 @@ class Execution:
                 self.error.__cause__ = error
             else:
                 raise error
-            return self._rescued(root) if state.cancel_reason else None
+            return self._salvaged(root)
         rescued = self._rescued(root)
         if state.cancel_reason == "deadline":
             if rescued is None:
@@ -144,6 +154,15 @@ class Execution:
         else:
             self.error = RunCancelled("The run was cancelled.")
         return rescued
+
+    def _salvaged(self, root: Run) -> Answer | None:
+        """What there is in spite of the error: everything if time or money ran out, else what was offered."""
+        state = self.state
+        if state.cancel_reason is not None or isinstance(self.error, BudgetExceeded):
+            return self._rescued(root)
+        if state.offered is not None:
+            state.note(f"The strategy could not finish; this is the best answer it had. {self.error}")
+        return state.offered
 
     def _rescued(self, root: Run) -> Answer | None:
         """The best answer at hand: what the strategy offered, else what threads found or said."""
@@ -177,7 +196,8 @@ class Execution:
             strategy=self._strategy,
             model=model,
             output=answer.output if answer is not None else None,
-            decision=state.decision,
+            decision=state.decision
+            or Decision(bool(state.threads), "user", f"the strategy {self._strategy} was asked for"),
             plan=state.plan,
             threads=tuple(t.report(state.started) for t in state.threads),
             conflicts=tuple(state.conflicts),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from weaver.budget import Limits
-from weaver.events import CallRetried, Event, ModelFellBack, Noted
+from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
 from weaver.models.call import Fallback, Retry
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
@@ -20,7 +20,6 @@ from weaver.tracing.spans import Tracing
 from weaver.usage import Usage
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
 
     from weaver.journal.port import Journal
     from weaver.plan import Plan
@@ -81,6 +80,7 @@ class RunState:
         self.decision: Decision | None = None
         self.plan: Plan | None = None
         self.offered: Answer | None = None
+        self._spoken: list[str] = []
         self.cancel_reason: CancelReason | None = None
         self.queue_seconds = 0.0
         self.live_threads = 0
@@ -90,7 +90,16 @@ class RunState:
     def emit(self, event: Event) -> None:
         """Hand an event to the listener. Hot paths check `listen` before they build one."""
         if self.listen is not None:
+            if isinstance(event, AnswerDelta):
+                self._spoken.append(event.text)
+            elif isinstance(event, AnswerStarted):
+                self._spoken.clear()
             self.listen(event)
+
+    @property
+    def spoken(self) -> str:
+        """The answer as listeners have heard it so far."""
+        return "".join(self._spoken)
 
     def note(self, text: str) -> None:
         """Record a fallback or degradation, in words; the same words once."""
@@ -123,7 +132,7 @@ class RunState:
         self.usages.append(reply.usage)
         self.queue_seconds += reply.queue_seconds
 
-    def call_changed(self, thread: str | None, span: Span, entry: Retry | Fallback) -> None:
+    def call_changed(self, thread: str | None, entry: Retry | Fallback) -> None:
         """Tell listeners that a call is retried or fell back to another model."""
         if isinstance(entry, Fallback):
             self.note(f"{entry.failed} failed ({entry.error}); {entry.instead} answered instead.")
