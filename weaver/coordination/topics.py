@@ -1,0 +1,76 @@
+"""What a claim speaks about, and whether two claims speak about the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weaver.coordination.final import plain
+from weaver.result import Claim
+
+# Words that do not change what is spoken about.
+_LEFT_OUT = frozenset((
+    "of", "in", "for", "at", "on", "and", "or", "to", "by", "with", "from", "as", "per", "s", "is", "was",
+    "are", "were", "be", "current", "currently", "latest", "total", "approximate", "approximately",
+    "estimated", "estimate", "exact", "actual",
+))  # fmt: skip
+# Attributes that only say that there is a value; the subject then says all.
+_EMPTY = frozenset(("value", "number", "amount", "figure", "count", "answer", "result", "quantity"))
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a claim speaks about, as words without case, articles and plurals."""
+
+    subject: frozenset[str]
+    attribute: frozenset[str]
+
+    @property
+    def words(self) -> frozenset[str]:
+        """All its words."""
+        return self.subject | self.attribute
+
+    def same(self, other: Topic) -> bool:
+        """The same thing for certain: the same words, however they are split into subject and attribute.
+
+        Not when the subjects are two different things ("A, owner of B" and "B, owner of A").
+        """
+        if self.words != other.words:
+            return False
+        return self.subject <= other.subject or other.subject <= self.subject
+
+    def near(self, other: Topic) -> bool:
+        """Perhaps the same thing: half of the words in common, and no number or year different.
+
+        Subjects without a common word (two cities) are never the same thing.
+        """
+        shared, all_words = self.words & other.words, self.words | other.words
+        if not (self.subject & other.words and other.subject & self.words):
+            return False
+        if any(c.isdigit() for word in all_words - shared for c in word):
+            return False
+        return 2 * len(shared) >= len(all_words)
+
+
+def topic_of(claim: Claim) -> Topic:
+    """The claim's topic."""
+    return Topic(_words(claim.subject), _words(claim.attribute) - _EMPTY)
+
+
+def same_topic(claim: Claim, other: Claim) -> bool:
+    """Whether two claims speak about the same for certain."""
+    return topic_of(claim).same(topic_of(other))
+
+
+def _words(text: str) -> frozenset[str]:
+    words = plain(text).split()
+    return frozenset(_singular(w) for w in words if w not in _LEFT_OUT) or frozenset(words)
+
+
+def _singular(word: str) -> str:
+    if len(word) <= 3 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "xes", "zes", "sses")):
+        return word[:-2]
+    return word[:-1]
