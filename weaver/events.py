@@ -72,6 +72,14 @@ class ThreadRestarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadHedged:
+    """A straggler got a second attempt after so many seconds; the first success of the two wins."""
+
+    thread: str
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadFinished:
     """A thread reached its one final state (cancelled threads included)."""
 
@@ -156,6 +164,7 @@ Event = (
     | ThreadStarted
     | ThreadDelta
     | ThreadRestarted
+    | ThreadHedged
     | ThreadFinished
     | CallRetried
     | ModelFellBack

@@ -8,7 +8,14 @@ import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver, tool
-from weaver.errors import BudgetExceeded, DeadlineExceeded, InvalidTask, NoAnswer, RunCancelled, StrategyFailed
+from weaver.errors import (
+    BudgetExceeded,
+    DeadlineExceeded,
+    InvalidTask,
+    NoAnswer,
+    RunCancelled,
+    StrategyFailed,
+)
 from weaver.events import RunFinished, ThreadStarted
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -198,7 +205,9 @@ async def test_tools_run_and_their_failures_are_told_to_the_model():
     model = ScriptedModel(
         [
             Scripted("42 it is", when=lambda r: any(m.role == "tool" for m in r.messages)),
-            Scripted(tool_calls=(("add", '{"a": 40, "b": 2}'), ("broken", "{}"), ("add", '{"a": "x"}'), ("no", ""))),
+            Scripted(
+                tool_calls=(("add", '{"a": 40, "b": 2}'), ("broken", "{}"), ("add", '{"a": "x"}'), ("no", ""))
+            ),
         ]
     )
     result = await Weaver(model, strategy="sequential").run("q", tools=[add, broken])
@@ -237,7 +246,9 @@ async def test_output_types_are_parsed_repaired_and_at_last_refused():
     result = await Weaver(model, strategy="sequential").run("q", output=City)
     assert result.output == City(name="Paris", people=2)
     assert "people" in model.requests[1].request.messages[-1].content
-    numbers = await Weaver(ScriptedModel('{"value": [1, 2]}'), strategy="sequential").run("q", output=list[int])
+    numbers = await Weaver(ScriptedModel('{"value": [1, 2]}'), strategy="sequential").run(
+        "q", output=list[int]
+    )
     assert numbers.output == [1, 2]
     stubborn = ScriptedModel("no json here")
     with pytest.raises(OutputInvalid):
@@ -257,7 +268,9 @@ async def test_a_journal_answers_for_finished_calls():
         return Answer(f"{first.text} {second.text}")
 
     with pytest.raises(DeadlineExceeded):
-        await Weaver(model, strategy=method, journal=journal, deadline=1, temperature=0.5).run("q", run_id="r")
+        await Weaver(model, strategy=method, journal=journal, deadline=1, temperature=0.5).run(
+            "q", run_id="r"
+        )
     result = await Weaver(model, strategy=method, journal=journal, temperature=0.5).run("q", run_id="r")
     assert result.answer == "one two"
     assert ["first" in r.request.messages[0].content for r in model.requests] == [True, False, False]

@@ -36,7 +36,9 @@ async def test_threads_come_in_the_order_they_finish():
 
 
 async def test_leaving_a_fork_cancels_what_runs_and_closes_its_stream():
-    model = ScriptedModel([Scripted("a b c d e f", when="slow", each=1), Scripted("done", when="quick", first=2.5)])
+    model = ScriptedModel(
+        [Scripted("a b c d e f", when="slow", each=1), Scripted("done", when="quick", first=2.5)]
+    )
 
     async def method(run: Run, task: Task) -> Answer:
         async with run.fork([Task("slow"), Task("quick")]) as threads:
@@ -129,7 +131,10 @@ async def test_a_timeout_keeps_what_was_said_and_is_neither_failure_nor_cancella
 
 async def test_a_thread_near_its_time_limit_is_told_to_conclude():
     model = ScriptedModel(
-        [Scripted("so the answer is 42", when="out of room", each=0.1), Scripted("a b c d e f g h i j", each=1)]
+        [
+            Scripted("so the answer is 42", when="out of room", each=0.1),
+            Scripted("a b c d e f g h i j", each=1),
+        ]
     )
 
     async def method(run: Run, task: Task) -> Answer:

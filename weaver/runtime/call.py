@@ -107,7 +107,7 @@ class Call:
             self._request = replace(self._request, headers={**headers, **self._request.headers})
         log = CallLog(deadline=run.deadline)
         thread = run.thread_id
-        log.on_change = lambda entry: state.call_changed(thread, span, entry)
+        log.on_change = lambda entry: state.call_changed(thread, entry)
         reply.retries, reply.fallbacks = log.retries, log.fallbacks
         state.call_began()
         run.call_began(self)

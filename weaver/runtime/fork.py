@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
 
-from weaver.errors import BudgetExceeded, ConfigurationError, NoAnswer, StrategyFailed, WeaverError
-from weaver.events import ThreadStarted
-from weaver.result import Answer, CancelReason
+from weaver.errors import ConfigurationError, NoAnswer
+from weaver.result import CancelReason
 from weaver.runtime.joining import MORE, All, JoinRule
+from weaver.runtime.terms import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.runtime.thread import Thread
+from weaver.runtime.work import Work
 from weaver.task import Task
 
 if TYPE_CHECKING:
     from weaver.runtime.run import Run
-
-Body = Callable[["Run", Task], Awaitable[Answer]]
 
 
 class Threads:
@@ -34,19 +33,16 @@ class Threads:
         run: Run,
         group: TaskGroup,
         *,
-        body: Body | None,
+        terms: Terms,
         name: str,
-        timeout: float | None,
-        deadline: float,
     ) -> None:
         self.all: list[Thread] = []
         self._run = run
         self._group = group
-        self._body = body
+        self._terms = terms
         self._name = name
-        self._timeout = timeout
-        self._deadline = deadline
-        self._by_name: dict[str, Thread] = {}
+        self._works: dict[str, Work] = {}
+        self._failure: Exception | None = None
         self._closed = False
         self._finished: list[Thread] = []
         self._news = anyio.Event()
@@ -64,38 +60,61 @@ class Threads:
         after: Sequence[str] = (),
         body: Body | None = None,
         timeout: float | None = None,
+        on_error: OnError | None = None,
+        on_timeout: OnTimeout | None = None,
+        fallback: Body | None = None,
     ) -> Thread:
         """Start a thread. It waits for the threads named in ``after`` and gets their findings.
 
         Args:
             id: name within this fork; numbered by default. An id in ``after`` may be started later.
-            timeout: seconds for this thread, from its start; the fork's by default.
+            body, timeout, on_error, on_timeout, fallback: see `Terms`; the fork's by default.
 
         Raises:
             BudgetExceeded: no more threads may be started, or the tree is too deep.
             ConfigurationError: the id is taken by a thread that was not cancelled.
         """
         run = self._run
-        taken = self._by_name.get(id) if id is not None else None
-        if taken is not None and taken.cancel_reason is None:
+        taken = self._works.get(id) if id is not None else None
+        if taken is not None and taken.thread.cancel_reason is None:
             raise ConfigurationError(f"This fork has a thread {id!r} already.")
         run.check_depth()
         run.state.ledger.take_thread()
         path = run.thread_path(self._name, id)
         name = id or path.rpartition("/")[2]
         thread = Thread(path, task, parent=run, depends_on=after)
-        self._by_name[name] = thread
+        terms = self._terms.changed(
+            body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
+        )
+        self._works[name] = work = Work(run, thread, terms)
         self.all.append(thread)
         run.state.threads.append(thread)
         thread.path_tokens, thread.path_seconds = run.path_so_far
-        limit = timeout if timeout is not None else self._timeout
-        self._group.start_soon(self._work, thread, tuple(after), body or self._body, limit, name=path)
+        self._group.start_soon(self._drive, work, tuple(after), name=path)
         return thread
 
     def close(self) -> None:
         """Say that no more threads will be started; lets `as_finished` and `join` come to an end."""
         self._closed = True
         self._tell()
+
+    def usable(self, thread: Thread) -> bool:
+        """Whether it has a finding: it succeeded, or was cut under ``on_timeout="partial"``."""
+        return any(w.thread is thread and w.usable for w in self._works.values())
+
+    def prune(self, *threads: Thread) -> None:
+        """Cancel ``threads`` with the reason ``pruned``, and everything that waits for them alone."""
+        self.cancel("pruned", *threads)
+        pruned = {name for name, work in self._works.items() if work.thread.cancel_reason == "pruned"}
+        while waiting := [
+            work.thread
+            for name, work in self._works.items()
+            if name not in pruned
+            and work.thread.state == "waiting"
+            and pruned.intersection(work.thread.depends_on)
+        ]:
+            self.cancel("pruned", *waiting)
+            pruned.update(name for name, work in self._works.items() if work.thread in waiting)
 
     def cancel(self, reason: CancelReason, *threads: Thread) -> None:
         """Cancel ``threads`` (by default all) that have not finished."""
@@ -124,6 +143,7 @@ class Threads:
 
         Raises:
             NoAnswer: there is no winner; the message says how each thread ended.
+            WeaverError: a thread under ``on_error="fail_fast"`` failed: its error.
         """
         rule = rule or All()
         state = rule.begin()
@@ -149,6 +169,8 @@ class Threads:
         self.close()
         winners: list[Thread] = state.winners()
         await run.verdict("join", {"rule": rule.name, "winners": [w.id for w in winners], "reason": reason})
+        if self._failure is not None:
+            raise self._failure
         if state.unmet is not None:
             if not winners:
                 raise NoAnswer(state.unmet)
@@ -159,106 +181,66 @@ class Threads:
         news, self._news = self._news, anyio.Event()
         news.set()
 
-    async def _work(
-        self, thread: Thread, after: tuple[str, ...], body: Body | None, timeout: float | None
-    ) -> None:
+    async def _drive(self, work: Work, after: tuple[str, ...]) -> None:
+        thread = work.thread
         try:
-            with thread._scope:  # noqa: SLF001 - the fork drives its threads
-                if await self._ready(thread, after):
-                    await self._attempt(thread, body, timeout)
+            with thread.scope:
+                if (needed := await self._needed(work, after)) is not None:
+                    self._tell()
+                    await work.run(needed)
+        finally:
             if not thread.finished:
                 thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
                 thread.finish("cancelled")
-        except anyio.get_cancelled_exc_class():
-            thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
-            thread.finish("cancelled")
-            raise
-        finally:
-            (thread.run or self._run.for_thread(thread, deadline=self._deadline)).close()
+            (thread.run or self._run.for_thread(thread, deadline=self._run.deadline)).close()
             self._finished.append(thread)
+            if work.failed and work.terms.on_error == "fail_fast" and self._failure is None:
+                self._failure = thread.error or NoAnswer(f"Thread {thread.id} timed out.")
+                self.cancel("pruned")
             self._tell()
 
-    async def _ready(self, thread: Thread, after: tuple[str, ...]) -> bool:
-        """Wait for the dependencies. False when the thread cannot start, which is then recorded."""
-        findings = []
+    async def _needed(self, work: Work, after: tuple[str, ...]) -> list[Work] | None:
+        """The finished threads that one depends on; None when one of them will never be."""
+        needed = []
         for name in after:
-            while name not in self._by_name:
+            while name not in self._works:
                 if self._closed:
-                    thread.error = StrategyFailed(f"It depends on {name!r}, which was never started.")
-                    thread.finish("skipped")
-                    return False
+                    work.skip(f"It depends on {name!r}, which was never started.")
+                    return None
                 await self._news.wait()
-            needed = self._by_name[name]
-            await needed.wait()
-            if needed.state != "succeeded":
-                thread.error = NoAnswer(
-                    f"It needs the finding of {needed.title!r}, which ended as {needed.state}."
-                )
-                thread.finish("skipped")
-                return False
-            findings.append(needed)
-            thread.path_tokens = max(thread.path_tokens, needed.path_tokens)
-            thread.path_seconds = max(thread.path_seconds, needed.path_seconds)
-        thread.task = self._run.with_findings(thread.task, findings)
-        return True
+            await self._works[name].thread.wait()
+            needed.append(self._works[name])
+        return needed
 
-    async def _attempt(self, thread: Thread, body: Body | None, timeout: float | None) -> None:
-        if thread.cancel_reason is not None:
-            return
-        state = self._run.state
-        thread.started_at = anyio.current_time()
-        thread.state = "running"
-        thread.attempts = 1
-        own = thread.started_at + timeout if timeout is not None else float("inf")
-        limit = min(own, self._deadline, self._run.deadline)
-        thread.run = run = self._run.for_thread(thread, deadline=limit)
-        if state.listen is not None:
-            state.emit(
-                ThreadStarted(thread.id, self._run.thread_id, thread.title, thread.depth, thread.depends_on)
-            )
-        state.live_threads += 1
-        try:
-            with anyio.CancelScope(deadline=limit) as clock, state.tracing.attached(run.span):
-                thread.answer = await (body(run, thread.task) if body else run.reason(thread.task))
-            if thread.answer is not None:
-                thread.finish("succeeded")
-            elif clock.cancelled_caught and thread.cancel_reason is None:
-                if own <= min(self._deadline, self._run.deadline):
-                    thread.finish("timed_out")
-                else:
-                    thread.cancel_reason = "deadline"
-                    thread.finish("cancelled")
-        except BudgetExceeded as error:
-            thread.error = error
-            thread.cancel_reason = "budget"
-            thread.finish("cancelled")
-        except WeaverError as error:
-            thread.error = error
-            thread.finish("failed")
-        except Exception as error:  # noqa: BLE001 - a body is a user's code; its failure is data
-            thread.error = StrategyFailed(
-                f"Thread {thread.id} ({thread.title}) raised {type(error).__name__}: {error}."
-            )
-            thread.error.__cause__ = error
-            thread.finish("failed")
-        finally:
-            state.live_threads -= 1
+    async def watch(self, hedge: Hedge) -> None:
+        """For the runtime: give stragglers their second attempt."""
+        hedged = 0
+        while True:
+            news = self._news
+            running = [w for w in self._works.values() if w.thread.state == "running"]
+            waiting = [w for w in running if not w.hedge_now.is_set()]
+            patience = hedge.patience([t.seconds for t in self._finished if t.state == "succeeded"])
+            if patience is None or not waiting or hedged >= hedge.most(len(self.all)):
+                await news.wait()
+                continue
+            first = min(waiting, key=lambda w: w.thread.started_at or 0.0)
+            due = (first.thread.started_at or 0.0) + patience
+            if anyio.current_time() >= due:
+                first.hedge_now.set()
+                hedged += 1
+                continue
+            with anyio.CancelScope(deadline=due):
+                await news.wait()
 
 
 @asynccontextmanager
-async def open_fork(
-    run: Run,
-    tasks: Iterable[Task],
-    *,
-    body: Body | None,
-    name: str,
-    timeout: float | None,
-    deadline: float,
-) -> AsyncIterator[Threads]:
+async def open_fork(run: Run, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
     async with anyio.create_task_group() as group:
-        threads = Threads(run, group, body=body, name=name, timeout=timeout, deadline=deadline)
+        threads = Threads(run, group, terms=terms, name=name)
+        if terms.hedge is not None:
+            group.start_soon(threads.watch, terms.hedge)
         reason: CancelReason = "not_needed"
         try:
             given = False

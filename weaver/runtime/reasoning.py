@@ -37,7 +37,7 @@ Hear = Callable[[Delta], None]
 
 async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | None = None) -> Answer:
     """Work on ``task``: see `Run.reason`."""
-    thinking = _Thinking(run, role, listen or _thread_listener(run))
+    thinking = _Thinking(run, role, listen or thread_listener(run))
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
     tools = {t.name: t for t in map(as_tool, given)}
     can = await run.capabilities(role)

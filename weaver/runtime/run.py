@@ -19,10 +19,11 @@ from weaver.models.protocol import Capabilities, Delta, Model, Request
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, DecidedBy, Decision
 from weaver.runtime.call import Call
-from weaver.runtime.fork import Body, Threads, open_fork
+from weaver.runtime.fork import Threads, open_fork
 from weaver.runtime.reasoning import reason
 from weaver.runtime.state import RunState
 from weaver.runtime.structured import Shape, asking_for, fitted
+from weaver.runtime.terms import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.runtime.thread import Thread
 from weaver.task import Task
 
@@ -65,6 +66,8 @@ class Run:
         self.open_calls: list[Call] = []
         self.path_tokens: int = thread.path_tokens if thread is not None else 0
         self.path_seconds: float = thread.path_seconds if thread is not None else 0.0
+        self.lost_race = False
+        self._model: Model | None = None
         self._call_span: Span | None = None
         self._last_text = ""
         self._names: dict[str, int] = {}
@@ -123,6 +126,8 @@ class Run:
         """The reason that things below this thread are cancelled with when it is."""
         if self.state.cancel_reason is not None:
             return self.state.cancel_reason
+        if self.lost_race:
+            return "lost_race"
         if self.thread is not None and self.thread.cancel_reason in ("deadline", "budget", "user"):
             return self.thread.cancel_reason
         if anyio.current_time() >= self.deadline:
@@ -133,7 +138,7 @@ class Run:
         """The model of a role: the agent's own for threads, else the run's."""
         agent = self.task.agent if role == "thread" else None
         own = self.state.models.get(f"agent/{agent.name}") if agent is not None else None
-        return own or self.state.model_for(role)
+        return (self._model if role == "thread" else None) or own or self.state.model_for(role)
 
     async def capabilities(self, role: str = "thread") -> Capabilities:
         """What the model of a role can do."""
@@ -214,6 +219,10 @@ class Run:
         name: str = "t",
         timeout: float | None = None,
         deadline: float | None = None,
+        on_error: OnError = "keep",
+        on_timeout: OnTimeout = "partial",
+        fallback: Body | None = None,
+        hedge: Hedge | None = None,
     ) -> AbstractAsyncContextManager[Threads]:
         """Start threads in a block; leaving the block cancels those that still run.
 
@@ -223,15 +232,18 @@ class Run:
             name: prefix of thread ids.
             timeout: seconds for each thread; the run's ``thread_timeout`` by default.
             deadline: event-loop time at which all of them are stopped; at most this run's.
+            on_error, on_timeout, fallback, hedge: see `weaver.runtime.terms.Terms`.
         """
-        return open_fork(
-            self,
-            tasks,
+        terms = Terms(
             body=body,
-            name=name,
             timeout=timeout if timeout is not None else self.state.thread_timeout,
             deadline=min(self.deadline, float("inf") if deadline is None else deadline),
+            on_error=on_error,
+            on_timeout=on_timeout,
+            fallback=fallback,
+            hedge=hedge,
         )
+        return open_fork(self, tasks, terms=terms, name=name)
 
     async def child(self, task: Task, body: Body | None = None) -> Answer:
         """One thread, waited for.
@@ -309,7 +321,7 @@ class Run:
 
     @contextmanager
     def under(self, span: Span) -> Iterator[None]:
-        """Within this block, calls of this thread belong to ``span`` (a plan, a synthesis, a judge's step)."""
+        """Within this block, calls of this thread hang under ``span`` (of a plan, a synthesis, a step)."""
         outer, self._call_span = self._call_span, span
         try:
             yield
@@ -366,6 +378,15 @@ class Run:
             depends_on=thread.depends_on,
         )
         return Run(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
+
+    def second_attempt(self, span: Span, model: Model | None) -> Run:
+        """A handle for a second attempt at this thread's work, on ``model`` if one is given."""
+        again = Run(
+            self.state, span, self.task, thread=self.thread, parent=self.parent, deadline=self.deadline
+        )
+        again.path = f"{self.path}~hedge"
+        again._model = model
+        return again
 
     def close(self) -> None:
         """End the thread's span."""

@@ -124,7 +124,7 @@ def find_json(text: str) -> Any:
             return decoder.raw_decode(text, match.start())[0]
         except (ValueError, RecursionError):
             at = match.start() + 1
-            if at > 2000:  # noqa: PLR2004 - after this much prose there is no answer, only bracket noise
+            if at > 2000:
                 return None
     return None
 

@@ -24,13 +24,14 @@ class Thread:
         depends_on: names, within its fork, of the threads whose findings it gets.
         state: ``waiting`` until its dependencies are done, ``running``, then exactly one final state.
         answer: what it came to; for a thread that was cut, what it had said so far (``complete=False``).
+        scope: for the runtime: the cancel scope that it works in.
         error: why it failed, or None.
         attempts: how often its work was started.
     """
 
     __slots__ = (
-        "_done", "_scope", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at", "error", "id",
-        "parent", "path_seconds", "path_tokens", "run", "started_at", "state", "task", "usages",
+        "_done", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at", "error", "id",
+        "parent", "path_seconds", "path_tokens", "run", "scope", "started_at", "state", "task", "usages",
     )  # fmt: skip
 
     def __init__(self, id: str, task: Task, *, parent: Run, depends_on: Sequence[str]) -> None:  # noqa: A002 - public name
@@ -51,7 +52,7 @@ class Thread:
         self.path_seconds: float = 0.0
         self.run: Run | None = None
         self._done = anyio.Event()
-        self._scope = anyio.CancelScope()
+        self.scope = anyio.CancelScope()
 
     @property
     def title(self) -> str:
@@ -93,11 +94,11 @@ class Thread:
         return (anyio.current_time() if self.ended_at is None else self.ended_at) - self.started_at
 
     def cancel(self, reason: CancelReason) -> None:
-        """Stop it at once and close its connections. The first reason stays; finished threads stay as they are."""
+        """Stop it at once and close its connections. The first reason stays; a finished thread too."""
         if self.finished or self.cancel_reason is not None:
             return
         self.cancel_reason = reason
-        self._scope.cancel()
+        self.scope.cancel()
 
     async def wait(self) -> None:
         """Wait until it has finished."""

@@ -29,7 +29,7 @@ async def call_tools(
 
     async def one(i: int, call: ToolCall) -> None:
         try:
-            results[i] = Message("tool", await _call_tool(run, tools, call), tool_call_id=call.id)
+            results[i] = Message("tool", await _told(run, tools, call), tool_call_id=call.id)
         except WeaverError as error:
             errors.append(error)
             group.cancel_scope.cancel()
@@ -43,25 +43,31 @@ async def call_tools(
     return results
 
 
-async def _call_tool(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
-    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
+async def use_tool(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
+    """One call of a tool, traced and journaled; what it returned, as text.
+
+    Raises:
+        ToolFailed: there is no such tool, the arguments do not fit, or it raised.
+    """
+    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id)
     began = anyio.current_time()
     failed: Exception | None = None
-    left: BaseException | None = None
-    result = ""
     try:
         with run.state.tracing.attached(span):
             if call.name not in tools:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
-            result = await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
-            return result
+            return await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
     except ToolFailed as error:
         failed = error
-        return f"Error: {error.message}"
-    except BaseException as error:
-        left = error
         raise
     finally:
-        run.state.tracing.end_tool(span, failed or left, result=result)
+        run.state.tracing.end_tool(span, failed)
         seconds = anyio.current_time() - began
         run.emit(ToolCalled(run.thread_id, call.name, seconds, str(failed) if failed else None))
+
+
+async def _told(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
+    try:
+        return await use_tool(run, tools, call)
+    except ToolFailed as error:
+        return f"Error: {error.message}"

@@ -1,0 +1,191 @@
+"""Invariants over random trees, durations, failures, cancellations and budgets, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import anyio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weaver import Answer, Run, Task, Weaver, WeaverError
+from weaver.budget import Limits
+from weaver.coordination.joins import First, Quorum
+from weaver.errors import BudgetExceeded, ModelFailed
+from weaver.models.protocol import Prices
+from weaver.runtime.joining import All
+from weaver.runtime.ledger import Ledger
+from weaver.testing import Scripted, ScriptedModel, VirtualTimeLoop
+from weaver.usage import Usage
+
+FINAL = {"succeeded", "failed", "timed_out", "cancelled", "skipped"}
+
+
+@dataclass(frozen=True)
+class Node:
+    words: int
+    first: float
+    fails: bool
+    after: tuple[int, ...]
+
+
+@st.composite
+def graphs(draw) -> list[Node]:
+    nodes = []
+    for i in range(draw(st.integers(1, 8))):
+        after = draw(st.sets(st.integers(0, i - 1), max_size=3)) if i else set()
+        words, first = draw(st.integers(1, 9)), draw(st.sampled_from([0.0, 0.5, 2.0]))
+        nodes.append(Node(words, first, draw(st.booleans()) and draw(st.booleans()), tuple(sorted(after))))
+    return nodes
+
+
+def model_of(nodes: list[Node]) -> ScriptedModel:
+    return ScriptedModel(
+        [
+            Scripted(
+                "w " * n.words,
+                when=f"node {i}.",
+                first=n.first,
+                each=1,
+                error=ModelFailed("x.") if n.fails else None,
+            )
+            for i, n in enumerate(nodes)
+        ],
+        prices=Prices(1, 2),
+    )
+
+
+async def body(run: Run, task: Task) -> Answer:
+    return Answer((await run.think(task.prompt)).text)
+
+
+def on_virtual_time(main):
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        result = runner.run(main())
+        left = [t for t in asyncio.all_tasks(runner.get_loop()) if not t.done()]
+        assert left == [], "no task outlives the run"
+        return result
+
+
+async def attempt(weaver: Weaver):
+    try:
+        return await weaver.run("go")
+    except WeaverError as error:
+        assert error.result is not None
+        return error.result
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    graphs(),
+    st.sampled_from(["all", "first", "quorum"]),
+    st.sampled_from([None, 1.5, 6.0]),
+    st.sampled_from([None, 3, 200]),
+    st.sampled_from([None, 4.0]),
+    st.sampled_from(["keep", "skip"]),
+)
+def test_every_run_keeps_the_invariants(nodes, rule, deadline, calls, timeout, on_error):
+    model = model_of(nodes)
+    settled = []
+
+    async def method(run: Run, task: Task) -> Answer:
+        async with run.fork(body=body, timeout=timeout, on_error=on_error) as threads:
+            for i, node in enumerate(nodes):
+                threads.start(Task(f"node {i}."), id=f"n{i}", after=[f"n{a}" for a in node.after])
+            threads.close()
+            winners = await threads.join({"all": All(), "first": First(), "quorum": Quorum(2)}[rule])
+            settled.append(anyio.current_time())
+        return Answer("done " + " ".join(w.id for w in winners))
+
+    weaver = Weaver(model, strategy=method, deadline=deadline, max_calls=calls)
+    result = on_virtual_time(lambda: attempt(weaver))
+
+    reports = {t.id: t for t in result.threads}
+    assert all(t.state in FINAL for t in result.threads)
+    assert all((t.cancel_reason is not None) == (t.state == "cancelled") for t in result.threads)
+    assert model.in_flight == 0
+    if deadline is not None:
+        assert result.metrics.wall_seconds <= deadline + 0.25
+    if calls is not None:
+        assert len(model.requests) <= calls
+    for i, node in enumerate(nodes):
+        thread = reports[f"n{i}"]
+        if thread.started_at is None:
+            continue
+        for a in node.after:
+            needed = reports[f"n{a}"]
+            assert needed.started_at is None or thread.started_at >= needed.started_at + needed.seconds - 1e-9
+            assert needed.state == "succeeded" or on_error == "skip" or needed.state == "timed_out"
+    if settled:
+        assert all(r.at <= settled[0] + 1e-9 and r.closed_at <= settled[0] + 1e-9 for r in model.requests)
+    assert result.usage.output_tokens == sum(t.usage.output_tokens for t in result.threads)
+    assert result.usage.calls == len(model.requests)
+    assert result.metrics.max_in_flight == model.max_in_flight
+    assert result.metrics.threads == len(nodes)
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs())
+def test_the_critical_path_is_the_longest_weighted_path(nodes):
+    nodes = [Node(n.words, n.first, False, n.after) for n in nodes]
+
+    async def method(run: Run, task: Task) -> Answer:
+        async with run.fork(body=body) as threads:
+            for i, node in enumerate(nodes):
+                threads.start(Task(f"node {i}."), id=f"n{i}", after=[f"n{a}" for a in node.after])
+            threads.close()
+            await threads.join()
+        return Answer("done")
+
+    result = on_virtual_time(lambda: attempt(Weaver(model_of(nodes), strategy=method)))
+    tokens: list[int] = []
+    seconds: list[float] = []
+    for node in nodes:
+        tokens.append(node.words + max((tokens[a] for a in node.after), default=0))
+        seconds.append(node.first + node.words - 1 + max((seconds[a] for a in node.after), default=0.0))
+    assert result.metrics.critical_path_tokens == max(tokens)
+    assert abs(result.metrics.critical_path_seconds - max(seconds)) < 1e-6
+    assert abs(result.metrics.wall_seconds - max(seconds)) < 1e-6
+
+
+calls_made = st.tuples(
+    st.integers(0, 300), st.one_of(st.none(), st.integers(1, 300)), st.integers(0, 400), st.booleans()
+)
+
+
+@given(
+    st.integers(0, 2000) | st.none(),
+    st.integers(0, 10) | st.none(),
+    st.floats(0, 0.01) | st.none(),
+    st.lists(calls_made, max_size=40),
+)
+def test_spent_and_reserved_never_pass_a_limit(tokens, calls, cost, made):
+    prices = Prices(input=1, output=5)
+    ledger = Ledger(Limits(tokens=tokens, calls=calls, cost_usd=cost))
+    open_ = []
+    for input_tokens, wanted, generated, settle in made:
+        try:
+            reserved = ledger.reserve(input_tokens, wanted, prices=prices)
+        except BudgetExceeded:
+            continue
+        open_.append((reserved, input_tokens, generated))
+        if settle:
+            reserved, input_tokens, generated = open_.pop(0)
+            used = min(generated, 10**9 if reserved.max_tokens is None else reserved.max_tokens)
+            usage = Usage(calls=1, input_tokens=input_tokens, output_tokens=used)
+            from dataclasses import replace
+
+            ledger.settle(reserved, replace(usage, cost_usd=prices.cost(usage)))
+        if tokens is not None:
+            assert ledger.spent.total_tokens + ledger.reserved_tokens <= tokens
+        if calls is not None:
+            assert ledger.spent.calls + ledger.reserved_calls <= calls
+        if cost is not None:
+            assert ledger.spent.cost_usd + ledger.reserved_cost <= cost + 1e-12
+    for reserved, _, _ in open_:
+        ledger.release(reserved)
+        ledger.release(reserved)
+    assert ledger.reserved_tokens == 0
+    assert ledger.reserved_calls == 0
+    assert abs(ledger.reserved_cost) < 1e-12
