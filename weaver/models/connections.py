@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -30,23 +33,40 @@ class _OfLoop:
     """What belongs to one event loop."""
 
     session: aiohttp.ClientSession
-    keeper: AsyncGenerator[None, None]
+    keeper: AsyncGenerator[None, None] | None = None
     lingering: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = field(default_factory=dict)
 
     def linger(self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
         self.lingering[response] = loop.call_later(_LINGER, self.give_up_on, response)
-        if len(self.lingering) > 64:
-            for ended in [r for r in self.lingering if r.connection is None]:
-                self.lingering.pop(ended).cancel()
+        response.content.on_eof(partial(self.ended, response))
+
+    def ended(self, response: aiohttp.ClientResponse) -> None:
+        if (timer := self.lingering.pop(response, None)) is not None:
+            timer.cancel()
 
     def give_up_on(self, response: aiohttp.ClientResponse) -> None:
-        self.lingering.pop(response).cancel()
+        self.ended(response)
         response.close()
 
+    async def keep(self) -> None:
+        """See to it that the session is closed when its event loop ends, whoever forgets it.
+
+        Before `asyncio.run` and its kin close a loop, they close its asynchronous generators.
+        """
+        self.keeper = self._until_closed()
+        await anext(self.keeper)
+
     async def aclose(self) -> None:
-        for response in list(self.lingering):
-            self.give_up_on(response)
-        await self.keeper.aclose()
+        if self.keeper is not None:
+            await self.keeper.aclose()
+
+    async def _until_closed(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for response in list(self.lingering):
+                self.give_up_on(response)
+            await self.session.close()
 
 
 class Connections:
@@ -67,6 +87,8 @@ class Connections:
         self._tracing = aiohttp.TraceConfig()
         self._tracing.on_connection_reuseconn.append(_note_reuse)
         self._of_loops: dict[asyncio.AbstractEventLoop, _OfLoop] = {}
+        # For whoever forgets to close: the sessions live on until their loop has closed them.
+        weakref.finalize(self, _close_forgotten, self._of_loops).atexit = False
 
     async def session(self) -> aiohttp.ClientSession:
         """The running loop's session."""
@@ -84,9 +106,8 @@ class Connections:
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[self._tracing],
         )
-        keeper = _closing(session)
-        self._of_loops[loop] = _OfLoop(session, keeper)
-        await anext(keeper)
+        self._of_loops[loop] = opened = _OfLoop(session)
+        await opened.keep()
         return session
 
     def done_with(self, response: aiohttp.ClientResponse) -> None:
@@ -126,16 +147,16 @@ async def _note_reuse(
         attempt.reused = True
 
 
-async def _closing(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    """Closes ``session`` at the latest when its event loop shuts down its asynchronous generators.
+def _start_closing(loop: asyncio.AbstractEventLoop, found: _OfLoop) -> None:
+    closing = loop.create_task(found.aclose())
+    closing.add_done_callback(lambda _: found)  # a loop holds its tasks weakly
 
-    That is what `asyncio.run` and its kin do before they close the loop; so a model that nobody closed
-    leaves neither open sockets nor warnings behind.
-    """
-    try:
-        yield
-    finally:
-        await session.close()
+
+def _close_forgotten(of_loops: dict[asyncio.AbstractEventLoop, _OfLoop]) -> None:
+    for loop, found in of_loops.items():
+        if not loop.is_closed():
+            with suppress(RuntimeError):  # it closes just now, and the session with it
+                loop.call_soon_threadsafe(_start_closing, loop, found)
 
 
 def proxy_for(url: str) -> str | None:

@@ -111,11 +111,12 @@ class ChunkReader:
                     self.deltas.append(Text(text))
             else:
                 content = said.get("content")
-                if len(said) > 1:
+                only_content = content and len(said) == 1
+                if not only_content:
                     self._reasoning(said)
                 if content:
                     self._content(content)
-                if len(said) > 1 and (calls := said.get("tool_calls")):
+                if not only_content and (calls := said.get("tool_calls")):
                     self._tool_calls(calls)
             if logprobs := choice.get("logprobs"):
                 self._logprobs(logprobs)

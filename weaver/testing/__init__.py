@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from weaver.testing.clock import VirtualTimeLoop as VirtualTimeLoop
 from weaver.testing.clock import virtual_time as virtual_time
 from weaver.testing.scripted import Scripted as Scripted
 from weaver.testing.scripted import ScriptedModel as ScriptedModel
 
-__all__ = ["Scripted", "ScriptedModel", "VirtualTimeLoop", "virtual_time"]
+if TYPE_CHECKING:
+    from weaver.testing.server import Received as Received
+    from weaver.testing.server import Server as Server
+    from weaver.testing.server_process import ServerProcess as ServerProcess
+
+__all__ = [
+    "Received",
+    "Scripted",
+    "ScriptedModel",
+    "Server",
+    "ServerProcess",
+    "VirtualTimeLoop",
+    "virtual_time",
+]
+
+# aiohttp is loaded with the server only.
+_HOME = {
+    "Received": "weaver.testing.server",
+    "Server": "weaver.testing.server",
+    "ServerProcess": "weaver.testing.server_process",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'weaver.testing' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -111,7 +111,7 @@ class ScriptedModel:
         ModelError: a request that no reply matches, naming the request's text.
     """
 
-    replies: Iterable[Scripted | str] | str = "ok"
+    replies: Iterable[Scripted | str] | Scripted | str = "ok"
     name: str = "scripted"
     provider: str = "scripted"
     endpoint: str = "scripted://"
@@ -126,7 +126,7 @@ class ScriptedModel:
     max_in_flight: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        given = [self.replies] if isinstance(self.replies, str) else list(self.replies)
+        given = [self.replies] if isinstance(self.replies, str | Scripted) else list(self.replies)
         once = 1 if len(given) > 1 and all(isinstance(r, str) for r in given) else None
         self._script = [Scripted(r, times=once) if isinstance(r, str) else r for r in given]
 
