@@ -80,7 +80,8 @@ def opening(task: Task) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _thread_listener(run: Run) -> Hear | None:
+def thread_listener(run: Run) -> Hear | None:
+    """A listener that passes a thread's text on as `ThreadDelta`; None in the root or when nobody listens."""
     state, thread = run.state, run.thread_id
     if state.listen is None or thread is None:
         return None

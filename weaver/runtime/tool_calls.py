@@ -49,21 +49,24 @@ async def use_tool(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) 
     Raises:
         ToolFailed: there is no such tool, the arguments do not fit, or it raised.
     """
-    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id)
+    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
     began = anyio.current_time()
-    failed: Exception | None = None
+    failed: BaseException | None = None
+    result = ""
     try:
         with run.state.tracing.attached(span):
             if call.name not in tools:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
-            return await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
-    except ToolFailed as error:
+            result = await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
+            return result
+    except BaseException as error:
         failed = error
         raise
     finally:
-        run.state.tracing.end_tool(span, failed)
+        run.state.tracing.end_tool(span, failed, result=result)
         seconds = anyio.current_time() - began
-        run.emit(ToolCalled(run.thread_id, call.name, seconds, str(failed) if failed else None))
+        told = str(failed) if isinstance(failed, ToolFailed) else None
+        run.emit(ToolCalled(run.thread_id, call.name, seconds, told))
 
 
 async def _told(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
