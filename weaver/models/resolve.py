@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 
@@ -64,7 +65,7 @@ async def choose(
     opening = registry.Opening(environ, confirm)
     own = BY_PREFIX["openai"]
     place, url = ("base_url", base_url) if base_url else ("OPENAI_BASE_URL", own.base(environ))
-    if name and (local := _of_source(name, elsewhere=url is not None, told=bool(base_url))) is not None:
+    if name and (local := source_of(name, elsewhere=url is not None, told=bool(base_url))) is not None:
         prefix, rest = local
         return Choice(await _source(prefix, name).open(rest, opening), f"{name} was asked for")
     if url and (base_url or _belongs_to_base(name)):
@@ -76,10 +77,11 @@ async def choose(
             "A key was given, but neither a model nor a base URL to use it for.",
             hint="Say which model, for example openai/gpt-5-mini.",
         )
-    return await _found(environ, opening)
+    found = await find(environ)
+    return Choice(await found.open(opening), found.reason)
 
 
-def _of_source(name: str, *, elsewhere: bool, told: bool) -> tuple[str, str] | None:
+def source_of(name: str, *, elsewhere: bool = False, told: bool = False) -> tuple[str, str] | None:
     """(prefix, rest) when an installed source, or the plugin for model files, serves ``name``.
 
     Servers also use file names as ids: with a base URL (``elsewhere``; ``told`` when it came as an
@@ -171,15 +173,24 @@ def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> Model:
     return LiteLLMModel(name, api_key=api_key)
 
 
+def endpoint_of(provider: Provider, environ: Mapping[str, str]) -> Endpoint:
+    """Where a provider is: its own address, or the one that the environment gives instead.
+
+    Raises:
+        ConfigurationError: the environment's is not a URL.
+    """
+    variable = next((v for v in provider.bases if environ.get(v, "").strip()), None)
+    if variable is None:
+        return endpoint(provider.url, place=provider.prefix)
+    return endpoint(environ[variable], place=variable, port=11434 if variable == "OLLAMA_HOST" else None)
+
+
 def _native(
     name: str, model_id: str, provider: Provider, api_key: str | None, environ: Mapping[str, str]
 ) -> Model:
-    moved = provider.base(environ)
-    variable = next((v for v in provider.bases if environ.get(v, "").strip()), "")
-    port = 11434 if variable == "OLLAMA_HOST" else None
-    at = endpoint(moved or provider.url, place=variable or provider.prefix, port=port)
+    at = endpoint_of(provider, environ)
     key = api_key or provider.key(environ)
-    if key is None and provider.hosted and not moved:
+    if key is None and provider.hosted and provider.base(environ) is None:
         raise ConfigurationError(
             f"{name} needs a key, and {provider.keys[0]} is not set.",
             hint=f"Set it (export {provider.keys[0]}=...), or choose another model: `weaver models`.",
@@ -189,8 +200,25 @@ def _native(
     return _openai(name, model_id, at, key, provider.telemetry)
 
 
-async def _found(environ: Mapping[str, str], opening: registry.Opening) -> Choice:
-    """The best model that can be found without a name."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model that was found without a name, not opened yet."""
+
+    name: str
+    reason: str
+    open: Callable[[registry.Opening], Awaitable[Model]]
+
+
+async def find(environ: Mapping[str, str], servers: Sequence[detect.Server] | None = None) -> Found:
+    """The best model that can be found without a name.
+
+    Args:
+        environ: the environment.
+        servers: what `detect.servers` found; None: they are looked at when no key is set.
+
+    Raises:
+        ConfigurationError: there is none; the message lists the ways to get one.
+    """
     passed_over = ""
     for key in detect.keys(environ):
         if key.model is None:
@@ -198,16 +226,21 @@ async def _found(environ: Mapping[str, str], opening: registry.Opening) -> Choic
         if key.needs_litellm and not litellm_installed():
             passed_over = f" ({key.variable} is set too, but needs litellm: {GET_LITELLM})"
             continue
-        model = _named(key.model, None, environ)
-        return Choice(model, f"{key.variable} is set and no model was named{passed_over}")
-    for server in await detect.servers(environ):
+        return Found(
+            key.model, f"{key.variable} is set{passed_over}", partial(_open_named, key.model, environ)
+        )
+    for server in await detect.servers(environ) if servers is None else servers:
         if server.usable:
-            model_id = server.models[0]
-            model = _openai(f"{server.prefix}/{_short(model_id)}", model_id, server.at, None, "openai")
-            return Choice(model, f"no key is set, and {server.kind} answers at {server.url}{passed_over}")
+            name = f"{server.prefix}/{_short(server.models[0])}"
+            reason = f"no key is set, and {server.kind} answers at {server.url}{passed_over}"
+            return Found(name, reason, partial(_open_at, name, server))
     if LOCAL in registry.installed():
-        model = await registry.source(LOCAL).open("", opening)
-        return Choice(model, f"the embedded model: no key is set and no local server answers{passed_over}")
+        local = registry.source(LOCAL)
+        return Found(
+            local.offers(environ)[0].name,
+            f"it is embedded; no key is set and no local server answers{passed_over}",
+            partial(local.open, ""),
+        )
     raise ConfigurationError(
         "No model was named, and none was found: no key in the environment, no server on its usual port "
         f"of this machine, and the embedded model is not installed{passed_over}.",
@@ -215,6 +248,14 @@ async def _found(environ: Mapping[str, str], opening: registry.Opening) -> Choic
         f"or give its --base-url, or install the embedded model ({GET_LOCAL}). "
         "`weaver doctor` shows what was looked at.",
     )
+
+
+async def _open_named(name: str, environ: Mapping[str, str], _: registry.Opening) -> Model:
+    return _named(name, None, environ)
+
+
+async def _open_at(name: str, server: detect.Server, _: registry.Opening) -> Model:
+    return _openai(name, server.models[0], server.at, None, "openai")
 
 
 def _openai(name: str, model_id: str, at: Endpoint, api_key: str | None, telemetry: str) -> Model:

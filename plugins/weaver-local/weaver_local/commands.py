@@ -6,7 +6,9 @@ import dataclasses
 import json
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +110,6 @@ def serve(
     yes: bool,
 ) -> int:
     """Serve a model over the OpenAI protocol until Ctrl-C."""
-    from weaver.cli.confirm import on_terminal
     from weaver.models.endpoint import Endpoint
     from weaver.models.registry import Opening
     from weaver_local.engine import Options, alive, start, stop_all
@@ -123,7 +124,7 @@ def serve(
         )
     entry, path = find((model or "").removeprefix("local/"), os.environ)
     if entry is not None and not is_there(entry, path.parent):
-        ask(entry, path.parent, Opening(os.environ, on_terminal(yes=yes)))
+        ask(entry, path.parent, Opening(os.environ, _confirm(yes=yes)))
         with report(entry.name, entry.size) as progress:
             fetch(entry, path.parent, progress)
     options = Options.from_environment(os.environ, entry.context if entry else None)
@@ -154,6 +155,13 @@ def serve(
     finally:
         stop_all()
     return 0
+
+
+def _confirm(*, yes: bool) -> Callable[[str], bool] | None:
+    if yes:
+        return lambda _: True
+    asks = sys.stdin.isatty() and sys.stderr.isatty()
+    return (lambda question: click.confirm(question, default=True, err=True)) if asks else None
 
 
 def _key_hint(api_key: str | None) -> str:

@@ -50,7 +50,8 @@ def fetch(entry: Entry, folder: Path, report: Report, stop: Event | None = None)
         with _Locked(_lock_file(folder, entry.file), entry, report, stop):
             if is_there(entry, folder):
                 return final
-            partial = folder / f"{entry.file}.partial"
+            partial = _partial_file(folder, entry.file)
+            _clear_workspaces(partial)
             _ensure_space(entry, partial)
             with Partial(partial, entry.size, entry.slices) as growing:
                 _fill(Attempt(entry, growing, report, stop), final)
@@ -209,7 +210,9 @@ def remove(file: str, folder: Path) -> int:
     try:
         with FileLock(_lock_file(folder, file), timeout=0):
             freed = 0
-            for path in (folder / file, folder / f"{file}.partial"):
+            partial = _partial_file(folder, file)
+            _clear_workspaces(partial)
+            for path in (folder / file, partial):
                 if path.exists():
                     size = path.stat().st_size
                     path.unlink()
@@ -219,6 +222,16 @@ def remove(file: str, folder: Path) -> int:
         raise ConfigurationError(
             f"Another process is fetching {file} right now.", hint="Stop it first, or wait for it."
         ) from None
+
+
+def _partial_file(folder: Path, file: str) -> Path:
+    return folder / f"{file}.partial"
+
+
+def _clear_workspaces(partial: Path) -> None:
+    """What a killed process left behind. Only with the lock held."""
+    for left in partial.parent.glob(f"{wheels.workspace(partial)}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _lock_file(folder: Path, file: str) -> Path:

