@@ -283,7 +283,8 @@ def _served(name: str, prefix: str, rest: str, environ: Mapping[str, str]) -> tu
     offered = {offer.name.partition("/")[2] for offer in registry.source(prefix).offers(environ)}
     if not rest or rest in offered or Path(rest).expanduser().is_file():
         return name, "it is named in the settings", ""
-    return None, f"{name} is neither a known model nor a file.", f"Known: {', '.join(sorted(offered))}."
+    known = ", ".join(f"{prefix}/{one}" for one in sorted(offered))
+    return None, f"{name} is neither a known model nor a file.", f"Known: {known}."
 
 
 def _some(names: list[str]) -> str:

@@ -56,11 +56,11 @@ def guarded(command: click.Command, arguments: list[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _quietly(lambda: click.echo("Interrupted.", err=True), INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        leaf = _leaf(error)
-        if isinstance(leaf, BrokenPipeError):
+        inner = leaf(error)
+        if isinstance(inner, BrokenPipeError):
             _close_stdout()
             return PIPE_CLOSED
-        return _quietly(lambda: _tell(leaf), _exit_code(leaf))
+        return _quietly(lambda: _tell(inner), _exit_code(inner))
 
 
 def tell_error(error: WeaverError) -> None:
@@ -81,7 +81,7 @@ def stop_at_once() -> NoReturn:
         os._exit(INTERRUPTED)
 
 
-def _leaf(error: Exception) -> Exception:
+def leaf(error: Exception) -> Exception:
     """The error inside groups of one, which task groups wrap around it."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

@@ -98,14 +98,15 @@ FORMS: dict[Form, type[AnswerText] | type[OneObject] | type[EventLines]] = {
 }
 
 
-def refused(error: errors.WeaverError, *, strategy: str = "", model: str = "") -> Result[Any]:
+def refused(error: Exception, *, strategy: str = "") -> Result[Any]:
     """The result of a run that could not even begin, so that ``--json`` always prints its object."""
-    return error.result or Result(
+    known = error.result if isinstance(error, errors.WeaverError) else None
+    return known or Result(
         run_id="",
         status="failed",
         answer="",
         strategy=strategy,
-        model=model,
+        model="",
         error=ErrorReport(type(error).__name__, str(error)),
     )
 

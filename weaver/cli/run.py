@@ -12,13 +12,12 @@ import click
 
 from weaver.cli.facade import weaver_from
 from weaver.cli.flags import settings_flags, settings_from
-from weaver.cli.guard import debug_option
+from weaver.cli.guard import debug_option, leaf
 from weaver.cli.interrupt import interrupts, run_async
 from weaver.cli.output import FORMS, Form, Output, exit_code, last_words, refused
 from weaver.cli.progress import Lines, Progress, Silent
 from weaver.cli.question import question_from
 from weaver.cli.workflow import is_workflow, run_workflow
-from weaver.errors import WeaverError
 
 if TYPE_CHECKING:
     from weaver.api import Weaver
@@ -71,10 +70,11 @@ def run(
         weaver = weaver_from(settings_from(options), yes=yes)
         progress = progress_for(form, no_live=no_live, quiet=quiet)
         return run_async(lambda: answer(weaver, asked, output, progress, quiet=quiet))
-    except WeaverError as error:
+    except Exception as error:
         # The machine that reads stdout gets its object also when nothing could be started.
-        if form != "text":
-            output.result(refused(error, strategy=str(options.get("strategy") or "")))
+        inner = leaf(error)
+        if form != "text" and not isinstance(inner, (BrokenPipeError, click.UsageError)):
+            output.result(refused(inner, strategy=str(options.get("strategy") or "")))
         raise
 
 

@@ -1,0 +1,265 @@
+"""``weaver`` as a user runs it: in a process of its own, against a server on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weaver.errors import ModelUnauthorized
+from weaver.models.protocol import Request
+from weaver.testing import Scripted, Server
+
+PLAN = {
+    "parallel": True,
+    "reason": "two cities",
+    "subtasks": [
+        {"id": "kyoto", "title": "Kyoto", "prompt": "KYOTO in May?", "depends_on": [], "agent": None},
+        {"id": "oslo", "title": "Oslo", "prompt": "OSLO in May?", "depends_on": [], "agent": None},
+    ],
+}
+QUESTION = "Compare Kyoto and Oslo for a week in May."
+
+
+def plans(request: Request) -> bool:
+    """Whether the planner asks."""
+    return request.output is not None and "subtasks" in json.dumps(request.output.schema)
+
+
+def script(**slow: float) -> list[Scripted]:
+    """A model that plans, answers both subtasks, and merges."""
+    return [
+        Scripted(json.dumps(PLAN), when=plans),
+        Scripted("Gardens.", when="KYOTO"),
+        Scripted("Fjords and long light evenings.", when="OSLO", **slow),
+        Scripted("Kyoto has gardens, Oslo has fjords."),
+    ]
+
+
+class Shell:
+    """Runs ``weaver`` with a clean environment."""
+
+    def __init__(self, folder: Path, server: Server | None) -> None:
+        keep = ("PATH", "LANG", "LC_ALL", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+        self.environ = {name: os.environ[name] for name in keep if name in os.environ}
+        self.environ |= {"WEAVER_HOME": str(folder / "home"), "PYTHONWARNINGS": "error"}
+        if server is not None:
+            self.environ |= {"WEAVER_BASE_URL": server.url, "WEAVER_MODEL": "openai/scripted"}
+        self.folder = folder
+
+    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "weaver", *arguments],
+            cwd=self.folder,
+            env=self.environ | environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> tuple[int, str, str]:
+        with self.start(*arguments, **environ) as process:
+            out, err = process.communicate(stdin, timeout=30)
+        assert "Traceback" not in err, err
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(script()).in_thread() as running:
+        yield running
+
+
+@pytest.fixture
+def shell(tmp_path: Path, server: Server) -> Shell:
+    return Shell(tmp_path, server)
+
+
+def test_the_answer_alone_is_on_stdout(shell: Shell) -> None:
+    code, out, err = shell("run", QUESTION)
+
+    assert (code, out) == (0, "Kyoto has gardens, Oslo has fjords.\n")
+    assert "plan: 2 subtasks in 1 level" in err
+    assert "[kyoto] succeeded" in err
+
+
+def test_json_has_the_contract(shell: Shell) -> None:
+    code, out, _ = shell("run", QUESTION, "--json")
+    result = json.loads(out)
+
+    assert code == 0
+    assert out.count("\n") == 1
+    assert result["status"] == "complete"
+    assert result["decision"]["parallel"] is True
+    assert [subtask["id"] for subtask in result["plan"]["subtasks"]] == ["kyoto", "oslo"]
+    assert {thread["id"]: thread["state"] for thread in result["threads"]} == {
+        "kyoto": "succeeded",
+        "oslo": "succeeded",
+    }
+    assert result["usage"]["calls"] == 4
+    assert result["metrics"]["threads"] == 2
+    assert result["error"] is None
+
+
+def test_events_are_lines_of_json(shell: Shell) -> None:
+    code, out, _ = shell("run", "-", "--events", stdin=QUESTION)
+    events = [json.loads(line) for line in out.splitlines()]
+
+    assert code == 0
+    assert events[0]["event"] == "RunStarted"
+    assert events[-1]["event"] == "RunFinished"
+    assert events[-1]["result"]["answer"] == "Kyoto has gardens, Oslo has fjords."
+    said = "".join(event["text"] for event in events if event["event"] == "AnswerDelta")
+    assert said == "Kyoto has gardens, Oslo has fjords."
+
+
+def test_a_question_from_a_file(shell: Shell, server: Server) -> None:
+    (shell.folder / "question.txt").write_text("What is 6 x 7?\n")
+    code, _, _ = shell("run", "@question.txt", "--strategy", "sequential")
+
+    assert code == 0
+    assert "What is 6 x 7?" in json.dumps(server.requests[-1].body)
+
+
+def test_flags_beat_environment_and_file(shell: Shell, server: Server) -> None:
+    (shell.folder / "weaver.toml").write_text('strategy = "sequential"\ntemperature = 0.9\nseed = 1\n')
+    code, out, _ = shell("run", QUESTION, "--json", "--seed", "3", WEAVER_SEED="2")
+
+    assert code == 0
+    assert json.loads(out)["strategy"] == "sequential"
+    assert server.requests[-1].body["temperature"] == 0.9
+    assert server.requests[-1].body["seed"] == 3
+
+
+def test_agents_are_offered_to_the_planner(shell: Shell, server: Server) -> None:
+    (shell.folder / "agents.yaml").write_text("- name: historian\n  description: knows the dates\n")
+    code, _, _ = shell("run", QUESTION, "--agents", "agents.yaml")
+
+    assert code == 0
+    assert "historian: knows the dates" in json.dumps(server.requests[0].body)
+
+
+def test_plan_runs_nothing_but_the_planner(shell: Shell, server: Server) -> None:
+    code, out, _ = shell("plan", QUESTION)
+
+    assert code == 0
+    assert "2 subtasks in 1 level (two cities)" in out
+    assert "cost unknown" in out
+    assert len(server.requests) == 1
+
+    code, out, _ = shell("plan", QUESTION, "--json")
+    assert json.loads(out)["levels"] == [["kyoto", "oslo"]]
+    assert json.loads(out)["estimate"]["calls"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--strategy", "adaptve"], "Did you mean 'adaptive'?"),
+        (["--strategy", "adaptive:with=3"], "max_subtasks"),
+        (["--strategy", "adaptive:max_subtasks=many"], "max_subtasks"),
+        (["--base-url", "localhost"], "--base-url: must start with http://"),
+        (["--model", "nonsense/gpt"], "nonsense"),
+    ],
+)
+def test_wrong_configuration_exits_2(shell: Shell, arguments: list[str], said: str) -> None:
+    base = {} if "--model" not in arguments else {"WEAVER_BASE_URL": ""}
+    code, out, err = shell("run", QUESTION, *arguments, **base)
+
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_server_that_is_not_there(shell: Shell) -> None:
+    code, out, err = shell(
+        "run", QUESTION, "--json", "--deadline", "5", WEAVER_BASE_URL="http://127.0.0.1:9/v1"
+    )
+    error = json.loads(out)["error"]
+
+    assert code == 1
+    assert error["type"] in {"ModelUnreachable", "DeadlineExceeded"}
+    assert "127.0.0.1:9" in err or "deadline" in err
+
+
+def test_a_wrong_key(tmp_path: Path) -> None:
+    with Server("ok", api_key="right").in_thread() as server:
+        code, out, err = Shell(tmp_path, server)(
+            "run", "What is 6 x 7?", "--json", WEAVER_API_KEY="sk-wrong-secret"
+        )
+
+    assert code == 1
+    assert json.loads(out)["error"]["type"] == ModelUnauthorized.__name__
+    assert "sk-wrong-secret" not in out + err
+
+
+def test_a_deadline_gives_a_partial_answer(tmp_path: Path) -> None:
+    with Server(script(first=60.0)).in_thread() as server:
+        began = time.monotonic()
+        code, out, _ = Shell(tmp_path, server)("run", QUESTION, "--json", "--deadline", "2")
+
+    assert code == 3
+    assert time.monotonic() - began < 10
+    result = json.loads(out)
+    assert result["status"] == "partial"
+    assert {thread["state"] for thread in result["threads"]} == {"succeeded", "timed_out"}
+
+
+def interrupted(shell: Shell, server: Server, *arguments: str) -> tuple[int, str, str]:
+    """Start a run, press Ctrl-C once both threads work and one is done, and see how it ends."""
+    process = shell.start("run", QUESTION, *arguments)
+    with process:
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit and not (
+            len(server.requests) >= 3 and any(r.closed == "finished" for r in server.requests[1:])
+        ):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
+def test_ctrl_c_keeps_what_was_finished_and_frees_the_server(tmp_path: Path) -> None:
+    with Server(script(first=60.0)).in_thread() as server:
+        code, out, err = interrupted(Shell(tmp_path, server), server)
+        limit = time.monotonic() + 2
+        while server.in_flight and time.monotonic() < limit:
+            time.sleep(0.01)
+
+        assert server.in_flight == 0
+        assert [r.closed for r in server.requests].count("disconnected") == 1
+    assert code == 130
+    assert "Gardens." in out + err
+    assert "Interrupted." in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
+def test_ctrl_c_with_json_still_prints_its_object(tmp_path: Path) -> None:
+    with Server(script(first=60.0)).in_thread() as server:
+        code, out, _ = interrupted(Shell(tmp_path, server), server, "--json")
+    result: dict[str, Any] = json.loads(out)
+
+    assert code == 130
+    assert {t["id"]: (t["state"], t["cancel_reason"]) for t in result["threads"]} == {
+        "kyoto": ("succeeded", None),
+        "oslo": ("cancelled", "user"),
+    }
+
+
+def test_nothing_to_answer_with(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, None)
+    code, out, err = shell("run", "What is 6 x 7?", "--json", "--model", "openai/gpt-5-mini")
+
+    assert code == 2
+    assert json.loads(out)["error"]["type"] == "ConfigurationError"
+    assert "OPENAI_API_KEY" in err
