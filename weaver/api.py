@@ -129,7 +129,7 @@ class Weaver:
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
-        self._cast: Cast | None = None
+        self._casts: dict[object, Cast] = {}
         self._users = 0
 
     async def run(
@@ -221,8 +221,8 @@ class Weaver:
 
     async def aclose(self) -> None:
         """Release pooled connections. The object may be used again afterwards."""
-        if self._cast is not None:
-            await self._cast.aclose()
+        for cast in self._casts.values():
+            await cast.aclose()
 
     async def __aenter__(self) -> Self:
         self._users += 1
@@ -266,11 +266,10 @@ class Weaver:
         return Execution(state, task, strategy.name, partial(strategy.function, **options))
 
     async def _models(self, settings: Settings) -> Cast:
-        if self._cast is None or self._cast.key != Cast.key_of(settings):
-            if self._cast is not None:
-                await self._cast.aclose()
-            self._cast = await Cast.of(settings, confirm=self._confirm)
-        return self._cast
+        key = Cast.key_of(settings)
+        if key not in self._casts:
+            self._casts[key] = await Cast.of(settings, confirm=self._confirm)
+        return self._casts[key]
 
 
 def _limits(settings: Settings) -> Limits:

@@ -21,14 +21,12 @@ class Cast:
     @staticmethod
     def key_of(settings: Settings) -> tuple[Any, ...]:
         """What decides which models a run has."""
+        given = (settings.model, settings.planner_model, settings.judge_model, settings.synthesizer_model)
         return (
-            settings.model,
-            settings.planner_model,
-            settings.judge_model,
-            settings.synthesizer_model,
+            *map(_identity, given),
             settings.base_url,
             settings.api_key.get_secret_value() if settings.api_key else None,
-            tuple((a.name, a.model) for a in settings.agents),
+            tuple((a.name, _identity(a.model)) for a in settings.agents),
         )
 
     @classmethod
@@ -77,3 +75,8 @@ class Cast:
         """Release the connections of all models."""
         for model in {id(m): m for m in self.models.values()}.values():
             await model.aclose()
+
+
+def _identity(model: Any) -> object:
+    """Names are equal by their letters, models only if they are the same object."""
+    return model if model is None or isinstance(model, str) else id(model)

@@ -1,0 +1,218 @@
+"""Following a plan: its threads, from the first subtask to the merged answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+
+from weaver.coordination.briefing import briefing, contradicted, with_open_points
+from weaver.coordination.claims import claiming
+from weaver.coordination.resolution import Policy
+from weaver.coordination.settling import settle_conflicts
+from weaver.errors import (
+    BudgetExceeded,
+    ModelError,
+    ModelRejected,
+    ModelUnreachable,
+    NoAnswer,
+    PlanInvalid,
+)
+from weaver.events import AnswerDelta
+from weaver.plan import Plan, Subtask
+from weaver.planning.replanner import make_replan
+from weaver.result import Answer, Conflict
+from weaver.runtime.fork import Threads
+from weaver.runtime.run import Run
+from weaver.runtime.terms import Body, Hedge
+from weaver.runtime.thread import Thread
+from weaver.strategies.sequential import sequential
+from weaver.synthesis import synthesize
+from weaver.task import Agent, Task
+
+WORKER = Agent(
+    "worker",
+    instructions="Answer the task below completely and briefly. State the result in plain words.",
+)
+LEAST_TOKENS = 128
+"""Planners underestimate; no thread gets less room than this."""
+TOKEN_SLACK = 1.5
+SYNTHESIS_SECONDS = (0.2, 2.0, 0.4)
+"""Share of the time left that is kept for the synthesis, least seconds, and greatest share."""
+SYNTHESIS_TOKENS = (0.2, 2000)
+"""Share of the token budget that is kept for the synthesis, and the most tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a plan is followed.
+
+    Args:
+        body: what its threads do.
+        ladder: policies that settle conflicts, in order; None: threads are not compared.
+        strict: a conflict that stays open makes the answer incomplete.
+        replans: how often the planner may be asked to make good for lost subtasks.
+        hedge: second attempts for stragglers, or None.
+    """
+
+    body: Body
+    ladder: tuple[Policy, ...] | None = None
+    strict: bool = False
+    replans: int = 1
+    hedge: Hedge | None = None
+
+    def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
+        """A fork for a plan's threads, with time kept for the synthesis."""
+        body = self.body if self.ladder is None else claiming(self.body)
+        left = run.remaining.seconds
+        if left is None:
+            return run.fork(body=body, hedge=self.hedge)
+        share, least, greatest = SYNTHESIS_SECONDS
+        kept = min(max(share * left, least), greatest * left)
+        return run.fork(body=body, hedge=self.hedge, deadline=run.deadline - kept)
+
+
+class Following:
+    """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning."""
+
+    def __init__(self, run: Run, task: Task, threads: Threads, manner: Manner) -> None:
+        self._run = run
+        self._task = task
+        self._threads = threads
+        self._manner = manner
+        self._started: dict[str, tuple[Subtask, Thread]] = {}
+        self._not_started: list[str] = []
+        share, most = SYNTHESIS_TOKENS
+        left = run.remaining.tokens
+        self._held = run.state.ledger.hold(0 if left is None else min(most, int(share * left)))
+
+    def start(self, subtask: Subtask) -> None:
+        """Start the subtask's thread, unless the same subtask of an earlier, invalid plan is under way."""
+        if (known := self._started.get(subtask.id)) is not None:
+            if known[0] == subtask:
+                return
+            known[1].cancel("pruned")
+        try:
+            thread = self._threads.start(self._task_of(subtask), id=subtask.id, after=subtask.depends_on)
+        except BudgetExceeded as error:
+            self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
+            self._not_started.append(f"{subtask.label}: not started")
+            return
+        self._started[subtask.id] = (subtask, thread)
+
+    def keep_only(self, plan: Plan) -> None:
+        """Drop threads that a repaired plan no longer has."""
+        for subtask, thread in self._started.values():
+            if subtask not in plan.subtasks:
+                thread.cancel("pruned")
+
+    def drop(self) -> None:
+        """The plan is not followed: stop its threads."""
+        self._threads.cancel("pruned")
+        self._run.state.ledger.release(self._held)
+
+    async def answer(self, plan: Plan) -> Answer:
+        """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
+        run, manner = self._run, self._manner
+        await self._finished(self._threads)
+        wanted = _wanted(self._threads)
+        for _ in range(manner.replans):
+            lost = [t for t in wanted if not self._found(t)]
+            if not lost or not _worth_replanning(run, lost):
+                break
+            found = [t for t in wanted if self._found(t)]
+            added = await self._replanned(plan, found, lost)
+            wanted = [*found, *added] if added else wanted
+            if not added:
+                break
+        findings = [t for t in wanted if self._found(t)]
+        lost = [t for t in wanted if not self._found(t)]
+        if not findings:
+            run.state.ledger.release(self._held)
+            run.note("No thread of the plan found anything; the task is answered directly.")
+            run.decide(parallel=False, by="fallback", because="no thread of the plan found anything")
+            return await sequential(run, self._task)
+        conflicts: tuple[Conflict, ...] = ()
+        if manner.ladder is not None and len(findings) > 1:
+            conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
+        run.state.ledger.release(self._held)
+        missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
+        answer = await synthesize(run, self._task, findings, missing=missing, settled=briefing(conflicts))
+        return self._respecting(conflicts, answer)
+
+    def _respecting(self, conflicts: Sequence[Conflict], answer: Answer) -> Answer:
+        """The answer, with open points said and settled values set right, whatever the synthesizer wrote."""
+        whole = with_open_points(answer, conflicts, strict=self._manner.strict)
+        if answer.output is None:
+            for conflict in contradicted(whole.text, conflicts):
+                assert conflict.resolution is not None
+                what = f"{conflict.subject} {conflict.attribute}".strip()
+                self._run.note(f"The synthesis contradicted what was settled about {what}; it was set right.")
+                right = f"{what} was settled as: {conflict.resolution.value}"
+                whole = replace(whole, text=f"{whole.text}\n\n{right}.")
+        if whole.text != answer.text:
+            self._run.emit(AnswerDelta(whole.text.removeprefix(answer.text)))
+        return whole
+
+    async def _replanned(
+        self, plan: Plan, findings: Sequence[Thread], lost: Sequence[Thread]
+    ) -> list[Thread]:
+        run = self._run
+        try:
+            added = await make_replan(run, self._task, plan, findings, lost)
+        except (PlanInvalid, ModelError, BudgetExceeded) as error:
+            run.note(f"What was lost could not be planned anew: {error.message}")
+            return []
+        if added is None:
+            return []
+        async with self._manner.open_threads(run) as threads:
+            again = Following(run, self._task, threads, self._manner)
+            run.state.ledger.release(again._held)
+            for subtask in added.subtasks:
+                again.start(subtask)
+            threads.close()
+            await self._finished(threads)
+            return _wanted(threads)
+
+    async def _finished(self, threads: Threads) -> None:
+        try:
+            await threads.join()
+        except NoAnswer as error:
+            self._run.note(error.message)
+
+    def _found(self, thread: Thread) -> bool:
+        return thread.finding is not None and thread.state != "failed"
+
+    def _task_of(self, subtask: Subtask) -> Task:
+        agents = self._run.state.agents
+        if subtask.agent and subtask.agent not in agents:
+            self._run.note(
+                f"The plan names an agent {subtask.agent!r} that does not exist; a worker does it."
+            )
+        room = subtask.max_tokens
+        return Task(
+            prompt=subtask.prompt,
+            title=subtask.label,
+            agent=agents.get(subtask.agent or "", WORKER),
+            tools=self._task.tools,
+            max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
+        )
+
+
+def _wanted(threads: Threads) -> list[Thread]:
+    return [t for t in threads.all if t.cancel_reason not in ("pruned", "not_needed")]
+
+
+def _worth_replanning(run: Run, lost: Sequence[Thread]) -> bool:
+    """Not where a new plan would meet the same end: limits, the clock, or a model that cannot be reached."""
+    if any(t.cancel_reason in ("budget", "deadline", "user", "parent") for t in lost):
+        return False
+    if any(isinstance(t.error, (ModelUnreachable, ModelRejected)) for t in lost):
+        return False
+    return not any((run.remaining.calls == 0, run.remaining.threads == 0, run.remaining.depth == 0))
+
+
+def _how_lost(thread: Thread) -> str:
+    if thread.error is not None:
+        return f"{thread.state} ({getattr(thread.error, 'message', thread.error)})"
+    return f"{thread.state} ({thread.cancel_reason})" if thread.cancel_reason else thread.state
