@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaver.coordination.dates import date_of
 from weaver.coordination.equivalence import KINDS, Equivalence, equivalence
-from weaver.coordination.final import final_answer, json_value, plain, trimmed
+from weaver.coordination.values.dates import date_of
+from weaver.coordination.values.final import final_answer, json_value, plain, trimmed
 from weaver.errors import ConfigurationError, UnknownName
 
 

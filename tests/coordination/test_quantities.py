@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaver.coordination.quantities import last_number, quantity
-from weaver.coordination.units import unit_of
+from weaver.coordination.values.mentions import last_number, mentions, quantities_in
+from weaver.coordination.values.quantities import quantity
+from weaver.coordination.values.units import unit_of
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from weaver.coordination.units import unit_of
         ("1½", Fraction(3, 2)),
         (r"\frac{3}{4}", Fraction(3, 4)),
         ("1.2e6", 1_200_000),
-        ("1.2 × 10^6", 1_200_000),
+        ("1.2 \u00d7 10^6", 1_200_000),
         ("about 300", 300),
         ("250k", 250_000),
         ("€1.5bn", 1_500_000_000),
@@ -49,7 +50,18 @@ def test_number_formats(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Paris", "March 5", "12:30", "5 ft 3 in", "42 is the answer to it", "1/0", "1e999999", "9" * 300, "3 to 2"],
+    [
+        "",
+        "Paris",
+        "March 5",
+        "12:30",
+        "5 ft 3 in",
+        "42 is the answer to it",
+        "1/0",
+        "1e999999",
+        "9" * 300,
+        "3 to 2",
+    ],
 )
 def test_what_is_no_number(text):
     assert quantity(text) is None
@@ -129,7 +141,9 @@ def test_reading_never_raises(text):
     unit_of(text)
 
 
-@given(st.sampled_from(["km", "mi", "ft", "kg", "lb", "h", "°C", "°F", "%", "USD", "MB"]), st.integers(-999, 999))
+@given(
+    st.sampled_from(["km", "mi", "ft", "kg", "lb", "h", "°C", "°F", "%", "USD", "MB"]), st.integers(-999, 999)
+)
 def test_a_quantity_agrees_with_itself(unit, number):
     one = quantity(f"{number} {unit}")
     assert one.agrees(one) is True
@@ -140,18 +154,42 @@ def test_table_agrees_with_pint():
     pint = pytest.importorskip("pint")
     registry = pint.UnitRegistry(non_int_type=Fraction, autoconvert_offset_to_baseunit=True)
     pairs = {
-        "km": "kilometer", "mile": "mile", "foot": "foot", "inch": "inch", "yard": "yard", "nmi": "nautical_mile",
-        "light year": "light_year", "lb": "pound", "oz": "ounce", "stone": "stone", "tonne": "metric_ton",
-        "short ton": "short_ton", "hour": "hour", "week": "week", "acre": "acre", "ha": "hectare",
+        "km": "kilometer", "mile": "mile", "foot": "foot", "inch": "inch", "yard": "yard",
+        "nmi": "nautical_mile", "light year": "light_year", "lb": "pound", "oz": "ounce", "stone": "stone",
+        "tonne": "metric_ton", "short ton": "short_ton", "hour": "hour", "week": "week", "acre": "acre", "ha": "hectare",
         "litre": "liter", "gallon": "gallon", "fl oz": "fluid_ounce", "cup": "cup", "tbsp": "tablespoon",
         "tsp": "teaspoon", "mph": "mile_per_hour", "knot": "knot", "hp": "horsepower", "atm": "atmosphere",
-        "psi": "psi", "bar": "bar", "kWh": "kilowatt_hour", "cal": "calorie", "MB": "megabyte", "GiB": "gibibyte",
-        "km/h": "kilometer_per_hour", "m²": "meter**2", "kg": "kilogram",
+        "psi": "psi", "bar": "bar", "kWh": "kilowatt_hour", "cal": "calorie", "MB": "megabyte",
+        "GiB": "gibibyte", "km/h": "kilometer_per_hour", "m²": "meter**2", "kg": "kilogram",
     }  # fmt: skip
-    bases = {"m": "m", "kg": "kg", "s": "s", "m^3": "m**3", "m^2": "m**2", "m s^-1": "m/s", "W": "W", "W s": "W*s",
-             "Pa": "Pa", "bit": "bit"}  # fmt: skip
+    bases = {"m": "m", "kg": "kg", "s": "s", "m^3": "m**3", "m^2": "m**2", "m s^-1": "m/s", "W": "W",
+             "W s": "W*s", "Pa": "Pa", "bit": "bit"}  # fmt: skip
     for ours, theirs in pairs.items():
         unit = unit_of(ours)
         factor = registry.Quantity(1.0, theirs).to(bases[unit.dimension]).magnitude
         assert float(factor) == pytest.approx(float(unit.factor), rel=1e-5), ours
-    assert registry.Quantity(100.0, "degF").to("kelvin").magnitude == pytest.approx(float(quantity("100 °F").value))
+    assert registry.Quantity(100.0, "degF").to("kelvin").magnitude == pytest.approx(
+        float(quantity("100 °F").value)
+    )
+
+
+def test_quantities_in_prose():
+    text = "It has 2.1 million people, costs $5 per ticket, and is 12-15 km from x-5; 20% of -3 °C."
+    found = [(float(q.written), q.unit) for q in quantities_in(text)]
+    assert found == [(2_100_000, ""), (5, "$"), (13.5, "km"), (5, ""), (20, "%"), (-3, "°C")]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "there"),
+    [
+        ("Paris has 2,102,650 inhabitants.", "2.1 million people", True),
+        ("Paris has 2.3 million inhabitants.", "2.1 million people", False),
+        ("It is 5 km long.", "5000 m", True),
+        ("It is 5 kg.", "5 km", False),
+        ("He was born in Lyon, France.", "Lyon", True),
+        ("The Lyonnaise cuisine", "Lyon", False),
+        ("the EIFFEL tower", "Eiffel Tower", True),
+    ],
+)
+def test_mentions(text, value, there):
+    assert mentions(text, value) is there

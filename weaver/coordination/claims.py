@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from weaver.coordination.equivalence import Value, read_value, same_value
-from weaver.coordination.final import NOTHING_FOUND, json_value
-from weaver.coordination.quantities import Quantity, quantity
+from weaver.coordination.values.final import NOTHING_FOUND, json_value
+from weaver.coordination.values.quantities import Quantity, quantity
+from weaver.coordination.values.scalars import Value, read_value, same_value
 from weaver.result import Answer, Claim
-from weaver.runtime.fork import Body
 from weaver.runtime.run import Run
+from weaver.runtime.terms import Body
 from weaver.task import Agent, Task
 
 MAX_CLAIMS = 24

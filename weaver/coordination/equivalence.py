@@ -11,10 +11,9 @@ import operator
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from weaver.coordination.dates import date_of
-from weaver.coordination.final import (
+from weaver.coordination.values.final import (
     NOTHING_FOUND,
     answer_of,
     final_answer,
@@ -23,7 +22,9 @@ from weaver.coordination.final import (
     plain,
     trimmed,
 )
-from weaver.coordination.quantities import Quantity, last_number, quantity
+from weaver.coordination.values.mentions import last_number
+from weaver.coordination.values.quantities import Quantity, quantity
+from weaver.coordination.values.scalars import BOOLEANS, Value, read_value, same_value
 from weaver.errors import ConfigurationError, UnknownName
 
 Arbiter = Callable[[Sequence[tuple[str, str]]], Awaitable[Sequence[bool | None]]]
@@ -54,46 +55,6 @@ class Equivalence:
         """Compare two texts without asking anybody. None: cannot be told, or one of them has no answer."""
         a, b = self.read(one), self.read(other)
         return None if a is None or b is None else self.same(a, b)
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A scalar that is not a number: ``kind`` is ``text``, ``date`` or ``bool``."""
-
-    kind: Literal["text", "date", "bool"]
-    value: str
-
-
-def read_value(text: str, unit: str = "") -> Quantity | Value | None:
-    """Read a short text as a number with unit, a date, yes or no, or else as words; None when it is empty."""
-    text = trimmed(text)
-    if not text:
-        return None
-    if (date := date_of(text)) is not None:
-        return Value("date", date)
-    if (number := quantity(text, unit)) is not None:
-        return number
-    words = plain(text)
-    if words in _BOOLEANS:
-        return Value("bool", _BOOLEANS[words])
-    return Value("text", words) if words else Value("text", text)
-
-
-def same_value(a: Any, b: Any, *, tolerance: float = 1e-6, rounding: bool = False) -> bool | None:
-    """Compare two values of `read_value`. Numbers and dates differ for certain; words only perhaps."""
-    if isinstance(a, Quantity) and isinstance(b, Quantity):
-        return a.agrees(b, tolerance=tolerance, rounding=rounding)
-    if a == b:
-        return True
-    if isinstance(a, Value) and isinstance(b, Value) and a.kind == b.kind != "text":
-        # A date that is only less exact ("2024-03", "2024-03-05") does not contradict.
-        if a.kind == "date" and (a.value.startswith(b.value) or b.value.startswith(a.value)):
-            return None
-        return False
-    return None
-
-
-_BOOLEANS = {"yes": "yes", "true": "yes", "correct": "yes", "no": "no", "false": "no", "incorrect": "no"}
 
 
 def _read_auto(text: str) -> Any:
@@ -149,8 +110,8 @@ def _read_bool(text: str) -> str | None:
     for said in (final_answer(text), text):
         words = plain(said).split() if said else []
         for word in (words[0], words[-1]) if words else ():
-            if word in _BOOLEANS:
-                return _BOOLEANS[word]
+            if word in BOOLEANS:
+                return BOOLEANS[word]
     return None
 
 

@@ -17,8 +17,8 @@ from importlib.util import find_spec
 import anyio
 
 from weaver.coordination.equivalence import Equivalence
-from weaver.coordination.final import answer_of, plain_math
-from weaver.coordination.quantities import Quantity, quantity
+from weaver.coordination.values.final import answer_of, plain_math
+from weaver.coordination.values.quantities import Quantity, quantity
 from weaver.errors import ConfigurationError
 
 _MAX_CHARS = 2_000

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from weaver.coordination.claims import same_claimed, split_claims, value_of, written
-from weaver.coordination.equivalence import Equivalence, Value, equivalence
-from weaver.coordination.final import final_answer, is_short, shown
+from weaver.coordination.equivalence import Equivalence, equivalence
 from weaver.coordination.topics import Topic, topic_of
+from weaver.coordination.values.final import final_answer, is_short, shown
+from weaver.coordination.values.scalars import Value
 from weaver.result import Answer, Claim, Conflict, ConflictValue, ThreadState
 from weaver.task import Task
 

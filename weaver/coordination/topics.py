@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from weaver.coordination.final import plain
+from weaver.coordination.values.final import plain
 from weaver.result import Claim
 
 # Words that do not change what is spoken about.

@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from weaver.coordination.units import Unit, unit_of
+from weaver.coordination.values.units import Unit, unit_of
 
 _MAX_CHARS = 200
 _MAX_EXPONENT = 400
 _SPACES = " \u00a0\u2009\u202f"  # space, no-break, thin, narrow no-break
-_MINUS = "\u2212"
+MINUS = "\u2212"
 
 _DIGITS = (
     r"(?:\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?"  # 1.234.567,89
@@ -23,17 +23,17 @@ _DIGITS = (
     r"|\d+(?:[.,]\d+)?|\.\d+)"
 )
 _POWER = (
-    rf"(?:\s*[\u00d7x*\u00b7]\s*10\s*(?:\^|\*\*)?\s*\{{?(?P<p10>[-+{_MINUS}]?\d{{1,6}})\}}?"  # x 10^6
+    rf"(?:\s*[\u00d7x*\u00b7]\s*10\s*(?:\^|\*\*)?\s*\{{?(?P<p10>[-+{MINUS}]?\d{{1,6}})\}}?"  # x 10^6
     r"|[eE](?P<e>[-+]?\d{1,6}))"
 )
-_NUMBER = re.compile(rf"(?P<sign>[-+{_MINUS}])?\s?(?P<digits>{_DIGITS}){_POWER}?")
+NUMBER = re.compile(rf"(?P<sign>[-+{MINUS}])?\s?(?P<digits>{_DIGITS}){_POWER}?")
 _SPACED = re.compile(rf"(?<=\d)[{_SPACES}](?=\d{{3}}(?!\d))")
 _FRACTION = re.compile(
-    rf"(?P<sign>[-+{_MINUS}])?\s?(?:(?P<whole>\d{{1,9}})\s+)?(?P<top>\d{{1,9}})\s*/\s*(?P<bottom>\d{{1,9}})(?![\d./])"
+    rf"(?P<sign>[-+{MINUS}])?\s?(?:(?P<whole>\d{{1,9}})\s+)?(?P<top>\d{{1,9}})\s*/\s*(?P<bottom>\d{{1,9}})(?![\d./])"
 )
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d{1,9})\s*\}\s*\{\s*(-?\d{1,9})\s*\}")
 _GLYPHS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
-_RANGE = re.compile(r"\s*(?:\u2013|\u2014|-|to|and|through)\s*", re.IGNORECASE)
+_RANGE = re.compile(r"\s*(?:\u2013|\u2014|-|to|through)\s*", re.IGNORECASE)
 _SCALES = {
     "hundred": 2, "thousand": 3, "k": 3, "million": 6, "millions": 6, "mn": 6, "mio": 6, "mil": 6, "M": 6,
     "billion": 9, "billions": 9, "bn": 9, "B": 9, "trillion": 12, "trillions": 12, "tn": 12, "T": 12,
@@ -170,24 +170,6 @@ def quantity(text: str, unit: str = "") -> Quantity | None:
     )
 
 
-def last_number(text: str) -> Quantity | None:
-    """The last number in running text, without its unit; None when there is none."""
-    found = None
-    for found in _NUMBER.finditer(text):  # noqa: B007 - only the last one matters
-        pass
-    if found is None:
-        return None
-    # "3-4": the minus is a dash when a digit or letter stands before it.
-    start = found.start()
-    if found["sign"] and start and (text[start - 1].isalnum()):
-        start = found.start("digits")
-    end = found.end()
-    if (before := re.search(r"\d{1,9}\s*/\s*$", text[:start])) and found["digits"].isdigit():
-        start = before.start()
-    percent = "%" if text[end : end + 1] == "%" else ""
-    return quantity(text[start:end], percent)
-
-
 def _number_at(text: str) -> tuple[Fraction, int, str, bool] | None:
     """The number that ``text`` begins with: value, power of ten of its last place, the rest, integer?"""
     for glyph, plain in _GLYPHS.items():
@@ -200,16 +182,16 @@ def _number_at(text: str) -> tuple[Fraction, int, str, bool] | None:
         if not int(match["bottom"]):
             return None
         value = int(match["whole"] or 0) + Fraction(int(match["top"]), int(match["bottom"]))
-        return -value if match["sign"] in ("-", _MINUS) else value, -_MAX_EXPONENT, text[match.end() :], False
-    match = _NUMBER.match(text)
+        return -value if match["sign"] in ("-", MINUS) else value, -_MAX_EXPONENT, text[match.end() :], False
+    match = NUMBER.match(text)
     if match is None:
         return None
-    exponent = int((match["p10"] or match["e"] or "0").replace(_MINUS, "-"))
+    exponent = int((match["p10"] or match["e"] or "0").replace(MINUS, "-"))
     digits, places = _plain_digits(match["digits"])
     if abs(exponent) > _MAX_EXPONENT or len(digits) > _MAX_EXPONENT:
         return None
     value = Fraction(digits) * Fraction(10) ** exponent
-    if match["sign"] in ("-", _MINUS):
+    if match["sign"] in ("-", MINUS):
         value = -value
     return value, exponent - places, text[match.end() :], places == 0 and exponent == 0
 

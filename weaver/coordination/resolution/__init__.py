@@ -1,0 +1,29 @@
+"""Policies that settle a conflict, each usable alone, and ladders of them.
+
+A policy is ``async def (run, conflict, threads) -> Resolution | None``; None leaves the conflict to the next
+one. Options are bound with `functools.partial` or written in the text of a ladder:
+``majority, verify(samples=3), judge``.
+"""
+
+from weaver.coordination.resolution.asking import ask, keep
+from weaver.coordination.resolution.debating import debate
+from weaver.coordination.resolution.judging import judge
+from weaver.coordination.resolution.ladder import DEFAULT_LADDER, parse_ladder, policy_name
+from weaver.coordination.resolution.positions import Policy
+from weaver.coordination.resolution.verification import escalate, verify
+from weaver.coordination.resolution.voting import confidence_weighted, majority
+
+__all__ = [
+    "DEFAULT_LADDER",
+    "Policy",
+    "ask",
+    "confidence_weighted",
+    "debate",
+    "escalate",
+    "judge",
+    "keep",
+    "majority",
+    "parse_ladder",
+    "policy_name",
+    "verify",
+]
