@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import SimpleNamespace
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -160,9 +161,21 @@ def _close_forgotten(of_loops: dict[asyncio.AbstractEventLoop, _OfLoop]) -> None
 
 
 def proxy_for(url: str) -> str | None:
-    """The HTTP proxy that the environment names for ``url`` (``HTTPS_PROXY``, ``NO_PROXY``, ...)."""
+    """The HTTP proxy that the environment names for ``url`` (``HTTPS_PROXY``, ``NO_PROXY``, ...).
+
+    None for this machine itself, which no proxy can reach, whatever ``NO_PROXY`` says.
+    """
     parts = urlsplit(url)
+    if _loopback(parts.hostname or ""):
+        return None
     proxy = getproxies().get(parts.scheme)
     if not proxy or not proxy.startswith(("http://", "https://")) or proxy_bypass(parts.hostname or ""):
         return None
     return proxy
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
