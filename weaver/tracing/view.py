@@ -243,6 +243,7 @@ def _piece(span: SpanRecord, parent: Piece | None, zero_ns: int, now_ns: int) ->
     reason = str(about.get(sc.CANCEL_REASON, ""))
     if state in ("failed", "timed_out"):
         reason = span.status_text or str(about.get(sc.ERROR_TYPE, ""))
+        reason = "" if reason == state else reason
     piece = Piece(
         span=span,
         kind=kind,

@@ -43,7 +43,7 @@ class Signs:
 
 
 UNICODE = Signs(
-    {"succeeded": "✓", "failed": "✗", "timed_out": "⏱", "cancelled": "⊘", "skipped": "·", "running": "…"},
+    {"succeeded": "✓", "failed": "✗", "timed_out": "!", "cancelled": "⊘", "skipped": "·", "running": "…"},
     "●", "━", "─", "┄", "├ ", "└ ", "│ ", "→", "·",
 )  # fmt: skip
 ASCII = Signs(
@@ -172,10 +172,9 @@ class _Picking:
 
 def _row(piece: Piece, indent: str) -> _Row:
     text = clean(piece.label)
-    if piece.state in ("cancelled", "failed", "timed_out", "skipped") and piece.reason:
+    if piece.state in ("cancelled", "failed", "timed_out", "skipped"):
         state = piece.state.replace("_", " ")
-        reason = clean(piece.reason)
-        text += f"  ({state}: {reason})" if reason != piece.state else f"  ({state})"
+        text += f"  ({state}: {clean(piece.reason)})" if piece.reason else f"  ({state})"
     only = [c for c in piece.children if c.kind == "call"]
     return _Row(piece, indent, text, only[0] if len(only) == 1 else piece if piece.kind == "call" else None)
 
@@ -241,7 +240,10 @@ def _foot(view: RunView, signs: Signs) -> list[RenderableType]:
         names = ", ".join(str(p.thread) for p in cut[:8]) + (", ..." if len(cut) > 8 else "")
         parts.append(_line("Cancelled", f"{_many(len(cut), 'thread')} ({told}): {names}"))
     bad = [p for p in view.pieces if p.state in ("failed", "timed_out")]
-    parts += [_line("Failed", f"{clean(p.label)}: {clean(p.reason)}", "red") for p in bad[:8]]
+    parts += [
+        _line("Failed", f"{clean(p.label)}: {clean(p.reason) or p.state.replace('_', ' ')}", "red")
+        for p in bad[:8]
+    ]
     if len(bad) > 8:
         parts.append(_line("Failed", f"and {len(bad) - 8:,} more", "red"))
     parts += [_conflict(p) for p in view.pieces if p.kind == "conflict"]
@@ -336,6 +338,8 @@ def dollars(value: float | None) -> str:
     """``$0.0012``; "" when it is not known."""
     if value is None:
         return ""
+    if 0 < value < 0.00005:
+        return "<$0.0001"
     return f"${value:.4f}" if value < 1 else f"${value:,.2f}"
 
 
