@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from types import SimpleNamespace
 from ipaddress import ip_address
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
