@@ -125,6 +125,15 @@ def test_running_threads_are_shown_before_finished_ones() -> None:
     assert any("more threads" in line for line in shown)
 
 
+def test_nested_threads_stand_below_their_parents() -> None:
+    view = view_of()
+    for name, parent, depth in (("a", None, 1), ("b", None, 1), ("a/x", "a", 2), ("a/x/y", "a/x", 3)):
+        view.show(events.ThreadStarted(name, parent, f"part {name}", depth))
+
+    shown = [(line.index("part"), line.split("part ")[1].split()[0]) for line in picture(view)[1:]]
+    assert shown == [(2, "a"), (4, "a/x"), (6, "a/x/y"), (2, "b")]
+
+
 def test_terminals_without_unicode_get_ascii_marks() -> None:
     view = view_of(encoding="cp1252")
     for event in STORY[:11]:

@@ -39,6 +39,7 @@ class Row:
     """What is known of one thread so far. ``tokens`` is exact once it has finished."""
 
     title: str
+    parent: str | None = None
     depth: int = 1
     state: str = "planned"
     characters: int = 0
@@ -102,7 +103,7 @@ class LiveView:
             case events.ThreadStarted():
                 row = self.rows.setdefault(event.thread, Row(event.title))
                 row.title, row.depth, row.state = event.title, event.depth, "running"
-                row.began = time.monotonic()
+                row.parent, row.began = event.parent, time.monotonic()
             case events.ThreadDelta():
                 row = self._row(event.thread)
                 row.characters += len(event.text)
@@ -179,15 +180,31 @@ class LiveView:
 
     def _visible(self, most: int) -> tuple[list[tuple[str, Row]], list[Row]]:
         """The rows that fit, running ones first, in the order they were planned; and the others."""
-        if len(self.rows) <= most:
-            return list(self.rows.items()), []
+        rows = self._tree()
+        if len(rows) <= most:
+            return list(rows.items()), []
         order = {"running": 0, "failed": 1, "timed_out": 1, "planned": 2, "waiting": 2}
         names = sorted(self.rows, key=lambda name: order.get(self.rows[name].state, 3))
         chosen = set(names[: most - 1])
         return (
-            [(name, row) for name, row in self.rows.items() if name in chosen],
-            [row for name, row in self.rows.items() if name not in chosen],
+            [(name, row) for name, row in rows.items() if name in chosen],
+            [row for name, row in rows.items() if name not in chosen],
         )
+
+    def _tree(self) -> dict[str, Row]:
+        """All rows, nested threads below their parents."""
+        if all(row.parent not in self.rows for row in self.rows.values()):
+            return self.rows
+        below: dict[str | None, list[str]] = {}
+        for name, row in self.rows.items():
+            below.setdefault(row.parent if row.parent in self.rows else None, []).append(name)
+        ordered: dict[str, Row] = {}
+        waiting = below.get(None, [])[::-1]
+        while waiting:
+            name = waiting.pop()
+            ordered[name] = self.rows[name]
+            waiting += below.get(name, [])[::-1]
+        return ordered
 
     def _tail(self, width: int, lines: int) -> list[Text]:
         """The last lines of the answer so far, as the terminal will break them."""
