@@ -96,7 +96,7 @@ class Settings(BaseModel):
     )
     strategy: Annotated[Any, BeforeValidator(_strategy)] = Field(
         "adaptive",
-        description="How to answer; `weaver strategies` lists them.",
+        description="How to answer; `weaver strategies` lists them. Also path/to/file.py:name.",
         json_schema_extra={"metavar": "NAME[:key=value,...]"},
     )
     deadline: Seconds | None = Field(
@@ -169,6 +169,7 @@ class Settings(BaseModel):
         values |= _from_environment(environ, where)
         for name, value in arguments.items():
             if value is not None:
+                _run_named_file(name, value)
                 values[name] = _Given(value, f"--{name.replace('_', '-')}" if flags else f"{name}=", where)
         if isinstance(agents := values.get("agents"), _Given):
             values["agents"] = agents.replaced(_agents_from, agents)
@@ -190,6 +191,7 @@ class Settings(BaseModel):
         }
         if not values:
             return self
+        _run_named_file("strategy", arguments.get("strategy"))
         kept = {name: getattr(self, name) for name in self.model_fields_set}
         try:
             return type(self).model_validate(kept | {name: given.value for name, given in values.items()})
@@ -244,6 +246,15 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
+
+
+def _run_named_file(name: str, value: Any) -> None:
+    """Load the Python file that an argument names as its strategy; a variable or settings file may not."""
+    if name == "strategy" and isinstance(value, str) and ".py" in value:
+        from weaver.strategies.registry import is_file, load_file
+
+        if is_file(value.strip()):
+            load_file(value.strip())
 
 
 def _agents_from(given: _Given) -> Any:

@@ -22,8 +22,11 @@ from weaver.strategies.registry import Strategy
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 @debug_option
 def strategies(names: tuple[str, ...], as_json: bool) -> None:
-    """List the ways to answer, with options, needs and sources; with NAMEs only those."""
-    found = [registry.load(name) for name in names] if names else everything()
+    """List the ways to answer, with options, needs and sources; with NAMEs only those.
+
+    A NAME may also be a strategy of your own: path/to/file.py:name.
+    """
+    found = [_named(name) for name in names] if names else everything()
     if as_json:
         click.echo(json.dumps([as_dict(strategy) for strategy in found]))
         return
@@ -31,6 +34,10 @@ def strategies(names: tuple[str, ...], as_json: bool) -> None:
         if number:
             click.echo()
         click.echo(printable(drawn(strategy)))
+
+
+def _named(name: str) -> Strategy:
+    return registry.load_file(name) if registry.is_file(name) else registry.load(name)
 
 
 def everything() -> list[Strategy]:

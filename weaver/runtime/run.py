@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Listen = Callable[[Delta], None]
+ANSWERING = ("thread", "synthesizer")
+"""Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
 
 
 class Run:
@@ -118,8 +120,9 @@ class Run:
 
     @property
     def text_so_far(self) -> str:
-        """What the latest model call of this thread has said, complete or not."""
-        return "".join(self.open_calls[-1]._texts) if self.open_calls else self._last_text  # noqa: SLF001
+        """What this thread has said, complete or not: its latest call that is meant as an answer."""
+        said = [c for c in self.open_calls if c.reply.role in ANSWERING]
+        return said[-1].text_so_far if said else self._last_text
 
     @property
     def why_cancelled(self) -> CancelReason:
@@ -182,7 +185,7 @@ class Run:
         return call.reply
 
     async def parsed(
-        self, request: Request | str, shape: Shape[T] | Any, *, role: str = "judge", name: str = "call"
+        self, request: Request | str, shape: Shape[T] | type[T], *, role: str = "judge", name: str = "call"
     ) -> T:
         """A model call whose output is validated, with at most two repairs that quote what was wrong.
 
@@ -352,7 +355,8 @@ class Run:
         if call in self.open_calls:
             self.open_calls.remove(call)
         reply = call.reply
-        self._last_text = reply.text
+        if reply.role in ANSWERING:
+            self._last_text = reply.text
         self.path_tokens = max(self.path_tokens, call.path_tokens + reply.usage.output_tokens)
         self.path_seconds = max(self.path_seconds, call.path_seconds + reply.seconds)
         if self.thread is not None:

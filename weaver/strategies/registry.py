@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from weaver.errors import CapabilityMissing, ConfigurationError, UnknownName
 from weaver.models.protocol import Capabilities
 from weaver.result import Answer
+from weaver.strategies.named import IN_FILE, member, module_of
 
 GROUP = "weaver.strategies"
 Function = Callable[..., Awaitable[Answer]]
@@ -103,6 +106,9 @@ def described(function: Function, name: str, *, source: str = "", needs: tuple[s
 def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
     """The strategy and its options of ``"name"``, ``"name:key=value,..."`` or a function.
 
+    ``"path/to/file.py:name"`` is known once `load_file` has loaded it; it is never loaded from here, because
+    a name may come from a settings file or over the network.
+
     Raises:
         UnknownName: no strategy of that name.
         ConfigurationError: an option is wrong, or a plugin cannot be loaded.
@@ -110,7 +116,10 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
     if not isinstance(given, str):
         known = next((s for s in _registered.values() if s.function is given), None)
         return known or described(given, getattr(given, "__name__", "strategy")), {}
-    name, _, text = given.partition(":")
+    if (match := IN_FILE.fullmatch(given)) is not None:
+        name, text = _name_in_file(match), match["rest"] or ""
+    else:
+        name, _, text = given.partition(":")
     found = load(name)
     options: dict[str, Any] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
@@ -139,8 +148,54 @@ def load(name: str) -> Strategy:
         if name not in _registered:
             _registered[name] = loaded if isinstance(loaded, Strategy) else described(loaded, name)
     if name not in _registered:
-        raise UnknownName("strategy", name, names())
+        hint = "A file's code runs only if the file is named as an argument or flag." if ".py" in name else ""
+        raise UnknownName("strategy", name, names(), hint=hint)
     return _registered[name]
+
+
+def load_file(given: str) -> Strategy:
+    """Run a Python file and register its strategy under the name ``given`` (without options).
+
+    Call this only with what the user has typed: it runs the file's code.
+
+    Args:
+        given: ``path/to/file.py:name``, options may follow; without a name the file's only strategy is meant.
+
+    Raises:
+        ConfigurationError: the file cannot be run, or what is named is no strategy.
+        UnknownName: the file has nothing of that name.
+    """
+    match = IN_FILE.fullmatch(given)
+    if match is None:
+        raise ConfigurationError(f"{given!r} names no Python file.", hint="Write path/to/file.py:name.")
+    module = module_of(Path(match["path"]))
+    own = [s for s in _registered.values() if s.function.__module__ == module.__name__]
+    if match["name"]:
+        function = member(module, match["name"])
+    elif len({id(s.function) for s in own}) == 1:
+        function = own[0].function
+    else:
+        raise ConfigurationError(
+            f"{match['path']} has {len(own)} strategies.", hint="Name one: path/to/file.py:name."
+        )
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"{match['name']} in {match['path']} is no strategy.",
+            hint="Write async def name(run, task, *, option=default) -> Answer.",
+        )
+    known = next((s for s in own if s.function is function), None)
+    name = _name_in_file(match)
+    _registered[name] = found = replace(known, name=name) if known is not None else described(function, name)
+    return found
+
+
+def is_file(given: str) -> bool:
+    """Whether a strategy's name means a Python file."""
+    return IN_FILE.fullmatch(given) is not None
+
+
+def _name_in_file(match: re.Match[str]) -> str:
+    return f"{match['path']}:{match['name']}" if match["name"] else match["path"]
 
 
 def names() -> list[str]:

@@ -1,19 +1,69 @@
-"""One thread, one line of reasoning: the baseline of every comparison."""
+"""One thread, one line of reasoning: the baseline of every comparison. Optionally with budget forcing."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from weaver.events import AnswerStarted
+from weaver.fencing import fenced
+from weaver.models.protocol import Request
 from weaver.result import Answer
+from weaver.runtime.reasoning import Hear, opening, thread_listener
 from weaver.runtime.run import Run
+from weaver.strategies.continuing import END, THINK, Turn, must_continue
 from weaver.strategies.registry import strategy
 from weaver.synthesis import answer_listener
 from weaver.task import Task
 
+WAIT = "\nWait"
+FINAL = "Final Answer:"
 
-@strategy("sequential")
-async def sequential(run: Run, task: Task) -> Answer:
-    """Answer in one line of reasoning, without forking."""
-    if run.parent is not None:
-        return await run.reason(task)
-    run.emit(AnswerStarted("direct"))
-    return await run.reason(task, listen=answer_listener(run))
+
+@strategy("sequential", source="https://arxiv.org/abs/2501.19393")
+async def sequential(run: Run, task: Task, *, wait: int = 0, think_tokens: int | None = None) -> Answer:
+    """Answer in one line of reasoning, without forking.
+
+    With an option it is budget forcing (s1, Muennighoff et al. 2025): the model thinks between ``<think>``
+    and ``</think>``; its end of thinking is dropped ``wait`` times and "Wait" is put in its place; at
+    ``think_tokens`` the end is put in, and "Final Answer:" after it. That needs an endpoint that can
+    continue an unfinished message.
+
+    Args:
+        wait: how often thinking is prolonged (the paper tries up to 6).
+        think_tokens: most tokens of thinking.
+
+    Raises:
+        CapabilityMissing: with an option, when the endpoint cannot continue a message.
+    """
+    listen = thread_listener(run) if run.parent is not None else answer_listener(run)
+    if wait or think_tokens is not None:
+        return await _forced(run, task, wait, think_tokens, listen)
+    _begin(run)
+    return await run.reason(task, listen=listen)
+
+
+async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None, listen: Hear | None) -> Answer:
+    await must_continue(run, "Budget forcing")
+    turn = Turn(run, opening(task), THINK)
+    while True:
+        left = None if think_tokens is None else max(1, think_tokens - turn.tokens)
+        thinking = Request(stop=("</think>",), max_tokens=left)
+        reply = await turn.go_on(thinking, name="thinking", listen=thread_listener(run))
+        cut = reply.finish == "length"
+        if cut or wait == 0:
+            break
+        wait -= 1
+        turn.text = turn.text.rstrip() + WAIT
+    _begin(run)
+    if task.output is not None or task.tools:
+        thoughts = fenced(turn.text.removeprefix(THINK), "thoughts on the task")
+        known = "\n\n".join(filter(None, (task.context, thoughts)))
+        return await run.reason(replace(task, context=known), listen=listen)
+    turn.text = turn.text.rstrip() + END + (FINAL if cut else "")
+    reply = await turn.go_on(Request(max_tokens=task.max_tokens), name="answer", listen=listen)
+    return Answer(reply.text.strip(), complete=reply.finish != "length")
+
+
+def _begin(run: Run) -> None:
+    if run.parent is None:
+        run.emit(AnswerStarted("direct"))

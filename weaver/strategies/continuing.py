@@ -1,0 +1,84 @@
+"""A model's turn that is written in pieces: each call goes on where the text so far ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from weaver.errors import CapabilityMissing
+from weaver.messages import Message, assistant
+from weaver.models.protocol import Delta, Reasoning, Request, Text
+from weaver.models.reply import Reply
+from weaver.runtime.reasoning import Hear
+from weaver.runtime.run import Run
+
+THINK, END = "<think>\n", "\n</think>\n\n"
+
+
+class Said:
+    """What a model has said in a stream so far, hidden reasoning included; pass `hear` as a listener."""
+
+    def __init__(self, listen: Hear | None = None) -> None:
+        self._listen = listen
+        self._reasoning: list[str] = []
+        self._text: list[str] = []
+
+    def hear(self, delta: Delta) -> None:
+        """Take a delta, and pass it on."""
+        if isinstance(delta, Text):
+            self._text.append(delta.text)
+        elif isinstance(delta, Reasoning):
+            self._reasoning.append(delta.text)
+        if self._listen is not None:
+            self._listen(delta)
+
+    @property
+    def text(self) -> str:
+        """Everything, reasoning first and between the tags that most models know."""
+        reasoning, text = "".join(self._reasoning), "".join(self._text)
+        if not reasoning:
+            return text
+        return f"{THINK}{reasoning}{END}{text}" if text else f"{THINK}{reasoning}"
+
+
+async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:
+    """Refuse an endpoint that cannot continue an unfinished message.
+
+    Raises:
+        CapabilityMissing: naming ``what`` needs it.
+    """
+    if not (await run.capabilities(role)).prefill:
+        raise CapabilityMissing(
+            f"{what} needs to continue an unfinished message (prefill), which "
+            f"{run.model(role).name} does not offer.",
+            hint="Use a server of your own (llama.cpp, vLLM, SGLang), or leave the option out.",
+        )
+
+
+@dataclass(slots=True)
+class Turn:
+    """An assistant's turn under way.
+
+    Attributes:
+        before: the conversation that it answers.
+        text: what it has said so far.
+        tokens: how many of its tokens were generated (put-in words do not count).
+    """
+
+    run: Run
+    before: Sequence[Message]
+    text: str = ""
+    tokens: int = 0
+
+    async def go_on(self, request: Request, *, name: str = "call", listen: Hear | None = None) -> Reply:
+        """Let the model go on from here; what it says is added to ``text``.
+
+        Args:
+            request: its messages are replaced, the rest (limits, stops) is taken as it is.
+        """
+        messages = (*self.before, *((assistant(self.text),) if self.text else ()))
+        asked = replace(request, messages=messages, prefill=bool(self.text))
+        reply = await self.run.think(asked, name=name, listen=listen)
+        self.text += reply.reasoning + reply.text
+        self.tokens += reply.usage.output_tokens
+        return reply

@@ -1,0 +1,102 @@
+"""Functions that a user names: ``path/to/file.py:name`` or ``package.module:name``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from weaver.errors import ConfigurationError, UnknownName
+
+IN_FILE = re.compile(
+    r"(?P<path>(?:[A-Za-z]:[\\/])?[^:]*\.py)(?::(?P<name>\w+))?(?::(?P<rest>.*))?", re.DOTALL
+)
+"""``path/to/file.py``, ``path/to/file.py:name`` and ``path/to/file.py:name:key=value,...``."""
+_loaded: dict[Path, tuple[int, ModuleType]] = {}
+
+
+def named_function(text: str) -> Callable[..., Any]:
+    """Import the function that ``text`` names. Runs the code of that file or module.
+
+    Raises:
+        ConfigurationError: no such file or module, it cannot be imported, or what is named is no function.
+        UnknownName: the file or module has no such name.
+    """
+    if match := IN_FILE.fullmatch(text):
+        module, name = module_of(Path(match["path"])), match["name"] or ""
+    else:
+        place, _, name = text.partition(":")
+        try:
+            module = importlib.import_module(place)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(
+                f"{text!r} cannot be imported: {error}.", hint="Write path/to/file.py:name or module:name."
+            ) from error
+    return member(module, name)
+
+
+def member(module: ModuleType, name: str) -> Callable[..., Any]:
+    """The function ``name`` of a module.
+
+    Raises:
+        ConfigurationError, UnknownName: as `named_function`.
+    """
+    if not name:
+        raise ConfigurationError(
+            f"Which function of {module.__file__ or module.__name__}?", hint="Write path/to/file.py:name."
+        )
+    if not hasattr(module, name):
+        own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
+        raise UnknownName(f"function in {module.__file__ or module.__name__}", name, own)
+    found = getattr(module, name)
+    if not callable(found):
+        raise ConfigurationError(f"{name} of {module.__file__ or module.__name__} is not a function.")
+    return found  # type: ignore[no-any-return]
+
+
+def module_of(path: Path) -> ModuleType:
+    """The module in a file; run again only if the file has changed since.
+
+    Raises:
+        ConfigurationError: there is no such file, or its code raises.
+    """
+    path = path.expanduser().absolute()
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
+    known = _loaded.get(path)
+    if known is not None and known[0] == changed:
+        return known[1]
+    name = f"weaver_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ConfigurationError(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ConfigurationError(
+            f"{path}{_line(error, path)} raised {type(error).__name__}: {error}."
+        ) from error
+    _loaded[path] = changed, module
+    return module
+
+
+def _line(error: Exception, path: Path) -> str:
+    """Where in the file it happened, in words; "" when that is elsewhere."""
+    number = error.lineno if isinstance(error, SyntaxError) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            number = trace.tb_lineno
+        trace = trace.tb_next
+    return "" if number is None else f" (line {number})"

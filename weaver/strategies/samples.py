@@ -1,0 +1,85 @@
+"""Independent samples of one task, and votes on their answers: what the sampling methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from weaver.coordination.votes import Votes
+from weaver.messages import user
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.runtime.terms import Body
+from weaver.runtime.thread import Thread
+from weaver.task import Task
+
+MARK = "Think step by step. End with one line of the form `Answer: ...` that has the final answer alone."
+
+
+def samples(
+    run: Run, task: Task, number: int, *, temperature: float | None = None, mark: bool = True
+) -> list[Task]:
+    """``number`` times the same task, each with a seed of its own.
+
+    Fewer, and a note, when the run may not start that many threads any more.
+
+    Args:
+        temperature: of the samples, unless the task or the run sets one.
+        mark: ask for a last line ``Answer: ...``, which votes read; not for tasks with an output type.
+    """
+    drawn = replace(
+        task, seed=run.seed, temperature=temperature if run.temperature is None else run.temperature
+    )
+    if mark and task.output is None:
+        drawn = adding(drawn, MARK)
+    return [drawn.sample(i) for i in range(affordable(run, number))]
+
+
+def adding(task: Task, words: str) -> Task:
+    """The task with ``words`` after its question."""
+    if not task.messages:
+        return replace(task, prompt=f"{task.prompt}\n\n{words}")
+    *earlier, last = task.messages
+    return replace(task, messages=(*earlier, replace(last, content=f"{last.content}\n\n{words}")))
+
+
+def instead(task: Task, question: str, title: str) -> Task:
+    """A task that asks ``question`` and keeps only the worker, tools and sampling of ``task``."""
+    return replace(task, prompt="", messages=(user(question),), title=title, context="", output=None)
+
+
+def affordable(run: Run, wanted: int) -> int:
+    """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
+    left = run.remaining.threads
+    if left is None or left >= wanted:
+        return wanted
+    run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
+    return max(1, left)
+
+
+def votes_on(
+    task: Task, same: str | Callable[[str], object] | None = None, *, max_weight: float = 1
+) -> Votes:
+    """Votes that compare answers the way ``same``, the task, or the task's output type says."""
+    kind = same or task.equivalence or ("json" if task.output is not None else None)
+    return Votes(kind, max_weight=max_weight)
+
+
+async def each(run: Run, jobs: Sequence[tuple[Task, Body | None]], *, name: str = "t") -> list[Thread]:
+    """A thread for each job; all of them, in the order of the jobs, once the last has finished.
+
+    Raises:
+        NoAnswer: none of them succeeded; the message says how each ended.
+        BudgetExceeded: they may not be started.
+    """
+    async with run.fork(name=name) as threads:
+        for task, body in jobs:
+            threads.start(task, body=body)
+        threads.close()
+        await threads.join()
+        return threads.all
+
+
+def usable(threads: Sequence[Thread]) -> list[tuple[Thread, Answer]]:
+    """Those that succeeded, with their answers."""
+    return [(t, t.answer) for t in threads if t.state == "succeeded" and t.answer is not None]
