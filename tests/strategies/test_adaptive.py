@@ -175,7 +175,7 @@ async def test_a_deadline_leaves_the_synthesizer_its_share():
     assert result.answer == "merged in time"
     assert result.status == "partial"
     assert result.metrics.wall_seconds < 10
-    endless = result.threads[1]
+    endless = next(t for t in result.threads if t.id == "s2")
     assert endless.answer.startswith("on and on")
 
 
@@ -404,3 +404,36 @@ async def test_a_synthesis_that_contradicts_what_was_settled_is_set_right():
     result = await Weaver(model).run(SURE)
     assert "settled as: 2850 km" in result.answer
     assert any("set right" in n for n in result.notes)
+
+
+async def test_under_a_deadline_a_planner_that_is_too_slow_leaves_the_direct_answer():
+    model = ScriptedModel(
+        [Scripted(plan_text("p one", "p two"), when=PLANNER, first=60), Scripted("straight to it", first=3)]
+    )
+    result = await Weaver(model, deadline=20).run(SURE)
+    assert result.answer == "straight to it"
+    assert result.metrics.wall_seconds == pytest.approx(8)
+    assert result.decision.reason == "the planner took too long"
+
+
+async def test_a_planner_that_is_cut_is_followed_as_far_as_it_had_written():
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("p one", "p two"), when=PLANNER, each=0.6),
+            Scripted("merged", when=SYNTHESIZER),
+            Scripted("found", when="p one"),
+            Scripted("direct", first=15),
+        ]
+    )
+    result = await Weaver(model, deadline=20).run(SURE)
+    assert result.answer == "merged"
+    assert result.status == "partial"
+    assert {t.id: t.state for t in result.threads} == {"direct": "cancelled", "s1": "succeeded"}
+
+
+async def test_a_deadline_never_hands_out_the_plan_itself():
+    model = ScriptedModel([Scripted("word " * 50, when=PLANNER, each=1), Scripted("late", first=60)])
+    from weaver.errors import DeadlineExceeded
+
+    with pytest.raises(DeadlineExceeded):
+        await Weaver(model, deadline=5).run(SURE)

@@ -75,6 +75,11 @@ class Call:
         return self.chunks
 
     @property
+    def text_so_far(self) -> str:
+        """The text that has arrived."""
+        return "".join(self._texts)
+
+    @property
     def seconds_so_far(self) -> float:
         """Seconds since the request was sent."""
         return anyio.current_time() - self._sent if self._sent else 0.0

@@ -20,7 +20,6 @@ from weaver.tracing.spans import Tracing
 from weaver.usage import Usage
 
 if TYPE_CHECKING:
-
     from weaver.journal.port import Journal
     from weaver.plan import Plan
     from weaver.runtime.thread import Thread

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import anyio
+
 from weaver.coordination.resolution.ladder import parse_ladder
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan
@@ -15,6 +17,9 @@ from weaver.strategies.registry import strategy
 from weaver.strategies.sequential import sequential
 from weaver.strategies.speculation import Speculation
 from weaver.task import Task
+
+PLANNING_SHARE = 0.4
+"""Share of the time left that the planner may take; then what it has written so far is followed."""
 
 
 @strategy("adaptive", source="docs/adaptive.md")
@@ -71,23 +76,31 @@ async def _nested(run: Run, task: Task) -> Answer:
 
 
 async def _plan_and_fork(run: Run, task: Task, width: int, manner: Manner, *, speculate: bool) -> Answer:
+    left = run.remaining.seconds
     async with run.fork() as spare, manner.open_threads(run) as threads:
-        direct = Speculation(run, spare, task) if speculate else None
-        following = Following(run, task, threads, manner)
+        # Under a deadline the direct answer is also the insurance against a slow plan.
+        insure = left is not None and run.parent is None
+        direct = Speculation(run, spare, task) if speculate or insure else None
+        following = Following(run, task, threads, manner, on_found=direct.drop if direct else None)
 
         def decided(parallel: bool) -> None:
-            if direct is not None and parallel:
+            if direct is not None and parallel and not insure:
                 direct.drop()
 
+        plan: Plan | None = None
+        until = float("inf") if left is None else anyio.current_time() + PLANNING_SHARE * left
         try:
-            plan = await make_plan(
-                run,
-                task,
-                agents=tuple(run.state.agents.values()),
-                max_subtasks=width,
-                on_parallel=decided,
-                on_subtask=following.start,
-            )
+            with anyio.move_on_at(until):
+                plan = await make_plan(
+                    run,
+                    task,
+                    agents=tuple(run.state.agents.values()),
+                    max_subtasks=width,
+                    on_parallel=decided,
+                    on_subtask=following.start,
+                )
+            if plan is None:
+                plan = following.as_far_as_written()
         except (PlanInvalid, ModelError, BudgetExceeded) as error:
             plan = Plan(parallel=False)
             run.note(f"There is no plan ({error.message}); the task is answered directly.")

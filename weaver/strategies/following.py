@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
@@ -63,20 +63,28 @@ class Manner:
 
     def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
         """A fork for a plan's threads, with time kept for the synthesis."""
-        body = self.body if self.ladder is None else claiming(self.body)
         left = run.remaining.seconds
         if left is None:
-            return run.fork(body=body, hedge=self.hedge)
+            return run.fork(hedge=self.hedge)
         share, least, greatest = SYNTHESIS_SECONDS
         kept = min(max(share * left, least), greatest * left)
-        return run.fork(body=body, hedge=self.hedge, deadline=run.deadline - kept)
+        return run.fork(hedge=self.hedge, deadline=run.deadline - kept)
 
 
 class Following:
     """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning."""
 
-    def __init__(self, run: Run, task: Task, threads: Threads, manner: Manner) -> None:
+    def __init__(
+        self,
+        run: Run,
+        task: Task,
+        threads: Threads,
+        manner: Manner,
+        *,
+        on_found: Callable[[], None] | None = None,
+    ) -> None:
         self._run = run
+        self._on_found = on_found
         self._task = task
         self._threads = threads
         self._manner = manner
@@ -93,12 +101,29 @@ class Following:
                 return
             known[1].cancel("pruned")
         try:
-            thread = self._threads.start(self._task_of(subtask), id=subtask.id, after=subtask.depends_on)
+            thread = self._threads.start(
+                self._task_of(subtask), id=subtask.id, after=subtask.depends_on, body=self._work_on
+            )
         except BudgetExceeded as error:
             self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
             self._not_started.append(f"{subtask.label}: not started")
             return
         self._started[subtask.id] = (subtask, thread)
+
+    def as_far_as_written(self) -> Plan:
+        """The plan of a planner that was cut: the subtasks it had written, if any."""
+        subtasks = tuple(subtask for subtask, _ in self._started.values())
+        if not subtasks:
+            self._run.note("The planner took too long; the task is answered directly.")
+            return Plan(parallel=False, reason="the planner took too long")
+        self._run.note(
+            f"The planner took too long; the {len(subtasks)} subtasks it had written are followed."
+        )
+        self._not_started.append("parts that the planner had not written yet")
+        plan = Plan(parallel=True, reason="as far as it was written", subtasks=subtasks)
+        if self._run.parent is None:
+            self._run.state.plan = plan
+        return plan
 
     def keep_only(self, plan: Plan) -> None:
         """Drop threads that a repaired plan no longer has."""
@@ -173,6 +198,14 @@ class Following:
             threads.close()
             await self._finished(threads)
             return _wanted(threads)
+
+    async def _work_on(self, run: Run, task: Task) -> Answer:
+        manner = self._manner
+        body = manner.body if manner.ladder is None else claiming(manner.body)
+        answer = await body(run, task)
+        if self._on_found is not None:
+            self._on_found()
+        return answer
 
     async def _finished(self, threads: Threads) -> None:
         try:

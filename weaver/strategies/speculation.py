@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from weaver.errors import NoAnswer
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.models.protocol import Delta, Text
@@ -44,7 +46,9 @@ class Speculation:
         return self._thread.answer
 
     async def _body(self, run: Run, task: Task) -> Answer:
-        return await run.reason(task, listen=self._hear if run.state.listen is not None else None)
+        answer = await run.reason(task, listen=self._hear if run.state.listen is not None else None)
+        self._run.offer(replace(answer, complete=False))
+        return answer
 
     def _hear(self, delta: Delta) -> None:
         if not isinstance(delta, Text):
