@@ -68,76 +68,82 @@ class Settings(BaseModel):
     )
 
     model: ModelName | None = Field(
-        None,
+        default=None,
         description="Model that threads use, in LiteLLM's naming (openai/gpt-5-mini, ollama/qwen3, "
         "local/NAME, a .gguf file). Default: what can be found, see `weaver doctor`.",
         json_schema_extra={"metavar": "NAME"},
     )
     planner_model: ModelName | None = Field(
-        None, description="Model that plans. Default: --model.", json_schema_extra={"metavar": "NAME"}
+        default=None, description="Model that plans. Default: --model.", json_schema_extra={"metavar": "NAME"}
     )
     judge_model: ModelName | None = Field(
-        None,
+        default=None,
         description="Model that judges and votes. Default: --model.",
         json_schema_extra={"metavar": "NAME"},
     )
     synthesizer_model: ModelName | None = Field(
-        None,
+        default=None,
         description="Model that merges findings. Default: --model.",
         json_schema_extra={"metavar": "NAME"},
     )
     base_url: Annotated[str, BeforeValidator(_url)] | None = Field(
-        None,
+        default=None,
         description="Endpoint that speaks the OpenAI protocol, for example http://localhost:8080/v1.",
         json_schema_extra={"metavar": "URL"},
     )
     api_key: SecretStr | None = Field(
-        None, description="Key for --base-url or the model's provider. Never read from a file."
+        default=None, description="Key for --base-url or the model's provider. Never read from a file."
     )
     strategy: Annotated[Any, BeforeValidator(_strategy)] = Field(
-        "adaptive",
+        default="adaptive",
         description="How to answer; `weaver strategies` lists them. Also path/to/file.py:name.",
         json_schema_extra={"metavar": "NAME[:key=value,...]"},
     )
     deadline: Seconds | None = Field(
-        None,
+        default=None,
         description="Answer within this many seconds, partly if need be.",
         json_schema_extra={"metavar": "SECONDS"},
     )
     max_tokens: Count | None = Field(
-        None,
+        default=None,
         description="Budget of tokens for the whole run, input and output together.",
         json_schema_extra={"metavar": "N"},
     )
     max_cost: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
-        None, description="Budget in US dollars for the whole run.", json_schema_extra={"metavar": "USD"}
+        default=None,
+        description="Budget in US dollars for the whole run.",
+        json_schema_extra={"metavar": "USD"},
     )
     max_calls: Count | None = Field(
-        None, description="Most model calls of the whole run.", json_schema_extra={"metavar": "N"}
+        default=None, description="Most model calls of the whole run.", json_schema_extra={"metavar": "N"}
     )
     max_threads: Count | None = Field(
-        None, description="Most reasoning threads of the whole run.", json_schema_extra={"metavar": "N"}
+        default=None,
+        description="Most reasoning threads of the whole run.",
+        json_schema_extra={"metavar": "N"},
     )
     max_depth: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] | None = Field(
-        None,
+        default=None,
         description="How deep threads may fork again; 0 forbids forking.",
         json_schema_extra={"metavar": "N"},
     )
     thread_timeout: Seconds | None = Field(
-        None, description="Most seconds that one thread may take.", json_schema_extra={"metavar": "SECONDS"}
+        default=None,
+        description="Most seconds that one thread may take.",
+        json_schema_extra={"metavar": "SECONDS"},
     )
     temperature: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
-        None,
+        default=None,
         description="Sampling temperature of threads. Default: the server's.",
         json_schema_extra={"metavar": "T"},
     )
     seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**63)] | None = Field(
-        None,
+        default=None,
         description="Seed of sampling and of weaver's own random choices.",
         json_schema_extra={"metavar": "N"},
     )
     agents: tuple[Agent, ...] = Field(
-        (),
+        default=(),
         description="YAML or TOML file with a list of agents (name, description, instructions, model) "
         "that the planner may assign subtasks to.",
         json_schema_extra={"metavar": "FILE"},
@@ -169,7 +175,6 @@ class Settings(BaseModel):
         values |= _from_environment(environ, where)
         for name, value in arguments.items():
             if value is not None:
-                _run_named_file(name, value)
                 values[name] = _Given(value, f"--{name.replace('_', '-')}" if flags else f"{name}=", where)
         if isinstance(agents := values.get("agents"), _Given):
             values["agents"] = agents.replaced(_agents_from, agents)
@@ -191,7 +196,6 @@ class Settings(BaseModel):
         }
         if not values:
             return self
-        _run_named_file("strategy", arguments.get("strategy"))
         kept = {name: getattr(self, name) for name in self.model_fields_set}
         try:
             return type(self).model_validate(kept | {name: given.value for name, given in values.items()})
@@ -246,15 +250,6 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
-
-
-def _run_named_file(name: str, value: Any) -> None:
-    """Load the Python file that an argument names as its strategy; a variable or settings file may not."""
-    if name == "strategy" and isinstance(value, str) and ".py" in value:
-        from weaver.strategies.registry import is_file, load_file
-
-        if is_file(value.strip()):
-            load_file(value.strip())
 
 
 def _agents_from(given: _Given) -> Any:

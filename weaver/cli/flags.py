@@ -39,5 +39,18 @@ def settings_from(options: dict[str, Any]) -> Settings:
     Raises:
         ConfigurationError: naming what is wrong.
     """
+    _load_named_file(options.get("strategy"))
     given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
     return Settings.load(flags=True, **given)
+
+
+def _load_named_file(strategy: Any) -> None:
+    """Load the Python file that ``--strategy path/to/file.py:name`` names.
+
+    Only a flag may do that: a variable, a settings file or a request over the network must not run code.
+    """
+    if isinstance(strategy, str) and ".py" in strategy:
+        from weaver.strategies.registry import is_file, load_file
+
+        if is_file(strategy.strip()):
+            load_file(strategy.strip())
