@@ -25,8 +25,9 @@ def weaver_from(settings: Settings, *, yes: bool) -> Weaver:
         yes: the user agrees beforehand to what would be asked (downloading the embedded model).
     """
     from weaver.api import Weaver
+    from weaver.cli.telemetry import current_tracing
 
-    return Weaver(settings=settings, confirm=confirmation(yes=yes))
+    return Weaver(settings=settings, confirm=confirmation(yes=yes), tracing=current_tracing())
 
 
 def confirmation(*, yes: bool) -> Callable[[str], bool] | None:

@@ -17,6 +17,7 @@ from weaver.cli.interrupt import interrupts, run_async
 from weaver.cli.output import FORMS, Form, Output, exit_code, last_words, refused
 from weaver.cli.progress import Lines, Progress, Silent
 from weaver.cli.question import question_from
+from weaver.cli.telemetry import telemetry
 from weaver.cli.workflow import is_workflow, run_workflow
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _TICK_SECONDS = 0.1
 @click.option(
     "--events", "as_events", is_flag=True, help="Print every event as a line of JSON, as it happens."
 )
+@click.option("--live", "live_page", is_flag=True, help="Serve a page on this machine that follows the run.")
 @click.option("--no-live", is_flag=True, help="No moving picture: progress as plain lines.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary, only errors.")
 @click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")
@@ -45,6 +47,7 @@ def run(
     inputs: tuple[str, ...],
     as_json: bool,
     as_events: bool,
+    live_page: bool,
     no_live: bool,
     quiet: bool,
     yes: bool,
@@ -63,13 +66,16 @@ def run(
     try:
         if is_workflow(question):
             flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
-            return run_workflow(Path(question), inputs, options | flags)
+            with telemetry(live=live_page, question=question):
+                return run_workflow(Path(question), inputs, options | flags)
         if inputs:
             raise click.UsageError("-i is for workflows: give a .yaml file instead of a question.")
         asked = question_from(question)
-        weaver = weaver_from(settings_from(options), yes=yes)
-        progress = progress_for(form, no_live=no_live, quiet=quiet)
-        return run_async(lambda: answer(weaver, asked, output, progress, quiet=quiet))
+        settings = settings_from(options)
+        with telemetry(live=live_page, question=asked):
+            weaver = weaver_from(settings, yes=yes)
+            progress = progress_for(form, no_live=no_live, quiet=quiet)
+            return run_async(lambda: answer(weaver, asked, output, progress, quiet=quiet))
     except Exception as error:
         # The machine that reads stdout gets its object also when nothing could be started.
         inner = leaf(error)

@@ -158,6 +158,7 @@ def view_of(
     root: str | None = None,
     texts: Mapping[tuple[str, str], str] | None = None,
     question: str = "",
+    now_ns: int = 0,
 ) -> RunView:
     """The view of one run.
 
@@ -165,6 +166,7 @@ def view_of(
         spans: in any order; spans whose parent is missing are put under the root.
         root: id of the root span; by default the first span with a run id.
         texts: full texts by (span id, attribute).
+        now_ns: up to when open pieces reach; by default the last moment that anything is known of.
 
     Raises:
         ValueError: there is no span at all.
@@ -173,7 +175,7 @@ def view_of(
         raise ValueError("there are no spans")
     origin = _root_of(spans, root)
     complete = origin.end_ns is not None and sc.RUN_ID in origin.attributes
-    now = max(s.end_ns or s.start_ns for s in spans)
+    now = max(now_ns, *(s.end_ns or s.start_ns for s in spans))
     end_ns = origin.end_ns or now
     inside: dict[str | None, list[SpanRecord]] = {}
     known = {s.span_id for s in spans} | {origin.span_id}

@@ -38,6 +38,10 @@ function start() {
   }
 
   function draw() {
+    if (!runs.length) {
+      document.getElementById("main").replaceChildren(el("p", { class: "page" }, "The run has not begun yet."));
+      return;
+    }
     head();
     document.getElementById("tabs").replaceChildren(...tabs().map(([id, name], i) => el("button", {
       role: "tab", id: `tab-${id}`, "aria-selected": String(id === tab), title: `${i + 1}`, onclick: () => { tab = id; draw(); },
@@ -100,7 +104,7 @@ function start() {
         seen = fresh.revision;
         if (!fresh.runs.length) continue;
         runs = fresh.runs;
-        if (shown[0]) shown[0].replace(runs[0]); else shown = [new Shown(runs[0])];
+        if (shown.length) shown[0].replace(runs[0]); else shown = [new Shown(runs[0])];
         const focus = document.activeElement && document.activeElement.tagName;
         if (!["INPUT", "SELECT"].includes(focus)) refreshLive();
         if (runs[0].complete) { if (told()) told().textContent = "finished"; return; }
