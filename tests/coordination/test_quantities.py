@@ -156,7 +156,8 @@ def test_table_agrees_with_pint():
     pairs = {
         "km": "kilometer", "mile": "mile", "foot": "foot", "inch": "inch", "yard": "yard",
         "nmi": "nautical_mile", "light year": "light_year", "lb": "pound", "oz": "ounce", "stone": "stone",
-        "tonne": "metric_ton", "short ton": "short_ton", "hour": "hour", "week": "week", "acre": "acre", "ha": "hectare",
+        "tonne": "metric_ton", "short ton": "short_ton", "hour": "hour", "week": "week", "acre": "acre",
+        "ha": "hectare",
         "litre": "liter", "gallon": "gallon", "fl oz": "fluid_ounce", "cup": "cup", "tbsp": "tablespoon",
         "tsp": "teaspoon", "mph": "mile_per_hour", "knot": "knot", "hp": "horsepower", "atm": "atmosphere",
         "psi": "psi", "bar": "bar", "kWh": "kilowatt_hour", "cal": "calorie", "MB": "megabyte",

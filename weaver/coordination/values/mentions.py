@@ -33,8 +33,11 @@ def quantities_in(text: str) -> list[Quantity]:
     Reads the first five hundred at most.
     """
     found: list[Quantity] = []
+    read_until = 0
     for match in NUMBER.finditer(text):
         start = _start(text, match)
+        if start < read_until:  # the second number of a range
+            continue
         currency = _CURRENCY_BEFORE.search(text[max(0, start - 6) : start])
         number = (currency.group().strip() if currency else "") + text[start : match.end()].strip()
         words = re.findall(r"\s*[^\s,;:()]+", text[match.end() : match.end() + 60])[:3]
@@ -42,6 +45,7 @@ def quantities_in(text: str) -> list[Quantity]:
             read = quantity((number + "".join(words[:count])).rstrip(".!?"))
             if read is not None and read.dimension is not None:
                 found.append(read)
+                read_until = match.end() + len("".join(words[:count]))
                 break
         if len(found) >= _MOST:
             break
