@@ -219,6 +219,25 @@ async def test_tools_run_and_their_failures_are_told_to_the_model():
     assert "There is no tool 'no'" in told[3]
 
 
+async def test_a_tool_that_takes_too_long_is_told_to_the_model():
+    @tool(timeout=2)
+    async def slow() -> str:
+        """Slow."""
+        await anyio.sleep(50)
+        return "late"
+
+    model = ScriptedModel(
+        [
+            Scripted("went on", when=lambda r: any("took longer than 2 s" in m.content for m in r.messages)),
+            Scripted(tool_calls=(("slow", "{}"),)),
+        ]
+    )
+    result = await Weaver(model, strategy="sequential").run("q", tools=[slow])
+    assert result.answer == "went on"
+    assert result.metrics.wall_seconds == pytest.approx(2)
+    assert result.metrics.critical_path_seconds == pytest.approx(2)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_blocking_tool_does_not_break_the_deadline(anyio_backend):
     def block() -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, get_type_hints, overload
 
+import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import to_json
@@ -21,10 +22,20 @@ class FunctionTool:
     Args:
         function: any function with annotated parameters; its docstring is what the model reads.
         name, description: override the function's own.
+        timeout: most seconds one call may take; None leaves it to the thread's deadline. A sync function
+            that is cut goes on in its worker thread until it returns: nothing can stop it.
     """
 
-    def __init__(self, function: Callable[..., Any], *, name: str = "", description: str = "") -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str = "",
+        description: str = "",
+        timeout: float | None = None,
+    ) -> None:
         self.function = function
+        self.timeout = timeout
         self.name = name or function.__name__
         self.description = description or inspect.getdoc(function) or ""
         self._arguments = _model_of(function, self.name)
@@ -40,7 +51,7 @@ class FunctionTool:
         """Call the function with JSON ``arguments``; what it returns, as text (JSON unless it is a str).
 
         Raises:
-            ToolFailed: the arguments do not fit, or the function raised.
+            ToolFailed: the arguments do not fit, the function raised, or it took too long.
         """
         try:
             parsed = self._arguments.model_validate_json(arguments or "{}")
@@ -51,24 +62,35 @@ class FunctionTool:
             raise ToolFailed(f"The arguments of tool {self.name!r} do not fit: {wrong}.") from error
         values = {name: getattr(parsed, name) for name in type(parsed).model_fields}
         try:
-            if inspect.iscoroutinefunction(self.function):
-                result = await self.function(**values)
-            else:
-                result = await anyio.to_thread.run_sync(
-                    partial(self.function, **values), abandon_on_cancel=True
-                )
+            with anyio.fail_after(self.timeout):
+                result = await self._call(values)
+        except TimeoutError as error:
+            raise ToolFailed(f"Tool {self.name!r} took longer than {self.timeout} s.") from error
         except WeaverError:
             raise
         except Exception as error:
             raise ToolFailed(f"Tool {self.name!r} raised {type(error).__name__}: {error}.") from error
         return result if isinstance(result, str) else to_json(result, fallback=str).decode()
 
+    async def _call(self, values: dict[str, Any]) -> Any:
+        if inspect.iscoroutinefunction(self.function):
+            return await self.function(**values)
+        return await anyio.to_thread.run_sync(partial(self.function, **values), abandon_on_cancel=True)
+
 
 @overload
 def tool(function: Callable[..., Any]) -> FunctionTool: ...
 @overload
-def tool(*, name: str = "", description: str = "") -> Callable[[Callable[..., Any]], FunctionTool]: ...
-def tool(function: Callable[..., Any] | None = None, *, name: str = "", description: str = "") -> Any:
+def tool(
+    *, name: str = "", description: str = "", timeout: float | None = None
+) -> Callable[[Callable[..., Any]], FunctionTool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str = "",
+    description: str = "",
+    timeout: float | None = None,
+) -> Any:
     """Make a tool of a function; usable as a decorator with or without options.
 
     Raises:
@@ -76,7 +98,7 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "", descript
     """
     if function is not None:
         return FunctionTool(function)
-    return partial(FunctionTool, name=name, description=description)
+    return partial(FunctionTool, name=name, description=description, timeout=timeout)
 
 
 def as_tool(given: Any) -> FunctionTool:
