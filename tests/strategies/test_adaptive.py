@@ -437,3 +437,37 @@ async def test_a_deadline_never_hands_out_the_plan_itself():
 
     with pytest.raises(DeadlineExceeded):
         await Weaver(model, deadline=5).run(SURE)
+
+
+async def test_a_subtask_that_repeats_a_finished_one_is_pruned_and_not_missed():
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("p one", "p two", "P  one", s3=["s2"]), when=PLANNER),
+            Scripted("merged", when=SYNTHESIZER),
+            Scripted("found", when="p one", first=1),
+            Scripted("found", when="p two", first=9),
+        ]
+    )
+    result = await Weaver(model).run(SURE)
+    assert result.status == "complete"
+    assert [(t.state, t.cancel_reason) for t in result.threads] == [
+        ("succeeded", None),
+        ("succeeded", None),
+        ("cancelled", "pruned"),
+    ]
+
+
+async def test_a_judge_may_prune_what_a_finding_has_answered():
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("p one", "p two"), when=PLANNER),
+            Scripted('{"unnecessary": ["s2", "nonsense"]}', when="have become unnecessary"),
+            Scripted("merged", when=SYNTHESIZER),
+            Scripted("found both", when="p one", first=1),
+            Scripted("never", when="p two", first=90),
+        ]
+    )
+    result = await Weaver(model, strategy="adaptive:prune=judge").run(SURE)
+    assert result.metrics.wall_seconds < 3
+    assert [t.cancel_reason for t in result.threads] == [None, "pruned"]
+    assert result.status == "complete"

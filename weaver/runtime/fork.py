@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import CancelReason
-from weaver.runtime.joining import MORE, All, JoinRule
+from weaver.runtime.joining import MORE, All, JoinRule, Pruner
 from weaver.runtime.terms import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.runtime.thread import Thread
 from weaver.runtime.work import Work
@@ -104,7 +104,8 @@ class Threads:
 
     def prune(self, *threads: Thread) -> None:
         """Cancel ``threads`` with the reason ``pruned``, and everything that waits for them alone."""
-        self.cancel("pruned", *threads)
+        for thread in threads:
+            thread.cancel("pruned")
         pruned = {name for name, work in self._works.items() if work.thread.cancel_reason == "pruned"}
         while waiting := [
             work.thread
@@ -138,8 +139,12 @@ class Threads:
                 return
             await self._news.wait()
 
-    async def join(self, rule: JoinRule | None = None) -> list[Thread]:
+    async def join(self, rule: JoinRule | None = None, *, prune: Pruner | None = None) -> list[Thread]:
         """Wait until ``rule`` is settled, cancel the rest, and hand up the rule's winners.
+
+        Args:
+            rule: `All` by default; others are in `weaver.coordination.joins`.
+            prune: asked after each success which unfinished threads have become unnecessary.
 
         Raises:
             NoAnswer: there is no winner; the message says how each thread ended.
@@ -161,6 +166,9 @@ class Threads:
                 if reason is not None:
                     self.cancel(reason)
                     break
+                pending = [t for t in self.all if not t.finished and t.cancel_reason is None]
+                if prune is not None and thread.state == "succeeded" and pending:
+                    self.prune(*await prune(run, thread, pending))
         finally:
             await finishing.aclose()
             later = [(t.id, t.run.span) for t in told if t.run is not None and t.id not in spans]

@@ -8,6 +8,7 @@ state says when no later thread can matter.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +77,14 @@ class JoinRule(Protocol):
     def name(self) -> str: ...
 
     def begin(self) -> JoinState: ...
+
+
+class Pruner(Protocol):
+    """Names threads that a result has made unnecessary (`weaver.coordination.pruning`)."""
+
+    async def __call__(self, run: Any, finished: Any, pending: Sequence[Any], /) -> Sequence[Any]:
+        """Which of ``pending`` (unfinished threads) to drop, now that ``finished`` has succeeded."""
+        ...
 
 
 def missing(threads: list[Any], what: str) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import anyio
 
+from weaver.coordination.pruning import judged, same_work
 from weaver.coordination.resolution.ladder import parse_ladder
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan
 from weaver.planning.planner import DEFAULT_SUBTASKS, make_plan
 from weaver.planning.policy import Rules
 from weaver.result import Answer
+from weaver.runtime.joining import Pruner
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Hedge
 from weaver.strategies.following import Following, Manner
@@ -21,6 +25,8 @@ from weaver.task import Task
 PLANNING_SHARE = 0.4
 """Share of the time left that the planner may take; then what it has written so far is followed."""
 
+PRUNERS: dict[str, Pruner | None] = {"same": same_work, "judge": judged, "off": None}
+
 
 @strategy("adaptive", source="docs/adaptive.md")
 async def adaptive(
@@ -31,6 +37,7 @@ async def adaptive(
     speculate: bool = True,
     replans: int = 1,
     hedge: bool = True,
+    prune: Literal["same", "judge", "off"] = "same",
     conflicts: str = "majority+verify+judge",
     strict: bool = False,
 ) -> Answer:
@@ -41,6 +48,8 @@ async def adaptive(
         speculate: start a direct answer beside the planner when the rules are unsure.
         replans: how often the planner may be asked to make good for subtasks that were lost.
         hedge: give stragglers a second attempt.
+        prune: drop threads that a finding has made unnecessary: those with the same task as a finished one,
+            also those that a judge finds answered, or none.
         conflicts: policies that settle contradictions between threads, in order, joined by ``+``
             (majority, confidence_weighted, verify, debate, judge, escalate, keep); ``off``: threads are not
             compared.
@@ -52,6 +61,7 @@ async def adaptive(
         strict=strict,
         replans=replans,
         hedge=Hedge() if hedge else None,
+        prune=PRUNERS[prune],
     )
     if run.parent is None and run.state.given_plan is not None:
         plan = run.state.given_plan.check(max_subtasks=len(run.state.given_plan.subtasks) or 1)

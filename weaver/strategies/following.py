@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from weaver.coordination.briefing import briefing, contradicted, with_open_points
 from weaver.coordination.claims import claiming
+from weaver.coordination.pruning import same_work
 from weaver.coordination.resolution import Policy
 from weaver.coordination.settling import settle_conflicts
 from weaver.errors import (
@@ -23,6 +24,7 @@ from weaver.plan import Plan, Subtask
 from weaver.planning.replanner import make_replan
 from weaver.result import Answer, Conflict
 from weaver.runtime.fork import Threads
+from weaver.runtime.joining import Pruner
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Body, Hedge
 from weaver.runtime.thread import Thread
@@ -53,6 +55,7 @@ class Manner:
         strict: a conflict that stays open makes the answer incomplete.
         replans: how often the planner may be asked to make good for lost subtasks.
         hedge: second attempts for stragglers, or None.
+        prune: drops threads that a finding has made unnecessary, or None.
     """
 
     body: Body
@@ -60,6 +63,7 @@ class Manner:
     strict: bool = False
     replans: int = 1
     hedge: Hedge | None = None
+    prune: Pruner | None = same_work
 
     def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
         """A fork for a plan's threads, with time kept for the synthesis."""
@@ -209,7 +213,7 @@ class Following:
 
     async def _finished(self, threads: Threads) -> None:
         try:
-            await threads.join()
+            await threads.join(prune=self._manner.prune)
         except NoAnswer as error:
             self._run.note(error.message)
 
