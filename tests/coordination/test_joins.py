@@ -248,7 +248,7 @@ async def in_a_fork(rule, *seconds):
                 f"{i}",
                 when=f"n{i}.",
                 first=0 if s is None else s,
-                error=ModelFailed("no.") if s is None else None,
+                error=ModelFailed("no.") if s < 0 else None,
             )
             for i, s in enumerate(seconds)
         ]
