@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import time_ns
 
+from weaver.models.protocol import Prices
+
 
 @dataclass(slots=True)
 class Retry:
@@ -36,7 +38,11 @@ class CallLog:
         queue_seconds: time spent waiting for the endpoint's concurrency or rate limit.
         retries, fallbacks: in the order they happened.
         answered_by: name of the model that answers, when a fallback chain chose.
+        prices: that model's prices; None: those of the model that was asked.
+        run: id of the run, so that endpoints are shared fairly between runs.
         deadline: the latest time (event loop clock) at which anybody still wants the answer.
+        received: bytes of the answer on the wire, and ``tokens`` as the server counts them (input and
+            output; None: it did not say); the adapter fills these in when the stream is closed.
         on_change: called after each entry, so that listeners see it while it happens.
     """
 
@@ -44,7 +50,11 @@ class CallLog:
     retries: list[Retry] = field(default_factory=list)
     fallbacks: list[Fallback] = field(default_factory=list)
     answered_by: str | None = None
+    prices: Prices | None = None
+    run: str = ""
     deadline: float = float("inf")
+    received: int = 0
+    tokens: int | None = None
     on_change: Callable[[Retry | Fallback], None] | None = None
 
     def add(self, entry: Retry | Fallback) -> None:

@@ -46,9 +46,9 @@ class Call:
     """
 
     __slots__ = (
-        "_deltas", "_ended", "_failed", "_input_estimate", "_manager", "_model", "_reasoning", "_reported",
-        "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "cancel_reason", "chunks",
-        "path_seconds", "path_tokens", "reply",
+        "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_model", "_reasoning",
+        "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
+        "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: Run, request: Request, *, role: str, name: str) -> None:
@@ -110,7 +110,7 @@ class Call:
         )
         if headers := state.tracing.headers(span):
             self._request = replace(self._request, headers={**headers, **self._request.headers})
-        log = CallLog(deadline=run.deadline)
+        self._log = log = CallLog(run=run.id, deadline=run.deadline)
         thread = run.thread_id
         log.on_change = lambda entry: state.call_changed(thread, entry)
         reply.retries, reply.fallbacks = log.retries, log.fallbacks
@@ -237,7 +237,7 @@ class Call:
                 cost_usd=None,
                 estimated=not (nothing_sent and reply.state == "failed"),
             )
-        if prices := self._model.prices:
+        if prices := self._log.prices or self._model.prices:
             return replace(usage, cost_usd=prices.cost(usage))
         return replace(usage, cost_usd=usage.cost_usd or None)
 
