@@ -208,7 +208,7 @@ class Weaver:
             plans.append(await make_plan(run, task, agents=tuple(run.state.agents.values())))
             return Answer("planned")
 
-        await self.run(task, **{**changes, "strategy": only_plan})
+        await self.run(replace(as_task(task), output=None), **{**changes, "strategy": only_plan})
         return plans[0]
 
     async def model(self, role: str = "thread") -> Model:

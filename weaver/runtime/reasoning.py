@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from weaver.errors import BudgetExceeded, CapabilityMissing, EmptyReply, ModelError, StreamBroken
+from weaver.errors import (
+    BudgetExceeded,
+    CapabilityMissing,
+    EmptyReply,
+    ModelError,
+    OutputInvalid,
+    StreamBroken,
+)
 from weaver.events import ThreadDelta, ThreadRestarted
 from weaver.messages import Message, assistant, system, user
 from weaver.models.protocol import Delta, Reasoning, Request, Text
@@ -32,6 +39,7 @@ CONCLUDE = (
     "You are out of room and must stop here. From what you have so far, give only your best final answer "
     "now, in as few words as possible."
 )
+IN_FORM = "Give your final answer in the form that is asked for."
 Hear = Callable[[Delta], None]
 
 
@@ -58,12 +66,35 @@ async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | N
     if shape is None:
         return Answer(reply.text.strip(), complete=reply.finish != "length")
     if tools:
-        said = (assistant(reply.text), user("Give your final answer in the form that is asked for."))
+        said = (assistant(reply.text), user(IN_FORM))
         plain = replace(request, messages=(*request.messages, *said), tools=())
         request = asking_for(plain, shape.schema, can)
         reply = await thinking.say(request)
     value, reply = await fitted(shape, request, reply, thinking.say)
     return Answer(output_text(reply).strip(), output=value)
+
+
+async def in_form(run: Run, task: Task, answer: Answer) -> Answer:
+    """``answer`` with the output that the task asks for, if the strategy did not make one.
+
+    An incomplete answer that does not fit is left as it is.
+
+    Raises:
+        OutputInvalid: it cannot be put into that form, also after the repairs.
+    """
+    if task.output is None or answer.output is not None:
+        return answer
+    shape = Shape[Any](task.output)
+    try:
+        return replace(answer, output=shape.parse(answer.text))
+    except OutputInvalid:
+        if not answer.complete:
+            return answer
+        messages = (*opening(task), assistant(answer.text), user(IN_FORM))
+    thinking = _Thinking(run, "synthesizer", None)
+    request = asking_for(Request(messages), shape.schema, await run.capabilities("synthesizer"))
+    value, reply = await fitted(shape, request, await thinking.say(request), thinking.say)
+    return replace(answer, text=output_text(reply).strip(), output=value)
 
 
 def opening(task: Task) -> tuple[Message, ...]:

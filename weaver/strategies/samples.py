@@ -57,6 +57,12 @@ def affordable(run: Run, wanted: int) -> int:
     return max(1, left)
 
 
+def told_without_tools(run: Run, task: Task) -> None:
+    """Note that the task's tools are not used: for methods that only continue text."""
+    if task.tools or (task.agent is not None and task.agent.tools):
+        run.note("This strategy works on text only: its threads cannot call the task's tools.")
+
+
 def votes_on(
     task: Task, same: str | Callable[[str], object] | None = None, *, max_weight: float = 1
 ) -> Votes:

@@ -1,0 +1,174 @@
+"""DeepConf: self-consistency that stops unsure samples early and weighs votes by the model's confidence."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import replace
+from functools import partial
+
+from weaver.errors import NoAnswer
+from weaver.models.protocol import Logprobs, Request, TokenLogprob
+from weaver.result import Answer
+from weaver.runtime.joining import missing
+from weaver.runtime.reasoning import opening, thread_listener
+from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
+from weaver.strategies.continuing import Said
+from weaver.strategies.registry import strategy
+from weaver.strategies.samples import samples, told_without_tools, votes_on
+from weaver.task import Task
+
+MOST = 1000.0
+"""Bound on a confidence, for tokens whose alternatives have no probability at all."""
+
+
+@strategy("deepconf", source="https://arxiv.org/abs/2508.15260", needs=("logprobs",))
+async def deepconf(
+    run: Run,
+    task: Task,
+    *,
+    warmup: int = 16,
+    budget: int = 256,
+    eta: float = 10.0,
+    window: int = 2048,
+    tau: float = 0.95,
+    top_logprobs: int = 20,
+    temperature: float = 0.6,
+    top_p: float = 0.95,
+    parallel: int = 16,
+    same: str | None = None,
+    mark: bool = True,
+) -> Answer:
+    """Stop samples whose confidence falls below that of a few whole ones; weigh votes by confidence.
+
+    Online DeepConf (Fu et al. 2025). The confidence of a token is the negative mean log-probability of its
+    ``top_logprobs`` best alternatives; of a trace, the lowest mean over any ``window`` of its tokens. The
+    threshold is what the best ``eta`` percent of the warm-up traces reach. Every later trace whose running
+    window falls below it is stopped at once by closing its stream. Traces at or above it vote, weighted by
+    their confidence. No more are started once the leading answer has the share ``tau`` of the weight. With
+    ``warmup`` equal to ``budget`` this is the offline method with its lowest-group confidence.
+
+    Args:
+        warmup, budget: traces that are never stopped, and traces in all.
+        eta: percent of the traces to keep: 10 (DeepConf-low) or 90 (DeepConf-high).
+        window: tokens of a group. A trace shorter than that is one group and is never stopped.
+        tau: share of the weight of votes that ends the search.
+        parallel: traces that run at the same time after the warm-up.
+        same, mark: see `self_consistency`.
+    """
+    told_without_tools(run, task)
+    traces = samples(run, task, budget, temperature=temperature, mark=mark)
+    confidence: dict[str, float] = {}
+    trace = partial(_trace, confidence=confidence, top_logprobs=top_logprobs, top_p=top_p, window=window)
+    async with run.fork(traces[:warmup], body=partial(trace, threshold=None), name="warmup") as threads:
+        first = await threads.join()
+    threshold = _percentile([confidence[t.id] for t in first], 100 - eta)
+    votes = votes_on(task, same, max_weight=MOST)
+
+    async def vote(thread: Thread) -> None:
+        answer, weight = thread.answer, confidence.get(thread.id, -1.0)
+        if thread.state == "succeeded" and answer is not None and answer.complete and weight >= threshold:
+            await votes.cast(answer, weight)
+            run.offer(replace(votes.winner(), confidence=votes.share, complete=False))
+
+    for thread in first:
+        await vote(thread)
+    waiting = traces[:warmup:-1]
+    async with run.fork(body=partial(trace, threshold=threshold), name="trace") as threads:
+        while waiting and votes.share < tau and len(threads.all) < parallel:
+            threads.start(waiting.pop())
+        if not threads.all:
+            threads.close()
+        async for thread in threads.as_finished():
+            await vote(thread)
+            if votes.share >= tau:
+                waiting.clear()
+                threads.cancel("settled")
+            if waiting:
+                threads.start(waiting.pop())
+            elif threads.running == 0:
+                threads.close()
+    if not votes.groups:
+        raise NoAnswer(missing([*first, *threads.all], "No trace came to an answer"))
+    return replace(votes.winner(), confidence=votes.share)
+
+
+async def _trace(
+    run: Run,
+    task: Task,
+    *,
+    threshold: float | None,
+    confidence: dict[str, float],
+    top_logprobs: int,
+    top_p: float,
+    window: int,
+) -> Answer:
+    """One trace; ``complete=False`` if it was stopped for falling below the threshold."""
+    request = Request(opening(task), max_tokens=task.max_tokens, top_p=top_p, logprobs=top_logprobs)
+    said, meter = Said(thread_listener(run)), Meter(window)
+    async with run.call(request) as call:
+        async for delta in call:
+            said.hear(delta)
+            if not isinstance(delta, Logprobs):
+                continue
+            for token in delta.tokens:
+                meter.add(token)
+            if threshold is not None and meter.full and meter.mean < threshold:
+                call.cancel_reason = "pruned"
+                break
+    confidence[run.path] = meter.lowest
+    return Answer(call.reply.text.strip(), complete=call.reply.state == "succeeded")
+
+
+class Meter:
+    """The confidence of a trace while it is being written.
+
+    Args:
+        window: tokens of a group.
+
+    Attributes:
+        mean: of the latest group.
+        lowest: of all full groups; of what there is while none is full; at most `MOST`.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._group: deque[float] = deque()
+        self._sum = 0.0
+        self._lowest = MOST
+
+    def add(self, token: TokenLogprob) -> None:
+        """One more token."""
+        top = [logprob for _, logprob in token.top] or [token.logprob]
+        confidence = min(MOST, max(0.0, -math.fsum(top) / len(top)))
+        self._group.append(confidence)
+        self._sum += confidence
+        if len(self._group) > self._window:
+            self._sum -= self._group.popleft()
+        if self.full:
+            self._lowest = min(self._lowest, self.mean)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are enough tokens for one group."""
+        return len(self._group) == self._window
+
+    @property
+    def mean(self) -> float:
+        """Of the latest group."""
+        return self._sum / len(self._group) if self._group else 0.0
+
+    @property
+    def lowest(self) -> float:
+        """Of all full groups."""
+        return max(0.0, self._lowest if self._lowest < MOST else self.mean)
+
+
+def _percentile(values: list[float], percent: float) -> float:
+    """The value below which ``percent`` of ``values`` lie, linearly interpolated."""
+    ordered = sorted(values)
+    at = (len(ordered) - 1) * percent / 100
+    low = math.floor(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
