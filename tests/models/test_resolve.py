@@ -1,0 +1,403 @@
+"""From a name, or none, to a model. Everything over real HTTP on loopback; no key leaves the machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable, UnknownName
+from weaver.messages import user
+from weaver.models import detect, registry, resolve
+from weaver.models.openai import OpenAIModel
+from weaver.models.protocol import Model, Request
+from weaver.models.resolve import Choice, choose
+from weaver.testing import ScriptedModel, Server
+
+from .conftest import hear
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = {detect.SERVERS_VARIABLE: ""}
+
+
+class FakeSource:
+    """A model source that records how it was opened."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, registry.Opening]] = []
+
+    def offers(self, environ: Mapping[str, str]) -> list[registry.Offer]:
+        return [registry.Offer("local/tiny", True, "1 MB")]
+
+    async def open(self, name: str, opening: registry.Opening) -> Model:
+        self.opened.append((name, opening))
+        return ScriptedModel(name=f"local/{name or 'tiny'}")
+
+
+fake = FakeSource()
+not_a_source = object()
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
+    """The embedded model is installed (a stand-in)."""
+    fake.opened.clear()
+    monkeypatch.setitem(sys.modules, "fake_source", sys.modules[__name__])
+    monkeypatch.setattr(
+        registry, "installed", lambda: {"local": EntryPoint("local", "fake_source:fake", registry.GROUP)}
+    )
+    return fake
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the embedded model nor litellm is installed."""
+    monkeypatch.setattr(registry, "installed", dict)
+    monkeypatch.setattr(resolve, "litellm_installed", lambda: False)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.gguf").write_bytes(b"GGUF")
+    return "own.gguf"
+
+
+async def asked_for(choice: Choice, server: Server) -> tuple[str, str | None]:
+    """(model id, Authorization header) that the chosen model sends."""
+    await hear(choice.model, Request(messages=(user("hi"),)))
+    await choice.model.aclose()
+    received = server.requests[-1]
+    return received.body["model"], received.headers.get("authorization")
+
+
+# ── a model, or a base URL ────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_model_object_is_taken_as_it_is() -> None:
+    model = ScriptedModel()
+
+    assert await choose(model, environ={"OPENAI_API_KEY": "k"}) == Choice(model, "given as an object")
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("openai/gpt-5-mini", "gpt-5-mini"),
+        ("openai/openai/gpt-5", "openai/gpt-5"),
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+        ("anthropic/claude-x", "anthropic/claude-x"),
+        ("hosted_vllm/Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+        ("plain", "plain"),
+        ("own.gguf", "own.gguf"),
+        ("/models/a.gguf", "/models/a.gguf"),
+    ],
+)
+async def test_a_base_url_gets_every_name(name: str, sent: str, file: str, local: FakeSource) -> None:
+    async with Server(api_key="k") as server:
+        choice = await choose(name, base_url=server.url, api_key="k", environ={})
+
+        assert await asked_for(choice, server) == (sent, "Bearer k")
+    assert choice.model.name == name
+    assert choice.reason == "base_url was given"
+    assert not local.opened
+
+
+async def test_the_base_url_of_the_environment_is_for_names_of_no_other_provider() -> None:
+    async with Server() as server:
+        environ = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "k", "GROQ_API_KEY": "g"}
+
+        for name in ("openai/m", "m", "Qwen/m"):
+            choice = await choose(name, environ=environ)
+            assert choice.model.endpoint == server.url
+            assert choice.reason == "OPENAI_BASE_URL is set"
+            assert await asked_for(choice, server) == (name.removeprefix("openai/"), "Bearer k")
+        other = await choose("groq/m", environ=environ)
+    assert other.model.endpoint == "https://api.groq.com/openai/v1"
+
+
+async def test_without_a_name_the_server_is_asked_for_its_first_model() -> None:
+    async with Server(model="/models/qwen.gguf", api_key="k") as server:
+        choice = await choose(None, base_url=server.url, environ={"OPENAI_API_KEY": "k"})
+
+        assert await asked_for(choice, server) == ("/models/qwen.gguf", "Bearer k")
+    assert choice.model.name == "openai/qwen.gguf"
+    assert choice.reason == "base_url was given, and qwen.gguf is the first model of the server there"
+
+
+async def test_openais_own_address_needs_no_list() -> None:
+    environ = {"OPENAI_BASE_URL": "https://api.openai.com/v1", "OPENAI_API_KEY": "k"}
+
+    choice = await choose(None, environ=environ)
+
+    assert isinstance(choice.model, OpenAIModel)
+    assert choice.model.model_id == "gpt-5-mini"
+
+
+async def test_a_key_is_not_sent_to_another_provider() -> None:
+    environ = {"OPENAI_API_KEY": "for-openai"}
+
+    choice = await choose("m", base_url="https://api.groq.com/openai/v1", environ=environ)
+
+    assert isinstance(choice.model, OpenAIModel)
+    assert "Authorization" not in choice.model._headers
+    assert choice.model.provider == "groq"
+
+
+async def test_credentials_in_the_url_are_used_and_never_shown() -> None:
+    async with Server() as server:
+        url = server.url.replace("://", "://user:hunter22@")
+        choice = await choose("openai/m", base_url=url, environ={"OPENAI_API_KEY": "k"})
+
+        assert await asked_for(choice, server) == ("m", "Basic dXNlcjpodW50ZXIyMg==")
+    for shown in (choice.model.endpoint, repr(choice), choice.reason):
+        assert "hunter22" not in shown
+
+
+async def test_a_server_that_is_none_or_is_gone_is_a_clear_error() -> None:
+    async with Server() as server:
+        with pytest.raises(ModelRejected, match="HTTP 404"):
+            await choose(None, base_url=f"{server.url}/nothing", environ={})
+    with pytest.raises(ModelUnreachable, match="refuses connections"):
+        await choose(None, base_url=server.url, environ={})
+
+
+@pytest.mark.parametrize("url", ["ftp://host/v1", "localhost:8080", "http://"])
+async def test_a_wrong_base_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="base_url"):
+        await choose("openai/m", base_url=url, environ={})
+    with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL"):
+        await choose("openai/m", environ={"OPENAI_BASE_URL": url})
+
+
+# ── names ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "endpoint", "model_id", "provider"),
+    [
+        ("openai/gpt-5", "OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-5", "openai"),
+        ("gpt-5-mini", "OPENAI_API_KEY", "https://api.openai.com/v1", "gpt-5-mini", "openai"),
+        ("o3", "OPENAI_API_KEY", "https://api.openai.com/v1", "o3", "openai"),
+        ("groq/a/b", "GROQ_API_KEY", "https://api.groq.com/openai/v1", "a/b", "groq"),
+        ("together_ai/x", "TOGETHER_API_KEY", "https://api.together.xyz/v1", "x", "together_ai"),
+        ("openrouter/a/b", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", "a/b", "openrouter"),
+        (
+            "fireworks_ai/glm",
+            "FIREWORKS_API_KEY",
+            "https://api.fireworks.ai/inference/v1",
+            "accounts/fireworks/models/glm",
+            "fireworks_ai",
+        ),
+        (
+            "gemini-flash-latest",
+            "GEMINI_API_KEY",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "gemini-flash-latest",
+            "gcp.gemini",
+        ),
+    ],
+)
+async def test_hosted_providers_are_reached_directly_with_their_key(
+    name: str, variable: str, endpoint: str, model_id: str, provider: str
+) -> None:
+    model = (await choose(name, environ={variable: "sk-secret"})).model
+
+    assert isinstance(model, OpenAIModel)
+    assert (model.endpoint, model.model_id, model.provider) == (endpoint, model_id, provider)
+    assert model._headers["Authorization"] == "Bearer sk-secret"
+    with pytest.raises(ConfigurationError, match=r"needs a key, and \w+ is not set"):
+        await choose(name, environ={})
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "endpoint"),
+    [
+        ("ollama/qwen3", {}, "http://localhost:11434/v1"),
+        ("ollama/qwen3", {"OLLAMA_HOST": "0.0.0.0:9"}, "http://127.0.0.1:9/v1"),
+        ("ollama/qwen3", {"OLLAMA_API_BASE": "http://box:9"}, "http://box:9/v1"),
+        ("hosted_vllm/q", {"HOSTED_VLLM_API_BASE": "http://box:8000/v1"}, "http://box:8000/v1"),
+        ("lm_studio/q", {}, "http://localhost:1234/v1"),
+        ("llamafile/q", {}, "http://localhost:8080/v1"),
+        ("groq/q", {"GROQ_API_BASE": "http://proxy/groq"}, "http://proxy/groq"),
+    ],
+)
+async def test_servers_of_ones_own_need_no_key(name: str, environ: dict[str, str], endpoint: str) -> None:
+    assert (await choose(name, environ=environ)).model.endpoint == endpoint
+
+
+async def test_a_given_key_beats_the_environments() -> None:
+    model = (await choose("groq/m", api_key="given", environ={"GROQ_API_KEY": "other"})).model
+
+    assert isinstance(model, OpenAIModel)
+    assert model._headers["Authorization"] == "Bearer given"
+
+
+@pytest.mark.parametrize(
+    "name", ["anthropic/claude-haiku-4-5", "claude-haiku-4-5", "bedrock/x", "vertex_ai/x"]
+)
+async def test_other_providers_need_litellm(name: str, bare: None) -> None:
+    with pytest.raises(ConfigurationError, match="litellm, which is not installed") as caught:
+        await choose(name, environ={"ANTHROPIC_API_KEY": "k"})
+
+    assert 'pip install "weaver-reasoning[litellm]"' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("opnai/gpt-5", "Did you mean 'openai'?"),
+        ("Antropic/claude", "Did you mean 'anthropic'?"),
+        ("lokal/qwen", "Did you mean 'local'?"),
+        ("zzzzzz/model", "Known are for example openai"),
+        ("quux", "openai/quux or ollama/quux"),
+    ],
+)
+async def test_an_unknown_name_gets_a_suggestion(name: str, hint: str, bare: None) -> None:
+    with pytest.raises(UnknownName) as caught:
+        await choose(name, environ={})
+
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["openai/", "groq/ "])
+async def test_a_provider_alone_is_no_model(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="no model after the provider"):
+        await choose(name, environ={"OPENAI_API_KEY": "k", "GROQ_API_KEY": "k"})
+
+
+# ── models of installed distributions, and files ──────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("local", ""),
+        ("local/", ""),
+        ("local/tiny", "tiny"),
+        ("local//abs/x.gguf", "/abs/x.gguf"),
+        ("./x.gguf", "./x.gguf"),
+        ("/abs/x.gguf", "/abs/x.gguf"),
+        ("~/x.gguf", "~/x.gguf"),
+        ("sub/x.GGUF", "sub/x.GGUF"),
+        ("C:\\x.gguf", "C:\\x.gguf"),
+    ],
+)
+async def test_local_names_and_files_go_to_the_plugin(name: str, rest: str, local: FakeSource) -> None:
+    environ = {"OPENAI_API_KEY": "k"}
+
+    def confirm(_: str) -> bool:
+        return True
+
+    choice = await choose(name, environ=environ, confirm=confirm)
+
+    assert choice.reason == f"{name} was asked for"
+    assert local.opened == [(rest, registry.Opening(environ, confirm))]
+
+
+async def test_local_models_are_local_whatever_the_base_url(local: FakeSource, file: str) -> None:
+    await choose("local/tiny", base_url="http://host/v1", environ={})
+    for name in ("./other.gguf", file):
+        await choose(name, environ={"OPENAI_BASE_URL": "http://host/v1"})
+    elsewhere = await choose("other.gguf", environ={"OPENAI_BASE_URL": "http://host/v1"})
+
+    assert [name for name, _ in local.opened] == ["tiny", "./other.gguf", "own.gguf"]
+    assert elsewhere.model.endpoint == "http://host/v1"
+
+
+@pytest.mark.parametrize("name", ["local", "local/tiny", "./x.gguf"])
+async def test_the_plugin_may_be_missing(name: str, bare: None) -> None:
+    with pytest.raises(ConfigurationError, match="weaver-reasoning-local") as caught:
+        await choose(name, environ={})
+
+    assert 'pip install "weaver-reasoning[local]"' in caught.value.hint
+
+
+async def test_a_broken_plugin_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fake_source", sys.modules[__name__])
+    points = {
+        "gone": EntryPoint("gone", "there_is_no_such_module:source", registry.GROUP),
+        "odd": EntryPoint("odd", "fake_source:not_a_source", registry.GROUP),
+    }
+    monkeypatch.setattr(registry, "installed", lambda: points)
+
+    with pytest.raises(ConfigurationError, match=r"'gone' of .* cannot be loaded: ModuleNotFoundError"):
+        await choose("gone/x", environ={})
+    with pytest.raises(ConfigurationError, match="has no `offers` and `open`"):
+        await choose("odd/x", environ={})
+
+
+# ── without a name ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_key_comes_first(local: FakeSource) -> None:
+    async with Server() as server:
+        environ = {"GROQ_API_KEY": "g", "OPENAI_API_KEY": "o", detect.SERVERS_VARIABLE: server.url}
+        choice = await choose(None, environ=environ)
+        again = await choose("  ", environ=environ)
+
+    assert choice.model.name == again.model.name == "openai/gpt-5-mini"
+    assert choice.reason == "OPENAI_API_KEY is set"
+    assert server.probes == 0
+
+
+async def test_a_key_that_needs_litellm_is_passed_over_aloud(bare: None) -> None:
+    choice = await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "a", "GROQ_API_KEY": "g"})
+
+    assert choice.model.name == "groq/openai/gpt-oss-120b"
+    assert choice.reason.startswith("GROQ_API_KEY is set (ANTHROPIC_API_KEY is set too, but needs litellm:")
+    with pytest.raises(ConfigurationError, match=r"ANTHROPIC_API_KEY is set too"):
+        await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "a"})
+
+
+async def test_then_a_local_server_that_answers(local: FakeSource) -> None:
+    async with Server(api_key="closed") as shut, Server(model="qwen", dialect="vllm") as server:
+        environ = {detect.SERVERS_VARIABLE: f"{shut.url},{server.url}"}
+        choice = await choose(None, environ=environ)
+
+        assert await asked_for(choice, server) == ("qwen", None)
+    assert choice.model.name == "hosted_vllm/qwen"
+    assert choice.reason == f"no key is set, and vLLM answers at {server.url}"
+    assert not local.opened
+
+
+async def test_then_the_embedded_model(local: FakeSource) -> None:
+    choice = await choose(None, environ=NOWHERE)
+
+    assert choice.model.name == "local/tiny"
+    assert choice.reason == "it is embedded; no key is set and no local server answers"
+    assert local.opened == [("", registry.Opening(NOWHERE, None))]
+
+
+async def test_else_the_error_lists_the_ways(bare: None) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await choose(None, environ=NOWHERE)
+
+    assert caught.value.exit_code == 2
+    for way in (
+        "OPENAI_API_KEY",
+        "--base-url",
+        "llama.cpp, Ollama",
+        "weaver-reasoning[local]",
+        "weaver doctor",
+    ):
+        assert way in caught.value.hint
+
+
+async def test_a_key_without_a_model_is_not_guessed() -> None:
+    with pytest.raises(ConfigurationError, match="neither a model nor a base URL"):
+        await choose(None, api_key="k", environ=NOWHERE)
+
+
+async def test_litellm_is_looked_for_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve.litellm_installed() is (find_spec("litellm") is not None)
+    stand_in: Any = type(sys)("litellm")
+    stand_in.__spec__ = None
+    monkeypatch.setitem(sys.modules, "litellm", stand_in)
+    assert resolve.litellm_installed() is False
