@@ -161,8 +161,12 @@ class Store:
                 ).fetchall()
         if not rows:
             known = [row.run_id for row in self.runs(limit=200)]
-            hint = "`weaver trace list` shows what is there." if known else "No run has been kept yet."
-            raise UnknownName("run", name, known, hint=hint)
+            if not known:
+                raise ConfigurationError(
+                    f"No run has been kept in {self.path}.",
+                    hint=f"`weaver run` keeps its runs there, unless {STORE_ENV}=off.",
+                )
+            raise UnknownName("run", name, known, hint="`weaver trace list` shows what is there.")
         if len(rows) > 1:
             ids = ", ".join(sorted(row[0] for row in rows))
             raise ConfigurationError(f"Several runs begin with {name!r}: {ids}.", hint="Give more of the id.")

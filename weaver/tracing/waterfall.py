@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
@@ -16,6 +15,7 @@ from weaver.tracing.view import Piece, RunView, Sum
 
 ROWS = 60
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BAD = frozenset(("failed", "timed_out"))
 _COLOURS = {
     "succeeded": "green",
     "failed": "red",
@@ -108,8 +108,7 @@ class _Row:
 
 
 def _tree(view: RunView, signs: Signs, width: int, *, calls: bool, rows: int | None) -> list[Text]:
-    left = len(view.pieces) + 1 if rows is None else rows
-    picked = [_row(view.root, ""), *_Picking(view, signs, calls, left).below(view.root, "")]
+    picked = _rows(view, signs, _picked(view, calls=calls, limit=rows))
     numbers = 32
     label = min(max((len(r.indent) + len(r.text) + 4 for r in picked), default=20), max(width * 2 // 5, 24))
     bar = max(width - label - numbers - 2, 10)
@@ -139,35 +138,50 @@ def _tree(view: RunView, signs: Signs, width: int, *, calls: bool, rows: int | N
     return lines
 
 
-@dataclass(slots=True)
-class _Picking:
-    """Picks rows in tree order. When there are too many, wide groups show their most telling members.
+def _picked(view: RunView, *, calls: bool, limit: int | None) -> set[str]:
+    """Ids of the pieces that get a row: the critical path, then level by level what tells most."""
+    shown: list[Piece] = []
+    stack = [view.root]
+    while stack:
+        piece = stack.pop()
+        shown.append(piece)
+        stack.extend(c for c in piece.children if calls or not _folds(c))
 
-    ``left`` is how many rows may still be shown.
-    """
+    def rank(piece: Piece) -> tuple[bool, int, bool, float]:
+        return not piece.critical, piece.depth, piece.state not in _BAD, -piece.seconds
 
-    view: RunView
-    signs: Signs
-    calls: bool
-    left: int
+    return {p.id for p in (shown if limit is None else sorted(shown, key=rank)[: max(limit, 1)])}
 
-    def below(self, piece: Piece, indent: str) -> Iterator[_Row]:
-        signs = self.signs
-        shown = [c for c in piece.children if self.calls or not _folds(c)]
-        room = max(self.left, 4)
-        picked, others = _telling(shown, room) if len(shown) > room else (shown, [])
-        self.left -= len(picked)
-        for i, child in enumerate(picked):
-            last = i == len(picked) - 1 and not others
-            yield _row(child, indent + (signs.last if last else signs.branch))
-            inner = indent + ("  " if last else signs.pipe)
-            if child.id in self.view.waits:
-                yield _Row(None, inner, self.view.waits[child.id])
-            yield from self.below(child, inner)
-        if others:
-            states = Counter(c.state for c in others)
-            told = ", ".join(f"{n:,} {state}" for state, n in states.most_common())
-            yield _Row(None, indent + signs.last, f"{len(others):,} more: {told} (--rows 0 shows all)")
+
+def _rows(view: RunView, signs: Signs, picked: set[str]) -> list[_Row]:
+    """The picked pieces in tree order, with what joins waited for and how many are left out."""
+    rows: list[_Row] = []
+    stack: list[tuple[Piece, str, str]] = [(view.root, "", "")]
+    while stack:
+        piece, lead, inner = stack.pop()
+        inside = [c for c in piece.children if c.id in picked]
+        left = sum(c.kind == "thread" for c in piece.children) - sum(c.kind == "thread" for c in inside)
+        row = _row(piece, lead)
+        if left:
+            row.text += f"  (+{_many(left, 'thread')})"
+        rows.append(row)
+        if piece.id in view.waits:
+            rows.append(_Row(None, inner, view.waits[piece.id]))
+        below = []
+        for i, child in enumerate(inside):
+            last = i == len(inside) - 1
+            below.append(
+                (
+                    child,
+                    inner + (signs.last if last else signs.branch),
+                    inner + ("  " if last else signs.pipe),
+                )
+            )
+        stack.extend(reversed(below))
+    left = sum(p.kind == "thread" and p.id not in picked for p in view.pieces)
+    if left:
+        rows.append(_Row(None, "", f"{_many(left, 'thread')} left out; --rows 0 shows all"))
+    return rows
 
 
 def _row(piece: Piece, indent: str) -> _Row:
@@ -185,17 +199,6 @@ def _folds(call: Piece) -> bool:
         return False
     same = call.state in {call.parent.state, "succeeded"}
     return same and not call.span.events and sum(c.kind == "call" for c in call.parent.children) == 1
-
-
-def _telling(pieces: Sequence[Piece], room: int) -> tuple[list[Piece], list[Piece]]:
-    """The pieces most worth a row (critical, not threads, failed, then the longest), and the others."""
-
-    def weight(piece: Piece) -> tuple[bool, bool, bool, float]:
-        bad = piece.state in ("failed", "timed_out")
-        return piece.critical, piece.kind not in ("thread", "call"), bad, piece.seconds
-
-    best = {p.id for p in sorted(pieces, key=weight, reverse=True)[:room]}
-    return [p for p in pieces if p.id in best], [p for p in pieces if p.id not in best]
 
 
 def _scale(whole: float, label: int, bar: int) -> Text:
@@ -239,16 +242,27 @@ def _foot(view: RunView, signs: Signs) -> list[RenderableType]:
         told = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
         names = ", ".join(str(p.thread) for p in cut[:8]) + (", ..." if len(cut) > 8 else "")
         parts.append(_line("Cancelled", f"{_many(len(cut), 'thread')} ({told}): {names}"))
-    bad = [p for p in view.pieces if p.state in ("failed", "timed_out")]
-    parts += [
-        _line("Failed", f"{clean(p.label)}: {clean(p.reason) or p.state.replace('_', ' ')}", "red")
-        for p in bad[:8]
-    ]
-    if len(bad) > 8:
-        parts.append(_line("Failed", f"and {len(bad) - 8:,} more", "red"))
+    parts += _failures(view)
     parts += [_conflict(p) for p in view.pieces if p.kind == "conflict"]
     notes = view.root.span.attributes.get(sc.RUN_NOTES) or ()
     return [*parts, *(_line("Note", clean(str(note))) for note in notes)]
+
+
+def _failures(view: RunView) -> list[Text]:
+    """What failed, by reason. A call that took its thread with it is told as the thread."""
+    reasons: dict[str, list[str]] = {}
+    for piece in view.pieces:
+        up = piece.parent
+        if piece.state in _BAD and not (piece.kind == "call" and up is not None and up.state in _BAD):
+            reason = clean(piece.reason) or piece.state.replace("_", " ")
+            reasons.setdefault(reason, []).append(clean(piece.thread or piece.label))
+    lines = []
+    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1]))[:6]:
+        told = ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
+        lines.append(_line("Failed", f"{told}: {reason}", "red"))
+    if len(reasons) > 6:
+        lines.append(_line("Failed", f"for {len(reasons) - 6:,} more reasons", "red"))
+    return lines
 
 
 def _path(view: RunView, signs: Signs) -> list[Text]:
