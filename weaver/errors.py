@@ -35,10 +35,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from weaver.result import Result
+from typing import Any
 
 
 class WeaverError(Exception):
@@ -47,7 +44,7 @@ class WeaverError(Exception):
     Attributes:
         message: what happened and where.
         hint: what to do about it, or ``""``.
-        result: set by a run that failed: the `Result` with everything that had finished.
+        result: set by a run that failed: the `weaver.Result` with everything that had finished; else None.
     """
 
     exit_code = 1
@@ -56,7 +53,7 @@ class WeaverError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.result: Result[Any] | None = None
+        self.result: Any = None
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import anyio
 
@@ -13,9 +14,6 @@ from weaver.errors import WeaverError
 from weaver.events import Event
 from weaver.result import CancelReason, Result
 from weaver.runtime.execution import Execution
-
-if TYPE_CHECKING:
-    from weaver.api import Weaver
 
 
 class RunStream:
@@ -26,10 +24,12 @@ class RunStream:
     """
 
     def __init__(
-        self, weaver: Weaver, prepare: Callable[[Callable[[Event], None]], Awaitable[Execution]]
+        self,
+        connections: AbstractAsyncContextManager[Any],
+        prepare: Callable[[Callable[[Event], None]], Awaitable[Execution]],
     ) -> None:
         self.result: Result[Any] | None = None
-        self._weaver = weaver
+        self._connections = connections
         self._prepare = prepare
         self._events: deque[Event] = deque()
         self._news = anyio.Event()
@@ -38,7 +38,7 @@ class RunStream:
 
     async def __aenter__(self) -> Self:
         self._execution: Execution = await self._prepare(self._heard)
-        await self._weaver.__aenter__()
+        await self._connections.__aenter__()
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         self._group.start_soon(self._work)
@@ -51,7 +51,7 @@ class RunStream:
             self._group.cancel_scope.cancel()
             await self._group.__aexit__(None, None, None)
         finally:
-            await self._weaver.__aexit__(kind, error, trace)
+            await self._connections.__aexit__(kind, error, trace)
         if self._crash is not None and error is None:
             raise self._crash
 
