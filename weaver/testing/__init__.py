@@ -9,6 +9,8 @@ from weaver.testing.clock import VirtualTimeLoop as VirtualTimeLoop
 from weaver.testing.clock import virtual_time as virtual_time
 from weaver.testing.scripted import Scripted as Scripted
 from weaver.testing.scripted import ScriptedModel as ScriptedModel
+from weaver.testing.simulated import SimulatedModel as SimulatedModel
+from weaver.testing.simulated import Work as Work
 
 if TYPE_CHECKING:
     from weaver.testing.server import Received as Received
@@ -21,7 +23,9 @@ __all__ = [
     "ScriptedModel",
     "Server",
     "ServerProcess",
+    "SimulatedModel",
     "VirtualTimeLoop",
+    "Work",
     "virtual_time",
 ]
 

@@ -1,0 +1,1 @@
+"""Comparing strategies on tasks with ground truth."""

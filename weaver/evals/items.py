@@ -1,0 +1,96 @@
+"""One question with a known answer, and how good a given answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+INSTRUCTION = "End with one line that says only: Answer: <your final answer>"
+"""Added to every question, for every strategy alike, so that graders find the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """How good an answer is.
+
+    Args:
+        correct: whether it counts as right.
+        score: 0 to 1.
+        why: a few words where it is not obvious.
+    """
+
+    correct: bool
+    score: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of work inside an item of known structure.
+
+    Args:
+        question: self-contained text.
+        answer: its right answer.
+        after: indexes of parts whose answers it needs.
+        work: how much work it is, in steps.
+    """
+
+    question: str
+    answer: str
+    after: tuple[int, ...] = ()
+    work: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question with a known answer.
+
+    Args:
+        id: unique within its task; part of the key under which a result is kept.
+        question: what is asked.
+        answer: the right answer, as text.
+        grader: judges answers to this item.
+        structure: ``independent``, ``tree``, ``chain``, ``mixed`` or ``""`` when unknown.
+        parts: the pieces of work, where the structure is known.
+        metadata: anything else, JSON-able.
+    """
+
+    id: str
+    question: str
+    answer: str
+    grader: Grader
+    structure: str = ""
+    parts: tuple[Part, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ideal_speedup(self) -> float:
+        """Work of all parts over their longest chain: the most that forking could gain; 1 if unknown."""
+        ends: list[int] = []
+        for part in self.parts:
+            ends.append(part.work + max((ends[i] for i in part.after), default=0))
+        return sum(p.work for p in self.parts) / max(ends) if ends else 1.0
+
+
+Grader = Callable[[Item, str], Awaitable[Grade]]
+"""Judges an answer's text against an item. May call a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSet:
+    """Items that are compared on together.
+
+    Args:
+        name: as the user wrote it.
+        items: in order; the same for the same name, number and seed.
+        instruction: added to every question.
+    """
+
+    name: str
+    items: tuple[Item, ...]
+    instruction: str = INSTRUCTION
+
+    def asked(self, item: Item) -> str:
+        """The text that strategies are given."""
+        return f"{item.question}\n\n{self.instruction}" if self.instruction else item.question
