@@ -247,7 +247,7 @@ async def in_a_fork(rule, *seconds):
             Scripted(
                 f"{i}",
                 when=f"n{i}.",
-                first=0 if s is None else s,
+                first=abs(s),
                 error=ModelFailed("no.") if s < 0 else None,
             )
             for i, s in enumerate(seconds)

@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaver.coordination.certainty import beta_certainty, dirichlet_certainty
@@ -69,7 +69,8 @@ def test_no_ballot_is_no_answer():
         Votes().winner()
 
 
-@given(ballots, st.integers(1, 4))
+@settings(max_examples=60)
+@given(ballots, st.integers(1, 3))
 def test_settled_is_true_exactly_when_no_continuation_changes_the_winner(cast, outstanding):
     """Against all continuations, answers not seen so far and abstentions included."""
     votes = count(cast)
