@@ -20,7 +20,9 @@ HUB = "https://huggingface.co"
 _REACH_SECONDS = 4.0
 _SILENCE_SECONDS = 20.0
 _BLOCK = 1 << 18
+# Tries in a row that bring nothing, and how much longer the pause before each becomes.
 _TRIES = 5
+_PAUSE_SECONDS = 0.5
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -54,10 +56,10 @@ def fetch(source: Hub | Web, attempt: Attempt) -> None:
         attempt.check()
         before = attempt.partial.done
         problem = _read(url, attempt)
-        if attempt.partial.done > before:
-            tries = 0
-        elif (tries := tries + 1) >= _TRIES or problem is None:
-            raise SourceFailed(problem or "ends before the model does")
+        tries = 0 if attempt.partial.done > before else tries + 1
+        if tries == _TRIES:
+            raise SourceFailed(problem)
+        attempt.stop.wait(_PAUSE_SECONDS * tries)
 
 
 def _look(url: str, attempt: Attempt) -> None:
@@ -85,8 +87,8 @@ def _look(url: str, attempt: Attempt) -> None:
         raise SourceFailed("has a file of another size")
 
 
-def _read(url: str, attempt: Attempt) -> str | None:
-    """Read until the file ends or the connection breaks; what broke it, in words, or None."""
+def _read(url: str, attempt: Attempt) -> str:
+    """Read until the file ends or the connection breaks; what broke it, in words."""
     start = attempt.partial.done
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -108,7 +110,7 @@ def _read(url: str, attempt: Attempt) -> str | None:
             except (OSError, HTTPException) as error:
                 return f"broke off ({_reason(error)})"
             if not block:
-                return None
+                return "broke off (the connection was closed)"
             attempt.take(block)
 
 
