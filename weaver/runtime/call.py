@@ -90,7 +90,7 @@ class Call:
         self._input_estimate = _estimate_input(self._request)
         if self._replays():
             return self
-        self._reservation = state.ledger.reserve(
+        self._reservation = run.ledger.reserve(
             self._input_estimate,
             self._request.max_tokens,
             prices=self._model.prices,
@@ -106,7 +106,7 @@ class Call:
             endpoint=reply.endpoint,
             role=reply.role,
             request=self._request,
-            budget=state.ledger.about(self._reservation),
+            budget=run.ledger.about(self._reservation),
         )
         if headers := state.tracing.headers(span):
             self._request = replace(self._request, headers={**headers, **self._request.headers})
@@ -216,7 +216,7 @@ class Call:
             )
         reply.seconds = max(0.0, anyio.current_time() - self._sent - reply.queue_seconds)
         reply.usage = self._usage()
-        state.ledger.settle(self._reservation, reply.usage)
+        self._run.ledger.settle(self._reservation, reply.usage)
         state.call_ended(reply)
         run.call_ended(self)
         state.tracing.end_call(self._span, reply, self._request)
@@ -263,7 +263,7 @@ class Call:
             setattr(reply, name, recorded[name])
         reply.tool_calls = tuple(ToolCall(**c) for c in recorded["tool_calls"])
         reply.usage = Usage(**recorded["usage"])
-        run.state.ledger.spent += reply.usage
+        run.ledger.spend(reply.usage)
         run.state.usages.append(reply.usage)
         span = run.state.tracing.start_call(
             run.call_span,

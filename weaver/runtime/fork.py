@@ -79,7 +79,7 @@ class Threads:
         if taken is not None and taken.thread.cancel_reason is None:
             raise ConfigurationError(f"This fork has a thread {id!r} already.")
         run.check_depth()
-        run.state.ledger.take_thread()
+        run.ledger.take_thread()
         path = run.thread_path(self._name, id)
         name = id or path.rpartition("/")[2]
         thread = Thread(path, task, parent=run, depends_on=after)

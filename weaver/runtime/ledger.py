@@ -6,7 +6,8 @@ of what is spent and reserved never passes a limit; what a call did not use goes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from weaver.budget import Limits
 from weaver.errors import BudgetExceeded, ConfigurationError
@@ -14,25 +15,38 @@ from weaver.models.protocol import Prices
 from weaver.tracing import semconv as sc
 from weaver.usage import NOTHING, Usage
 
+N = TypeVar("N", int, float)
 USEFUL_TOKENS = 16
 """A call that could not even generate this many tokens is refused."""
 
 
 @dataclass(slots=True)
 class Reservation:
-    """What one call may use at most. ``max_tokens`` is None when nothing limits the output."""
+    """What one call may use at most. ``max_tokens`` is None when nothing limits the output.
+
+    Attributes:
+        outer: the same reservation at the ledger around this one, if there is one.
+    """
 
     tokens: int
     cost_usd: float
     calls: int
     max_tokens: int | None
+    outer: Reservation | None = field(default=None, repr=False)
 
 
 class Ledger:
-    """Spent and reserved amounts against `Limits`. One per run; not thread-safe (one event loop)."""
+    """Spent and reserved amounts against `Limits`. Not thread-safe (one event loop).
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        outer: the ledger of what this is a part of; both must have room, and both count.
+        whose: what messages call it: the run, or a part of it.
+    """
+
+    def __init__(self, limits: Limits, *, outer: Ledger | None = None, whose: str = "The run") -> None:
         self.limits = limits
+        self.outer = outer
+        self.whose = whose
         self.spent = NOTHING
         self.reserved_tokens = 0
         self.reserved_cost = 0.0
@@ -42,28 +56,26 @@ class Ledger:
     @property
     def tokens_left(self) -> int | None:
         """Tokens neither spent nor reserved."""
-        if self.limits.tokens is None:
-            return None
-        return max(0, self.limits.tokens - self.spent.total_tokens - self.reserved_tokens)
+        return _least(self._own_tokens, self.outer.tokens_left if self.outer else None)
 
     @property
     def cost_left(self) -> float | None:
         """Dollars neither spent nor reserved."""
-        if self.limits.cost_usd is None:
-            return None
-        return max(0.0, self.limits.cost_usd - (self.spent.cost_usd or 0.0) - self.reserved_cost)
+        return _least(self._own_cost, self.outer.cost_left if self.outer else None)
 
     @property
     def calls_left(self) -> int | None:
         """Calls neither made nor reserved."""
-        if self.limits.calls is None:
-            return None
-        return max(0, self.limits.calls - self.spent.calls - self.reserved_calls)
+        own = None
+        if self.limits.calls is not None:
+            own = max(0, self.limits.calls - self.spent.calls - self.reserved_calls)
+        return _least(own, self.outer.calls_left if self.outer else None)
 
     @property
     def threads_left(self) -> int | None:
         """Threads that may still be started."""
-        return None if self.limits.threads is None else max(0, self.limits.threads - self.threads)
+        own = None if self.limits.threads is None else max(0, self.limits.threads - self.threads)
+        return _least(own, self.outer.threads_left if self.outer else None)
 
     def take_thread(self) -> None:
         """Count one more thread.
@@ -71,12 +83,14 @@ class Ledger:
         Raises:
             BudgetExceeded: the limit on threads is reached.
         """
-        if self.threads_left == 0:
+        if self.limits.threads is not None and self.threads >= self.limits.threads:
             raise BudgetExceeded(
-                f"The run may start {self.limits.threads} threads and has started them all.",
+                f"{self.whose} may start {self.limits.threads} threads and has started them all.",
                 limit="threads",
                 hint="Raise max_threads.",
             )
+        if self.outer is not None:
+            self.outer.take_thread()
         self.threads += 1
 
     def reserve(
@@ -99,9 +113,28 @@ class Ledger:
             BudgetExceeded: not even a short reply fits.
             ConfigurationError: there is a limit on cost and the model's prices are unknown.
         """
-        if self.calls_left == 0:
+        reservation = self._reserve(input_tokens, max_tokens, prices, sharers, model)
+        if self.outer is None:
+            return reservation
+        try:
+            outer = self.outer.reserve(
+                input_tokens, reservation.max_tokens, prices=prices, sharers=sharers, model=model
+            )
+        except BaseException:
+            self.release(reservation)
+            raise
+        if outer.max_tokens != reservation.max_tokens:
+            self.release(reservation)
+            reservation = self._reserve(input_tokens, outer.max_tokens, prices, 1, model)
+        reservation.outer = outer
+        return reservation
+
+    def _reserve(
+        self, input_tokens: int, max_tokens: int | None, prices: Prices | None, sharers: int, model: str
+    ) -> Reservation:
+        if self.limits.calls is not None and self.limits.calls <= self.spent.calls + self.reserved_calls:
             raise BudgetExceeded(
-                f"The run may make {self.limits.calls} model calls and has made them all.",
+                f"{self.whose} may make {self.limits.calls} model calls and has made them all.",
                 limit="calls",
                 hint="Raise max_calls.",
             )
@@ -110,7 +143,8 @@ class Ledger:
             if room < USEFUL_TOKENS:
                 limit = "tokens" if self.limits.tokens is not None else "cost_usd"
                 raise BudgetExceeded(
-                    f"The budget of {getattr(self.limits, limit)} {limit} has no room for another call.",
+                    f"{self.whose}'s budget of {getattr(self.limits, limit)} {limit} has no room for "
+                    "another call.",
                     limit=limit,
                     hint="Raise max_tokens or max_cost, or fork less wide.",
                 )
@@ -132,7 +166,8 @@ class Ledger:
         left = self.tokens_left
         held = 0 if left is None else min(tokens, left)
         self.reserved_tokens += held
-        return Reservation(held, 0.0, 0, None)
+        outer = self.outer.hold(held) if self.outer is not None else None
+        return Reservation(held, 0.0, 0, None, outer)
 
     def release(self, reservation: Reservation) -> None:
         """Give back what was set aside. Releasing twice does nothing."""
@@ -141,11 +176,19 @@ class Ledger:
         self.reserved_calls -= reservation.calls
         reservation.tokens = reservation.calls = 0
         reservation.cost_usd = 0.0
+        if self.outer is not None and reservation.outer is not None:
+            self.outer.release(reservation.outer)
 
     def settle(self, reservation: Reservation, usage: Usage) -> None:
         """Replace a reservation by what was really used."""
         self.release(reservation)
+        self.spend(usage)
+
+    def spend(self, usage: Usage) -> None:
+        """Count what was used without a reservation (replayed from the journal)."""
         self.spent += usage
+        if self.outer is not None:
+            self.outer.spend(usage)
 
     def about(self, reservation: Reservation) -> dict[str, float]:
         """Attributes of a call's span: what is spent and reserved of which limits; {} without any."""
@@ -160,23 +203,40 @@ class Ledger:
             found[sc.BUDGET_COST_RESERVED] = reservation.cost_usd
         return found
 
+    @property
+    def _own_tokens(self) -> int | None:
+        if self.limits.tokens is None:
+            return None
+        return max(0, self.limits.tokens - self.spent.total_tokens - self.reserved_tokens)
+
+    @property
+    def _own_cost(self) -> float | None:
+        if self.limits.cost_usd is None:
+            return None
+        return max(0.0, self.limits.cost_usd - (self.spent.cost_usd or 0.0) - self.reserved_cost)
+
     def _room_for_output(self, input_tokens: int, prices: Prices | None, model: str) -> int | None:
         room: int | None = None
-        if self.tokens_left is not None:
-            room = self.tokens_left - input_tokens
-        if self.cost_left is not None:
+        tokens_left, cost_left = self._own_tokens, self._own_cost
+        if tokens_left is not None:
+            room = tokens_left - input_tokens
+        if cost_left is not None:
             if prices is None:
                 raise ConfigurationError(
                     f"There is a limit on cost, but the prices of {model or 'the model'} are unknown.",
                     hint="Give prices, install weaver[litellm] for its price map, or use max_tokens.",
                 )
-            money = self.cost_left - _price(prices, input_tokens, 0)
+            money = cost_left - _price(prices, input_tokens, 0)
             affordable = int(money * 1e6 / prices.output) if prices.output > 0 else None
             if money < 0:
                 affordable = 0
             if affordable is not None:
                 room = affordable if room is None else min(room, affordable)
         return room
+
+
+def _least(one: N | None, other: N | None) -> N | None:
+    return one if other is None else other if one is None else min(one, other)
 
 
 def _price(prices: Prices | None, input_tokens: int, output_tokens: int) -> float:

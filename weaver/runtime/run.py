@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
-from weaver.budget import Remaining
+from weaver.budget import Limits, Remaining
 from weaver.errors import BudgetExceeded, NoAnswer
 from weaver.events import Decided, Event
 from weaver.fencing import fenced
@@ -20,6 +20,7 @@ from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, DecidedBy, Decision
 from weaver.runtime.call import Call
 from weaver.runtime.fork import Threads, open_fork
+from weaver.runtime.ledger import Ledger
 from weaver.runtime.reasoning import reason
 from weaver.runtime.state import RunState
 from weaver.runtime.structured import Shape, asking_for, fitted
@@ -68,6 +69,7 @@ class Run:
         self.open_calls: list[Call] = []
         self.path_tokens: int = thread.path_tokens if thread is not None else 0
         self.path_seconds: float = thread.path_seconds if thread is not None else 0.0
+        self.ledger: Ledger = parent.ledger if parent is not None else state.ledger
         self.lost_race = False
         self._model: Model | None = None
         self._call_span: Span | None = None
@@ -108,7 +110,7 @@ class Run:
     @property
     def remaining(self) -> Remaining:
         """What is left of the limits, and of this thread's time."""
-        ledger, depth = self.state.ledger, self.state.limits.depth
+        ledger, depth = self.ledger, self.state.limits.depth
         return Remaining(
             seconds=None if self.deadline == float("inf") else max(0.0, self.deadline - anyio.current_time()),
             tokens=ledger.tokens_left,
@@ -261,6 +263,15 @@ class Run:
                 return thread.answer
         raise NoAnswer("The thread was never started.")
 
+    def limit(self, limits: Limits, whose: str) -> None:
+        """Hold this thread, and all that it will fork, to ``limits`` within those that hold already.
+
+        Args:
+            limits: ``depth`` is not looked at.
+            whose: what messages call this thread.
+        """
+        self.ledger = Ledger(limits, outer=self.ledger, whose=whose)
+
     def check_depth(self) -> None:
         """Refuse to fork deeper than the limit.
 
@@ -389,6 +400,7 @@ class Run:
             self.state, span, self.task, thread=self.thread, parent=self.parent, deadline=self.deadline
         )
         again.path = f"{self.path}~hedge"
+        again.ledger = self.ledger
         again._model = model
         return again
 

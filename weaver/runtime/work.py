@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
@@ -15,6 +15,20 @@ from weaver.runtime.thread import Thread
 
 if TYPE_CHECKING:
     from weaver.runtime.run import Run
+
+
+class Ending(Exception):
+    """Raised by a body to end its thread without an answer, and not as a failure.
+
+    Args:
+        state: ``skipped`` (there was nothing to do) or ``timed_out``.
+        because: one sentence for the record.
+    """
+
+    def __init__(self, state: Literal["skipped", "timed_out"], because: str) -> None:
+        super().__init__(because)
+        self.state = state
+        self.because = because
 
 
 class Work:
@@ -45,8 +59,11 @@ class Work:
 
     def skip(self, because: str) -> None:
         """The thread cannot start."""
-        self.thread.error = NoAnswer(because)
-        self.thread.finish("skipped")
+        self._end(Ending("skipped", because))
+
+    def _end(self, ending: Ending) -> None:
+        self.thread.error = NoAnswer(ending.because)
+        self.thread.finish(ending.state)
 
     async def run(self, needed: Sequence[Work]) -> None:
         """Work until the thread has its final state."""
@@ -75,7 +92,12 @@ class Work:
         try:
             timed_out = await self._attempt(run, self.terms.body, limit)
             again = self.terms.fallback
-            if again is not None and thread.answer is None and not self._stopped(timed_out, own=own):
+            if (
+                again is not None
+                and thread.answer is None
+                and not thread.finished
+                and not self._stopped(timed_out, own=own)
+            ):
                 self._begin_again("the fallback takes over")
                 limit, own = self._limits()
                 timed_out = await self._attempt(run, again, limit)
@@ -110,6 +132,8 @@ class Work:
                     thread.answer = await _do(body, run)
                 else:
                     thread.answer = await self._race(body, run)
+            except Ending as ending:
+                self._end(ending)
             except WeaverError as error:
                 thread.error = error
             except Exception as error:  # noqa: BLE001 - a body is a user's code; its failure is data
@@ -163,6 +187,8 @@ class Work:
 
     def _finish(self, timed_out: bool, *, own: bool) -> None:
         thread = self.thread
+        if thread.finished:
+            return
         if thread.answer is not None:
             thread.error = None
             thread.finish("succeeded")

@@ -96,7 +96,7 @@ class Following:
         self._not_started: list[str] = []
         share, most = SYNTHESIS_TOKENS
         left = run.remaining.tokens
-        self._held = run.state.ledger.hold(0 if left is None else min(most, int(share * left)))
+        self._held = run.ledger.hold(0 if left is None else min(most, int(share * left)))
 
     def start(self, subtask: Subtask) -> None:
         """Start the subtask's thread, unless the same subtask of an earlier, invalid plan is under way."""
@@ -138,7 +138,7 @@ class Following:
     def drop(self) -> None:
         """The plan is not followed: stop its threads."""
         self._threads.cancel("pruned")
-        self._run.state.ledger.release(self._held)
+        self._run.ledger.release(self._held)
 
     async def answer(self, plan: Plan) -> Answer:
         """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
@@ -157,14 +157,14 @@ class Following:
         findings = [t for t in wanted if self._found(t)]
         lost = [t for t in wanted if not self._found(t)]
         if not findings:
-            run.state.ledger.release(self._held)
+            run.ledger.release(self._held)
             run.note("No thread of the plan found anything; the task is answered directly.")
             run.decide(parallel=False, by="fallback", because="no thread of the plan found anything")
             return await sequential(run, self._task)
         conflicts: tuple[Conflict, ...] = ()
         if manner.ladder is not None and len(findings) > 1:
             conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
-        run.state.ledger.release(self._held)
+        run.ledger.release(self._held)
         missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
         answer = await synthesize(run, self._task, findings, missing=missing, settled=briefing(conflicts))
         return self._respecting(conflicts, answer)
@@ -196,7 +196,7 @@ class Following:
             return []
         async with self._manner.open_threads(run) as threads:
             again = Following(run, self._task, threads, self._manner)
-            run.state.ledger.release(again._held)
+            run.ledger.release(again._held)
             for subtask in added.subtasks:
                 again.start(subtask)
             threads.close()
