@@ -1,7 +1,8 @@
-"""``weaver`` as a user runs it: in a process of its own, against a server on the loopback interface."""
+"""``weaver`` as a user runs it, against a server on the loopback interface."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,10 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
+from weaver.cli import main
 from weaver.errors import ModelUnauthorized
 from weaver.models.protocol import Request
 from weaver.testing import Scripted, Server
@@ -45,32 +47,41 @@ def script(**slow: float) -> list[Scripted]:
 
 
 class Shell:
-    """Runs ``weaver`` with a clean environment."""
+    """Runs ``weaver`` with a clean environment: by a call in this process, by `start` in one of its own."""
 
-    def __init__(self, folder: Path, server: Server | None) -> None:
-        keep = ("PATH", "LANG", "LC_ALL", "HOME", "SYSTEMROOT", "COVERAGE_PROCESS_START")
-        self.environ = {name: os.environ[name] for name in keep if name in os.environ}
-        self.environ |= {"WEAVER_HOME": str(folder / "home"), "PYTHONWARNINGS": "error"}
-        if server is not None:
-            self.environ |= {"WEAVER_BASE_URL": server.url, "WEAVER_MODEL": "openai/scripted"}
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
+        self.patch = patch
+        self.capture = capture
+        for name in list(os.environ):
+            if name.startswith(("WEAVER_", "OTEL_")) or name.endswith(("_API_KEY", "_BASE_URL")):
+                patch.delenv(name)
+        patch.setenv("WEAVER_HOME", str(folder / "home"))
+        patch.chdir(folder)
 
-    def start(self, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    def use(self, server: Server) -> Self:
+        self.patch.setenv("WEAVER_BASE_URL", server.url)
+        self.patch.setenv("WEAVER_MODEL", "openai/scripted")
+        return self
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "weaver", *arguments],
-            cwd=self.folder,
-            env=self.environ | environ,
-            stdin=subprocess.PIPE,
+            [sys.executable, "-W", "error", "-m", "weaver", *arguments],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> tuple[int, str, str]:
-        with self.start(*arguments, **environ) as process:
-            out, err = process.communicate(stdin, timeout=30)
+        with self.patch.context() as patch:
+            for name, value in environ.items():
+                patch.setenv(name, value)
+            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            code = main(list(arguments))
+        out, err = self.capture.readouterr()
         assert "Traceback" not in err, err
-        return process.returncode, out, err
+        return code, out, err
 
 
 @pytest.fixture
@@ -80,12 +91,21 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, server: Server) -> Shell:
-    return Shell(tmp_path, server)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """A shell that knows of no server."""
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def shell(alone: Shell, server: Server) -> Shell:
+    """A shell whose model is the server's."""
+    return alone.use(server)
 
 
 def test_the_answer_alone_is_on_stdout(shell: Shell) -> None:
-    code, out, err = shell("run", QUESTION)
+    with shell.start("run", QUESTION) as process:
+        out, err = process.communicate(timeout=30)
+    code = process.returncode
 
     assert (code, out) == (0, "Kyoto has gardens, Oslo has fjords.\n")
     assert "plan: 2 subtasks in 1 level" in err
@@ -190,9 +210,9 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
     assert "127.0.0.1:9" in err or "deadline" in err
 
 
-def test_a_wrong_key(tmp_path: Path) -> None:
+def test_a_wrong_key(alone: Shell) -> None:
     with Server("ok", api_key="right").in_thread() as server:
-        code, out, err = Shell(tmp_path, server)(
+        code, out, err = alone.use(server)(
             "run", "What is 6 x 7?", "--json", WEAVER_API_KEY="sk-wrong-secret"
         )
 
@@ -201,10 +221,10 @@ def test_a_wrong_key(tmp_path: Path) -> None:
     assert "sk-wrong-secret" not in out + err
 
 
-def test_a_deadline_gives_a_partial_answer(tmp_path: Path) -> None:
+def test_a_deadline_gives_a_partial_answer(alone: Shell) -> None:
     with Server(script(first=60.0)).in_thread() as server:
         began = time.monotonic()
-        code, out, _ = Shell(tmp_path, server)("run", QUESTION, "--json", "--deadline", "2")
+        code, out, _ = alone.use(server)("run", QUESTION, "--json", "--deadline", "2")
 
     assert code == 3
     assert time.monotonic() - began < 10
@@ -231,9 +251,9 @@ def interrupted(shell: Shell, server: Server, *arguments: str) -> tuple[int, str
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
-def test_ctrl_c_keeps_what_was_finished_and_frees_the_server(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_was_finished_and_frees_the_server(alone: Shell) -> None:
     with Server(script(first=60.0)).in_thread() as server:
-        code, out, err = interrupted(Shell(tmp_path, server), server)
+        code, out, err = interrupted(alone.use(server), server)
         limit = time.monotonic() + 2
         while server.in_flight and time.monotonic() < limit:
             time.sleep(0.01)
@@ -246,9 +266,9 @@ def test_ctrl_c_keeps_what_was_finished_and_frees_the_server(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process")
-def test_ctrl_c_with_json_still_prints_its_object(tmp_path: Path) -> None:
+def test_ctrl_c_with_json_still_prints_its_object(alone: Shell) -> None:
     with Server(script(first=60.0)).in_thread() as server:
-        code, out, _ = interrupted(Shell(tmp_path, server), server, "--json")
+        code, out, _ = interrupted(alone.use(server), server, "--json")
     result: dict[str, Any] = json.loads(out)
 
     assert code == 130
@@ -258,9 +278,8 @@ def test_ctrl_c_with_json_still_prints_its_object(tmp_path: Path) -> None:
     }
 
 
-def test_nothing_to_answer_with(tmp_path: Path) -> None:
-    shell = Shell(tmp_path, None)
-    code, out, err = shell("run", "What is 6 x 7?", "--json", "--model", "openai/gpt-5-mini")
+def test_nothing_to_answer_with(alone: Shell) -> None:
+    code, out, err = alone("run", "What is 6 x 7?", "--json", "--model", "openai/gpt-5-mini")
 
     assert code == 2
     assert json.loads(out)["error"]["type"] == "ConfigurationError"
