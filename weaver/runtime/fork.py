@@ -166,8 +166,9 @@ class Threads:
                 if reason is not None:
                     self.cancel(reason)
                     break
-                pending = [t for t in self.all if not t.finished and t.cancel_reason is None]
-                if prune is not None and thread.state == "succeeded" and pending:
+                if prune is None or thread.state != "succeeded":
+                    continue
+                if pending := [t for t in self.all if not t.finished and t.cancel_reason is None]:
                     self.prune(*await prune(run, thread, pending))
         finally:
             await finishing.aclose()
