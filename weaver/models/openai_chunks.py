@@ -52,13 +52,15 @@ class ChunkReader:
     Attributes:
         deltas: what is ready to be handed out.
         finish: set once the server has said why it ended; handed out last, by `close`.
+        tokens: input and output, as the server counts them, once it has said so.
     """
 
-    __slots__ = ("_usage", "deltas", "finish")
+    __slots__ = ("_usage", "deltas", "finish", "tokens")
 
     def __init__(self) -> None:
         self.deltas: deque[Delta] = deque()
         self.finish: Finish | None = None
+        self.tokens: int | None = None
         self._usage: Any = None
 
     def read(self, payload: bytes) -> None:
@@ -129,7 +131,9 @@ class ChunkReader:
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
         if usage and usage != self._usage:
             self._usage = usage
-            self.deltas.append(UsageReport(usage_of(usage)))
+            counted = usage_of(usage)
+            self.tokens = counted.total_tokens
+            self.deltas.append(UsageReport(counted))
 
     def _content(self, content: Any) -> None:
         if isinstance(content, str):

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from weaver.errors import ModelError
+from weaver.models.call import current_call
 from weaver.models.connections import Connections
 from weaver.models.http_errors import Failures
 from weaver.models.openai_chunks import ChunkReader, Malformed, ServerSaidError
@@ -40,6 +41,7 @@ class OpenAIStream:
         "_failure",
         "_failures",
         "_idle_timeout",
+        "_log",
         "_max_bytes",
         "_pop",
         "_ready",
@@ -60,6 +62,7 @@ class OpenAIStream:
         self._failures = failures
         self._max_bytes = max_bytes
         self._idle_timeout = idle_timeout
+        self._log = current_call.get()
         self._events = EventReader()
         self._chunks = ChunkReader()
         self._ready = self._chunks.deltas
@@ -101,6 +104,9 @@ class OpenAIStream:
         if self._closed:
             return
         self._closed = True
+        if self._log is not None:
+            self._log.received += self._bytes
+            self._log.tokens = self._chunks.tokens
         if self._complete and self._failure is None:
             self._connections.done_with(self._response)
         else:
