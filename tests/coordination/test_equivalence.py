@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weaver import Answer, Weaver
 from weaver.coordination.equivalence import KINDS, Equivalence, equivalence
+from weaver.coordination.judged import judged
+from weaver.coordination.mathematics import compare_by_algebra
 from weaver.coordination.values.dates import date_of
 from weaver.coordination.values.final import final_answer, json_value, plain, trimmed
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.coordination.votes import Votes
+from weaver.errors import ConfigurationError, ModelFailed, UnknownName
+from weaver.testing import Scripted, ScriptedModel
+from weaver.testing.scripted import text_of
 
 
 @pytest.mark.parametrize(
@@ -142,3 +150,82 @@ def test_comparing_never_raises_and_is_symmetric_and_reflexive(kind, one, other)
         assert how.same(a, a) is True or how.same(a, a) == 1
     if a is not None and b is not None:
         assert how.same(a, b) == how.same(b, a)
+
+
+# ---- free text, by a judge
+
+
+async def counted(texts, *replies):
+    """The groups into which a judge who says ``replies`` sorts ``texts``."""
+    judge = ScriptedModel(list(replies) or [Scripted(error=ModelFailed("down."))])
+    counts = []
+
+    async def strategy(run, task):
+        votes = Votes(judged(run, task.question))
+        for text in texts:
+            await votes.cast(text)
+        counts.extend(votes.counts)
+        return Answer("done")
+
+    result = await Weaver(ScriptedModel("-"), judge_model=judge, strategy=strategy).run("Who won?")
+    return counts, judge, result
+
+
+def said(*words):
+    return json.dumps({"verdicts": [{"pair": n, "verdict": w} for n, w in enumerate(words, 1)]})
+
+
+@pytest.mark.anyio
+async def test_free_text_is_compared_by_a_judge_only_where_words_differ():
+    texts = ["The whites won.", "the whites won", "White was victorious", "Nobody won"]
+    counts, judge, _ = await counted(texts, said("same"), said("different"))
+    assert counts == [3, 1]
+    assert len(judge.requests) == 2
+    assert "Who won?" in text_of(judge.requests[0].request)
+
+
+@pytest.mark.anyio
+async def test_a_judge_that_fails_leaves_them_apart():
+    counts, _, result = await counted(["A won.", "B won."])
+    assert counts == [1, 1]
+    assert any("count as different: down." in note for note in result.notes)
+
+
+# ---- mathematics, by algebra in a process apart
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_algebra(anyio_backend):
+    pytest.importorskip("math_verify")
+    pairs = [
+        (r"\frac{1}{2}", "0.5"),
+        ("x^2-1", "(x-1)(x+1)"),
+        (r"\boxed{\sqrt{8}}", r"2\sqrt{2}"),
+        (r"\{1,2\}", "{2,1}"),
+        ("x^2", "x^3"),
+        ("9" * 5000, "1"),
+    ]
+    assert await compare_by_algebra(pairs) == [True, True, True, True, False, None]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.anyio
+async def test_a_formula_that_never_ends_is_given_up(anyio_backend):
+    pytest.importorskip("math_verify")
+    assert await compare_by_algebra([("9^{9^{9^{9^9}}}", "3")], seconds=0.3) == [None]
+
+
+def test_mathematics_compares_text_and_numbers_without_algebra():
+    pytest.importorskip("math_verify")
+    how = equivalence("math")
+    assert how.compare(r"\boxed{\dfrac12}", r"$\frac{1}{2}$") is True
+    assert how.compare("0.50", "1/2") is True
+    assert how.compare("3", "4") is False
+    assert how.compare("x+1", "1+x") is None
+
+
+def test_mathematics_without_its_extra_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("weaver.coordination.mathematics.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"weaver-reasoning\[math\]"):
+        equivalence("math")

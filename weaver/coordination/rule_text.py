@@ -87,7 +87,7 @@ def _atom(
         if predicate is None or not (argument or "").strip():
             raise ConfigurationError(
                 "The join rule 'until(...)' needs a condition.",
-                hint="In YAML write until(<expression>); in Python use weaver.coordination.Until.",
+                hint="In YAML write until(<expression>); in Python use joins.Until(function).",
             )
         return Until(predicate(argument or ""), (argument or "").strip())
     raise UnknownName("join rule", name, _NAMES)
