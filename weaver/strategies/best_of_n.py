@@ -20,7 +20,7 @@ from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
 from weaver.strategies.named import named_function
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import each, instead, samples
+from weaver.strategies.samples import each, said, samples
 from weaver.task import Task
 
 Verifier = Callable[[Answer], Awaitable[bool | float] | bool | float]
@@ -92,10 +92,10 @@ async def best_of_n(
     candidates: list[tuple[float, Answer]] = []
     async with run.fork(samples(run, task, n, temperature=temperature), body=rated, name="sample") as threads:
         async for thread in threads.as_finished():
-            if thread.state != "succeeded" or thread.answer is None:
+            if (answer := said(thread)) is None:
                 continue
             score = scores.get(thread.id, -1.0)
-            candidates.append((float(score), thread.answer))
+            candidates.append((float(score), answer))
             run.offer(replace(_best(candidates), complete=False))
             if score is True or (enough is not None and score >= enough):
                 threads.cancel("settled")
@@ -124,14 +124,14 @@ async def _verified(run: Run, verify: Any, answer: Answer) -> bool | float:
     async def verdict() -> bool | float:
         try:
             if inspect.iscoroutinefunction(verify):
-                said = await verify(answer)
+                score = await verify(answer)
             else:
-                said = await anyio.to_thread.run_sync(verify, answer, abandon_on_cancel=True)
+                score = await anyio.to_thread.run_sync(verify, answer, abandon_on_cancel=True)
         except WeaverError:
             raise
         except Exception as error:
             raise ToolFailed(f"The verifier raised {type(error).__name__}: {error}.") from error
-        return said if isinstance(said, bool) else float(said)
+        return score if isinstance(score, bool) else float(score)
 
     return await run.step("verify", verdict)
 
@@ -163,14 +163,8 @@ async def _tournament(run: Run, task: Task, answers: Sequence[Answer]) -> Answer
     left = run.random.sample(answers, len(answers))
     while len(left) > 1:
         pairs = [left[i : i + 2] for i in range(0, len(left) - 1, 2)]
-        jobs = [(instead(task, task.question, "match"), partial(_match, pair=pair)) for pair in pairs]
-        matches = await each(run, jobs, name="match")
-        winners = [
-            m.answer if m.state == "succeeded" else pair[0] for m, pair in zip(matches, pairs, strict=True)
-        ]
-        left = [*(w for w in winners if w is not None), *left[2 * len(pairs) :]]
+        judging = [partial(_choice, task=task, answers=pair) for pair in pairs]
+        matches = await each(run, task, judging, name="match")
+        rest = left[2 * len(pairs) :]
+        left = [said(match) or pair[0] for match, pair in zip(matches, pairs, strict=True)] + rest
     return left[0]
-
-
-async def _match(run: Run, task: Task, *, pair: Sequence[Answer]) -> Answer:
-    return await _choice(run, task, pair)

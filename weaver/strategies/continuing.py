@@ -1,4 +1,4 @@
-"""A model's turn that is written in pieces: each call goes on where the text so far ends."""
+"""What models say, as it comes: turns that are written in pieces, and who hears the final text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from weaver.errors import CapabilityMissing
+from weaver.events import AnswerStarted
 from weaver.messages import Message, assistant
 from weaver.models.protocol import Delta, Reasoning, Request, Text
 from weaver.models.reply import Reply
-from weaver.runtime.reasoning import Hear
+from weaver.runtime.reasoning import Hear, thread_listener
 from weaver.runtime.run import Run
+from weaver.synthesis import answer_listener
 
 THINK, END = "<think>\n", "\n</think>\n\n"
 
@@ -39,6 +41,14 @@ class Said:
         if not reasoning:
             return text
         return f"{THINK}{reasoning}{END}{text}" if text else f"{THINK}{reasoning}"
+
+
+def speaking(run: Run, source: str = "synthesis") -> Hear | None:
+    """The listener for what a strategy says last: the user's in the root, else those of the thread."""
+    if run.parent is not None:
+        return thread_listener(run)
+    run.emit(AnswerStarted(source))
+    return answer_listener(run)
 
 
 async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:

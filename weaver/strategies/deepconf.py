@@ -14,9 +14,8 @@ from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.continuing import Said
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import samples, told_without_tools, votes_on
+from weaver.strategies.samples import said, samples, told_without_tools, votes_on
 from weaver.task import Task
 
 MOST = 1000.0
@@ -67,8 +66,8 @@ async def deepconf(
     votes = votes_on(task, same, max_weight=MOST)
 
     async def vote(thread: Thread) -> None:
-        answer, weight = thread.answer, confidence.get(thread.id, -1.0)
-        if thread.state == "succeeded" and answer is not None and answer.complete and weight >= threshold:
+        answer, weight = said(thread), confidence.get(thread.id, -1.0)
+        if answer is not None and answer.complete and weight >= threshold:
             await votes.cast(answer, weight)
             run.offer(replace(votes.winner(), confidence=votes.share, complete=False))
 
@@ -106,10 +105,11 @@ async def _trace(
 ) -> Answer:
     """One trace; ``complete=False`` if it was stopped for falling below the threshold."""
     request = Request(opening(task), max_tokens=task.max_tokens, top_p=top_p, logprobs=top_logprobs)
-    said, meter = Said(thread_listener(run)), Meter(window)
+    hear, meter = thread_listener(run), Meter(window)
     async with run.call(request) as call:
         async for delta in call:
-            said.hear(delta)
+            if hear is not None:
+                hear(delta)
             if not isinstance(delta, Logprobs):
                 continue
             for token in delta.tokens:

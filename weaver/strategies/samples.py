@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from weaver.coordination.equivalence import Equivalence, equivalence
 from weaver.coordination.votes import Votes
-from weaver.messages import user
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Body
 from weaver.runtime.thread import Thread
 from weaver.task import Task
 
+Work = Callable[[Run], Awaitable[Answer]]
+"""What one thread of `each` does."""
 MARK = "Think step by step. End with one line of the form `Answer: ...` that has the final answer alone."
 
 
@@ -43,11 +45,6 @@ def adding(task: Task, words: str) -> Task:
     return replace(task, messages=(*earlier, replace(last, content=f"{last.content}\n\n{words}")))
 
 
-def instead(task: Task, question: str, title: str) -> Task:
-    """A task that asks ``question`` and keeps only the worker, tools and sampling of ``task``."""
-    return replace(task, prompt="", messages=(user(question),), title=title, context="", output=None)
-
-
 def affordable(run: Run, wanted: int) -> int:
     """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
     left = run.remaining.threads
@@ -67,25 +64,33 @@ def votes_on(
     task: Task, same: str | Callable[[str], object] | None = None, *, max_weight: float = 1
 ) -> Votes:
     """Votes that compare answers the way ``same``, the task, or the task's output type says."""
-    kind = same or task.equivalence or ("json" if task.output is not None else None)
-    return Votes(kind, max_weight=max_weight)
+    return Votes(equivalence_of(task, same), max_weight=max_weight)
 
 
-async def each(run: Run, jobs: Sequence[tuple[Task, Body | None]], *, name: str = "t") -> list[Thread]:
-    """A thread for each job; all of them, in the order of the jobs, once the last has finished.
+def equivalence_of(task: Task, same: str | Callable[[str], object] | None = None) -> Equivalence:
+    """When two answers to ``task`` are the same: as ``same``, the task, or its output type says."""
+    return equivalence(same or task.equivalence or ("json" if task.output is not None else None))
+
+
+async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> list[Thread]:
+    """A thread for each piece of work on ``task``; all of them, in order, once the last has finished.
 
     Raises:
         NoAnswer: none of them succeeded; the message says how each ended.
         BudgetExceeded: they may not be started.
     """
+
+    def body(work: Work) -> Body:
+        return lambda run, _: work(run)
+
     async with run.fork(name=name) as threads:
-        for task, body in jobs:
-            threads.start(task, body=body)
+        for number, work in enumerate(works, start=1):
+            threads.start(replace(task, title=f"{name} {number}"), body=body(work))
         threads.close()
         await threads.join()
         return threads.all
 
 
-def usable(threads: Sequence[Thread]) -> list[tuple[Thread, Answer]]:
-    """Those that succeeded, with their answers."""
-    return [(t, t.answer) for t in threads if t.state == "succeeded" and t.answer is not None]
+def said(thread: Thread) -> Answer | None:
+    """The answer of a thread that succeeded; None of one that did not."""
+    return thread.answer if thread.state == "succeeded" else None

@@ -10,8 +10,8 @@ from weaver.coordination.votes import Votes
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.strategies.registry import strategy
+from weaver.strategies.samples import said, votes_on
 from weaver.strategies.samples import samples as samples_of
-from weaver.strategies.samples import votes_on
 from weaver.task import Task
 
 Stop = Literal["none", "beta", "dirichlet", "entropy"]
@@ -64,12 +64,12 @@ async def self_consistency(
         async with run.fork(drawn, name="sample") as threads:
             async for thread in threads.as_finished():
                 ended += 1
-                if thread.state != "succeeded" or thread.answer is None:
+                if (answer := said(thread)) is None:
                     continue
                 if first_m is None or len(votes) < first_m:
-                    await votes.cast(thread.answer)
-                    await agreed.cast(thread.answer)
-                    lengths[id(thread.answer)] = thread.usage.output_tokens
+                    await votes.cast(answer)
+                    await agreed.cast(answer)
+                    lengths[id(answer)] = thread.usage.output_tokens
                     run.offer(replace(_winner(votes, lengths if first_m else None), complete=False))
                 if first_m is not None and len(votes) == first_m:
                     threads.cancel("quorum_met")

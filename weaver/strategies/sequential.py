@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weaver.events import AnswerStarted
 from weaver.fencing import fenced
 from weaver.models.protocol import Request
 from weaver.result import Answer
-from weaver.runtime.reasoning import Hear, opening, thread_listener
+from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
-from weaver.strategies.continuing import END, THINK, Turn, must_continue
+from weaver.strategies.continuing import END, THINK, Turn, must_continue, speaking
 from weaver.strategies.registry import strategy
-from weaver.synthesis import answer_listener
 from weaver.task import Task
 
 WAIT = "\nWait"
@@ -35,14 +33,12 @@ async def sequential(run: Run, task: Task, *, wait: int = 0, think_tokens: int |
     Raises:
         CapabilityMissing: with an option, when the endpoint cannot continue a message.
     """
-    listen = thread_listener(run) if run.parent is not None else answer_listener(run)
     if wait or think_tokens is not None:
-        return await _forced(run, task, wait, think_tokens, listen)
-    _begin(run)
-    return await run.reason(task, listen=listen)
+        return await _forced(run, task, wait, think_tokens)
+    return await run.reason(task, listen=speaking(run, "direct"))
 
 
-async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None, listen: Hear | None) -> Answer:
+async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None) -> Answer:
     await must_continue(run, "Budget forcing")
     turn = Turn(run, opening(task), THINK)
     while True:
@@ -54,7 +50,7 @@ async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None, lis
             break
         wait -= 1
         turn.text = turn.text.rstrip() + WAIT
-    _begin(run)
+    listen = speaking(run, "direct")
     if task.output is not None or task.tools:
         thoughts = fenced(turn.text.removeprefix(THINK), "thoughts on the task")
         known = "\n\n".join(filter(None, (task.context, thoughts)))
@@ -62,8 +58,3 @@ async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None, lis
     turn.text = turn.text.rstrip() + END + (FINAL if cut else "")
     reply = await turn.go_on(Request(max_tokens=task.max_tokens), name="answer", listen=listen)
     return Answer(reply.text.strip(), complete=reply.finish != "length")
-
-
-def _begin(run: Run) -> None:
-    if run.parent is None:
-        run.emit(AnswerStarted("direct"))
