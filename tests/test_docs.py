@@ -72,6 +72,7 @@ async def test_python_blocks_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp
     page = ROOT / name
     namespace: dict[str, object] = {"__name__": "docs"}
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "weaver.toml").write_text('[prices."openai/gpt-5-mini"]\ninput = 0.25\noutput = 2.0\n')
     # As a module of its own: pydantic and dataclasses look their classes' modules up.
     module = types.ModuleType("docs")
     module.__dict__.update(namespace)

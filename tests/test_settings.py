@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from weaver.errors import ConfigurationError
+from weaver.models.protocol import Prices
 from weaver.settings import Settings
 from weaver.task import Agent
 from weaver.testing import ScriptedModel
@@ -16,7 +17,7 @@ def test_defaults_are_unset(tmp_path: Path) -> None:
     settings = Settings.load({}, tmp_path)
 
     assert settings.strategy == "adaptive"
-    assert {name for name in Settings.model_fields if getattr(settings, name) not in (None, ())} == {
+    assert {name for name in Settings.model_fields if getattr(settings, name) not in (None, (), {})} == {
         "strategy"
     }
 
@@ -181,3 +182,20 @@ def test_broken_agent_files(tmp_path: Path, file: str, content: str | None, mess
 
     with pytest.raises(ConfigurationError, match=message):
         Settings.load({}, tmp_path, agents=file)
+
+
+def test_prices_from_a_file_and_as_an_argument(tmp_path: Path) -> None:
+    (tmp_path / "weaver.toml").write_text('[prices."openai/x"]\ninput = 1\noutput = 2.5\n')
+
+    assert Settings.load({"WEAVER_PRICES": "ignored"}, tmp_path).prices == {"openai/x": Prices(1, 2.5)}
+    assert Settings.load({}, tmp_path, prices={"m": Prices(1, 2)}).prices == {"m": Prices(1, 2)}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{}", "{input = 1}", "{input = -1, output = 1}", "{input = nan, output = 1}", "7"]
+)
+def test_wrong_prices_name_the_model(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "weaver.toml").write_text(f'[prices]\n"openai/x" = {wrong}\n')
+
+    with pytest.raises(ConfigurationError, match=r"weaver\.toml: prices\.openai/x: "):
+        Settings.load({}, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
@@ -15,7 +15,7 @@ from weaver.budget import Limits
 from weaver.cast import Cast
 from weaver.events import Event
 from weaver.messages import Message
-from weaver.models.protocol import Model
+from weaver.models.protocol import Model, Prices
 from weaver.plan import Plan
 from weaver.planning.planner import make_plan
 from weaver.result import Answer, Result
@@ -64,6 +64,7 @@ class Weaver:
         max_tokens, max_cost, max_calls, max_threads, max_depth: see `Limits` (256 threads and a depth of 3
             by default, the rest unlimited; cost in US dollars).
         thread_timeout: seconds that one thread may take.
+        prices: US dollars per million tokens, by model name; they beat what a server or price list says.
         temperature, seed: sampling, and weaver's own random choices.
         agents: named workers that the planner may assign subtasks to.
         settings: ready settings instead of arguments, environment and file.
@@ -98,6 +99,7 @@ class Weaver:
         temperature: float | None = None,
         seed: int | None = None,
         agents: Sequence[Agent] = (),
+        prices: Mapping[str, Prices] | None = None,
         settings: Settings | None = None,
         tracer_provider: TracerProvider | None = None,
         tracing: Tracing | None = None,
@@ -123,6 +125,7 @@ class Weaver:
             "temperature": temperature,
             "seed": seed,
             "agents": tuple(agents) or None,
+            "prices": prices or None,
         }
         self.settings = settings.changed(**given) if settings is not None else Settings.load(**given)
         self._tracing = tracing or Tracing(tracer_provider)

@@ -27,6 +27,7 @@ class Cast:
             settings.base_url,
             settings.api_key.get_secret_value() if settings.api_key else None,
             tuple((a.name, _identity(a.model)) for a in settings.agents),
+            tuple(sorted(settings.prices.items(), key=lambda item: item[0])),
         )
 
     @classmethod
@@ -50,10 +51,13 @@ class Cast:
                 return given
             if (known := built.get(given or "")) is None:
                 from weaver.models.compose import layered
+                from weaver.models.priced import Priced
                 from weaver.models.resolve import choose
 
                 choice = await choose(given, base_url=settings.base_url, api_key=key, confirm=confirm)
-                known = built[given or ""] = layered(choice.model)
+                prices = settings.prices.get(choice.model.name)
+                known = layered(choice.model if prices is None else Priced(choice.model, prices))
+                built[given or ""] = known
                 if given is None:
                     notes.append(f"Model {choice.model.name}: {choice.reason}")
             return known

@@ -7,6 +7,7 @@ Arguments beat ``WEAVER_*`` environment variables, which beat ``weaver.toml`` or
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from weaver.errors import ConfigurationError
+from weaver.models.protocol import Prices
 from weaver.task import Agent
 
 PREFIX = "WEAVER_"
@@ -50,6 +52,21 @@ def _url(value: Any) -> Any:
     if isinstance(value, str) and not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://, for example http://localhost:8080/v1")
     return value
+
+
+def _prices(value: Any) -> Any:
+    if isinstance(value, Prices):
+        return value
+    if not isinstance(value, Mapping) or not {"input", "output"} <= set(value) <= {
+        "input",
+        "output",
+        "cached",
+    }:
+        raise ValueError("must have input and output, and may have cached: US dollars per million tokens")
+    for name, price in value.items():
+        if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < math.inf:
+            raise ValueError(f"{name} must be a number of US dollars per million tokens")
+    return Prices(**value)
 
 
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -148,6 +165,11 @@ class Settings(BaseModel):
         "that the planner may assign subtasks to.",
         json_schema_extra={"metavar": "FILE"},
     )
+    prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
+        default={},
+        description="US dollars per million tokens of models, by name: input, output, cached. They beat what "
+        "the server or a price list says. In the settings file or as an argument.",
+    )
 
     @classmethod
     def load(
@@ -219,7 +241,7 @@ def _from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, _Gi
     return {
         name: _Given(value, PREFIX + name.upper(), folder)
         for name in Settings.model_fields
-        if (value := environ.get(PREFIX + name.upper(), "").strip())
+        if name != "prices" and (value := environ.get(PREFIX + name.upper(), "").strip())
     }
 
 
@@ -271,6 +293,8 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
         name = str(problem["loc"][0]) if problem["loc"] else ""
         given = values.get(name)
         place = given.place if given else name
+        if name == "prices":
+            place += "".join(f".{part}" for part in problem["loc"][1:2])
         if problem["type"] == "extra_forbidden":
             problems.append(f"{place}: there is no such setting")
             close = difflib.get_close_matches(name, Settings.model_fields, n=1)

@@ -68,7 +68,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_setting_is_a_flag_of_run_and_nothing_else_decides_its_default() -> None:
     flags = {o for p in run.params if isinstance(p, click.Option) for o in p.opts}
 
-    assert {"--" + name.replace("_", "-") for name in Settings.model_fields} - flags == {"--api-key"}
+    assert {"--" + name.replace("_", "-") for name in Settings.model_fields} - flags == {
+        "--api-key",
+        "--prices",
+    }
     assert set(CONTRACT.split()) <= flags
 
 

@@ -160,6 +160,14 @@ def test_flags_beat_environment_and_file(shell: Shell, server: Server) -> None:
     assert server.requests[-1].body["seed"] == 3
 
 
+def test_prices_from_the_settings_file_give_the_cost(shell: Shell) -> None:
+    (shell.folder / "weaver.toml").write_text('[prices."openai/scripted"]\ninput = 1\noutput = 10\n')
+    _, out, _ = shell("run", QUESTION, "--json", "--max-cost", "0.50")
+    usage = json.loads(out)["usage"]
+
+    assert usage["cost_usd"] == pytest.approx((usage["input_tokens"] + 10 * usage["output_tokens"]) / 1e6)
+
+
 def test_agents_are_offered_to_the_planner(shell: Shell, server: Server) -> None:
     (shell.folder / "agents.yaml").write_text("- name: historian\n  description: knows the dates\n")
     code, _, _ = shell("run", QUESTION, "--agents", "agents.yaml")

@@ -56,6 +56,11 @@ RUNS = "runs.jsonl"
     "--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
     help="Where runs and reports go. The same command goes on where it was interrupted.",
 )  # fmt: skip
+@click.option(
+    "--instruction",
+    metavar="TEXT",
+    help="Added to every question, instead of asking for a last line with the answer.",
+)
 @click.option("--baseline", default="sequential", show_default=True, help="What others are measured against.")
 @click.option("--token-budget", type=float, metavar="N", help="For accuracy at equal generated tokens.")
 @click.option("--latency-budget", type=float, metavar="N", help="For accuracy at equal critical-path tokens.")
@@ -74,6 +79,7 @@ def compare(
     repeats: int,
     concurrency: int,
     out: Path | None,
+    instruction: str | None,
     baseline: str,
     token_budget: float | None,
     latency_budget: float | None,
@@ -106,7 +112,7 @@ def compare(
     settings = settings_from(options)
     folder = shown.folder = out or _fresh_folder()
     named = split_names(models or "")
-    asked = _Asked(tasks, split_names(strategies), named, n, repeats, concurrency, retry_failed)
+    asked = _Asked(tasks, split_names(strategies), named, n, repeats, concurrency, retry_failed, instruction)
     try:
         if simulate:
             _on_virtual_time(lambda: _simulated(asked, settings, folder))
@@ -130,6 +136,7 @@ class _Asked:
     repeats: int
     concurrency: int
     retry_failed: bool
+    instruction: str | None
 
 
 @dataclass(slots=True)
@@ -221,9 +228,10 @@ def _comparison(
     from weaver.evals.tasks import load
     from weaver.settings import Settings as Known
 
-    seed = settings.seed or 0
+    seed, told = settings.seed or 0, asked.instruction
+    tasks = [load(name, n=asked.n, seed=seed, judge=judge) for name in asked.tasks]
     return Comparison(
-        tasks=[load(name, n=asked.n, seed=seed, judge=judge) for name in asked.tasks],
+        tasks=[task if told is None else replace(task, instruction=told) for task in tasks],
         strategies=asked.strategies,
         models=models,
         settings=Known.model_validate(

@@ -11,8 +11,8 @@ from weaver.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# A key on a command line is visible to every user of the machine.
-_NO_FLAG = {"api_key"}
+# A key on a command line is visible to every user of the machine; a table is no flag.
+_NO_FLAG = {"api_key", "prices"}
 
 
 def settings_flags(command: F) -> F:
