@@ -18,6 +18,7 @@ WeaverError
 │   └── EmptyReply              the model ended without saying anything
 ├── OutputInvalid               text that does not fit its schema, after repairs
 │   └── PlanInvalid
+├── StepFailed                  a step of a workflow cannot go on
 ├── ToolFailed
 ├── BudgetExceeded
 ├── DeadlineExceeded
@@ -166,6 +167,10 @@ class OutputInvalid(WeaverError):
 
 class PlanInvalid(OutputInvalid):
     """A plan that cannot be run: cycle, unknown dependency, duplicate id, over a cap."""
+
+
+class StepFailed(WeaverError):
+    """A step of a workflow cannot go on: an expression has no value, a list is none, nothing came out."""
 
 
 class ToolFailed(WeaverError):
