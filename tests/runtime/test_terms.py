@@ -102,7 +102,7 @@ async def test_a_fallback_takes_over_after_a_timeout_and_after_an_error():
 def test_policies_that_do_not_exist_are_refused():
     for wrong in ({"on_error": "explode"}, {"on_timeout": "maybe"}, {"on_timeout": "fallback"}):
         with pytest.raises(ConfigurationError):
-            Terms(**wrong)
+            Terms(seconds, **wrong)
     with pytest.raises(ConfigurationError):
         Hedge(quantile=0)
 

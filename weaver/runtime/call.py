@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -28,10 +28,8 @@ from weaver.models.protocol import (
 )
 from weaver.models.reply import Reply
 from weaver.result import CancelReason
+from weaver.runtime.scope import Scope
 from weaver.usage import Usage, estimate_tokens
-
-if TYPE_CHECKING:
-    from weaver.runtime.run import Run
 
 
 class Call:
@@ -51,7 +49,7 @@ class Call:
         "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
-    def __init__(self, run: Run, request: Request, *, role: str, name: str) -> None:
+    def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
         self._run = run
         self._model = run.model(role)
         self._request = request
@@ -299,7 +297,7 @@ def _dump(reply: Reply) -> dict[str, Any]:
     }
 
 
-def _with_defaults(request: Request, run: Run) -> Request:
+def _with_defaults(request: Request, run: Scope) -> Request:
     changes: dict[str, Any] = {}
     if request.temperature is None and run.temperature is not None:
         changes["temperature"] = run.temperature

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,13 +11,11 @@ from anyio.abc import TaskGroup
 from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import CancelReason
 from weaver.runtime.joining import MORE, All, JoinRule, Pruner
+from weaver.runtime.scope import Scope
 from weaver.runtime.terms import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.runtime.thread import Thread
 from weaver.runtime.work import Work
 from weaver.task import Task
-
-if TYPE_CHECKING:
-    from weaver.runtime.run import Run
 
 
 class Threads:
@@ -30,7 +27,7 @@ class Threads:
 
     def __init__(
         self,
-        run: Run,
+        run: Scope,
         group: TaskGroup,
         *,
         terms: Terms,
@@ -82,7 +79,9 @@ class Threads:
         run.ledger.take_thread()
         path = run.thread_path(self._name, id)
         name = id or path.rpartition("/")[2]
-        thread = Thread(path, task, parent=run, depends_on=after)
+        thread = Thread(
+            path, task, parent=run.thread_id, depth=run.depth + 1, depends_on=after, emit=run.state.emit
+        )
         terms = self._terms.changed(
             body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
         )
@@ -153,7 +152,7 @@ class Threads:
         rule = rule or All()
         state = rule.begin()
         run, tracing = self._run, self._run.state.tracing
-        spans = {t.id: t.run.span for t in self.all if t.run is not None}
+        spans = {t.id: t.span for t in self.all if t.span is not None}
         span = tracing.start_join(run.span, rule=rule.name, threads=list(spans.items()), needed=state.needed)
         reason: CancelReason | None = None
         told: list[Thread] = []
@@ -172,7 +171,7 @@ class Threads:
                     self.prune(*await prune(run, thread, pending))
         finally:
             await finishing.aclose()
-            later = [(t.id, t.run.span) for t in told if t.run is not None and t.id not in spans]
+            later = [(t.id, t.span) for t in told if t.span is not None and t.id not in spans]
             received = [t.id for t in told if t.state == "succeeded"]
             tracing.end_join(span, received=received, reason=reason or "all finished", later=later)
         self.close()
@@ -201,7 +200,7 @@ class Threads:
             if not thread.finished:
                 thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
                 thread.finish("cancelled")
-            (thread.run or self._run.for_thread(thread, deadline=self._run.deadline)).close()
+            (work.place or self._run.for_thread(thread, deadline=self._run.deadline)).close()
             self._finished.append(thread)
             if work.failed and work.terms.on_error == "fail_fast" and self._failure is None:
                 self._failure = thread.error or NoAnswer(f"Thread {thread.id} timed out.")
@@ -243,7 +242,7 @@ class Threads:
 
 
 @asynccontextmanager
-async def open_fork(run: Run, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
+async def open_fork(run: Scope, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
     async with anyio.create_task_group() as group:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -22,12 +22,10 @@ from weaver.models.protocol import Delta, Reasoning, Request, Text
 from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.structured import Shape, asking_for, fitted, output_text
+from weaver.runtime.thinker import Thinker
 from weaver.runtime.tool_calls import call_tools
 from weaver.task import Task
 from weaver.tools.function import FunctionTool, as_tool
-
-if TYPE_CHECKING:
-    from weaver.runtime.run import Run
 
 MAX_TURNS = 16
 """Model calls of one thread that may end in tool calls."""
@@ -43,7 +41,7 @@ IN_FORM = "Give your final answer in the form that is asked for."
 Hear = Callable[[Delta], None]
 
 
-async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | None = None) -> Answer:
+async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear | None = None) -> Answer:
     """Work on ``task``: see `Run.reason`."""
     thinking = _Thinking(run, role, listen or thread_listener(run))
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
@@ -74,7 +72,7 @@ async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | N
     return Answer(output_text(reply).strip(), output=value)
 
 
-async def in_form(run: Run, task: Task, answer: Answer) -> Answer:
+async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
     """``answer`` with the output that the task asks for, if the strategy did not make one.
 
     An incomplete answer that does not fit is left as it is.
@@ -111,7 +109,7 @@ def opening(task: Task) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def thread_listener(run: Run) -> Hear | None:
+def thread_listener(run: Thinker) -> Hear | None:
     """A listener that passes a thread's text on as `ThreadDelta`; None in the root or when nobody listens."""
     state, thread = run.state, run.thread_id
     if state.listen is None or thread is None:
@@ -129,7 +127,7 @@ def thread_listener(run: Run) -> Hear | None:
 class _Thinking:
     """The calls of one thread: who hears them, and what happens when they go wrong."""
 
-    def __init__(self, run: Run, role: str, hear: Hear | None) -> None:
+    def __init__(self, run: Thinker, role: str, hear: Hear | None) -> None:
         self.run = run
         self.role = role
         self.hear = hear

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from weaver.errors import ConfigurationError
 from weaver.models.protocol import Model
 from weaver.result import Answer
 from weaver.task import Task
 
-if TYPE_CHECKING:
-    from weaver.runtime.run import Run
-
-Body = Callable[["Run", Task], Awaitable[Answer]]
+Body = Callable[[Any, Task], Awaitable[Answer]]
+"""``async def body(run: Run, task: Task) -> Answer``: what a thread does."""
 OnError = Literal["keep", "skip", "fail_fast"]
 OnTimeout = Literal["partial", "fail", "fallback"]
 
@@ -65,7 +63,7 @@ class Terms:
     """The terms of a fork's threads; each thread may have its own.
 
     Args:
-        body: what the thread does; None means `Run.reason`.
+        body: what the thread does.
         timeout: seconds from its start, or None.
         deadline: event-loop time at which it is stopped.
         on_error: ``keep``: a failure is data, and what depends on it is skipped; ``skip``: what depends on
@@ -79,7 +77,7 @@ class Terms:
         ConfigurationError: ``fallback`` is asked for and not given, or a policy is unknown.
     """
 
-    body: Body | None = None
+    body: Body
     timeout: float | None = None
     deadline: float = float("inf")
     on_error: OnError = "keep"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
 
-from weaver.events import ThreadFinished
+from weaver.events import Event, ThreadFinished
 from weaver.result import Answer, CancelReason, Finding, ThreadReport, ThreadState
 from weaver.task import Task
 from weaver.usage import NOTHING, Usage
 
 if TYPE_CHECKING:
-    from weaver.runtime.run import Run
+    from opentelemetry.trace import Span
 
 
 class Thread:
@@ -21,24 +21,35 @@ class Thread:
 
     Attributes:
         id: unique in the run: the structural path (``s2``, ``s2/t1``).
+        parent: id of the thread that forked it, None for the root.
         depends_on: names, within its fork, of the threads whose findings it gets.
         state: ``waiting`` until its dependencies are done, ``running``, then exactly one final state.
         answer: what it came to; for a thread that was cut, what it had said so far (``complete=False``).
-        scope: for the runtime: the cancel scope that it works in.
+        scope, span, saying: for the runtime: its cancel scope, its span, what it is saying just now.
         error: why it failed, or None.
         attempts: how often its work was started.
     """
 
     __slots__ = (
-        "_done", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at", "error", "id",
-        "parent", "path_seconds", "path_tokens", "run", "scope", "started_at", "state", "task", "usages",
+        "_done", "_emit", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at",
+        "error", "id", "parent", "path_seconds", "path_tokens", "saying", "scope", "span", "started_at",
+        "state", "task", "usages",
     )  # fmt: skip
 
-    def __init__(self, id: str, task: Task, *, parent: Run, depends_on: Sequence[str]) -> None:  # noqa: A002 - public name
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - public name
+        task: Task,
+        *,
+        parent: str | None,
+        depth: int,
+        depends_on: Sequence[str],
+        emit: Callable[[Event], None],
+    ) -> None:
         self.id = id
         self.task = task
         self.parent = parent
-        self.depth: int = parent.depth + 1
+        self.depth = depth
         self.depends_on = tuple(depends_on)
         self.state: ThreadState = "waiting"
         self.cancel_reason: CancelReason | None = None
@@ -48,9 +59,11 @@ class Thread:
         self.usages: list[Usage] = []
         self.started_at: float | None = None
         self.ended_at: float | None = None
-        self.path_tokens: int = 0
-        self.path_seconds: float = 0.0
-        self.run: Run | None = None
+        self.path_tokens = 0
+        self.path_seconds = 0.0
+        self.span: Span | None = None
+        self.saying: Callable[[], str] = str
+        self._emit = emit
         self._done = anyio.Event()
         self.scope = anyio.CancelScope()
 
@@ -77,7 +90,7 @@ class Thread:
         """Its answer, or what it is saying in the call that is open or was cut."""
         if self.answer is not None:
             return self.answer.text
-        return self.run.text_so_far if self.run is not None else ""
+        return self.saying()
 
     @property
     def finding(self) -> Finding | None:
@@ -113,7 +126,7 @@ class Thread:
         if self.answer is None and (said := self.text.strip()):
             self.answer = Answer(said, complete=False)
         self._done.set()
-        self.parent.state.emit(
+        self._emit(
             ThreadFinished(
                 self.id,
                 state,
@@ -129,7 +142,7 @@ class Thread:
         """The thread as it appears in the result. ``run_started`` is on the event loop's clock."""
         return ThreadReport(
             id=self.id,
-            parent=self.parent.thread_id,
+            parent=self.parent,
             title=self.title,
             depth=self.depth,
             state=self.state,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import anyio
 
 from weaver.errors import ToolFailed, WeaverError
 from weaver.events import ToolCalled
 from weaver.messages import Message, ToolCall
+from weaver.runtime.scope import Scope
 from weaver.tools.function import FunctionTool
-
-if TYPE_CHECKING:
-    from weaver.runtime.run import Run
 
 
 async def call_tools(
-    run: Run, tools: Mapping[str, FunctionTool], calls: tuple[ToolCall, ...]
+    run: Scope, tools: Mapping[str, FunctionTool], calls: tuple[ToolCall, ...]
 ) -> list[Message]:
     """All calls of one turn at the same time; the results in the order of the calls.
 
@@ -43,7 +40,7 @@ async def call_tools(
     return results
 
 
-async def use_tool(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
+async def use_tool(run: Scope, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
     """One call of a tool, traced and journaled; what it returned, as text.
 
     Raises:
@@ -69,7 +66,7 @@ async def use_tool(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) 
         run.emit(ToolCalled(run.thread_id, call.name, seconds, told))
 
 
-async def _told(run: Run, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
+async def _told(run: Scope, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
     try:
         return await use_tool(run, tools, call)
     except ToolFailed as error:

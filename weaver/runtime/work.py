@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import anyio
 
 from weaver.errors import BudgetExceeded, NoAnswer, StrategyFailed, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 from weaver.result import Answer
+from weaver.runtime.scope import Scope
 from weaver.runtime.terms import Body, Terms
 from weaver.runtime.thread import Thread
-
-if TYPE_CHECKING:
-    from weaver.runtime.run import Run
 
 
 class Ending(Exception):
@@ -36,12 +34,14 @@ class Work:
 
     Attributes:
         hedge_now: set when the thread is to get a second attempt.
+        place: the thread's scope, once it has begun to work.
     """
 
-    def __init__(self, parent: Run, thread: Thread, terms: Terms) -> None:
+    def __init__(self, parent: Scope, thread: Thread, terms: Terms) -> None:
         self.thread = thread
         self.terms = terms
         self.hedge_now = anyio.Event()
+        self.place: Scope | None = None
         self._parent = parent
 
     @property
@@ -82,7 +82,7 @@ class Work:
         thread.started_at = anyio.current_time()
         thread.state = "running"
         limit, own = self._limits()
-        thread.run = run = parent.for_thread(thread, deadline=limit)
+        self.place = run = parent.for_thread(thread, deadline=limit)
         state = parent.state
         if state.listen is not None:
             state.emit(
@@ -121,7 +121,7 @@ class Work:
         self.thread.attempts += 1
         self._parent.state.emit(ThreadRestarted(self.thread.id, because))
 
-    async def _attempt(self, run: Run, body: Body | None, limit: float) -> bool:
+    async def _attempt(self, run: Scope, body: Body, limit: float) -> bool:
         """Run a body; its answer or error goes to the thread. True when time ran out."""
         thread = self.thread
         thread.attempts = max(1, thread.attempts)
@@ -129,7 +129,7 @@ class Work:
         with anyio.CancelScope(deadline=limit) as clock, run.state.tracing.attached(run.span):
             try:
                 if self.terms.hedge is None:
-                    thread.answer = await _do(body, run)
+                    thread.answer = await body(run, run.task)
                 else:
                     thread.answer = await self._race(body, run)
             except Ending as ending:
@@ -143,15 +143,15 @@ class Work:
                 thread.error.__cause__ = error
         return clock.cancelled_caught
 
-    async def _race(self, body: Body | None, run: Run) -> Answer:
+    async def _race(self, body: Body, run: Scope) -> Answer:
         """The body, and a second attempt beside it once `hedge_now` is set; the first success wins."""
         attempts = [run]
         errors: list[Exception] = []
-        won: list[tuple[Run, Answer]] = []
+        won: list[tuple[Scope, Answer]] = []
 
-        async def attempt(one: Run) -> None:
+        async def attempt(one: Scope) -> None:
             try:
-                answer = await _do(body, one)
+                answer = await body(one, one.task)
             except Exception as error:  # noqa: BLE001 - raised below, if no other attempt succeeds
                 errors.append(error)
                 if len(errors) == len(attempts):
@@ -207,7 +207,3 @@ class Work:
                 f"The body of thread {thread.id} returned no answer."
             )
             thread.finish("failed")
-
-
-async def _do(body: Body | None, run: Run) -> Answer:
-    return await (body(run, run.task) if body is not None else run.reason(run.task))
