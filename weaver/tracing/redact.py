@@ -34,7 +34,7 @@ _NAMES = (
 # The group survives, the rest of the match becomes the mask.
 _LABELLED = (
     # Authorization: Bearer xxx   |   "x-api-key": "xxx"   |   ?key=xxx   |   https://user:xxx@host
-    r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/\-]{8,}=*",
+    r"(\b(?:bearer|basic)\s+)(?=\S*\d|\S*=|\S{24})[A-Za-z0-9._~+/\-]{8,}=*",
     rf"(\b[\w.\-]*(?:{_NAMES})s?[\"']?\s*[:=]\s*[\"']?)(?!\[redacted)[^\s\"'&,;}}]{{4,}}",
     r"([?&](?:key|token|sig|signature|code)=)(?!\[redacted)[^\s&\"'#]{4,}",
     r"([a-zA-Z][a-zA-Z0-9+.\-]*://)[^\s/@\"']+@",

@@ -216,8 +216,8 @@ class Store:
             if keep.megabytes is not None:
                 removed += self._shrink(db, int(keep.megabytes * 1e6))
         with self._lock, self._guard():
-            self._db().execute("PRAGMA incremental_vacuum").fetchall()
-            self._db().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # As a script: `execute` would free one page only, as this statement has no rows to fetch.
+            self._db().executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
         return Swept(removed, before, self.size)
 
     def gc_if_due(self, keep: Retention) -> Swept | None:

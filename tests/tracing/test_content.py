@@ -1,0 +1,183 @@
+"""Content capture: off by default, on by the conventions' variable, capped, redacted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.tracing.stories import MARK, SECRET, Spans, about, planning_model
+from weaver import Weaver
+from weaver.messages import Message, ToolCall, system, user
+from weaver.models.protocol import Request
+from weaver.models.reply import Reply
+from weaver.result import Conflict, ConflictValue, Resolution
+from weaver.testing import virtual_time
+from weaver.tracing import semconv as sc
+from weaver.tracing.content import Capture, capture_mode
+from weaver.tracing.spans import Tracing
+
+
+@pytest.fixture
+def anyio_backend() -> Any:
+    return virtual_time()
+
+
+class Kept:
+    """A store for full texts."""
+
+    def __init__(self) -> None:
+        self.texts: dict[tuple[str, str], str] = {}
+
+    def keep(self, trace_id: str, span_id: str, name: str, text: str) -> None:
+        self.texts[f"{trace_id}/{span_id}", name] = text
+
+
+def call(
+    spans: Spans, request: Request, *, text: str = "fine", capture: Any = True, texts: Any = None
+) -> Any:
+    """The one chat span of a call."""
+    tracing = Tracing(spans.provider, capture=capture, texts=texts)
+    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+    span = tracing.start_call(root, model="m", provider="p", endpoint="", role="thread", request=request)
+    reply = Reply("call/0", "thread", "m", "p", "", text=text, state="succeeded", finish="stop")
+    tracing.end_call(span, reply, request)
+    return spans.all[-1]
+
+
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [
+        ("", Capture.NONE),
+        ("NO_CONTENT", Capture.NONE),
+        ("nonsense", Capture.NONE),
+        ("SPAN_ONLY", Capture.SPAN),
+        ("true", Capture.SPAN),
+        ("event_only", Capture.EVENT),
+        ("SPAN_AND_EVENT", Capture.SPAN | Capture.EVENT),
+    ],
+)
+def test_the_conventions_variable_decides(value: str, mode: Capture) -> None:
+    assert capture_mode(None, {sc.CAPTURE_ENV: value}) is mode
+    assert capture_mode(False, {sc.CAPTURE_ENV: value}) is Capture.NONE
+
+
+@pytest.mark.anyio
+async def test_a_run_by_the_variable(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sc.CAPTURE_ENV, "SPAN_ONLY")
+    await Weaver(planning_model(), tracer_provider=spans.provider).run(f"Compare. {MARK} {SECRET}")
+
+    root = about(spans.one("invoke_workflow"))
+    assert root[sc.RUN_QUESTION] == f"Compare. {MARK} [redacted]"
+    assert MARK in root[sc.RUN_ANSWER]
+    assert MARK in about(spans.one("invoke_agent", TASK_ID="a"))[sc.TASK_ANSWER]
+    assert SECRET not in spans.text()
+
+
+def test_messages_are_in_the_conventions_form(spans: Spans) -> None:
+    request = Request(
+        messages=(
+            system("Be brief."),
+            user("What is it?"),
+            Message("assistant", "", tool_calls=(ToolCall("c1", "look", '{"at": "it"}'),)),
+            Message("tool", "a cat", tool_call_id="c1"),
+        )
+    )
+    found = about(call(spans, request))
+
+    assert json.loads(found[sc.SYSTEM_INSTRUCTIONS]) == [{"type": "text", "content": "Be brief."}]
+    assert json.loads(found[sc.INPUT_MESSAGES]) == [
+        {"role": "user", "parts": [{"type": "text", "content": "What is it?"}]},
+        {
+            "role": "assistant",
+            "parts": [{"type": "tool_call", "id": "c1", "name": "look", "arguments": '{"at": "it"}'}],
+        },
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "a cat"}]},
+    ]
+    assert json.loads(found[sc.OUTPUT_MESSAGES]) == [
+        {"role": "assistant", "parts": [{"type": "text", "content": "fine"}], "finish_reason": "stop"}
+    ]
+
+
+def test_events_instead_of_attributes(spans: Spans) -> None:
+    span = call(spans, Request(messages=(user("hello"),)), capture=Capture.EVENT)
+
+    assert sc.INPUT_MESSAGES not in about(span)
+    [event] = span.events
+    assert event.name == "gen_ai.client.inference.operation.details"
+    assert "hello" in event.attributes[sc.INPUT_MESSAGES]
+
+
+@pytest.mark.parametrize("count", [1, 400])
+def test_long_content_is_capped_and_referred_to(spans: Spans, count: int) -> None:
+    kept = Kept()
+    request = Request(messages=tuple(user(f"{i} " + "long words " * 2000) for i in range(count)))
+    found = about(span := call(spans, request, texts=kept))
+
+    shown = found[sc.INPUT_MESSAGES]
+    assert len(shown) <= 4096
+    assert json.loads(shown)[0]["role"] == "user"
+    assert found[sc.CONTENT_CUT] is True
+    reference = found[sc.CONTENT_REF]
+    assert reference == f"{span.context.trace_id:032x}/{span.context.span_id:016x}"
+    assert len(json.loads(kept.texts[reference, sc.INPUT_MESSAGES])) == count
+    assert (reference, sc.OUTPUT_MESSAGES) not in kept.texts
+
+
+def test_without_a_store_there_is_no_reference(spans: Spans) -> None:
+    found = about(call(spans, Request(messages=(user("x" * 9000),))))
+
+    assert found[sc.CONTENT_CUT] is True
+    assert sc.CONTENT_REF not in found
+
+
+def test_secrets_are_gone_from_the_full_text_too(spans: Spans) -> None:
+    kept = Kept()
+    span = call(
+        spans, Request(messages=(user("x" * 9000 + f" {SECRET}"),)), text=f"{SECRET} it is", texts=kept
+    )
+
+    assert SECRET not in span.to_json()
+    assert all(SECRET not in text for text in kept.texts.values())
+
+
+def test_broken_text_of_a_model_does_no_harm(spans: Spans) -> None:
+    found = about(call(spans, Request(messages=(user("half \ud83d"),)), text="\udc00"))
+
+    assert json.loads(found[sc.INPUT_MESSAGES])[0]["parts"][0]["content"] == "half ?"
+    found[sc.OUTPUT_MESSAGES].encode("utf-8")
+
+
+def conflict(spans: Spans, **options: Any) -> dict[str, Any]:
+    tracing = Tracing(spans.provider, **options)
+    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+    span = tracing.start_conflict(root, subject="Paris", attribute="people", threads=("a", "b", "c"))
+    values = (ConflictValue(f"2.1 {MARK}", ("a", "c"), 0.9), ConflictValue("9", ("b",)))
+    tracing.end_conflict(
+        span, Conflict("Paris", "people", values, Resolution("evidence", f"2.1 {MARK}", "a census"))
+    )
+    return about(spans.all[-1])
+
+
+def test_a_conflict_tells_who_won_without_telling_the_values(spans: Spans) -> None:
+    found = conflict(spans, capture=False)
+
+    assert found[sc.CONFLICT_SUBJECT] == "Paris"
+    assert found[sc.CONFLICT_THREADS] == ("a", "c", "b")
+    assert found[sc.CONFLICT_WINNERS] == ("a", "c")
+    assert found[sc.CONFLICT_STRATEGY] == "evidence"
+    assert MARK not in spans.text()
+
+
+def test_a_conflict_with_content(spans: Spans) -> None:
+    found = conflict(spans, capture=True)
+
+    assert json.loads(found[sc.CONFLICT_VALUES])[0] == {
+        "value": f"2.1 {MARK}", "threads": ["a", "c"], "confidence": 0.9,
+    }  # fmt: skip
+    assert found[sc.CONFLICT_EVIDENCE] == "a census"
+
+
+def test_labels_can_be_left_out(spans: Spans) -> None:
+    assert sc.CONFLICT_SUBJECT not in conflict(spans, labels=False)
