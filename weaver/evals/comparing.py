@@ -66,6 +66,7 @@ class Comparison:
         }
         return {
             "tasks": {task.name: len(task.items) for task in self.tasks},
+            "instruction": self.tasks[0].instruction if self.tasks else "",
             "seed": self.seed,
             "repeats": self.repeats,
             "concurrency": self.concurrency,

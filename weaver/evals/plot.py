@@ -64,6 +64,8 @@ def _panel(
     tokens: Callable[[Summary], tuple[float, Interval]],
     on_front: Callable[[Summary], bool],
 ) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
     models = list(dict.fromkeys(s.model for s in summaries))
     for i, summary in enumerate(summaries):
         x, (low, high) = tokens(summary)
@@ -87,7 +89,12 @@ def _panel(
     for model in models:
         front = sorted((tokens(s)[0], s.accuracy) for s in summaries if s.model == model and on_front(s))
         axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=0)
-    axes.set_xscale("log")
+    places = [tokens(s)[0] for s in summaries if tokens(s)[0] > 0]
+    if places and max(places) > 5 * min(places):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(f"generated tokens, {what} (mean per item)")
     axes.grid(visible=True, which="both", color="0.92", linewidth=0.6)

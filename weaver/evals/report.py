@@ -122,6 +122,8 @@ def markdown(
     how = f"seed {header.get('seed')}, {header.get('repeats', 1)} per item"
     at_a_time = header.get("concurrency", 1)
     lines += [f"{len(records)} runs, {how}, {at_a_time} at a time. Limits of every run: {limits}.", ""]
+    if told := header.get("instruction"):
+        lines += [f"Every question ended with: {_cell(told)}", ""]
     for (task, model), rows in _groups(summaries).items():
         lines += [
             f"## {_cell(task)}, {_cell(model)}",

@@ -219,10 +219,10 @@ def _row(scope: _Scope, strategy: str, runs: Sequence[Record], against: Against 
         redundancy=mean(redundancy) if redundancy else None,
         estimated=any(r.estimated for r in runs),
         budgets=budgets,
-        at_equal_tokens=_within(items, lambda r: r.total_output_tokens <= budgets.tokens),
-        at_equal_token_latency=_within(items, lambda r: r.critical_path_tokens <= budgets.latency_tokens),
-        at_equal_seconds=_within(items, lambda r: r.wall_seconds <= budgets.seconds),
-        at_equal_context=_within(items, lambda r: r.longest_context <= budgets.context),
+        at_equal_tokens=_within(items, lambda r: r.total_output_tokens, budgets.tokens),
+        at_equal_token_latency=_within(items, lambda r: r.critical_path_tokens, budgets.latency_tokens),
+        at_equal_seconds=_within(items, lambda r: r.wall_seconds, budgets.seconds),
+        at_equal_context=_within(items, lambda r: r.longest_context, budgets.context),
         against=against,
     )
 
@@ -294,8 +294,13 @@ def _majority(tries: Sequence[Record]) -> bool:
     return max(groups, key=lambda g: (g[0] is not None, len(g[1])))[1][0].correct
 
 
-def _within(items: dict[Any, list[Record]], fits: Callable[[Record], bool]) -> float:
-    return mean([mean([float(r.correct and fits(r)) for r in tries]) for tries in items.values()])
+def _within(items: dict[Any, list[Record]], used: Callable[[Record], float], budget: float) -> float:
+    return mean(
+        [
+            mean([float(r.correct and used(r) <= budget * (1 + 1e-9)) for r in tries])
+            for tries in items.values()
+        ]
+    )
 
 
 def _share(runs: Sequence[Record]) -> float:
