@@ -125,7 +125,7 @@ class RecordFile:
         lines = whole.splitlines()
         if lines:
             self._check(lines[0], header)
-            self.records = [Record.from_dict(json.loads(line)) for line in lines[1:] if line.strip()]
+            self.records = _records(lines[1:])
         else:
             whole = json.dumps(header)
         # Written anew, so that a line cut by a crash does not spoil the next one.
@@ -149,11 +149,6 @@ class RecordFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self.records.append(record)
-
-    @property
-    def done(self) -> set[Key]:
-        """Keys of the runs that need not be run again."""
-        return {record.key for record in self.records}
 
     def _check(self, line: str, header: dict[str, Any]) -> None:
         try:
@@ -182,9 +177,18 @@ def read_records(path: Path) -> tuple[dict[str, Any], list[Record]]:
         lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
         header = json.loads(lines[0])
         assert "comparison" in header
-        return header, [Record.from_dict(json.loads(line)) for line in lines[1:] if line.strip()]
+        return header, _records(lines[1:])
     except (OSError, ValueError, IndexError, AssertionError, TypeError) as error:
         raise ConfigurationError(f"{path} is not a file of `weaver compare`: {error}.") from error
+
+
+def _records(lines: Iterable[str]) -> list[Record]:
+    """One record for each run: the last, where it was run again."""
+    found: dict[Key, Record] = {}
+    for record in (Record.from_dict(json.loads(line)) for line in lines if line.strip()):
+        found.pop(record.key, None)
+        found[record.key] = record
+    return list(found.values())
 
 
 def overlap(texts: Iterable[str]) -> float | None:
