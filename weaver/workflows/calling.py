@@ -1,0 +1,66 @@
+"""Steps that call a registered Python function."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from weaver.errors import StepFailed
+from weaver.messages import ToolCall
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.runtime.tool_calls import use_tool
+from weaver.tools.function import FunctionTool
+from weaver.workflows.functions import text_of
+from weaver.workflows.prepared import PreparedStep
+from weaver.workflows.setting import Setting
+
+
+async def call_function(
+    run: Run, one: PreparedStep, arguments: Any, setting: Setting, values: dict[str, Any]
+) -> Answer:
+    """Call the function of a step; traced, and once per journal.
+
+    Args:
+        values: where the result is put, under the thread's path.
+
+    Raises:
+        ToolFailed: the arguments do not fit, or it raised.
+        StepFailed: the result does not fit the step's ``output``.
+    """
+    tool = one.function
+    assert tool is not None
+    if tool.name in setting.functions:
+        value = setting.functions[tool.name]
+    else:
+        call = ToolCall(f"step-{one.id}", tool.name, json.dumps(arguments, ensure_ascii=False))
+        said = await use_tool(run, {tool.name: tool}, call)
+        value = said if _gives_text(tool) else _json(said)
+    if one.output is not None:
+        try:
+            value = TypeAdapter(one.output).validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(p) for p in first["loc"]) or "the result"
+            raise StepFailed(
+                f"Step {one.id}: what {tool.name} gave does not fit: {where}: {first['msg']}."
+            ) from None
+    values[run.path] = value
+    return Answer(text_of(value) or "done", output=value)
+
+
+def _gives_text(tool: FunctionTool) -> bool:
+    try:
+        return get_type_hints(tool.function).get("return") is str
+    except (NameError, TypeError):
+        return inspect.signature(tool.function).return_annotation in (str, "str")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,302 @@
+"""Running the steps of a workflow: each starts as soon as what it waits for is done. No barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anyio
+from pydantic_core import to_jsonable_python
+
+from weaver.coordination.rule_text import parse_rule
+from weaver.errors import BudgetExceeded, StepFailed
+from weaver.result import Answer, Conflict
+from weaver.runtime.fork import Threads
+from weaver.runtime.joining import JoinState, Waiting
+from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
+from weaver.task import Task
+from weaver.workflows.evaluation import evaluate
+from weaver.workflows.expressions import ExpressionError
+from weaver.workflows.functions import text_of
+from weaver.workflows.graph import levels, sinks
+from weaver.workflows.prepared import Prepared, PreparedStep
+from weaver.workflows.setting import Setting
+
+
+class Flow:
+    """One run of one workflow, the outermost or a used one.
+
+    Args:
+        inputs: checked values, defaults included.
+        path: ids of the steps that use it, outermost first; for `current_step`.
+
+    Attributes:
+        records: ``steps`` as expressions see it.
+        tolerated: steps without an output that do not stop those that need them.
+        values: outputs of functions, by the path of the thread that called; they may be null.
+    """
+
+    def __init__(
+        self, prepared: Prepared, inputs: Mapping[str, Any], setting: Setting, path: str = ""
+    ) -> None:
+        self.prepared = prepared
+        self.inputs = dict(inputs)
+        self.setting = setting
+        self.path = path
+        self.records: dict[str, dict[str, Any]] = {id_: _blank() for id_ in prepared.steps}
+        self.tolerated: set[str] = set()
+        self.conflicts: dict[str, tuple[Conflict, ...]] = {}
+        self.stopped = False
+        self.values: dict[str, Any] = {}
+        self.threads: dict[str, Thread] = {}
+        self._begun = {id_: anyio.Event() for id_ in prepared.steps}
+        self._missing: list[str] = []
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """What every expression may read."""
+        return {"inputs": self.inputs, "steps": self.records}
+
+    async def run(self, run: Run) -> Answer:
+        """Run every step, and put the outputs together.
+
+        Raises:
+            StepFailed: no output came out, or one cannot be worked out.
+            WeaverError: a step with ``on_error: fail_fast`` failed.
+        """
+        if run.parent is None:
+            self._decide(run)
+        try:
+            async with run.fork(name="step") as threads:
+                await self._start_all(run, threads)
+                threads.close()
+                await threads.join(_Everything())
+        except BaseException:
+            self._offer(run)
+            raise
+        return self._answer()
+
+    def record(self, id_: str) -> dict[str, Any]:
+        """The record of a step, with what its thread says now."""
+        record, thread = self.records[id_], self.threads.get(id_)
+        if thread is not None:
+            record["state"] = thread.state
+            record["seconds"] = thread.seconds
+            record["error"] = str(thread.error) if thread.error is not None else None
+            if thread.finished and not record["text"] and thread.answer is not None:
+                record["text"] = thread.answer.text
+        return record
+
+    def refresh(self, ids: tuple[str, ...]) -> None:
+        """Bring the records of these steps up to date."""
+        for id_ in ids:
+            self.record(id_)
+
+    def stopping(self, one: PreparedStep) -> str | None:
+        """Why a step cannot start, or None."""
+        if self.stopped:
+            return "The workflow failed before it could start."
+        if one.step.join is not None and one.step.for_each is None:
+            return None  # the join has decided
+        for need in one.compiled.waits_for:
+            if need in self.tolerated or need in one.compiled.minds:
+                continue
+            state = self.record(need)["state"]
+            if state == "succeeded" or (self.prepared.steps[need].on_error == "skip" and state != "skipped"):
+                continue
+            return f"It needs {need!r}, which ended as {state}."
+        return None
+
+    # ---- starting
+
+    async def _start_all(self, run: Run, threads: Threads) -> None:
+        async with anyio.create_task_group() as waiting:
+            for one in self.prepared.steps.values():
+                if one.step.join is not None and one.step.for_each is None:
+                    waiting.start_soon(self._after_join, run, threads, one)
+                else:
+                    self._start(run, threads, one, one.compiled.waits_for)
+
+    def _start(self, run: Run, threads: Threads, one: PreparedStep, after: tuple[str, ...]) -> None:
+        from weaver.workflows.work import StepWork
+
+        try:
+            self.threads[one.id] = threads.start(
+                Task(prompt=one.title, title=one.title),
+                id=one.id,
+                after=after,
+                body=StepWork(self, one),
+                on_error="fail_fast" if one.on_error == "fail_fast" else "skip",
+                on_timeout="fail",
+            )
+        except BudgetExceeded as error:
+            run.note(f"Step {one.id} was not started: {error.message}")
+            self.records[one.id] |= {"state": "cancelled", "error": error.message}
+        self._begun[one.id].set()
+
+    async def _after_join(self, run: Run, threads: Threads, one: PreparedStep) -> None:
+        """Start a step once the join of the steps it needs is settled, and cancel the losers."""
+        needs, others = one.compiled.needs, set(one.compiled.waits_for) - set(one.compiled.needs)
+        for id_ in one.compiled.waits_for:
+            await self._begun[id_].wait()
+        rule = parse_rule(str(one.step.join), judge=self.judge(run, one), predicate=self.until(run, one))
+        state = rule.begin()
+        send, receive = anyio.create_memory_object_stream[Thread](len(needs))
+        racing = [self.threads[id_] for id_ in needs if id_ in self.threads]
+
+        async def tell(thread: Thread) -> None:
+            await thread.wait()
+            send.send_nowait(thread)
+
+        with send, receive:
+            async with anyio.create_task_group() as waiting:
+                for thread in racing:
+                    waiting.start_soon(tell, thread)
+                for left in range(len(racing) - 1, -1, -1):
+                    thread = await receive.receive()
+                    if await state.finished(thread, outstanding=left) is not None:
+                        break
+                waiting.cancel_scope.cancel()
+        winners = state.winners()
+        kept = {
+            need
+            for other in self.prepared.steps.values()
+            if other is not one
+            for need in other.compiled.waits_for
+        }
+        for thread in racing:
+            if not thread.finished and thread.id.rpartition("/")[2] not in kept:
+                thread.cancel("lost_race")
+        if state.unmet is not None:
+            run.note(f"Step {one.id}: {state.unmet}")
+        if not winners:
+            self.records[one.id] |= {"state": "skipped", "error": state.unmet}
+            self._missing.append(f"{one.title}: {state.unmet}")
+            self._begun[one.id].set()
+            return
+        won = tuple(id_ for id_ in needs if any(self.threads.get(id_) is winner for winner in winners))
+        self._start(run, threads, one, (*won, *sorted(others)))
+
+    def judge(self, run: Run, one: PreparedStep) -> Any:
+        """Scores a finding for ``best``."""
+        from weaver.workflows.judging import score
+
+        return lambda finding: score(run, one.title, finding)
+
+    def until(self, run: Run, one: PreparedStep) -> Any:
+        """Makes the predicate of ``until(...)``."""
+
+        def compiled(text: str) -> Any:
+            expression = one.compiled.until[text]
+
+            def holds(threads: tuple[Thread, ...]) -> bool:
+                done = [self.output_of(one, thread) for thread in threads]
+                try:
+                    return bool(evaluate(expression, {**self.names, "done": done}))
+                except ExpressionError as error:
+                    run.note(f"Step {one.id}: {error}")
+                    return False
+
+            return holds
+
+        return compiled
+
+    def output_of(self, one: PreparedStep, thread: Thread) -> Any:
+        """The output of an item's, or of a step's, thread."""
+        if one.step.for_each is None:
+            return self.records[thread.id.rpartition("/")[2]]["output"]
+        return self.output(thread)
+
+    def output(self, thread: Thread) -> Any:
+        """What a finished thread came to, as plain JSON data."""
+        if thread.id in self.values:
+            return self.values[thread.id]
+        return None if thread.answer is None else plain_output(thread.answer)
+
+    # ---- what comes out
+
+    def _decide(self, run: Run) -> None:
+        rows = levels(self.prepared.workflow.compiled.graph)
+        wide = any(len(row) > 1 for row in rows)
+        several = any(one.step.for_each is not None for one in self.prepared.steps.values())
+        run.decide(wide or several, "user", f"the workflow {self.prepared.workflow.name} says so")
+
+    def _answer(self) -> Answer:
+        for id_, one in self.prepared.steps.items():
+            self._account(id_, one)
+        outputs = self._outputs()
+        if all(value is None for value in outputs.values()):
+            errors = [f"{id_}: {r['error']}" for id_, r in self.records.items() if r["error"]]
+            raise StepFailed(f"Nothing came out of the workflow. {'; '.join(errors)}".strip())
+        text = text_of(outputs.get("answer")) or (
+            text_of(next(iter(outputs.values()))) if len(outputs) == 1 else text_of(outputs)
+        )
+        return Answer(text, output=outputs, complete=not self._missing, missing=tuple(self._missing))
+
+    def _account(self, id_: str, one: PreparedStep) -> None:
+        """Note what is missing because of a step."""
+        record, thread = self.record(id_), self.threads.get(id_)
+        state = record["state"]
+        if state == "succeeded":
+            if thread is not None and thread.answer is not None:
+                self._missing += [f"{one.title}: {what}" for what in thread.answer.missing]
+        elif state == "skipped" or (state == "cancelled" and thread and thread.cancel_reason == "lost_race"):
+            return
+        elif one.on_error != "skip":
+            self._missing.append(f"{one.title}: {record['error'] or state}")
+
+    def _outputs(self) -> dict[str, Any]:
+        compiled = self.prepared.workflow.compiled
+        if not compiled.outputs:
+            return {id_: self.records[id_]["output"] for id_ in sinks(compiled.graph)}
+        try:
+            return {name: values.value(self.names) for name, values in compiled.outputs.items()}
+        except ExpressionError as error:
+            raise StepFailed(
+                f"The outputs of {self.prepared.workflow.name} cannot be worked out: {error}."
+            ) from None
+
+    def _offer(self, run: Run) -> None:
+        """What there is, for the case that the run is out of time."""
+        if run.parent is not None:
+            return
+        self.refresh(tuple(self.records))
+        try:
+            answer = self._answer()
+        except StepFailed:
+            return
+        left = [
+            one.title
+            for id_, one in self.prepared.steps.items()
+            if self.records[id_]["state"] in ("waiting", "running")
+        ]
+        run.offer(Answer(answer.text, output=answer.output, complete=False, missing=(*answer.missing, *left)))
+
+
+def plain_output(answer: Answer) -> Any:
+    """An answer's output as plain JSON data: the typed value, or the text."""
+    return (
+        answer.text
+        if answer.output is None
+        else to_jsonable_python(answer.output, by_alias=True, fallback=str)
+    )
+
+
+def _blank() -> dict[str, Any]:
+    return {"output": None, "text": "", "state": "waiting", "error": None, "seconds": 0.0, "items": []}
+
+
+class _Everything:
+    """Waits for all steps; what each of them means was decided step by step."""
+
+    name = "all"
+
+    def begin(self) -> JoinState:
+        return _All()
+
+
+class _All(Waiting):
+    @property
+    def unmet(self) -> str | None:
+        return None

@@ -1,0 +1,250 @@
+"""``for_each``: one thread per item, at most so many at a time, joined by the step's rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from weaver.coordination.rule_text import parse_rule
+from weaver.coordination.settling import settle_conflicts
+from weaver.errors import BudgetExceeded, StepFailed, WeaverError
+from weaver.result import Answer
+from weaver.runtime.fork import Threads
+from weaver.runtime.joining import All, JoinRule, JoinState
+from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
+from weaver.task import Task
+from weaver.workflows.compiled import Values
+from weaver.workflows.evaluation import evaluate
+from weaver.workflows.setting import current_step
+
+if TYPE_CHECKING:
+    from weaver.workflows.work import StepWork
+
+
+class Items:
+    """The items of one step at work."""
+
+    def __init__(self, work: StepWork, run: Run, names: Mapping[str, Any]) -> None:
+        self.work = work
+        self.one = work.one
+        self.run_ = run
+        self.names = names
+        self.settled = False
+        most = self.one.max_parallel
+        self._slots = anyio.Semaphore(most) if most is not None else None
+
+    async def run(self) -> Answer:
+        """Work on every item.
+
+        Raises:
+            StepFailed: what should be a list is none.
+            NoAnswer: no item succeeded.
+        """
+        items = self._list()
+        if not items:
+            return Answer("", output=[])
+        one = self.one
+        async with self.run_.fork(
+            name="item", on_error="fail_fast" if one.on_error == "fail_fast" else "keep", on_timeout="fail"
+        ) as threads:
+            winners = await self._joined(threads, items)
+            self._record(threads, items)
+        if one.step.conflicts:
+            told = [t for t in threads.all if t.state == "succeeded"]
+            conflicts = await settle_conflicts(self.run_, told, ladder=self.work.ladder())
+            self.work.flow.conflicts[one.id] = conflicts
+        return self._answer(winners, threads, len(items))
+
+    def _list(self) -> list[Any]:
+        items = self.one.compiled.items
+        value = items.value(self.names) if isinstance(items, Values) else evaluate(items, self.names)  # type: ignore[arg-type]
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise StepFailed(f"Step {self.one.id}: for_each needs a list, and got {type(value).__name__}.")
+        most = self.one.step.max_items
+        if len(value) > most:
+            self.run_.note(f"Step {self.one.id}: only the first {most} of {len(value)} items are worked on.")
+        return value[:most]
+
+    async def _joined(self, threads: Threads, items: list[Any]) -> list[Thread]:
+        work, run = self.work, self.run_
+        text = self.one.step.join
+        rule: JoinRule = All()
+        if text is not None:
+            rule = parse_rule(
+                text, judge=work.flow.judge(run, self.one), predicate=work.flow.until(run, self.one)
+            )
+        if self._slots is None:
+            for index, item in enumerate(items):
+                if not self._start(threads, index, item):
+                    break
+            threads.close()
+            return await threads.join(rule)
+        return await self._fed(threads, items, _Watched(rule, self))
+
+    async def _fed(self, threads: Threads, items: list[Any], rule: JoinRule) -> list[Thread]:
+        """Start an item whenever a place is free, until the join is settled."""
+        slots = self._slots
+        assert slots is not None
+
+        async def feed() -> None:
+            for index, item in enumerate(items):
+                await slots.acquire()
+                late = anyio.current_time() >= self.run_.deadline
+                if self.settled or late or not self._start(threads, index, item):
+                    break
+            threads.close()
+
+        failed: WeaverError | None = None
+        winners: list[Thread] = []
+        async with anyio.create_task_group() as feeding:
+            feeding.start_soon(feed)
+            try:
+                winners = await threads.join(rule)
+            except WeaverError as error:  # raised below: a task group would wrap it
+                failed = error
+            feeding.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        return winners
+
+    def _start(self, threads: Threads, index: int, item: Any) -> bool:
+        try:
+            threads.start(
+                Task(prompt=self.one.title, title=f"{self.one.title} {index + 1}"),
+                id=str(index + 1),
+                body=_ItemWork(self, index, item),
+            )
+        except BudgetExceeded as error:
+            self.run_.note(
+                f"Step {self.one.id}: item {index + 1} and later ones were not started: {error.message}"
+            )
+            return False
+        return True
+
+    def leave(self, *, failed: bool) -> None:
+        """An item's place is free."""
+        if failed and self.one.on_error == "fail_fast":
+            self.settled = True
+        if self._slots is not None:
+            self._slots.release()
+
+    def _record(self, threads: Threads, items: list[Any]) -> None:
+        by_number = {int(t.id.rpartition("/")[2]) - 1: t for t in threads.all}
+        record = self.work.flow.records[self.one.id]
+        for index, item in enumerate(items):
+            thread = by_number.get(index)
+            output = (
+                self.work.flow.output(thread) if thread is not None and thread.state == "succeeded" else None
+            )
+            record["items"].append(_item_record(index, item, thread, output))
+
+    def _answer(self, winners: list[Thread], threads: Threads, count: int) -> Answer:
+        """The winners' outputs in the order of the items, and what is missing."""
+        started = len(threads.all)
+        lost = [
+            t
+            for t in threads.all
+            if t.state in ("failed", "timed_out") or t.cancel_reason in ("budget", "deadline")
+        ]
+        missing = [f"item {t.id.rpartition('/')[2]} ended as {t.state}" for t in lost]
+        missing += [
+            f"item {t.id.rpartition('/')[2]}: {m}" for t in winners if t.answer for m in t.answer.missing
+        ]
+        if started < count and not self.settled:
+            missing.append(f"{count - started} items were not started")
+        if self.one.single:
+            answer = winners[0].answer
+            assert answer is not None
+            return Answer(
+                answer.text,
+                output=answer.output,
+                claims=answer.claims,
+                complete=not missing,
+                missing=tuple(missing),
+            )
+        ordered = sorted(winners, key=lambda t: int(t.id.rpartition("/")[2]))
+        outputs = [self.work.flow.output(t) for t in ordered]
+        text = "\n\n".join(t.text for t in ordered)
+        return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
+
+
+class _ItemWork:
+    """The body of one item's thread."""
+
+    __slots__ = ("index", "item", "items")
+
+    def __init__(self, items: Items, index: int, item: Any) -> None:
+        self.items, self.index, self.item = items, index, item
+
+    async def __call__(self, run: Run, task: Task) -> Answer:  # noqa: ARG002 - a body's signature
+        items = self.items
+        names = {**items.names, items.one.step.item_name: self.item, "index": self.index}
+        token = current_step.set((f"{items.work.flow.path}{items.one.id}", self.index))
+        failed = True
+        try:
+            answer = await items.work.attempts(run, names)
+            failed = False
+            return answer
+        finally:
+            current_step.reset(token)
+            items.leave(failed=failed)
+
+
+class _Watched:
+    """A rule that says when it is settled, so that no further item is started."""
+
+    def __init__(self, rule: JoinRule, items: Items) -> None:
+        self.name = rule.name
+        self._rule = rule
+        self._items = items
+
+    def begin(self) -> JoinState:
+        return _WatchedState(self._rule.begin(), self._items)
+
+
+class _WatchedState:
+    def __init__(self, state: JoinState, items: Items) -> None:
+        self._state = state
+        self._items = items
+
+    @property
+    def needed(self) -> int | None:
+        return self._state.needed
+
+    @property
+    def unmet(self) -> str | None:
+        return self._state.unmet
+
+    async def finished(self, thread: Any, *, outstanding: int) -> Any:
+        reason = await self._state.finished(thread, outstanding=outstanding)
+        if reason is not None:
+            self._items.settled = True
+        return reason
+
+    def winners(self) -> list[Any]:
+        return self._state.winners()
+
+
+def _item_record(index: int, item: Any, thread: Thread | None, output: Any) -> dict[str, Any]:
+    if thread is None:
+        return {
+            "item": item,
+            "index": index,
+            "output": None,
+            "text": "",
+            "state": "cancelled",
+            "error": "it was not started",
+        }
+    return {
+        "item": item,
+        "index": index,
+        "output": output,
+        "text": thread.text,
+        "state": thread.state,
+        "error": str(thread.error) if thread.error is not None else None,
+    }

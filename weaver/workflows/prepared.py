@@ -1,0 +1,161 @@
+"""A checked workflow with everything it names looked up: strategies, tools, agents, output types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from weaver.task import Agent
+from weaver.tools.function import FunctionTool
+from weaver.workflows.compiled import CompiledStep
+from weaver.workflows.parts import Retry
+from weaver.workflows.scopes import single
+from weaver.workflows.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from weaver.runtime.terms import Body, OnError, OnTimeout
+    from weaver.strategies.registry import Strategy
+    from weaver.workflows.format import Step, Workflow
+
+NO_RETRY = Retry(times=0)
+
+
+@dataclass(slots=True)
+class PreparedStep:
+    """One step, ready to run; the workflow's defaults are in.
+
+    Attributes:
+        strategy: what is checked against the model's capabilities; ``body`` is the same with its options.
+        output: a type for `Task.output`, or None for text.
+        claims: whether its threads are asked for claims, because somebody compares them.
+        used: the workflow that it runs, for ``uses``.
+    """
+
+    id: str
+    step: Step
+    compiled: CompiledStep
+    strategy: Strategy | None = None
+    body: Body | None = None
+    tools: tuple[FunctionTool, ...] = ()
+    function: FunctionTool | None = None
+    output: Any = None
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    agent: Agent | None = None
+    claims: bool = False
+    used: Prepared | None = None
+    timeout: float | None = None
+    retry: Retry = NO_RETRY
+    on_error: OnError = "keep"
+    on_timeout: OnTimeout = "partial"
+    max_parallel: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+
+    @property
+    def title(self) -> str:
+        """For people and traces."""
+        return self.step.title or self.id.replace("_", " ")
+
+    @property
+    def single(self) -> bool:
+        """Whether a for_each hands up one item's output."""
+        return single(self.step.join)
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A workflow, ready to run.
+
+    Attributes:
+        depth: levels of threads that the steps themselves take, without their strategies' own.
+        agents: every agent of it and of the workflows it uses.
+    """
+
+    workflow: Workflow
+    steps: dict[str, PreparedStep]
+    agents: tuple[Agent, ...] = ()
+    depth: int = 1
+
+
+def prepare(workflow: Workflow, surroundings: Surroundings, *, within: str = "") -> Prepared:
+    """Look up what a workflow names.
+
+    Args:
+        within: the step that uses this workflow, for names of agents; "" for the outermost.
+
+    Raises:
+        InvalidWorkflow: it was built in Python and has problems.
+        ConfigurationError: a tool or strategy is not there (any more).
+    """
+    compiled = workflow.compiled
+    prefix = f"{within}." if within else ""
+    agents = {name: _agent(workflow, name, prefix, surroundings) for name in workflow.agents}
+    own = _own_agent(workflow, prefix) if within else None
+    compared = {
+        n
+        for id_, s in workflow.steps.items()
+        if s.conflicts and s.for_each is None
+        for n in compiled.steps[id_].needs
+    }
+    prepared = Prepared(workflow, {}, tuple(agents.values()) + ((own,) if own else ()))
+    for id_, step in workflow.steps.items():
+        one = _step(workflow, id_, step, surroundings, f"{prefix}{id_}")
+        one.agents, one.agent = agents, own
+        one.claims = bool(step.conflicts) or id_ in compared
+        prepared.steps[id_] = one
+        below = 0
+        if one.used is not None:
+            prepared.agents += one.used.agents
+            below = one.used.depth
+        prepared.depth = max(prepared.depth, 1 + (step.for_each is not None) + below)
+    return prepared
+
+
+def _step(workflow: Workflow, id_: str, step: Step, surroundings: Surroundings, within: str) -> PreparedStep:
+    defaults, compiled = workflow.defaults, workflow.compiled.steps[id_]
+    one = PreparedStep(
+        id_,
+        step,
+        compiled,
+        timeout=step.timeout or defaults.timeout,
+        retry=step.retry or defaults.retry or NO_RETRY,
+        on_error=step.on_error or defaults.on_error or "keep",
+        on_timeout=step.on_timeout or defaults.on_timeout or "partial",
+        max_parallel=step.max_parallel or defaults.max_parallel,
+        max_tokens=step.max_tokens or defaults.max_tokens,
+        temperature=step.temperature if step.temperature is not None else defaults.temperature,
+    )
+    one.tools = tuple(surroundings.tool(name) for name in step.tools or ())
+    if step.output is not None:
+        one.output = step.output.python_type(id_)
+    if step.does == "function":
+        one.function = surroundings.tool(str(step.function))
+    elif step.does == "uses":
+        one.used = prepare(compiled.workflow, surroundings, within=within)
+    elif step.does == "task":
+        from weaver.strategies import registry
+
+        given = step.strategy or defaults.strategy
+        one.strategy = registry.load(given.name if given is not None else "sequential")
+        options = one.strategy.parsed_options(given.options) if given is not None else {}
+        one.body = partial(one.strategy.function, **options) if options else one.strategy.function
+    return one
+
+
+def _agent(workflow: Workflow, name: str, prefix: str, surroundings: Surroundings) -> Agent:
+    spec = workflow.agents[name]
+    tools = tuple(surroundings.tool(tool) for tool in spec.tools)
+    model = spec.model or (_thread_model(workflow) if prefix else None)
+    return Agent(f"{prefix}{name}", spec.description, spec.instructions, model, tools)
+
+
+def _own_agent(workflow: Workflow, prefix: str) -> Agent | None:
+    """The worker of steps without an agent in a used workflow that names a model of its own."""
+    model = _thread_model(workflow)
+    return Agent(f"{prefix}thread", model=model) if model is not None else None
+
+
+def _thread_model(workflow: Workflow) -> Any:
+    return workflow.models.thread or workflow.models.default

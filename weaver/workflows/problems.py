@@ -1,0 +1,110 @@
+"""What is wrong with a workflow file, and where: ``file:line:column: where: what; did you mean ...``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from weaver.errors import InvalidWorkflow
+
+MOST = 100
+"""Problems shown of one file; a file with more is broken as a whole."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a text; both counted from one, columns in characters."""
+
+    line: int = 1
+    column: int = 1
+
+    def after(self, text: str) -> Place:
+        """The position just behind ``text`` that begins here."""
+        lines = text.count("\n")
+        if not lines:
+            return Place(self.line, self.column + len(text))
+        return Place(self.line + lines, len(text) - text.rfind("\n"))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        file: the path as the user gave it.
+        place: line and column.
+        where: the path of keys (``steps.search.timeout``), or "" for the file as a whole.
+        what: the sentence that says what is wrong, without its full stop.
+        hint: what to do, or "".
+    """
+
+    file: str
+    place: Place
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{self.file}:{self.place.line}:{self.place.column}: {where}{self.what}{hint}"
+
+
+@dataclass(slots=True)
+class Problems:
+    """Problems of a workflow and of the workflows it uses, each said once."""
+
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Record a problem."""
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def raise_if_any(self) -> None:
+        """Raise all of them as one error.
+
+        Raises:
+            InvalidWorkflow: there is at least one problem.
+        """
+        if self.found:
+            raise invalid(self.found)
+
+
+def invalid(problems: Iterable[Problem]) -> InvalidWorkflow:
+    """One error for all ``problems``, in the order of the file; its ``problems`` attribute has them."""
+    ordered = sorted(problems)
+    lines = [str(problem) for problem in ordered[:MOST]]
+    if len(ordered) > MOST:
+        lines.append(f"... and {len(ordered) - MOST} more.")
+    error = InvalidWorkflow("\n".join(lines))
+    error.problems = tuple(ordered)
+    return error
+
+
+def did_you_mean(name: str, known: Iterable[str], *, most: int = 12, cutoff: float = 0.6) -> str:
+    """A hint for a name that is not known: the closest known one, or the list of them."""
+    names = sorted(known)
+    lower = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
+    if close:
+        return f"did you mean {lower[close[0]]!r}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:most])
+    return f"known: {shown}" + (", ..." if len(names) > most else "")
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """``steps.search.needs[0]`` for a path of keys and indices."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
