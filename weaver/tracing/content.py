@@ -93,11 +93,10 @@ class Content:
             )
 
     def local(self, span: Span, name: str, text: str) -> None:
-        """A short text for the local store only; on the span too if content is captured."""
+        """A short text for the local store only."""
         if self.texts is not None:
             context = span.get_span_context()
             self.texts.keep(f"{context.trace_id:032x}", f"{context.span_id:016x}", name, self.label(text))
-        self.text(span, name, text)
 
     def call(self, span: Span, reply: Reply, request: Request) -> None:
         """What a model was told and what it said, if content is captured."""

@@ -46,7 +46,9 @@ class StoreProcessor(SpanProcessor):
         self.dropped = 0
         self.trouble = ""
         self._keep = keep
-        self._waiting: queue.SimpleQueue[ReadableSpan | _Text | threading.Event | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[ReadableSpan | SpanRecord | _Text | threading.Event | None] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._work, name="weaver-trace-store", daemon=True)
         self._thread.start()
 
@@ -58,7 +60,7 @@ class StoreProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - SDK's names
         """Announce a run, so that it is listed while it runs and if the process dies."""
         if span.attributes and sc.RUN_ID in span.attributes:
-            self._waiting.put(span)
+            self._waiting.put(record_of(span))  # now: when it is written, the run may have ended
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand an ended span to the writing thread."""
@@ -101,16 +103,17 @@ class StoreProcessor(SpanProcessor):
                 self.trouble = str(error)
         self.store.close()
 
-    def _write(self, batch: list[ReadableSpan | _Text | threading.Event | None]) -> None:
+    def _write(self, batch: list[ReadableSpan | SpanRecord | _Text | threading.Event | None]) -> None:
         started: list[SpanRecord] = []
         ended: list[SpanRecord] = []
         texts: list[_Text] = []
         for item in batch:
             if isinstance(item, tuple):
                 texts.append(item)
+            elif isinstance(item, SpanRecord):
+                started.append(item)
             elif item is not None and not isinstance(item, threading.Event):
-                record = record_of(item)
-                (ended if record.end_ns is not None else started).append(record)
+                ended.append(record_of(item))
         try:
             if not self.trouble:
                 self.store.add(ended, texts, started=started)

@@ -108,7 +108,9 @@ class Tracing:
             },
         )
         if span.is_recording():
-            self.content.local(span, sc.RUN_QUESTION, question)
+            if self.labels:
+                self.content.local(span, sc.RUN_QUESTION, question)
+            self.content.text(span, sc.RUN_QUESTION, question)
         return span
 
     def start_plan(self, parent: Span) -> Span:

@@ -321,13 +321,16 @@ def _mark_path(pieces: Sequence[Piece]) -> list[Piece]:
     path = [by_id[i] for i in ids]
     for piece in path:
         piece.critical = True
-    for piece in path:
+    until = {path[0].id: path[0].end} if path else {}
+    for piece in path:  # parents come before what is in them
+        end = until[piece.id]
         inside = sorted((c for c in piece.children if c.critical), key=lambda c: c.start)
-        own = piece.seconds
+        own = end - piece.start
         for i, child in enumerate(inside):
             # A plan that goes on while its first threads run counts until the next piece begins.
-            end = min(child.end, inside[i + 1].start) if i + 1 < len(inside) else child.end
-            own -= max(end - child.start, 0)
+            next_start = inside[i + 1].start if i + 1 < len(inside) else end
+            until[child.id] = max(min(child.end, next_start, end), child.start)
+            own -= until[child.id] - child.start
         piece.own_seconds = max(own, 0.0)
     return path
 
