@@ -213,7 +213,9 @@ def gc(days: float | None, runs: int | None, mb: float | None) -> None:
 def _store() -> Store:
     from weaver.tracing.store import Store
 
-    return Store()
+    store = Store()
+    click.get_current_context().call_on_close(store.close)
+    return store
 
 
 def _view(store: Store, row: RunRow) -> RunView:

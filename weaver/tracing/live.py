@@ -10,7 +10,9 @@ import json
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -105,21 +107,16 @@ class LiveServer:
         self.url = ""
         self._port = port
         self._token = secrets.token_urlsafe(16)
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
+        self._stop: Callable[[], object] = lambda: None
         self._told = 0  # the revision that the page knows
         self._watched = False
         self._shown: tuple[int, str] = (-1, "")
-        self._busy = asyncio.Lock()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> LiveServer:
         started: Future[str] = Future()
         self._thread = threading.Thread(
-            target=self._loop.run_until_complete,
-            args=(self._serve(started),),
-            name="weaver-live",
-            daemon=True,
+            target=lambda: asyncio.run(self._serve(started)), name="weaver-live", daemon=True
         )
         self._thread.start()
         try:
@@ -138,13 +135,15 @@ class LiveServer:
         until = time.monotonic() + FAREWELL_SECONDS
         while self._watched and self._told < self.feed.revision and time.monotonic() < until:
             time.sleep(0.02)
-        self._loop.call_soon_threadsafe(self._stop.set)
+        self._stop()
         if self._thread is not None:
             self._thread.join(FAREWELL_SECONDS)
 
     async def _serve(self, started: Future[str]) -> None:
         from aiohttp import web
 
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        self._busy = asyncio.Lock()
         app = web.Application()
         app.router.add_get(f"/{self._token}/", self._page)
         app.router.add_get(f"/{self._token}/data", self._data)
@@ -154,8 +153,9 @@ class LiveServer:
             site = web.TCPSite(runner, HOST, self._port)
             await site.start()
             self._port = runner.addresses[0][1]
+            self._stop = partial(loop.call_soon_threadsafe, stop.set)
             started.set_result(f"http://{HOST}:{self._port}/{self._token}/")
-            await self._stop.wait()
+            await stop.wait()
         except OSError as error:
             started.set_exception(error)
         finally:
