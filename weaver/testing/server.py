@@ -299,7 +299,7 @@ class Server:
     async def _tell_props(self, _: web.Request) -> web.Response:
         self.probes += 1
         settings = {"n_ctx": self._context}
-        slots = self._slots or 1
+        slots = self._slots or 256
         return web.json_response(
             {"default_generation_settings": settings, "total_slots": slots, "chat_template": "{{tools}}"}
         )
@@ -361,6 +361,7 @@ class _Exchange:
             raw=request.prompt is not None,
             dialect=server.dialect,
             usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            logprobs=request.logprobs is not None,
         )
         try:
             async with server.script.stream(request) as deltas:

@@ -1,0 +1,17 @@
+"""The small soak; the full one is ``python tests/soak.py --runs 1000``."""
+
+from __future__ import annotations
+
+import pytest
+from tests.soak import soak
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.timeout(120)
+async def test_runs_of_mixed_strategies_end_in_time_and_leave_nothing_behind():
+    outcome = await soak(60, seed=1)
+    assert outcome.problems == []
+    assert outcome.runs == 60
+    assert outcome.statuses["complete"] > 20
+    assert outcome.statuses["complete"] < 60, "the weather was not bad at all"
