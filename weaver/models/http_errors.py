@@ -108,6 +108,10 @@ class Failures:
             return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
         return self._error(ModelUnreachable, f"cannot be reached ({type(error).__name__})", "Try again.")
 
+    def unreachable(self, why: str) -> ModelError:
+        """For a place that there is no connection to."""
+        return self._error(ModelUnreachable, f"cannot be reached ({why})", "Check the network.")
+
     def silent(self, what: str, seconds: float | None = None) -> ModelError:
         """For a server that is connected but says nothing."""
         waited = "" if seconds is None else f" for {seconds:g} s"
@@ -149,7 +153,8 @@ class Failures:
             case 402:
                 return self._error(ModelRejected, what, "Check the account's credit.")
             case 404 | 405:
-                hint = f"Check the model's name ({self._endpoint}/models lists them) and the base URL."
+                lists = f" ({self._endpoint}/models lists them)" if "://" in self._endpoint else ""
+                hint = f"Check the model's name{lists} and the base URL."
                 return self._error(ModelRejected, what, hint)
             case 429 if _QUOTA.search(said):
                 return self._error(ModelRejected, what, "Check the account's quota; waiting does not help.")

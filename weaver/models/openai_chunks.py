@@ -77,29 +77,12 @@ class ChunkReader:
             if chunk is None:
                 return
         try:
-            self._take(chunk)
+            self.take(chunk)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise Malformed(f"{_start_of(payload)} ({error})") from None
 
-    def close(self) -> None:
-        """The answer is complete: hand out its `Finish`."""
-        self.deltas.append(self.finish or Finish("unknown"))
-
-    def _parse_tolerantly(self, payload: bytes) -> Any:
-        """Bytes that are not UTF-8, lone surrogates, and chunks that no blank line separated."""
-        text = payload.decode("utf-8", "replace")
-        try:
-            return _without_surrogates(json.loads(text, strict=False))
-        except ValueError:
-            lines = payload.split(b"\n")
-            if len(lines) == 1:
-                raise Malformed(_start_of(payload)) from None
-        for line in lines:
-            if line != b"[DONE]":
-                self.read(line)
-        return None
-
-    def _take(self, chunk: dict[str, Any]) -> None:
+    def take(self, chunk: dict[str, Any]) -> None:
+        """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
         choices = chunk.get("choices")
         if choices:
             choice = choices[0]
@@ -134,6 +117,24 @@ class ChunkReader:
             counted = usage_of(usage)
             self.tokens = counted.total_tokens
             self.deltas.append(UsageReport(counted))
+
+    def close(self) -> None:
+        """The answer is complete: hand out its `Finish`."""
+        self.deltas.append(self.finish or Finish("unknown"))
+
+    def _parse_tolerantly(self, payload: bytes) -> Any:
+        """Bytes that are not UTF-8, lone surrogates, and chunks that no blank line separated."""
+        text = payload.decode("utf-8", "replace")
+        try:
+            return _without_surrogates(json.loads(text, strict=False))
+        except ValueError:
+            lines = payload.split(b"\n")
+            if len(lines) == 1:
+                raise Malformed(_start_of(payload)) from None
+        for line in lines:
+            if line != b"[DONE]":
+                self.read(line)
+        return None
 
     def _content(self, content: Any) -> None:
         if isinstance(content, str):

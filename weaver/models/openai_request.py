@@ -45,7 +45,26 @@ def body_of(request: Request, model_id: str, dialect: Dialect) -> bytes:
     Raises:
         ConfigurationError: the request contradicts itself, or ``extra`` is not JSON.
     """
-    body: dict[str, Any] = {"model": model_id, "stream": True}
+    body = {"model": model_id, **fields_of(request, dialect)}
+    try:
+        return to_json(body)
+    except PydanticSerializationError:  # text with lone surrogates, or a value that is not JSON
+        try:
+            return json.dumps(body).encode()
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"The request cannot be written as JSON: {error}.",
+                hint="Request.extra and schemas may hold JSON values only.",
+            ) from None
+
+
+def fields_of(request: Request, dialect: Dialect) -> dict[str, Any]:
+    """The fields of the body, without the model.
+
+    Raises:
+        ConfigurationError: the request contradicts itself.
+    """
+    body: dict[str, Any] = {"stream": True}
     if dialect.stream_usage:
         body["stream_options"] = {"include_usage": True}
     if request.prompt is not None:
@@ -69,16 +88,7 @@ def body_of(request: Request, model_id: str, dialect: Dialect) -> bytes:
         body["response_format"] = {"type": "json_object"}
     if request.extra:
         body.update(request.extra)
-    try:
-        return to_json(body)
-    except PydanticSerializationError:  # text with lone surrogates, or a value that is not JSON
-        try:
-            return json.dumps(body).encode()
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(
-                f"The request cannot be written as JSON: {error}.",
-                hint="Request.extra and schemas may hold JSON values only.",
-            ) from None
+    return body
 
 
 def _completion_fields(body: dict[str, Any], request: Request, dialect: Dialect) -> None:

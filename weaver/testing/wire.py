@@ -96,9 +96,19 @@ class Chunks:
         raw: raw completion instead of chat.
         dialect: how the server tells the matched stop string.
         usage: whether a last chunk with the usage was asked for.
+        logprobs: whether log-probabilities were: they come in the chunk of their text.
     """
 
-    def __init__(self, id: str, model: str, *, raw: bool, dialect: Dialect, usage: bool) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        model: str,
+        *,
+        raw: bool,
+        dialect: Dialect,
+        usage: bool,
+        logprobs: bool = False,
+    ) -> None:
         self.frame = {
             "id": id,
             "object": "text_completion" if raw else "chat.completion.chunk",
@@ -110,16 +120,26 @@ class Chunks:
         self._raw = raw
         self._dialect = dialect
         self._usage = usage
+        self._with_logprobs = logprobs
 
     async def events(self, deltas: AsyncIterator[Delta]) -> AsyncIterator[bytes]:
         """One event per delta, then the usage and the end mark."""
         usage: Usage | None = None
+        held: Text | None = None
         async for delta in deltas:
+            if held is not None:
+                more = {"logprobs": self._logprobs(delta)} if isinstance(delta, Logprobs) else {}
+                yield self._choice({**self._text(held.text), **more})
+                held = None
+                if more:
+                    continue
             match delta:
+                case Text() if self._with_logprobs:
+                    held = delta
                 case Text(text) if not self._raw:
                     yield self._before + json.dumps(text).encode() + b'},"finish_reason":null}]}\n\n'
                 case Text(text):
-                    yield self._choice({"text": text})
+                    yield self._choice(self._text(text))
                 case Reasoning(text):
                     yield self._choice({"delta": {"reasoning_content": text}})
                 case ToolCallPart(index, id_, name, arguments):
@@ -137,6 +157,9 @@ class Chunks:
         if usage is not None and self._usage:
             yield event({**self.frame, "choices": [], "usage": usage_body(usage)})
         yield DONE
+
+    def _text(self, text: str) -> dict[str, Any]:
+        return {"text": text} if self._raw else {"delta": {"content": text}}
 
     @property
     def _nothing(self) -> dict[str, Any]:

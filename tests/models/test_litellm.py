@@ -1,0 +1,310 @@
+"""The adapter through litellm beside the native one, at the same loopback server."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import traceback
+import warnings
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+
+from weaver.errors import (
+    ConfigurationError,
+    ModelError,
+    ModelFailed,
+    ModelOverloaded,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnauthorized,
+    ModelUnreachable,
+    StreamBroken,
+)
+from weaver.messages import assistant, user
+from weaver.models.call import CallLog, current_call
+from weaver.models.openai import OpenAIModel
+from weaver.models.protocol import (
+    Finish,
+    Model,
+    OutputSchema,
+    Prices,
+    Request,
+    ToolSpec,
+)
+from weaver.testing import Scripted, Server
+from weaver.testing import faults as f
+from weaver.usage import Usage
+
+from .conftest import hear
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.heavy,
+    # Its and its dependencies' own warnings are theirs; what is left open would be ours.
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.filterwarnings("error::ResourceWarning"),
+]
+
+HELLO = Request(messages=(user("Hello"),))
+LOOK = ToolSpec("look", "looks", {"type": "object", "properties": {}})
+SHAPE = OutputSchema("s", {"type": "object"})
+SECRET = "sk-very-secret-123"
+
+
+@pytest.fixture
+def litellm_model() -> Any:
+    pytest.importorskip("litellm", reason="litellm is not installed: the adapter is not tested")
+    from weaver.models.litellm import LiteLLMModel
+
+    return LiteLLMModel
+
+
+@pytest.fixture
+async def both(litellm_model: Any) -> AsyncIterator[Any]:
+    opened: list[Model] = []
+
+    def models(server: Server, **options: Any) -> tuple[Model, Model]:
+        native = OpenAIModel("openai/scripted", base_url=server.url, api_key=SECRET, **options)
+        through = litellm_model("openai/scripted", base_url=server.url, api_key=SECRET, **options)
+        opened.extend((native, through))
+        return native, through
+
+    yield models
+    for model in opened:
+        await model.aclose()
+
+
+@pytest.mark.parametrize(
+    ("reply", "request_"),
+    [
+        (Scripted("one two three", usage=Usage(1, 9, 7, 4, 3)), HELLO),
+        (
+            Scripted("one two three four"),
+            Request(messages=(*HELLO.messages, assistant("y"), user("z")), max_tokens=2),
+        ),
+        (Scripted("done", reasoning="hm hm"), HELLO),
+        (
+            Scripted("", tool_calls=(("look", '{"at": 1}'), ("see", "{}"))),
+            Request(
+                messages=(user("x"),),
+                tools=(LOOK,),
+            ),
+        ),
+        (Scripted("a b", logprobs=(-0.5, -1.0)), Request(messages=(user("x"),), logprobs=1)),
+        (
+            Scripted('{"a": 1}'),
+            Request(
+                messages=(user("x"),), output=OutputSchema("s", {"type": "object"}), temperature=0.5, seed=3
+            ),
+        ),
+    ],
+    ids=["usage", "length", "reasoning", "tools", "logprobs", "schema"],
+)
+async def test_both_adapters_hear_the_same(both: Any, reply: Scripted, request_: Request) -> None:
+    async with Server(reply, dialect="vllm") as server:
+        heard = [await hear(model, request_) for model in both(server)]
+        assert heard[1].deltas == heard[0].deltas
+        ours, theirs = (dict(r.body) for r in server.requests)
+        assert theirs == ours
+
+
+async def test_it_is_a_model_with_prices_and_capabilities(litellm_model: Any) -> None:
+    model = litellm_model("anthropic/claude-haiku-4-5", api_key="x")
+    assert isinstance(model, Model)
+    can = await model.capabilities()
+    assert can.tools
+    assert can.context is not None
+    assert can.context >= 100_000
+    assert isinstance(model.prices, Prices)
+    assert 0 < model.prices.input < model.prices.output < 1000
+    assert model.provider == "anthropic"
+    assert litellm_model("bedrock/x").provider == "aws.bedrock"
+    assert litellm_model("gpt-5-mini").provider == "openai"
+    unknown = litellm_model("openai/scripted-nonsense")
+    await unknown.capabilities()
+    assert unknown.prices is None
+
+
+@pytest.mark.parametrize("how", ["leave", "cancel", "cancel before headers"])
+async def test_leaving_early_closes_the_connection(both: Any, how: str) -> None:
+    early = how == "cancel before headers"
+    async with Server(Scripted("one two three", first=30.0 if early else 0.0, each=30.0)) as server:
+        _, model = both(server)
+        await model.capabilities()  # loads litellm
+        inside = anyio.Event()
+
+        async def call() -> None:
+            async with model.stream(HELLO) as deltas:
+                await anext(deltas)
+                inside.set()
+                if how == "cancel":
+                    await anyio.sleep_forever()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await (server.until(lambda s: s.in_flight == 1) if early else inside.wait())
+            left = asyncio.get_running_loop().time()
+            tasks.cancel_scope.cancel()
+        await server.until(lambda s: s.requests[0].closed == "disconnected", timeout=2)
+        assert server.requests[0].closed_at is not None
+        assert server.requests[0].closed_at - left < 0.5
+        assert _tasks_of_litellm() == []
+
+
+async def test_no_task_outlives_a_call(both: Any) -> None:
+    async with Server("one two") as server:
+        _, model = both(server)
+        await hear(model, HELLO)
+        assert _tasks_of_litellm() == []
+
+
+def _tasks_of_litellm() -> list[Any]:
+    code = [getattr(t.get_coro(), "cr_code", None) for t in asyncio.all_tasks()]
+    return [c for c in code if c is not None and "/site-packages/litellm/" in c.co_filename]
+
+
+async def test_a_page_counts_as_an_answer_without_text(both: Any) -> None:
+    async with Server(faults=[f.Page()]) as server:
+        _, model = both(server)
+        heard = await hear(model, HELLO)  # litellm does not tell it from an empty stream
+        assert heard.deltas == [Finish("stop")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "said"),
+    [
+        (f.Refusal(400), ModelRejected, "injected fault"),
+        (f.Refusal(401), ModelUnauthorized, "API key"),
+        (f.Refusal(404), ModelRejected, "model's name"),
+        (f.Refusal(429), ModelOverloaded, "injected fault"),
+        (f.Refusal(429, message="You exceeded your current quota"), ModelRejected, "quota"),
+        (f.Refusal(500), ModelFailed, "injected fault"),
+        (f.Refusal(503), ModelOverloaded, "injected fault"),
+        (f.Reset(), ModelUnreachable, "cannot be reached"),
+        (f.Stall(), ModelTimeout, "no answer"),
+        (f.error_event("too busy", 500, at=0), ModelError, "too busy"),
+    ],
+    ids=str,
+)
+async def test_errors_are_ours(litellm_model: Any, fault: f.Fault, kind: type[ModelError], said: str) -> None:
+    async with Server("one two three", faults=[fault]) as server:
+        model = litellm_model("openai/scripted", base_url=server.url, api_key=SECRET, idle_timeout=0.5)
+        with pytest.raises(kind) as raised:
+            await hear(model, HELLO)
+        assert said in str(raised.value)
+        assert server.url in str(raised.value)
+        assert "litellm." not in str(raised.value)
+        assert len(server.requests) == 1  # litellm's own retries are off
+        await model.aclose()
+
+
+async def test_retry_after_gets_through(both: Any) -> None:
+    async with Server(faults=[f.Refusal(429, retry_after=7)]) as server:
+        _, model = both(server)
+        with pytest.raises(ModelOverloaded) as raised:
+            await hear(model, HELLO)
+        assert raised.value.retry_after == 7.0
+
+
+@pytest.mark.parametrize("fault", [f.Reset(after=2), f.error_event("overheated"), f.malformed()], ids=str)
+async def test_failures_after_output(both: Any, fault: f.Fault) -> None:
+    async with Server("one two three", faults=[fault]) as server:
+        _, model = both(server)
+        with pytest.raises(StreamBroken):
+            await hear(model, HELLO)
+
+
+async def test_refused_connections(both: Any) -> None:
+    async with Server() as server:
+        _, model = both(server)
+        async with server.refusing():
+            with pytest.raises(ModelUnreachable):
+                await hear(model, HELLO)
+
+
+async def test_secrets_never_appear(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "env-secret-456")
+    echo = f"key {SECRET} env-secret-456 is wrong"
+    async with Server(faults=[f.Refusal(401, message=echo)]) as server:
+        _, model = both(server)
+        with pytest.raises(ModelUnauthorized) as raised:
+            await hear(model, HELLO)
+        shown = "".join(traceback.format_exception(raised.value)) + repr(model)
+        assert raised.value.__context__ is None
+        assert SECRET not in shown
+        assert "env-secret-456" not in shown
+
+
+async def test_loading_does_not_stall_the_event_loop(litellm_model: Any) -> None:
+    code = """
+import asyncio, sys
+from weaver.models.litellm import load
+async def main():
+    worst, last = 0.0, asyncio.get_running_loop().time()
+    loading = asyncio.ensure_future(load())
+    while not loading.done():
+        await asyncio.sleep(0.005)
+        now = asyncio.get_running_loop().time()
+        worst, last = max(worst, now - last), now
+    assert worst < 1.0, worst
+    with_cancel = asyncio.ensure_future(load())
+    await with_cancel
+assert "litellm" not in sys.modules
+asyncio.run(main())
+assert "litellm" in sys.modules
+"""
+    process = await anyio.run_process([sys.executable, "-c", code], check=False)
+    assert process.returncode == 0, process.stderr.decode()
+
+
+async def test_a_deadline_does_not_wait_for_the_import(litellm_model: Any) -> None:
+    code = """
+import anyio, time
+from weaver.models.litellm import load
+async def main():
+    start = time.monotonic()
+    with anyio.move_on_after(0.2):
+        await load()
+    assert time.monotonic() - start < 1.0
+anyio.run(main)
+"""
+    process = await anyio.run_process([sys.executable, "-c", code], check=False)
+    assert process.returncode == 0, process.stderr.decode()
+
+
+async def test_usage_reaches_the_call_log(both: Any) -> None:
+    async with Server(Scripted("x", usage=Usage(1, 40, 2))) as server:
+        for model in both(server):
+            log = CallLog()
+            token = current_call.set(log)
+            heard = await hear(model, HELLO)
+            current_call.reset(token)
+            assert isinstance(heard.deltas[-1], Finish)
+            assert log.tokens == 42
+
+
+def test_several_event_loops_and_use_after_closing(litellm_model: Any) -> None:
+    with Server("one two three").in_thread() as server, warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        model = litellm_model("openai/scripted", base_url=server.url, api_key="x")
+
+        async def main() -> None:
+            assert (await hear(model, HELLO)).text == "one two three"
+            await model.aclose()
+            assert (await hear(model, HELLO)).text == "one two three"
+
+        for _ in range(2):
+            asyncio.run(main())
+        gc.collect()
+
+
+def test_without_litellm_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weaver.models.litellm.find_spec", lambda name: None)
+    from weaver.models.litellm import LiteLLMModel
+
+    with pytest.raises(ConfigurationError, match=r"pip install .*weaver-reasoning\[litellm\]"):
+        LiteLLMModel("anthropic/claude-haiku-4-5")

@@ -1,0 +1,357 @@
+"""Every hosted provider through litellm, which is imported when the first call needs it.
+
+litellm takes seconds to import and its first call half a second more; both happen in a worker thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from weaver.errors import ConfigurationError, ModelError
+from weaver.models.call import current_call
+from weaver.models.connections import Connections
+from weaver.models.endpoint import endpoint
+from weaver.models.http_errors import Failures
+from weaver.models.openai_chunks import ChunkReader, ServerSaidError
+from weaver.models.openai_request import Dialect, fields_of
+from weaver.models.protocol import Capabilities, Delta, Prices, Request, Stream
+from weaver.models.providers import family
+
+_INSTALL = 'pip install "weaver-reasoning[litellm]"'
+_DIALECT = Dialect()
+# Providers by the names of the GenAI conventions, where litellm's differ.
+_PROVIDERS = {
+    "azure": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "mistral": "mistral_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
+_JARGON = re.compile(
+    r"litellm\.\w+: |^(?:\w+(?:Error|Timeout): )+|\w+Exception - |Original exception: .*", re.DOTALL
+)
+_lock = threading.Lock()
+_ready: Any = None
+_sessions = itertools.count(1)
+
+
+class LiteLLMModel:
+    """A `Model` through litellm.
+
+    Args:
+        name: in litellm's naming (``anthropic/claude-haiku-4-5``).
+        api_key: None leaves it to the variables that litellm reads.
+        base_url: another address of the provider (litellm's ``api_base``).
+        headers: sent with every request.
+        prices: None takes them from litellm's own list, which comes with the package.
+        capabilities: None takes them from litellm's own list.
+        idle_timeout: seconds without a byte from the provider before the call is given up.
+
+    Raises:
+        ConfigurationError: litellm is not installed, or the base URL is none.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        prices: Prices | None = None,
+        capabilities: Capabilities | None = None,
+        idle_timeout: float = 300.0,
+    ) -> None:
+        if find_spec("litellm") is None:
+            raise ConfigurationError(
+                f"Model {name!r} is reached through litellm, which is not installed.", hint=f"Run: {_INSTALL}"
+            )
+        prefix, slash, _ = name.partition("/")
+        company = prefix if slash else family(name) or "litellm"
+        self.name = name
+        self.provider = _PROVIDERS.get(company, company)
+        self.endpoint = "" if base_url is None else endpoint(base_url, place="base_url").url
+        self._base_url = base_url
+        self._api_key = api_key
+        self._headers = dict(headers or {})
+        self._given_prices = prices
+        self._given = capabilities
+        self._idle_timeout = idle_timeout
+        self._connections = Connections(connect_timeout=10.0, idle_timeout=idle_timeout)
+        self._session: tuple[object, float] | None = None
+
+    def __repr__(self) -> str:
+        return f"LiteLLMModel({self.name!r})"
+
+    @property
+    def prices(self) -> Prices | None:
+        """As given, or from litellm's list once litellm is loaded."""
+        if self._given_prices is not None or _ready is None:
+            return self._given_prices
+        return _prices(self._entry())
+
+    async def capabilities(self) -> Capabilities:
+        """As given, or from litellm's list; nobody is asked."""
+        if self._given is not None:
+            return self._given
+        litellm = await load()
+        entry = self._entry()
+        try:
+            takes = litellm.get_supported_openai_params(model=self.name) or ()
+        except Exception:  # noqa: BLE001 - a list of features is not worth an error
+            takes = ()
+        limit = entry.get("max_input_tokens")
+        return Capabilities(
+            json_schema=bool(entry.get("supports_response_schema")),
+            json_object="response_format" in takes,
+            tools=bool(entry.get("supports_function_calling")) or "tools" in takes,
+            logprobs="logprobs" in takes,
+            prefill=bool(entry.get("supports_assistant_prefill")),
+            context=limit if isinstance(limit, int) else None,
+        )
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
+        """Open a stream; see `weaver.models.protocol.Model`."""
+        return _Opening(self, request)
+
+    async def aclose(self) -> None:
+        """Close pooled connections of the running event loop. The model may be used again."""
+        self._session = None
+        await self._connections.aclose()
+
+    async def opened(self, request: Request) -> LiteLLMStream:
+        """Send ``request`` and wait for the first delta."""
+        litellm = await load()
+        session = await self._connections.session()
+        if self._session is None or self._session[0] is not session:
+            # litellm keeps clients by their parameters, the timeout among them, and would go on using
+            # one whose session is closed. A timeout of its own gives each session a client of its own.
+            self._session = session, self._idle_timeout + next(_sessions) / 1000
+        arguments = self._arguments(request, session, self._session[1])
+        ask = litellm.acompletion if request.prompt is None else litellm.atext_completion
+        failed: ModelError | None = None
+        chunks: Any = None
+        try:
+            chunks = await ask(**arguments)
+        except Exception as error:  # noqa: BLE001 - litellm raises whatever its providers' packages raise
+            failed = self.failed(error, begun=False)
+        if failed is not None:  # raised here: litellm's exceptions carry the request's headers
+            raise failed
+        stream = LiteLLMStream(self, chunks)
+        try:
+            await stream.begin()
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
+    def failed(self, error: Exception, *, begun: bool) -> ModelError:
+        """Our error for litellm's."""
+        secrets = [v for k, v in os.environ.items() if _SECRET.search(k)]
+        place = self.endpoint or f"{self.provider} (through litellm)"
+        failures = Failures(self.name, place, [self._api_key or "", *self._headers.values(), *secrets])
+        if isinstance(error, ServerSaidError):
+            return failures.in_stream(error.body, begun=begun)
+        exceptions = _ready.exceptions
+        if isinstance(error, exceptions.MidStreamFallbackError) and error.original_exception is not None:
+            error = error.original_exception
+        said = _JARGON.sub("", _JARGON.sub("", str(error))).strip() or type(error).__name__
+        if begun:
+            return failures.broken(f"broke off in the middle of its answer: {failures.clean(said)}")
+        if isinstance(error, exceptions.Timeout):
+            return failures.silent("sent no answer")
+        if isinstance(error, exceptions.APIConnectionError) or said.endswith("Connection error."):
+            return failures.unreachable(failures.clean(said))
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and status >= 400:
+            headers = getattr(error, "litellm_response_headers", None) or {}
+            return failures.status(status, headers, said.encode())
+        return failures.protocol(
+            f"cannot be asked through litellm: {failures.clean(said)}", "Check the name."
+        )
+
+    def _arguments(self, request: Request, session: object, timeout: float) -> dict[str, Any]:
+        arguments = fields_of(request, _DIALECT)
+        if request.prefill:
+            del arguments["continue_final_message"], arguments["add_generation_prompt"]
+            arguments["messages"][-1]["prefix"] = True
+        return {
+            **arguments,
+            "model": self.name,
+            "api_key": self._api_key,
+            "api_base": self._base_url,
+            "extra_headers": {**self._headers, **request.headers} or None,
+            "timeout": timeout,
+            "shared_session": session,
+            # Retries and logging are ours; the application's own use of litellm stays as it is.
+            "num_retries": 0,
+            "max_retries": 0,
+            "no-log": True,
+            "_skip_mcp_handler": True,  # it needs a package that does not come with litellm
+        }
+
+    def _entry(self) -> Mapping[str, Any]:
+        known = _ready.model_cost
+        found = known.get(self.name) or known.get(self.name.partition("/")[2])
+        return found if isinstance(found, dict) else {}
+
+
+class LiteLLMStream:
+    """An iterator of deltas over litellm's chunks."""
+
+    __slots__ = ("_begun", "_chunks", "_ended", "_failure", "_log", "_model", "_reader")
+
+    def __init__(self, model: LiteLLMModel, chunks: Any) -> None:
+        self._model = model
+        self._chunks = chunks
+        self._reader = ChunkReader()
+        self._begun = False
+        self._ended = False
+        self._failure: ModelError | None = None
+        self._log = current_call.get()
+
+    def __aiter__(self) -> LiteLLMStream:
+        return self
+
+    async def __anext__(self) -> Delta:
+        while not self._reader.deltas:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                raise StopAsyncIteration
+            await self._read()
+        return self._reader.deltas.popleft()
+
+    async def begin(self) -> None:
+        """Wait for the first delta."""
+        while not self._reader.deltas and self._failure is None:
+            await self._read()
+        if not self._reader.deltas and self._failure is not None:
+            raise self._failure
+        self._begun = True
+
+    async def aclose(self) -> None:
+        """Close the connection. litellm closes one only when it is told to."""
+        self._ended = True
+        if self._log is not None:
+            self._log.tokens = self._reader.tokens
+        with anyio.move_on_after(1, shield=True):
+            await self._chunks.aclose()
+            for _ in range(3):  # litellm starts small tasks at the end of a stream: let them end with it
+                await anyio.lowlevel.checkpoint()
+
+    async def _read(self) -> None:
+        try:
+            chunk = await self._chunks.__anext__()
+            self._reader.take(chunk.model_dump(exclude_none=True))
+        except StopAsyncIteration:
+            self._ended = True
+            self._reader.close()
+        except Exception as error:  # noqa: BLE001 - see LiteLLMModel.opened
+            self._failure = self._model.failed(error, begun=self._begun or bool(self._reader.deltas))
+
+
+class _Opening:
+    __slots__ = ("_model", "_request", "_stream")
+
+    def __init__(self, model: LiteLLMModel, request: Request) -> None:
+        self._model = model
+        self._request = request
+        self._stream: LiteLLMStream | None = None
+
+    async def __aenter__(self) -> Stream:
+        self._stream = stream = await self._model.opened(self._request)
+        return stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
+
+
+async def load() -> Any:
+    """litellm, imported and warmed up in a worker thread the first time.
+
+    Cancelling gives up waiting, not the import.
+    """
+    if _ready is None:
+        await anyio.to_thread.run_sync(_import, abandon_on_cancel=True)
+    return _ready
+
+
+def _import() -> None:
+    global _ready  # noqa: PLW0603 - a module that is imported once
+    with _lock:
+        if _ready is not None:
+            return
+        # Otherwise it fetches its price list from the network on import.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        # It gives up on a stream that repeats itself, and caps calls in flight without a word.
+        os.environ.setdefault("REPEATED_STREAMING_CHUNK_LIMIT", str(10**9))
+        os.environ.setdefault("AIOHTTP_CONNECTOR_LIMIT", "0")
+        os.environ.setdefault("AIOHTTP_CONNECTOR_LIMIT_PER_HOST", "0")
+        import litellm
+
+        litellm.suppress_debug_info = True  # it prints advice to the terminal
+        _warm_up(litellm)
+        _ready = litellm
+
+
+def _warm_up(litellm: Any) -> None:
+    """Have the first call's imports and set-up done here, in the worker thread. Nothing is sent."""
+    import asyncio
+    import socket
+
+    async def call(**options: Any) -> None:
+        try:
+            chunks = await litellm.acompletion(
+                model="openai/warm-up",
+                messages=[{"role": "user", "content": "x"}],
+                api_key="none",
+                stream=True,
+                num_retries=0,
+                max_retries=0,
+                **{"no-log": True},
+                **options,
+            )
+            async for _ in chunks:
+                pass
+            await chunks.aclose()
+        except Exception:  # noqa: BLE001 - only its side effects count
+            pass
+
+    async def calls() -> None:
+        connections = Connections(connect_timeout=1.0, idle_timeout=1.0)
+        await call(mock_response="x")
+        with socket.socket() as taken:  # a port of this machine that nobody listens on
+            taken.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+            await call(api_base=url, shared_session=await connections.session())
+        await connections.aclose()
+
+    asyncio.run(calls())
+
+
+def _prices(entry: Mapping[str, Any]) -> Prices | None:
+    each_in, each_out = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
+    cached = entry.get("cache_read_input_token_cost")
+    if not isinstance(each_in, int | float) or not isinstance(each_out, int | float):
+        return None
+    return Prices(each_in * 1e6, each_out * 1e6, cached * 1e6 if isinstance(cached, int | float) else None)
