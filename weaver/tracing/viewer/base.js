@@ -37,7 +37,7 @@ function secs(value) {
 function money(value) {
   if (value === null || value === undefined) return "";
   if (value > 0 && value < 0.00005) return "<$0.0001";
-  return value < 1 ? `$${value.toFixed(4)}` : `$${value.toLocaleString("en-US", { maximumFractionDigits: 2 })}`;
+  return value < 1 ? `$${value.toFixed(4)}` : `$${value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
 function say(text) {

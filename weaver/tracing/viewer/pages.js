@@ -171,9 +171,10 @@ function comparePage(runs) {
   const until = Math.max(a.seconds, b.seconds) || 1e-6;
   const change = (x, y, tell, better) => {
     if (typeof x !== "number" || typeof y !== "number") return "";
+    if (x === y) return "same";
     const share = x ? ` (${((y - x) / x * 100).toFixed(0)} %)` : "";
-    const sign = y > x ? "+" : y < x ? "−" : "";
-    return el("span", { class: y === x || !better ? "" : y < x ? "less" : "worse" }, `${sign}${tell(Math.abs(y - x))}${share}`);
+    const sign = y > x ? "+" : "−";
+    return el("span", { class: !better ? "" : y < x ? "less" : "worse" }, `${sign}${tell(Math.abs(y - x))}${share}`);
   };
   const line = (name, pick, tell, better = true) => [name, pick(a) === null ? "unknown" : tell(pick(a)), pick(b) === null ? "unknown" : tell(pick(b)), change(pick(a), pick(b), tell, better)];
   const canvas = [a, b].map(() => el("canvas", { style: { width: "100%", height: "90px", border: "1px solid var(--line)" } }));

@@ -93,7 +93,7 @@ function waterfall(shown, store) {
     track.replaceChildren();
     axis.style.marginRight = `${rows.node.offsetWidth - rows.node.clientWidth}px`;
     const [from, to] = shown.range;
-    const step = niceStep((to - from) / Math.max(2, Math.floor((track.clientWidth || 600) / 90)));
+    const step = niceStep((to - from) / Math.max(2, Math.floor((track.clientWidth || 600) / 70)));
     for (let t = Math.ceil(from / step) * step; t < to; t += step) {
       track.append(el("span", { class: "tick", style: { left: `${(t - from) / (to - from) * 100}%` } }, secs(t)));
     }
