@@ -14,6 +14,7 @@ from weaver.coordination.conflicts import conflicts_among
 from weaver.coordination.resolution import (
     DEFAULT_LADDER,
     ask,
+    clear_majority,
     confidence_weighted,
     debate,
     escalate,
@@ -26,7 +27,7 @@ from weaver.coordination.resolution import (
 )
 from weaver.coordination.resolution.ladder import climb
 from weaver.errors import BudgetExceeded, ConfigurationError, ModelFailed, UnknownName
-from weaver.result import Claim, Resolution
+from weaver.result import Claim, Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel
 from weaver.testing.scripted import text_of
 
@@ -73,6 +74,16 @@ async def test_majority():
     assert (await settle(partial(majority, share=0.7), THREE))[0] is None
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "clear"), [(2, 1, False), (3, 1, True), (4, 2, False), (5, 2, True)]
+)
+async def test_clear_majority_is_more_than_two_thirds(right, wrong, clear):
+    threads = [claimed(f"r{i}", height("330")) for i in range(right)]
+    threads += [claimed(f"w{i}", height("300")) for i in range(wrong)]
+    resolution, _, _ = await settle(clear_majority, threads)
+    assert (resolution is not None and resolution.policy == "clear_majority") is clear
+
+
 async def test_confidence_weighted():
     resolution, _, _ = await settle(partial(confidence_weighted, share=0.55), TWO)
     assert resolution.value == "330 m"
@@ -114,6 +125,25 @@ async def test_verify_by_several_fresh_threads_takes_the_most_frequent():
     assert "2 of 3 fresh threads derived 330 m" in resolution.evidence
     assert model.max_in_flight == 3
     assert (await settle(partial(verify, samples=2), TWO, *replies[:2]))[0] is None
+
+
+async def test_verify_asks_whether_words_in_other_words_are_a_candidate():
+    named = [
+        claimed(n, Claim("the tower", "architect", v)) for n, v in (("a", "Ida Falk"), ("b", "Jonas Weir"))
+    ]
+    assert conflicts_among(named) == [], "words alone are no certain conflict"
+    same = json.dumps({"verdicts": [{"pair": 1, "verdict": "same"}, {"pair": 2, "verdict": "different"}]})
+    got = []
+
+    async def strategy(run, task):
+        values = (ConflictValue("Ida Falk", ("a",)), ConflictValue("Jonas Weir", ("b",)))
+        got.append(await verify(run, Conflict("the tower", "architect", values), named))
+        return Answer("done")
+
+    model = ScriptedModel([Scripted(same, when="pairs of answers"), Scripted(derived("I. Falk", ""))])
+    await Weaver(model, strategy=strategy).run("Who?")
+    assert got[0].value == "Ida Falk"
+    assert len(model.requests) == 2
 
 
 async def test_verify_that_fails_settles_nothing():
@@ -319,7 +349,7 @@ async def test_when_the_budget_is_gone_only_policies_without_calls_are_tried():
 
 
 async def test_ladders_as_text():
-    assert parse_ladder("majority, verify, judge") == DEFAULT_LADDER
+    assert parse_ladder("clear_majority, verify, judge") == DEFAULT_LADDER
     assert parse_ladder("") == parse_ladder("none") == ()
     thrice = parse_ladder("majority(share=0.66), verify(samples=3), escalate(agent='boss')")
     assert [policy_name(p) for p in thrice] == ["majority", "verify", "escalate"]

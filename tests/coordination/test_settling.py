@@ -33,6 +33,7 @@ MANY = [
     claimed("a", claim("330"), claim("100", "width"), claim("7", "depth")),
     claimed("b", claim("300"), claim("120", "width"), claim("9", "depth")),
     claimed("c", claim("330")),
+    claimed("d", claim("330")),
 ]
 
 
@@ -63,9 +64,9 @@ def told(events):
 
 
 async def test_settled_conflicts_are_returned_told_and_in_the_result():
-    conflicts, events, model = await settled(tower("330", "300", "330"))
+    conflicts, events, model = await settled(tower("330", "300", "330", "330"))
     (conflict,) = conflicts
-    assert conflict.resolution == Resolution("majority", "330 m", "2 of 3 threads (s1, s3)")
+    assert conflict.resolution == Resolution("clear_majority", "330 m", "3 of 4 threads (s1, s3, s4)")
     assert [v.value for v in conflict.values] == ["330 m", "300 m"], "dissent is kept"
     assert told(events) == conflicts
     assert events[-1].result.conflicts == tuple(conflicts)
@@ -73,7 +74,7 @@ async def test_settled_conflicts_are_returned_told_and_in_the_result():
 
 
 async def test_without_a_ladder_conflicts_are_found_and_left_open():
-    conflicts, events, _ = await settled(tower("330", "300", "330"), ladder=())
+    conflicts, events, _ = await settled(tower("330", "300", "330", "330"), ladder=())
     assert conflicts[0].resolution is None
     assert told(events) == conflicts
 
@@ -88,7 +89,7 @@ async def test_several_conflicts_are_settled_at_the_same_time():
     started = anyio.current_time()
     conflicts, events, model = await settled(MANY, *replies)
     assert [(c.attribute, c.resolution.policy, c.resolution.value) for c in conflicts] == [
-        ("height", "majority", "330 m"),
+        ("height", "clear_majority", "330 m"),
         ("width", "verify", "120 m"),
         ("depth", "verify", "9 m"),
     ]
@@ -266,15 +267,15 @@ def finding(value):
     return f"It is {value} m.\n```claims\n{json.dumps([item])}\n```"
 
 
-def whole(synthesis, c="330"):
+def whole(synthesis, c="330", afresh="330"):
     return ScriptedModel(
         [
+            Scripted(synthesis, when="Several workers"),
+            Scripted(json.dumps({"reason": "", "choice": "none"}), when="Judge which candidate"),
+            Scripted(json.dumps({"value": afresh, "unit": "m"}), when="Find out one thing"),
             Scripted(finding("330"), when="Ask the operator."),
             Scripted(finding("300"), when="Ask the book."),
             Scripted(finding(c), when="Ask the map."),
-            Scripted(synthesis, when="Several workers"),
-            Scripted(json.dumps({"reason": "", "choice": "none"}), when="Judge which candidate"),
-            Scripted(json.dumps({"value": "310", "unit": "m"}), when="Find out one thing"),
         ]
     )
 
@@ -287,7 +288,7 @@ async def test_the_synthesizer_is_told_and_no_block_of_claims_reaches_it():
     assert "```claims" not in prompt
     assert result.status == "complete"
     assert result.answer == "The tower is 330 m tall."
-    assert result.conflicts[0].resolution.policy == "majority"
+    assert result.conflicts[0].resolution.policy == "verify"
     assert result.as_dict()["conflicts"][0]["values"][1]["threads"] == ("b",)
 
 
@@ -299,7 +300,7 @@ async def test_a_synthesis_that_contradicts_is_set_right_and_noted():
 
 async def test_an_open_conflict_is_in_the_answer_and_partial_only_if_strict():
     for strict, status in ((False, "complete"), (True, "partial")):
-        model = whole("The tower is tall.", c="320")
+        model = whole("The tower is tall.", c="320", afresh="310")
         strategy = f"adaptive:strict={str(strict).lower()}"
         result = await Weaver(model, strategy=strategy).run("How tall?", plan=PLAN)
         assert result.conflicts[0].resolution is None

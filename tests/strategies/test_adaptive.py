@@ -365,7 +365,7 @@ async def test_contradictions_between_threads_are_settled_before_the_synthesis()
             Scripted(claims("1200", 0.9), when="p three"),
         ]
     )
-    result = await Weaver(model).run(SURE)
+    result = await Weaver(model, strategy="adaptive:conflicts=majority").run(SURE)
     (conflict,) = result.conflicts
     assert {v.value: len(v.threads) for v in conflict.values} == {"2850 km": 2, "1200 km": 1}
     assert conflict.resolution.policy == "majority"
@@ -401,7 +401,7 @@ async def test_a_synthesis_that_contradicts_what_was_settled_is_set_right():
             Scripted(claims("1200", 0.9), when="p three"),
         ]
     )
-    result = await Weaver(model).run(SURE)
+    result = await Weaver(model, strategy="adaptive:conflicts=majority").run(SURE)
     assert "settled as: 2850 km" in result.answer
     assert any("set right" in n for n in result.notes)
 

@@ -71,16 +71,14 @@ class Matter:
 
     def add(self, *statements: Statement) -> None:
         """Put statements that agree into the first group that they agree with, or into a new one."""
-        for group in self.groups:
-            if self.same.same(group[0].value, statements[0].value):
-                group.extend(statements)
-                return
-        number = len(self.groups)
-        for i, group in enumerate(self.groups):
-            if self.same.same(group[0].value, statements[0].value) is False:
-                self.apart.add(frozenset((i, number)))
-        self.groups.append(list(statements))
-        self._side.append(number)
+        verdicts = [self.same.same(group[0].value, statements[0].value) for group in self.groups]
+        number = next((i for i, same in enumerate(verdicts) if same), len(self.groups))
+        if number == len(self.groups):
+            self.groups.append([])
+            self._side.append(number)
+        self.groups[number].extend(statements)
+        # A statement without a unit may leave open what this one, of the same group, excludes.
+        self.apart.update(frozenset((i, number)) for i, same in enumerate(verdicts) if same is False)
 
     @property
     def threads(self) -> set[str]:

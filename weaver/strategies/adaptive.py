@@ -38,7 +38,7 @@ async def adaptive(
     replans: int = 1,
     hedge: bool = True,
     prune: Literal["same", "judge", "off"] = "same",
-    conflicts: str = "majority+verify+judge",
+    conflicts: str = "clear_majority+verify+judge",
     strict: bool = False,
 ) -> Answer:
     """Let rules and a planner decide whether and how to fork; answer directly where forking does not pay.
@@ -51,8 +51,8 @@ async def adaptive(
         prune: drop threads that a finding has made unnecessary: those with the same task as a finished one,
             also those that a judge finds answered, or none.
         conflicts: policies that settle contradictions between threads, in order, joined by ``+``
-            (majority, confidence_weighted, verify, debate, judge, escalate, keep); ``off``: threads are not
-            compared.
+            (clear_majority, majority, confidence_weighted, verify, debate, judge, escalate, keep); ``off``:
+            threads are not compared.
         strict: a contradiction that stays open makes the result ``partial``.
     """
     manner = Manner(

@@ -11,12 +11,13 @@ from weaver.coordination.resolution.judging import judge
 from weaver.coordination.resolution.ladder import DEFAULT_LADDER, parse_ladder, policy_name
 from weaver.coordination.resolution.positions import Policy
 from weaver.coordination.resolution.verification import escalate, verify
-from weaver.coordination.resolution.voting import confidence_weighted, majority
+from weaver.coordination.resolution.voting import clear_majority, confidence_weighted, majority
 
 __all__ = [
     "DEFAULT_LADDER",
     "Policy",
     "ask",
+    "clear_majority",
     "confidence_weighted",
     "debate",
     "escalate",

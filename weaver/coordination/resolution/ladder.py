@@ -13,7 +13,7 @@ from weaver.coordination.resolution.debating import debate
 from weaver.coordination.resolution.judging import judge
 from weaver.coordination.resolution.positions import Policy, about
 from weaver.coordination.resolution.verification import escalate, verify
-from weaver.coordination.resolution.voting import confidence_weighted, majority
+from weaver.coordination.resolution.voting import clear_majority, confidence_weighted, majority
 from weaver.coordination.statements import Told
 from weaver.errors import BudgetExceeded, ConfigurationError, DeadlineExceeded, UnknownName, WeaverError
 from weaver.result import Conflict, Resolution
@@ -21,6 +21,7 @@ from weaver.runtime.run import Run
 
 POLICIES: Mapping[str, Any] = {
     "majority": majority,
+    "clear_majority": clear_majority,
     "confidence_weighted": confidence_weighted,
     "verify": verify,
     "debate": debate,
@@ -29,9 +30,9 @@ POLICIES: Mapping[str, Any] = {
     "ask": ask,
     "keep": keep,
 }
-DEFAULT_LADDER: tuple[Policy, ...] = (majority, verify, judge)
+DEFAULT_LADDER: tuple[Policy, ...] = (clear_majority, verify, judge)
 """Count first (free), then derive afresh, then judge. docs/conflicts-report.md has the measurements."""
-FREE = (majority, confidence_weighted, keep)
+FREE = (majority, clear_majority, confidence_weighted, keep)
 """Policies that make no call."""
 
 
@@ -79,7 +80,7 @@ async def climb(
 
 
 def parse_ladder(text: str, *, callback: Any = None) -> tuple[Policy, ...]:
-    """The ladder that ``text`` writes: ``majority(share=0.66), verify(samples=3), judge``.
+    """The ladder that ``text`` writes: ``majority(share=0.6), verify(samples=3), judge``.
 
     Args:
         text: policies separated by commas; "" or "none" is the empty ladder: conflicts are found and reported

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from weaver.coordination.judged import judged
 from weaver.coordination.resolution.positions import Derived, about, in_short, match, question
 from weaver.coordination.statements import Told
-from weaver.result import Conflict, Resolution
+from weaver.coordination.values.scalars import Value, read_value
+from weaver.result import Conflict, ConflictValue, Resolution
 from weaver.runtime.run import Run
 from weaver.task import Agent, Task
 
@@ -28,7 +30,7 @@ async def verify(
         BudgetExceeded: no threads are left, or the tree is too deep.
     """
     derived = await _derive(run, conflict, threads, samples=samples, agent=None)
-    return _for_candidate(run, conflict, threads, derived, policy="verify")
+    return await _for_candidate(run, conflict, threads, derived)
 
 
 async def escalate(
@@ -49,7 +51,7 @@ async def escalate(
     if not derived:
         return None
     said = derived[0]
-    value = match(conflict, threads, said.text)
+    value = await _candidate(run, conflict, threads, said)
     return Resolution("escalate", value.value if value else said.text, _evidence(agent, said))
 
 
@@ -73,10 +75,10 @@ async def _derive(
     return [a.output for a in answers if a is not None and isinstance(a.output, Derived)]
 
 
-def _for_candidate(
-    run: Run, conflict: Conflict, threads: Sequence[Told], derived: Sequence[Derived], *, policy: str
+async def _for_candidate(
+    run: Run, conflict: Conflict, threads: Sequence[Told], derived: Sequence[Derived]
 ) -> Resolution | None:
-    matched = [(match(conflict, threads, d.text), d) for d in derived]
+    matched = [(await _candidate(run, conflict, threads, d), d) for d in derived]
     counts = Counter(v.value for v, _ in matched if v is not None)
     for value, said in matched:
         if value is None:
@@ -87,7 +89,22 @@ def _for_candidate(
     winner, count = ranked[0]
     said = next(d for v, d in matched if v is not None and v.value == winner)
     who = "a fresh thread" if len(derived) == 1 else f"{count} of {len(derived)} fresh threads"
-    return Resolution(policy, winner, _evidence(who, said))
+    return Resolution("verify", winner, _evidence(who, said))
+
+
+async def _candidate(
+    run: Run, conflict: Conflict, threads: Sequence[Told], derived: Derived
+) -> ConflictValue | None:
+    """The candidate that a derived value is; for words in other words ("I. Falk"), the judge is asked."""
+    value = match(conflict, threads, derived.text)
+    texts = [derived.text, *(v.value for v in conflict.values)]
+    if value is not None or not all(isinstance(read_value(t), Value) for t in texts):
+        return value
+    arbiter = judged(run, about(conflict)).arbiter
+    assert arbiter is not None
+    same = await arbiter([(derived.text, v.value) for v in conflict.values])
+    fitting = [v for v, verdict in zip(conflict.values, same, strict=True) if verdict]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _evidence(who: str, derived: Derived) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from weaver.coordination.resolution.positions import positions, who
 from weaver.coordination.statements import Told
-from weaver.result import Conflict, Resolution
+from weaver.result import Conflict, ConflictValue, Resolution
 from weaver.runtime.run import Run
 
 
@@ -20,14 +20,35 @@ async def majority(
     """The value that more than ``share`` of the threads in the conflict hold.
 
     Args:
-        share: 0.5 is a plain majority; 0.66 asks for more than two thirds.
+        share: 0.5 is a plain majority.
     """
-    counts = [len(v.threads) for v in conflict.values]
-    total, most = sum(counts), max(counts, default=0)
-    if counts.count(most) != 1 or most <= share * total:
+    value, most, total = _most(conflict)
+    if value is None or most <= share * total:
         return None
-    value = conflict.values[counts.index(most)]
     return Resolution("majority", value.value, f"{most} of {total} threads ({who(value)})")
+
+
+async def clear_majority(
+    run: Run,  # noqa: ARG001
+    conflict: Conflict,
+    threads: Sequence[Told],  # noqa: ARG001
+) -> Resolution | None:
+    """The value that more than two thirds of the threads hold: three of four, but not two of three.
+
+    Threads of one model tend to share errors, so two against one says less than it seems to.
+    """
+    value, most, total = _most(conflict)
+    if value is None or 3 * most <= 2 * total:
+        return None
+    return Resolution("clear_majority", value.value, f"{most} of {total} threads ({who(value)})")
+
+
+def _most(conflict: Conflict) -> tuple[ConflictValue | None, int, int]:
+    """The value that most threads hold (None for a tie), how many they are, and of how many."""
+    counts = [len(v.threads) for v in conflict.values]
+    most = max(counts, default=0)
+    value = conflict.values[counts.index(most)] if counts.count(most) == 1 else None
+    return value, most, sum(counts)
 
 
 async def confidence_weighted(
