@@ -20,6 +20,10 @@ GROUP = "weaver.commands"
 OURS = {
     "run": ("weaver.cli.run", "Answer a question with parallel reasoning threads."),
     "plan": ("weaver.cli.plan", "Show how a question would be taken apart, without running it."),
+    "init": ("weaver.cli.init", "Write a commented workflow file to start from."),
+    "validate": ("weaver.cli.validate", "Check workflow files; every problem with its line."),
+    "test": ("weaver.cli.test_flow", "Run a workflow's test cases, without a model."),
+    "schema": ("weaver.cli.schema", "Print the JSON Schema of workflow files, for editors."),
     "strategies": ("weaver.cli.strategies", "List the ways to answer, their options and sources."),
     "models": ("weaver.cli.models", "List the models that can be used here."),
     "compare": ("weaver.cli.compare", "Compare strategies on the same items under the same limits."),

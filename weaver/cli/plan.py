@@ -25,17 +25,25 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("question", metavar="QUESTION|FILE.yaml")
+@click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
+@click.option(
+    "--draw", type=click.Choice(["terminal", "mermaid", "svg"]), help="Workflows: how the steps are drawn."
+)
 @settings_flags
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")
 @debug_option
-def plan(question: str, as_json: bool, yes: bool, **options: Any) -> int:
+def plan(question: str, root: str | None, draw: str | None, as_json: bool, yes: bool, **options: Any) -> int:
     """Show how QUESTION would be taken apart: one planner call, nothing else is run.
 
     QUESTION is text, - for stdin, @FILE for a file, or a workflow (.yaml).
     """
     if is_workflow(question):
-        return plan_workflow(Path(question), options | {"json": as_json, "yes": yes})
+        return plan_workflow(Path(question), options | {"json": as_json, "root": root, "draw": draw})
+    if root or draw:
+        raise click.UsageError(
+            "--root and --draw are for workflows: give a .yaml file instead of a question."
+        )
     asked = question_from(question)
     weaver = weaver_from(settings_from(options), yes=yes)
     made, expected = run_until_interrupted(lambda: _planned(weaver, asked))

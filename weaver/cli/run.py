@@ -30,6 +30,10 @@ _TICK_SECONDS = 0.1
 @click.command()
 @click.argument("question", metavar="QUESTION|FILE.yaml")
 @click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="Input of a workflow file.")
+@click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
+@click.option(
+    "--dry-run", is_flag=True, help="Workflows: ask no model and call no function; show what would run."
+)
 @settings_flags
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object (docs/cli.md) instead of the answer."
@@ -45,6 +49,8 @@ _TICK_SECONDS = 0.1
 def run(
     question: str,
     inputs: tuple[str, ...],
+    root: str | None,
+    dry_run: bool,
     as_json: bool,
     as_events: bool,
     live_page: bool,
@@ -66,10 +72,13 @@ def run(
     try:
         if is_workflow(question):
             flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
+            workflow_flags = {"dry_run": dry_run, "root": root}
             with telemetry(live=live_page, question=question):
-                return run_workflow(Path(question), inputs, options | flags)
-        if inputs:
-            raise click.UsageError("-i is for workflows: give a .yaml file instead of a question.")
+                return run_workflow(Path(question), inputs, options | flags | workflow_flags)
+        if inputs or dry_run or root:
+            raise click.UsageError(
+                "-i, --dry-run and --root are for workflows: give a .yaml file instead of a question."
+            )
         asked = question_from(question)
         settings = settings_from(options)
         with telemetry(live=live_page, question=asked):

@@ -1,14 +1,29 @@
-"""Workflow files given to ``run`` and ``plan``: handed over to `weaver.workflows.cli`."""
+"""Workflow files given to ``run`` and ``plan``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from weaver.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from weaver.cli.output import Form
+    from weaver.settings import Settings
+    from weaver.stream import RunStream
+    from weaver.workflows.format import Workflow
+    from weaver.workflows.run import Start
+    from weaver.workflows.setting import Question
+
+MAX_INPUT_BYTES = 10_000_000
+_CHANGES = (
+    *("model", "planner_model", "judge_model", "synthesizer_model", "deadline", "thread_timeout"),
+    *("max_tokens", "max_cost", "max_calls", "max_threads", "max_depth", "temperature", "seed"),
+)
 
 
 def is_workflow(argument: str) -> bool:
@@ -19,16 +34,209 @@ def is_workflow(argument: str) -> bool:
 
 
 def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]) -> int:
-    """``weaver run flow.yaml``. ``options`` are the flags by name, unchecked; returns the exit code."""
-    return int(_room(path).run_workflow(path, inputs, options))
+    """``weaver run flow.yaml``. ``options`` are the flags by name, unchecked; returns the exit code.
+
+    Raises:
+        InvalidWorkflow: every problem of the file.
+        ConfigurationError: an input or a flag is wrong.
+    """
+    from weaver.cli.interrupt import run_async
+    from weaver.cli.output import FORMS
+    from weaver.cli.run import answer, progress_for
+    from weaver.workflows.run import Given
+
+    workflow = loaded(path, options.get("root"))
+    values = _inputs(workflow, inputs)
+    if options.get("dry_run"):
+        from weaver.workflows.cases import dry
+
+        given = dry(workflow)
+        click.echo("Dry run: no model is asked and no function is called; answers are stand-ins.", err=True)
+    else:
+        given = Given(approve=_asks())
+    settings = _settings(options)
+    form: Form = "json" if options.get("json") else "events" if options.get("events") else "text"
+    quiet = bool(options.get("quiet"))
+    progress = progress_for(form, no_live=bool(options.get("no_live")), quiet=quiet)
+
+    async def work() -> int:
+        from weaver.cli.facade import weaver_from
+        from weaver.workflows.run import started
+
+        start = await started(workflow, values, settings, given, _explicit(options, settings))
+        weaver = weaver_from(settings, yes=bool(options.get("yes")))
+        begun: Any = _Begun(weaver, start)
+        return await answer(begun, start.task, FORMS[form](), progress, quiet=quiet)
+
+    return run_async(work)
 
 
 def plan_workflow(path: Path, options: Mapping[str, Any]) -> int:
-    """``weaver plan flow.yaml``, likewise."""
-    return int(_room(path).plan_workflow(path, options))
+    """``weaver plan flow.yaml``, likewise: the steps, and the most that they can take."""
+    import json
+    from dataclasses import asdict
+
+    from weaver.workflows import draw
+    from weaver.workflows.graph import levels
+    from weaver.workflows.prepared import prepare
+    from weaver.workflows.surroundings import Surroundings
+    from weaver.workflows.worst_case import worst_case
+
+    workflow = loaded(path, options.get("root"))
+    prepared = prepare(workflow, Surroundings())
+    worst = worst_case(prepared, prices=_prices(workflow, options))
+    form = "json" if options.get("json") else options.get("draw") or "terminal"
+    graph = workflow.compiled.graph
+    if form == "json":
+        steps = {id_: {"needs": list(graph[id_]), "at_most": asdict(worst.steps[id_])} for id_ in graph}
+        known = {"workflow": workflow.name, "levels": levels(graph), "longest_chain": list(worst.chain)}
+        click.echo(json.dumps({**known, "steps": steps, "at_most": asdict(worst.total)}))
+    elif form == "mermaid":
+        click.echo(draw.mermaid(prepared))
+    elif form == "svg":
+        click.echo(draw.svg(prepared, worst))
+    else:
+        click.echo(draw.terminal(prepared, worst))
+    sys.stdout.flush()
+    return 0
 
 
-def _room(path: Path) -> Any:
-    if find_spec("weaver.workflows") is None or find_spec("weaver.workflows.cli") is None:
-        raise ConfigurationError(f"{path}: this version of weaver does not run workflows.")
-    return import_module("weaver.workflows.cli")
+def loaded(path: Path, root: str | None = None) -> Workflow:
+    """A checked workflow file.
+
+    Raises:
+        InvalidWorkflow: every problem of the file.
+    """
+    from weaver.workflows.load import load
+
+    return load(Path(path), root=root)
+
+
+class _Begun:
+    """Stands for the `Weaver` of a run whose task and settings are decided."""
+
+    def __init__(self, weaver: Any, start: Start) -> None:
+        self._weaver, self._start = weaver, start
+
+    def stream(self, task: Any) -> RunStream:
+        """The run's stream."""
+        stream: RunStream = self._weaver.stream(task, **self._start.changes)
+        return stream
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    from weaver.cli.flags import settings_from
+
+    return settings_from(dict(options))
+
+
+def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """What flags say; it beats the workflow, which beats environment and settings file."""
+    return {name: getattr(settings, name) for name in _CHANGES if options.get(name) is not None}
+
+
+def _inputs(workflow: Workflow, given: tuple[str, ...]) -> dict[str, Any]:
+    """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
+    from weaver.workflows.given import checked_inputs, read_inputs
+
+    texts: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigurationError(
+                f"-i {pair!r} is no input.", hint="Write -i name=value, or -i name=@file."
+            )
+        texts[name.strip()] = (
+            _from_file(value[1:], name) if value.startswith("@") and len(value) > 1 else value
+        )
+    values = read_inputs(workflow, texts)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        values |= _asked(workflow, values)
+    return checked_inputs(workflow, values)
+
+
+def _from_file(name: str, key: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The input {key!r}: {path} cannot be read: {error.strerror or error}.",
+            hint="A value that begins with @ is a file; write @@ for a text that does.",
+        ) from None
+    if len(content) > MAX_INPUT_BYTES:
+        raise ConfigurationError(f"The input {key!r}: {path} is larger than {MAX_INPUT_BYTES:,} bytes.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"The input {key!r}: {path} is not UTF-8 text.") from None
+
+
+def _asked(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask on the terminal for every input that is missing, until it fits."""
+    found: dict[str, Any] = {}
+    for name, spec in workflow.inputs.items():
+        if name in values or spec.optional:
+            continue
+        about = f" - {spec.description}" if spec.description else ""
+        choices = f" ({', '.join(map(str, spec.enum))})" if spec.enum else f" [{spec.type}]"
+        click.echo(f"{name}{choices}{about}", err=True)
+        found[name] = click.prompt(f"{name}", value_proc=_reader(spec), err=True)
+    return found
+
+
+def _reader(spec: Any) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = spec.read(text)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        if (problem := spec.problem_with(value)) is not None:
+            raise click.UsageError(problem)
+        return value
+
+    return read
+
+
+def _asks() -> Callable[[Question], Any] | None:
+    """Asks for approvals on the terminal; None where nobody sits."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(question: Question) -> bool:
+        from weaver.cli.text import printable
+
+        message = f"\n{question.workflow}, step {question.step}:\n{printable(question.message)}\nGo on?"
+        return click.confirm(message, err=True)
+
+    return ask
+
+
+def _prices(workflow: Workflow, options: Mapping[str, Any]) -> Any:
+    """Prices of the thread model, where they can be known without asking anybody."""
+    import anyio
+
+    from weaver.errors import WeaverError
+    from weaver.workflows.run import opened
+
+    if not (ref := workflow.models.thread or workflow.models.default) and not options.get("model"):
+        return None
+
+    async def look() -> Any:
+        from weaver.models.resolve import choose
+
+        name = options.get("model") or await opened(ref)  # type: ignore[arg-type]
+        model = name if not isinstance(name, str) else (await choose(name)).model
+        try:
+            return model.prices
+        finally:
+            await model.aclose()
+
+    try:
+        return anyio.run(look)
+    except (WeaverError, OSError):
+        return None
+
+
+__all__ = ["is_workflow", "loaded", "plan_workflow", "run_workflow"]

@@ -54,6 +54,7 @@ class CompiledStep:
         waits_for: all steps it waits for: ``needs``, then those that its expressions read.
         minds: needed steps whose state its ``if`` reads: their failure does not stop it.
         items: the list of ``for_each`` as written, or the expression for it.
+        most: most items that it can have, where the types say so.
     """
 
     id: str
@@ -62,6 +63,7 @@ class CompiledStep:
     minds: frozenset[str] = frozenset()
     condition: Expression | None = None
     items: Expression | Values | None = None
+    most: int | None = None
     task: Template | None = None
     agent: Template | None = None
     approve: Template | None = None

@@ -25,6 +25,7 @@ class Kind:
         nullable: whether null is possible as well.
         enum: the only values, where they are known.
         data: whether a model (or somebody else's text) made the value; it is fenced in prompts.
+        most: most items of a list, where that is known.
         label: how messages call it (``the output of step 'search'``).
         noun: how messages call its fields (``step``).
     """
@@ -35,6 +36,7 @@ class Kind:
     nullable: bool = False
     enum: tuple[Any, ...] | None = None
     data: bool = False
+    most: int | None = None
     label: str = ""
     noun: str = "field"
 
@@ -106,6 +108,7 @@ def of_spec(spec: ValueSpec, *, data: bool = False, label: str = "") -> Kind:
         nullable=spec.nullable,
         enum=spec.enum,
         data=data,
+        most=spec.max_items,
         label=label,
     )
 

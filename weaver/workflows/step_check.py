@@ -69,6 +69,7 @@ class StepChecker:
             kind = self.texts.infer(reading, self.outer)
             if not kind.one_of("array", "null"):
                 self.texts.wrong_in(reading, 0, f"for_each goes over a list, and this is {kind.words}")
+            compiled.most = kind.most
             item = kind.each if kind.name == "array" else Kind(data=kind.data)
         elif compiled.items is not None:
             item = self.texts.infer_values(compiled.items, keys, self.outer).each

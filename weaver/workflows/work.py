@@ -224,6 +224,7 @@ class StepWork:
         return replace(
             given,
             prompt=prompt,
+            context="",  # the text says what it wants of the steps before
             output=one.output,
             tools=one.tools,
             agent=self._agent(names),

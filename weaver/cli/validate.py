@@ -1,0 +1,59 @@
+"""``weaver validate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from weaver.cli.guard import debug_option
+from weaver.cli.text import count, printable
+
+if TYPE_CHECKING:
+    from weaver.workflows.problems import Problem
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE.yaml...")
+@click.option(
+    "--root", metavar="FOLDER", help="The folder that `uses` may not leave. Default: the file's own."
+)
+@click.option(
+    "--elsewhere", is_flag=True, help="Do not complain about tools, strategies and models missing here."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as a JSON list.")
+@debug_option
+def validate(files: tuple[str, ...], root: str | None, elsewhere: bool, as_json: bool) -> int:
+    """Check workflow files: every problem with its line and column. Exit code 2 if there are any."""
+    from weaver.workflows.load import examine
+    from weaver.workflows.surroundings import Surroundings
+
+    found: list[Problem] = []
+    for file in files:
+        surroundings = Surroundings(strict=not elsewhere)
+        workflow, problems = examine(Path(file), root=root, surroundings=surroundings)
+        found += sorted(problems.found)
+        if not as_json:
+            for problem in sorted(problems.found):
+                click.echo(printable(str(problem)))
+            if workflow is not None and not problems:
+                steps, inputs = count(len(workflow.steps), "step"), count(len(workflow.inputs), "input")
+                click.echo(f"{file}: {workflow.name} is fine ({inputs}, {steps})")
+    if as_json:
+        click.echo(json.dumps([_as_dict(problem) for problem in found]))
+    elif found:
+        click.echo(count(len(found), "problem"), err=True)
+    return 2 if found else 0
+
+
+def _as_dict(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "where": problem.where,
+        "what": problem.what,
+        "hint": problem.hint,
+    }
