@@ -155,7 +155,8 @@ def stop_all() -> None:
 
 
 def _started(path: Path, options: Options) -> _Running:
-    log: IO[bytes] = tempfile.TemporaryFile() if options.log is None else options.log.open("ab")  # noqa: SIM115
+    # Unbuffered, hence without a lock: a forked child has to be able to close it.
+    log = _log_file(options.log)
     key = secrets.token_urlsafe(24) if options.key is None else options.key
     theirs, lifeline = os.pipe()
     answers, answer_end = os.pipe()
@@ -170,6 +171,7 @@ def _started(path: Path, options: Options) -> _Running:
             **_own_group(),
         )
     except OSError:
+        log.close()
         for descriptor in (lifeline, answers):
             os.close(descriptor)
         raise
@@ -269,6 +271,17 @@ def _checked(path: Path) -> Path:
     return path.resolve()
 
 
+def _log_file(path: Path | None) -> IO[bytes]:
+    if path is None:
+        return tempfile.TemporaryFile(buffering=0)
+    try:
+        return path.open("a+b", buffering=0)
+    except OSError as error:
+        raise ConfigurationError(
+            f"WEAVER_LOCAL_LOG: {path} cannot be written: {error.strerror or error}."
+        ) from None
+
+
 def _own_group() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -293,6 +306,7 @@ def _forget() -> None:
     for running in _running.values():
         running.process.returncode = 0  # or its finalizer complains that it still runs
         os.close(running.lifeline)
+        running.log.close()
     _running.clear()
 
 
