@@ -272,6 +272,21 @@ async def test_a_provider_alone_is_no_model(name: str) -> None:
         await choose(name, environ={"OPENAI_API_KEY": "k", "GROQ_API_KEY": "k"})
 
 
+@pytest.mark.heavy
+@pytest.mark.skipif(find_spec("litellm") is None, reason="needs litellm")
+async def test_with_litellm_its_own_list_decides() -> None:
+    from weaver.models.litellm import LiteLLMModel
+
+    for name in ("anthropic/claude-haiku-4-5", "claude-haiku-4-5", "a2a_agent/x"):
+        choice = await choose(name, environ={})
+        assert isinstance(choice.model, LiteLLMModel)
+    found = await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "k"})
+    assert found.model.name == "anthropic/claude-haiku-4-5"
+    assert found.reason == "ANTHROPIC_API_KEY is set"
+    with pytest.raises(UnknownName, match="Did you mean 'anthropic'"):
+        await choose("antropic/claude", environ={})
+
+
 # ── models of installed distributions, and files ──────────────────────────────────────────────────────
 
 

@@ -71,7 +71,7 @@ async def choose(
     if url and (base_url or _belongs_to_base(name)):
         return await _at_base(name, endpoint(url, place=place), place, api_key, environ)
     if name:
-        return Choice(_named(name, api_key, environ), f"{name} was asked for")
+        return Choice(await _named(name, api_key, environ), f"{name} was asked for")
     if api_key:
         raise ConfigurationError(
             "A key was given, but neither a model nor a base URL to use it for.",
@@ -146,7 +146,7 @@ async def _at_base(
     return Choice(_openai(name or f"openai/{_short(model_id)}", model_id, at, api_key, telemetry), reason)
 
 
-def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> Model:
+async def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> Model:
     """The model of a provider."""
     prefix, slash, rest = name.partition("/")
     if not slash:
@@ -168,8 +168,12 @@ def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> Model:
                 hint=f"Get it with: {GET_LITELLM}",
             )
         raise _unknown(name)
-    from weaver.models.litellm import LiteLLMModel
+    from weaver.models.litellm import LiteLLMModel, load
 
+    if prefix not in LITELLM_PREFIXES:  # our list is of yesterday; litellm's own takes seconds to load
+        providers = {str(getattr(provider, "value", provider)) for provider in (await load()).provider_list}
+        if prefix not in providers:
+            raise _unknown(name)
     return LiteLLMModel(name, api_key=api_key)
 
 
@@ -251,7 +255,7 @@ async def find(environ: Mapping[str, str], servers: Sequence[detect.Server] | No
 
 
 async def _open_named(name: str, environ: Mapping[str, str], _: registry.Opening) -> Model:
-    return _named(name, None, environ)
+    return await _named(name, None, environ)
 
 
 async def _open_at(name: str, server: detect.Server, _: registry.Opening) -> Model:
