@@ -52,12 +52,9 @@ async def debate(
         same, mark: see `self_consistency`.
     """
     cast = tuple(run.state.agents.values())
-    first = samples(
-        run, task, affordable(run, agents * rounds) // rounds or 1, temperature=temperature, mark=mark
-    )
     drawn = [
-        replace(t, title=f"agent {i}", agent=task.agent or (cast[(i - 1) % len(cast)] if cast else None))
-        for i, t in enumerate(first, start=1)
+        replace(t, title=f"agent {i + 1}", agent=cast[i % len(cast)] if cast else task.agent)
+        for i, t in enumerate(samples(run, task, agents, temperature=temperature, mark=mark))
     ]
     talks: list[tuple[Message, ...]] = [t.conversation for t in drawn]
     answers: list[Answer | None] = [None] * len(drawn)

@@ -11,7 +11,7 @@ from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import speaking
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import affordable, said
+from weaver.strategies.samples import affordable, said, stop_at
 from weaver.task import Task
 
 AGGREGATE = """\
@@ -51,7 +51,7 @@ async def mixture_of_agents(
             )
             for i in range(affordable(run, proposers))
         ]
-        async with run.fork(tasks, name=f"layer{layer}-") as threads:
+        async with run.fork(tasks, name=f"layer{layer}-", deadline=stop_at(run)) as threads:
             await threads.join()
         answers = list(filter(None, map(said, threads.all)))
         run.offer(replace(answers[0], complete=False))

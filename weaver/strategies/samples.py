@@ -11,6 +11,7 @@ from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Body
 from weaver.runtime.thread import Thread
+from weaver.strategies.following import SYNTHESIS_SECONDS
 from weaver.task import Task
 
 Work = Callable[[Run], Awaitable[Answer]]
@@ -52,6 +53,15 @@ def affordable(run: Run, wanted: int) -> int:
         return wanted
     run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
     return max(1, left)
+
+
+def stop_at(run: Run) -> float | None:
+    """When threads must stop so that there is time for one more call (event-loop time; None: no deadline)."""
+    left = run.remaining.seconds
+    if left is None:
+        return None
+    share, least, greatest = SYNTHESIS_SECONDS
+    return run.deadline - min(max(share * left, least), greatest * left)
 
 
 def told_without_tools(run: Run, task: Task) -> None:

@@ -7,8 +7,11 @@ from typing import Literal
 
 from weaver.coordination.certainty import beta_certainty, dirichlet_certainty
 from weaver.coordination.votes import Votes
+from weaver.errors import NoAnswer
 from weaver.result import Answer
+from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, votes_on
 from weaver.strategies.samples import samples as samples_of
@@ -57,13 +60,13 @@ async def self_consistency(
     tasks = samples_of(run, task, samples, temperature=temperature, mark=mark)
     width = window or (len(tasks) if first_m else WINDOW.get(stop, len(tasks)))
     lengths: dict[int, int] = {}
-    ended = 0
+    ended: list[Thread] = []
     for start in range(0, len(tasks), width):
         drawn = tasks[start : start + width]
         agreed = votes_on(task, same)
         async with run.fork(drawn, name="sample") as threads:
             async for thread in threads.as_finished():
-                ended += 1
+                ended.append(thread)
                 if (answer := said(thread)) is None:
                     continue
                 if first_m is None or len(votes) < first_m:
@@ -73,14 +76,16 @@ async def self_consistency(
                     run.offer(replace(_winner(votes, lengths if first_m else None), complete=False))
                 if first_m is not None and len(votes) == first_m:
                     threads.cancel("quorum_met")
-                elif first_m is None and votes.leader is not None and votes.settled(len(tasks) - ended):
+                elif first_m is None and votes.leader is not None and votes.settled(len(tasks) - len(ended)):
                     threads.cancel("settled")
         if (first_m is not None and len(votes) >= first_m) or _enough(
             stop, threshold, votes, unanimous=agreed.counts == [len(drawn)]
         ):
             break
-        if votes.leader is not None and votes.settled(len(tasks) - ended):
+        if votes.leader is not None and votes.settled(len(tasks) - len(ended)):
             break
+    if not len(votes):
+        raise NoAnswer(missing(ended, "No sample came to an answer")) from ended[0].error
     return _winner(votes, lengths if first_m else None)
 
 
