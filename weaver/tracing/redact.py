@@ -46,8 +46,8 @@ _SECRET_NAME = re.compile(
 # Cheap signs that a text may hold something, in lower case: without one, no regular expression is run.
 _HINTS = (
     "sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xai-", "aiza", "ya29", "hf_", "akia", "asia", "ghp_", "gho_",
-    "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "eyj", "private key", "bearer", "basic", "key", "secret",
-    "passw", "token", "credential", "://", "?sig", "&sig", "?code", "&code",
+    "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "eyj", "private key", "bearer", "basic", "key",
+    "secret", "passw", "token", "credential", "://", "?sig", "&sig", "?code", "&code",
 )  # fmt: skip
 
 
