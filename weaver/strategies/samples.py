@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from weaver.coordination.equivalence import Equivalence, equivalence
 from weaver.coordination.votes import Votes
+from weaver.errors import NoAnswer
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Body
@@ -85,8 +86,9 @@ def equivalence_of(task: Task, same: str | Callable[[str], object] | None = None
 async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> list[Thread]:
     """A thread for each piece of work on ``task``; all of them, in order, once the last has finished.
 
+    Their failures are data; that none of them succeeded is noted.
+
     Raises:
-        NoAnswer: none of them succeeded; the message says how each ended.
         BudgetExceeded: they may not be started.
     """
 
@@ -97,7 +99,10 @@ async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> lis
         for number, work in enumerate(works, start=1):
             threads.start(replace(task, title=f"{name} {number}"), body=body(work))
         threads.close()
-        await threads.join()
+        try:
+            await threads.join()
+        except NoAnswer as error:
+            run.note(error.message)
         return threads.all
 
 

@@ -1,0 +1,91 @@
+"""Graph of Thoughts: a graph of operations that generate, score, keep, merge and improve thoughts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from weaver.errors import NoAnswer
+from weaver.result import Answer
+from weaver.runtime.joining import missing
+from weaver.runtime.run import Run
+from weaver.strategies.registry import strategy
+from weaver.strategies.samples import told_without_tools
+from weaver.strategies.thoughts import (
+    Aggregate,
+    Generate,
+    Graph,
+    Improve,
+    KeepBestN,
+    Node,
+    Score,
+    Thought,
+)
+from weaver.task import Task
+
+
+def default_graph(branches: int = 5, keep: int = 3, merges: int = 3) -> Graph:
+    """Drafts, the best of them merged, and the best of all improved: a recipe for any task."""
+    return (
+        Graph()
+        .then("draft", Generate(num_branches_response=branches))
+        .then("score", Score())
+        .then("keep", KeepBestN(keep))
+        .then("merge", Aggregate(num_responses=merges))
+        .then("score-merged", Score())
+        .then("best", KeepBestN(1), after=["keep", "score-merged"])
+        .then("improve", Improve())
+    )
+
+
+@strategy("graph_of_thoughts", source="https://arxiv.org/abs/2308.09687")
+async def graph_of_thoughts(
+    run: Run,
+    task: Task,
+    *,
+    branches: int = 5,
+    keep: int = 3,
+    merges: int = 3,
+    temperature: float = 1.0,
+    graph: Graph | None = None,
+) -> Answer:
+    """Run a graph of operations on thoughts; answer with the best thought of its last operation.
+
+    Besta et al. 2023. An operation starts as soon as those before it are done. The paper's graphs are made
+    by hand for each task, from the operations in `weaver.strategies.thoughts`; without ``graph`` a general
+    recipe is followed (`default_graph`).
+
+    Args:
+        branches: drafts; keep: how many of them are merged; merges: how often (default graph only).
+        temperature: unless the task or the run sets one.
+        graph: a graph of your own.
+    """
+    told_without_tools(run, task)
+    if run.temperature is None:
+        task = replace(task, temperature=temperature)
+    nodes = (graph or default_graph(branches, keep, merges)).nodes
+    made: dict[str, list[Thought]] = {}
+
+    async def perform(own: Run, _: Task, *, node: Node) -> Answer:
+        before = [thought for name in node.after for thought in made[name]]
+        made[node.name] = thoughts = await node.operation(own, task, before)
+        if not thoughts:
+            raise NoAnswer(f"Operation {node.name!r} has left no thought.")
+        run.offer(Answer(_best(thoughts).text, complete=False))
+        return Answer(_best(thoughts).text)
+
+    async with run.fork(name="op") as threads:
+        for node in nodes:
+            titled = replace(task, title=node.name)
+            threads.start(titled, id=node.name, after=node.after, body=partial(perform, node=node))
+        threads.close()
+        await threads.join()
+    if nodes[-1].name not in made:
+        raise NoAnswer(missing(threads.all, f"The graph did not come to its end, {nodes[-1].name!r}"))
+    return Answer(_best(made[nodes[-1].name]).text)
+
+
+def _best(thoughts: Sequence[Thought]) -> Thought:
+    """The highest score; without scores the first thought."""
+    return max(thoughts, key=lambda t: float("-inf") if t.score is None else t.score)
