@@ -30,7 +30,7 @@ from weaver.usage import Usage
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-EXECUTED = ["README.md", "docs/getting-started.md", "docs/python.md"]
+EXECUTED = ["README.md", "docs/getting-started.md", "docs/python.md", "docs/coordination.md"]
 
 PLAN = {
     "parallel": True,
@@ -79,6 +79,7 @@ async def test_python_blocks_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setitem(sys.modules, "docs", module)
     ran = 0
     with Server([Scripted(answered)], model="gpt-5-mini").in_thread() as server:
+        monkeypatch.setenv("WEAVER_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "a-key-for-nobody")
         for line, code in blocks(page, "python"):
