@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from tests.real import Llama, serve
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def llama() -> Iterator[Llama]:
+    """A real llama.cpp server with the real small model and four slots of 2048 tokens."""
+    with serve(slots=4, context=2048) as server:
+        yield server

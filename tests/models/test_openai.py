@@ -139,6 +139,16 @@ async def test_raw_completion_with_logprobs_and_the_matched_stop(serve: Serve, d
     assert server.requests[0].body["logprobs"] == 1
 
 
+async def test_a_raw_completion_with_a_schema_is_asked_for_in_the_servers_way(serve: Serve) -> None:
+    schema = OutputSchema("shape", {"type": "object"})
+    for dialect in ("llama.cpp", "vllm"):
+        server, model = await serve(dialect=dialect)
+        await hear(model, Request(prompt="x", output=schema))
+        body = server.requests[0].body
+        assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
+        assert body.get("json_schema") == ({"type": "object"} if dialect == "llama.cpp" else None)
+
+
 async def test_chat_logprobs(serve: Serve) -> None:
     _, model = await serve(Scripted("a b", logprobs=(-0.5, -1.0)))
     heard = await hear(model, Request(messages=(user("x"),), logprobs=0))

@@ -116,7 +116,7 @@ class OpenAIModel:
 
     async def _open(self, request: Request) -> OpenAIStream:
         probe = self._probe
-        if probe.known is None and (request.stop or request.prefill):
+        if probe.known is None and (request.stop or request.prefill or (request.prompt and request.output)):
             await probe.capabilities()  # what these need differs from server to server
         if probe.known is not None and (request.prefill or request.prompt is not None):
             self._check(request, probe.known)
