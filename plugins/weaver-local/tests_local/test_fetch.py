@@ -65,9 +65,10 @@ def test_wheels_are_unzipped_and_verified_ones_are_not_fetched_again(tmp_path: P
     ],
 )
 def test_a_wrong_wheel_is_refused_and_leaves_nothing(
-    data: bytes | None, complaint: str, tmp_path: Path, index: Path
+    data: bytes | None, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wheel = build_wheel(index, 1, data or PARTS[0])
+    wheel = build_wheel(tmp_path, 1, data or PARTS[0])
+    monkeypatch.setattr(wheels_module, "_download", lambda *_: wheel)  # what pip would have brought
     if data is None:  # pip reads the metadata at the end; the slice itself is broken
         content = bytearray(wheel.read_bytes())
         content[400:900] = bytes(500)

@@ -196,7 +196,7 @@ async def test_after_a_yes_it_is_fetched_once_and_served(
     assert model.endpoint == again.endpoint
     said = capsys.readouterr()
     assert said.out == ""
-    assert "Fetching tiny: 1 of 1 MB (100 %)" in said.err
+    assert "tiny: 1 of 1 MB (100 %)" in said.err
 
 
 async def test_a_failed_download_is_not_a_configuration_error(

@@ -69,13 +69,17 @@ class Bar:
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
+        from rich.table import Column
 
         self._progress: Progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            # On a narrow terminal the name gives way, then the bar; the numbers stay on one line.
+            TextColumn(
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
+            BarColumn(bar_width=20),
+            DownloadColumn(table_column=Column(no_wrap=True, min_width=14)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True, min_width=9)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             console=Console(file=out or sys.stderr),
         )
         self._title = title

@@ -64,8 +64,7 @@ class LocalModels:
         entry, path = find(name.strip(), opening.environ)
         if entry is not None and not is_there(entry, path.parent):
             ask(entry, path.parent, opening)
-            title = f"Fetching {entry.name}"
-            path = await fetch_async(entry, path.parent, report(title, entry.size))
+            path = await fetch_async(entry, path.parent, report(entry.name, entry.size))
         options = Options.from_environment(opening.environ, entry.context if entry else None)
         running = await engine(path, options)
         small = (

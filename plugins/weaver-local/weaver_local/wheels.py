@@ -86,7 +86,12 @@ def _download(pip: Sequence[str], part: Slice, version: str, folder: Path, attem
     environ = {**os.environ, "TMPDIR": str(temporary), "TMP": str(temporary), "TEMP": str(temporary)}
     with said.open("wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            start_new_session=True,  # Ctrl-C is ours: pip would report it as a failure of its own
         )
         try:
             while process.poll() is None:
