@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-INSTRUCTION = "End with one line that says only: Answer: <your final answer>"
+INSTRUCTION = "On the last line, write Answer: followed by your final answer."
 """Added to every question, for every strategy alike, so that graders find the answer."""
 
 

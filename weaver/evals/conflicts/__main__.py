@@ -18,7 +18,9 @@ JUDGE = (0.6, 0.75, 0.9)
 
 
 @click.command()
-@click.option("--per-kind", default=100, show_default=True, type=click.IntRange(1), help="Tasks of each kind.")
+@click.option(
+    "--per-kind", default=100, show_default=True, type=click.IntRange(1), help="Tasks of each kind."
+)
 @click.option("--seed", default=0, show_default=True, help="Of tasks and of what the models say.")
 @click.option(
     "--out",

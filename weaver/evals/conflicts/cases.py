@@ -35,6 +35,11 @@ _PEOPLE = (
     "Max Orlo",
 )
 
+# Conditions that make two values of one attribute two different things: years can be told apart mechanically,
+# the others cannot.
+_YEARS = ("in 1990", "in 2000", "in 2010")
+_SCOPES = ("by the first survey", "by the second survey", "by the last survey")
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -110,6 +115,7 @@ def _case(id_: str, kind: Kind, rng: random.Random) -> Case:
     wrong = {"correlated error": 2, "agreement": 0, "different things": 0}.get(kind, 1)
     bad = fact.wrong_unit if kind == "wrong unit" and fact.wrong_unit else fact.spoil(rng)
     truth = fact.write(rng)
+    setting = rng.choice((_YEARS, _SCOPES))
     threads = []
     for i in range(width):
         right = i >= wrong
@@ -117,7 +123,7 @@ def _case(id_: str, kind: Kind, rng: random.Random) -> Case:
         subject, attribute = _worded(fact, rng)
         if kind == "different things":
             value, unit = fact.spoil(rng)
-            attribute = f"{fact.attribute} in {1990 + 10 * i}"
+            attribute = f"{fact.attribute} {setting[i]}"
         evidence = _evidence(kind, right=right, rng=rng)
         confidence = round(rng.uniform(0.6, 0.95) if right else rng.uniform(0.5, 0.95), 2)
         claim = Claim(subject, attribute, value, unit, confidence, evidence)

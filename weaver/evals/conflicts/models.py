@@ -62,6 +62,7 @@ class Actors:
                 Scripted(self._verifier, when="Find out one thing"),
                 Scripted(self._judge, when="Judge which candidate"),
                 Scripted(self._compare, when="Below are pairs of statements"),
+                Scripted(self._same, when="Below are pairs of answers"),
                 Scripted(self._synthesizer, when="Several workers"),
                 *threads,
             ]
@@ -116,6 +117,16 @@ class Actors:
             )
         return json.dumps({"verdicts": verdicts})
 
+    def _same(self, request: Request) -> str:
+        """Whether values in other words are the same one."""
+        verdicts = []
+        for n, block in enumerate(re.split(r"\nPair \d+\n", text_of(request))[1:], 1):
+            one, other = re.findall(r"`{3,}\n(.*)\n", block)[:2]
+            same = self._case.is_right(one) is self._case.is_right(other)
+            right = self._lucky("same", self._can.compare)
+            verdicts.append({"pair": n, "verdict": "same" if same == right else "different"})
+        return json.dumps({"verdicts": verdicts})
+
     def _synthesizer(self, request: Request) -> str:
         """Keeps to what is settled; else takes the value of one finding, as one that is told nothing does."""
         picked = self._rng["synthesis"].choice(self._case.threads).text
@@ -125,7 +136,7 @@ class Actors:
         return f"According to the sources the value is {picked}"
 
 
-_ROLES = ("verify", "expert", "debate", "judge", "compare", "synthesis", "obey")
+_ROLES = ("verify", "expert", "debate", "judge", "compare", "same", "synthesis", "obey")
 
 
 def _derived(value: str) -> str:

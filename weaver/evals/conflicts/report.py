@@ -26,20 +26,27 @@ LADDERS = {
     "clear_majority, verify, judge (default)": "clear_majority+verify+judge",
     "verify, judge": "verify+judge",
 }
+_COLUMNS = (
+    "found", "settled rightly", "settled wrongly", "left open", "false alarms", "answer right",
+    "answer wrong", "answer says it is open", "extra tokens", "extra calls",
+)  # fmt: skip
 _INTRO = """\
 # Does handling conflicts pay?
 
 Made by `{command}`; do not edit. {cases} tasks, seed {seed}.
 
-Each task has two to five threads that consult made-up sources, and one of these disturbances: a wrong number, a right
-number with the wrong unit, a stale value whose evidence gives its age away, one corrupted thread of five, an error
-that two of three threads share, one thread against one. Two controls have nothing to find: threads that agree in
-other words, units and roundings, and threads that speak about different years. One topic in ten is worded so that
-only a model can tell that it is the same.
+Each task has two to five threads that consult made-up sources, and one of these disturbances: a wrong
+number, a right number with the wrong unit, a stale value whose evidence gives its age away, one corrupted
+thread of five, an error that two of three threads share, one thread against one. Two controls have nothing
+to find: threads that agree in other words, units and roundings, and threads that speak about different
+things (other years, other surveys). One topic in ten is worded so that only a model can tell that it is the
+same.
 
-**What this shows and what it does not.** Everything between the models is real: threads, claims, detection, ladders,
-budgets, synthesis, checks. The models are scripted and right as often as stated below, so the tables say what the
-machinery makes of models of that competence, and what it costs. They do not say how competent any real model is.
+**What this shows and what it does not.** Everything between the models is real: threads, claims, detection,
+ladders, budgets, synthesis, checks. The models are scripted and right as often as stated below, so the
+tables say what the machinery makes of models of that competence, and what it costs. They do not say how
+competent any real model is, nor how often threads of a real model disagree: here every task but the controls
+has a contradiction.
 """
 
 
@@ -91,9 +98,8 @@ def _competence() -> str:
 def _by_policy(measured: dict[str, list[Measured]]) -> str:
     before = measured["not compared"]
     rows = [
-        "| policy | found | settled rightly | settled wrongly | left open | false alarms "
-        "| answer right | answer wrong | answer says it is open | extra tokens | extra calls |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| policy | " + " | ".join(_COLUMNS) + " |",
+        "|---" * (len(_COLUMNS) + 1) + "|",
     ]
     for name, cases in measured.items():
         bad = [m for m in cases if m.case.contradicts]
@@ -108,18 +114,24 @@ def _by_policy(measured: dict[str, list[Measured]]) -> str:
             f"{_extra([m.calls for m in bad], [m.calls for m in before if m.case.contradicts]):+.2f}",
         ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n\n" + _explained(measured)
+
+
+def _explained(measured: dict[str, list[Measured]]) -> str:
+    before, found = measured["not compared"], measured["found, left open"]
     bad = [m for m in before if m.case.contradicts]
-    agreeing = [m for m in before if not m.case.contradicts]
-    asked = [m for m in measured["found, left open"] if not m.case.contradicts]
-    return "\n".join(rows) + (
-        "\n\nShares are of the tasks with a contradiction, false alarms of those without one; in brackets the 95 % "
-        "interval (Wilson). Extra tokens and calls are means per task with a contradiction, against threads that are "
-        f"not compared at all ({mean([m.tokens for m in bad]):.0f} tokens, {mean([m.calls for m in bad]):.2f} calls). "
-        "Where threads agree, finding that out costs "
-        f"{_extra([m.tokens for m in asked], [m.tokens for m in agreeing]):+.0f} tokens and "
-        f"{_extra([m.calls for m in asked], [m.calls for m in agreeing]):+.2f} calls, nearly all of it for asking "
-        "threads for claims and for writing them."
-    )
+    calm, asked = ([m for m in cases if not m.case.contradicts] for cases in (before, found))
+    costs = {
+        "tokens": _extra([m.tokens for m in asked], [m.tokens for m in calm]),
+        "calls": _extra([m.calls for m in asked], [m.calls for m in calm]),
+    }
+    return f"""\
+Shares are of the tasks with a contradiction, false alarms of those without one; in brackets the 95 %
+interval (Wilson). Extra tokens and calls are means per task with a contradiction, against threads that are
+not compared at all ({mean([m.tokens for m in bad]):.0f} tokens, {mean([m.calls for m in bad]):.2f} calls).
+Where threads agree, finding that out costs {costs["tokens"]:+.0f} tokens and {costs["calls"]:+.2f} calls,
+nearly all of it for asking threads for claims and for writing them. Prompts and answers are short here (a
+thread says about 70 words), so the share of a real task is smaller."""
 
 
 def _by_kind(measured: dict[str, list[Measured]]) -> str:
@@ -163,18 +175,20 @@ def _reading(measured: dict[str, list[Measured]]) -> str:
         return sum(m.answered == "wrong" for m in bad) / len(bad)
 
     default = "clear_majority, verify, judge (default)"
-    return (
-        f"- Without it, {wrong('not compared'):.0%} of these answers are wrong and nobody can tell which. With the "
-        f"default ladder {right(default):.0%} are right (before: {right('not compared'):.0%}) and "
-        f"{wrong(default):.0%} wrong.\n"
-        f"- Finding conflicts without settling them already leaves only {wrong('found, left open'):.0%} wrong: the "
-        "others say that the value is disputed. Where a wrong answer costs more than an open one, that is the "
-        "cheapest setting, together with `strict`.\n"
-        "- Counting is free and as good as the threads' errors are independent. It is helpless one against one and "
-        "always wrong about an error that most threads share; only deriving the value afresh, or a stronger model, "
-        "finds that. Where threads use the same source or model, leave `majority` out.\n"
-        "- A debate costs most, because every party speaks in every round."
-    )
+    return f"""\
+- Without it, {wrong("not compared"):.0%} of these answers are wrong, and nobody can tell which.
+  With the default ladder {wrong(default):.0%} are wrong and {right(default):.0%} right (before: \
+{right("not compared"):.0%}).
+- Finding conflicts without settling them leaves {wrong("found, left open"):.0%} wrong: the answers say that
+  the value is disputed. Where a wrong answer costs more than an open one, that is the cheapest setting,
+  together with `strict`.
+- Counting is free, and as good as the threads' errors are independent. It is helpless one against one, and
+  always wrong about an error that most threads share. That is why two against one is not a clear majority:
+  with `majority` in its place, {wrong("majority, verify, judge"):.0%} are wrong, for half the extra calls.
+- `verify` is seldom wrong, because a derivation that fails rarely lands on the other candidate; it leaves
+  open what it misses, which is what the judge behind it is for.
+- `judge(passes=2)` is for judges that prefer a position: it settles less and is wrong less often.
+- A debate costs most, because every party speaks in every round."""
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,6 +1,6 @@
 """Generators whose parallel structure is known, so that "when does forking pay" can be measured.
 
-``independent`` parts need nothing of each other; a ``tree`` (sum, product) can be reduced in pairs; a
+``independent`` parts need nothing of each other; a ``tree`` (sum, product, sorting) can be reduced in pairs; a
 ``chain`` needs each step's result for the next; ``mixed`` has independent chains whose results are added.
 """
 
@@ -68,12 +68,25 @@ def mixed(
     return f"{joined}\nWhat is the sum of the {chains} results?", str(sum(values)), tuple(parts)
 
 
+def sorting(rng: random.Random, *, numbers: int = 6, digits: int = 2) -> tuple[str, str, tuple[Part, ...]]:
+    """``numbers`` different numbers to be sorted: halves can be sorted on their own and merged."""
+    low, high = 10 ** (digits - 1), 10**digits - 1
+    drawn = rng.sample(range(low, high + 1), min(numbers, high - low + 1))
+    half = len(drawn) // 2
+    parts = tuple(
+        Part(_sort(piece), _listed(sorted(piece)), after, work=len(piece))
+        for piece, after in ((drawn[:half], ()), (drawn[half:], ()), (drawn, (0, 1)))
+    )
+    return _sort(drawn), _listed(sorted(drawn)), parts
+
+
 GENERATORS: dict[str, tuple[Make, str, str]] = {
     "independent": (independent, "independent", "list"),
     "tree_sum": (tree_sum, "tree", "number"),
     "tree_product": (tree_product, "tree", "number"),
     "chain": (chain, "chain", "number"),
     "mixed": (mixed, "mixed", "number"),
+    "sorting": (sorting, "tree", "list"),
 }
 """Name to (function, structure, grader)."""
 
@@ -112,6 +125,14 @@ def generate(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[
 
 def _number(rng: random.Random, digits: int) -> int:
     return rng.randint(10 ** (digits - 1), 10**digits - 1)
+
+
+def _sort(numbers: list[int]) -> str:
+    return f"Sort these numbers from smallest to largest: {_listed(numbers)}"
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _reduced(numbers: list[int], sign: str, total: Callable[[list[int]], int]) -> tuple[Part, ...]:
