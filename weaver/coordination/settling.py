@@ -158,7 +158,13 @@ class _Settling:
 
     def done(self) -> tuple[Conflict, ...]:
         """The conflicts as they are now; those that were not looked into are told about too."""
-        for i in range(len(self._found)):
+        for i, conflict in enumerate(self._found):
+            if i not in self._told:
+                tracing = self._run.state.tracing
+                span = tracing.start_conflict(
+                    self._run.span, subject=conflict.subject, attribute=conflict.attribute
+                )
+                tracing.end_conflict(span, conflict)
             self._tell(i)
         self._run.state.conflicts.extend(self._found)
         return tuple(self._found)

@@ -21,6 +21,7 @@ from weaver.runtime.ledger import Ledger
 from weaver.runtime.state import RunState
 from weaver.runtime.thread import Thread
 from weaver.task import Task
+from weaver.tracing import semconv as sc
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -218,6 +219,12 @@ class Scope:
             self.state.decision = Decision(parallel, by, because)
             self.emit(Decided(self.state.decision))
         self.state.tracing.decided(self.span, parallel=parallel, by=by, reason=because)
+
+    def voted(self, counts: Sequence[int], share: float) -> None:
+        """Record a vote's outcome: ballots per answer, the winner's first, and its part of the weight."""
+        self.state.tracing.event(
+            self.span, sc.EVENT_VOTE, {sc.VOTE_COUNTS: tuple(counts), sc.VOTE_SHARE: share}
+        )
 
     def offer(self, answer: Answer) -> None:
         """The best answer so far, used if the deadline comes before the strategy is done."""

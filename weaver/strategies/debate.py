@@ -72,6 +72,7 @@ async def debate(
         if until_agreement and votes.counts == [len(answers)]:
             break
         talks = [_heard(talk, answers, i) for i, talk in enumerate(talks)]
+    run.voted(votes.counts, votes.share)
     return replace(votes.winner(), confidence=votes.share)
 
 

@@ -90,6 +90,7 @@ async def deepconf(
                 threads.close()
     if not votes.groups:
         raise NoAnswer(missing([*first, *threads.all], "No trace came to an answer"))
+    run.voted(votes.counts, votes.share)
     return replace(votes.winner(), confidence=votes.share)
 
 

@@ -86,6 +86,7 @@ async def self_consistency(
             break
     if not len(votes):
         raise NoAnswer(missing(ended, "No sample came to an answer")) from ended[0].error
+    run.voted(votes.counts, votes.share)
     return _winner(votes, lengths if first_m else None)
 
 
