@@ -12,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,6 +164,12 @@ def test_every_field_of_the_json_object_is_documented() -> None:
     assert re.findall(r"\w+", documented["threads"][1]) == list(
         ThreadReport("t", None, "", 1, "failed").as_dict()
     )
+
+
+def test_every_strategy_is_in_the_readme() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+    assert set(project["entry-points"]["weaver.strategies"]) == set(rows("README.md"))
 
 
 def test_every_command_is_documented() -> None:
