@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from weaver.errors import CapabilityMissing
 from weaver.events import AnswerStarted
-from weaver.messages import Message, assistant
+from weaver.messages import Message, assistant, user
 from weaver.models.protocol import Delta, Reasoning, Request, Text
 from weaver.models.reply import Reply
 from weaver.runtime.reasoning import Hear, thread_listener
@@ -18,12 +18,17 @@ THINK, END = "<think>\n", "\n</think>\n\n"
 
 
 class Said:
-    """What a model has said in a stream so far, hidden reasoning included; pass `hear` as a listener."""
+    """What a model has said in a stream so far, hidden reasoning included; pass `hear` as a listener.
 
-    def __init__(self, listen: Hear | None = None) -> None:
+    Args:
+        listen: gets every delta too.
+        start: what stood there before.
+    """
+
+    def __init__(self, listen: Hear | None = None, *, start: str = "") -> None:
         self._listen = listen
         self._reasoning: list[str] = []
-        self._text: list[str] = []
+        self._text: list[str] = [start]
 
     def hear(self, delta: Delta) -> None:
         """Take a delta, and pass it on."""
@@ -67,18 +72,20 @@ async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:
 
 @dataclass(slots=True)
 class Turn:
-    """An assistant's turn under way.
+    """An assistant's turn that is written in pieces.
 
     Attributes:
-        before: the conversation that it answers.
+        before: the conversation that it answers; may be changed between two pieces.
         text: what it has said so far.
         tokens: how many of its tokens were generated (put-in words do not count).
+        ask: how to ask for more where the endpoint cannot continue an unfinished message; "" continues it.
     """
 
     run: Run
     before: Sequence[Message]
     text: str = ""
     tokens: int = 0
+    ask: str = ""
 
     async def go_on(self, request: Request, *, name: str = "call", listen: Hear | None = None) -> Reply:
         """Let the model go on from here; what it says is added to ``text``.
@@ -86,9 +93,14 @@ class Turn:
         Args:
             request: its messages are replaced, the rest (limits, stops) is taken as it is.
         """
-        messages = (*self.before, *((assistant(self.text),) if self.text else ()))
-        asked = replace(request, messages=messages, prefill=bool(self.text))
+        messages = list(self.before)
+        if self.text:
+            messages.append(assistant(self.text))
+            if self.ask:
+                messages.append(user(self.ask))
+        asked = replace(request, messages=tuple(messages), prefill=bool(self.text) and not self.ask)
         reply = await self.run.think(asked, name=name, listen=listen)
-        self.text += reply.reasoning + reply.text
+        apart = "\n" if self.text and self.ask and not self.text[-1].isspace() else ""
+        self.text += apart + reply.reasoning + reply.text
         self.tokens += reply.usage.output_tokens
         return reply
