@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -25,6 +25,9 @@ from weaver.events import ConflictFound
 from weaver.result import Answer, Conflict, Resolution
 from weaver.runtime.run import Run
 from weaver.task import Task
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 MAX_PAID = 8
 """Most conflicts of one run that policies with calls are tried on; the others stay with the free ones."""
@@ -138,10 +141,7 @@ class _Settling:
             resolution = await how()
             return None if resolution is None else asdict(resolution)
 
-        involved = [thread for value in conflict.values for thread in value.threads]
-        span = run.state.tracing.start_conflict(
-            run.span, subject=conflict.subject, attribute=conflict.attribute, threads=involved
-        )
+        span = self._span(run, conflict)
         try:
             with run.under(span):
                 said = await run.step(f"verdict/conflict/{_slug(conflict)}", verdict)
@@ -150,6 +150,12 @@ class _Settling:
         finally:
             run.state.tracing.end_conflict(span, conflict)
             self._tell(i)
+
+    def _span(self, run: Run, conflict: Conflict) -> Span:
+        involved = [thread for value in conflict.values for thread in value.threads]
+        return run.state.tracing.start_conflict(
+            run.span, subject=conflict.subject, attribute=conflict.attribute, threads=involved
+        )
 
     def _tell(self, i: int) -> None:
         if i not in self._told:
@@ -160,11 +166,7 @@ class _Settling:
         """The conflicts as they are now; those that were not looked into are told about too."""
         for i, conflict in enumerate(self._found):
             if i not in self._told:
-                tracing = self._run.state.tracing
-                span = tracing.start_conflict(
-                    self._run.span, subject=conflict.subject, attribute=conflict.attribute
-                )
-                tracing.end_conflict(span, conflict)
+                self._run.state.tracing.end_conflict(self._span(self._run, conflict), conflict)
             self._tell(i)
         self._run.state.conflicts.extend(self._found)
         return tuple(self._found)
