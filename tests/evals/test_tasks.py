@@ -21,7 +21,7 @@ def item(answer: str, question: str = "q") -> Item:
     return Item("1", question, answer, grader("exact"))
 
 
-@pytest.mark.parametrize("name", ["independent", "tree_sum", "tree_product", "chain", "mixed"])
+@pytest.mark.parametrize("name", ["independent", "tree_sum", "tree_product", "chain", "mixed", "sorting"])
 async def test_items_of_known_structure_are_right_and_reproducible(name: str) -> None:
     first, again, other = load(name, n=6, seed=1), load(name, n=6, seed=1), load(name, n=6, seed=2)
     assert [i.question for i in first.items] == [i.question for i in again.items]
@@ -31,6 +31,10 @@ async def test_items_of_known_structure_are_right_and_reproducible(name: str) ->
         assert (await one.grader(one, f"Let me think.\nAnswer: {one.answer}")).correct
         assert not (await one.grader(one, "Answer: 123456789")).correct
         for part in one.parts:
+            if name == "sorting":
+                numbers = part.question.partition(":")[2].split(",")
+                assert part.answer == ", ".join(sorted((n.strip() for n in numbers), key=int))
+                continue
             expression = part.question.removeprefix("What is ").removesuffix("?")
             assert str(eval(expression)) == part.answer
             assert all(i < one.parts.index(part) or one.parts[i].question for i in part.after)
@@ -44,6 +48,7 @@ async def test_items_of_known_structure_are_right_and_reproducible(name: str) ->
         ("tree_sum:terms=7", 6 / 3),
         ("chain:steps=5", 1.0),
         ("mixed:chains=3,steps=3", 10 / 4),
+        ("sorting:numbers=6", 12 / 9),
     ],
 )
 def test_the_structure_says_what_forking_could_gain(name: str, speedup: float) -> None:
