@@ -1,7 +1,8 @@
 """Generators whose parallel structure is known, so that "when does forking pay" can be measured.
 
 ``independent`` parts need nothing of each other; a ``tree`` (sum, product, sorting) can be reduced in
-pairs; a ``chain`` needs each step's result for the next; ``mixed`` has independent chains whose results are added.
+pairs; a ``chain`` needs each step's result for the next; ``mixed`` has independent chains whose results are
+added.
 """
 
 from __future__ import annotations
