@@ -42,7 +42,7 @@ def test_people_read_options_needs_and_source(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.splitlines() == [
         "mine  Answers as I like it.",
         "    width=...  (int)",
-        "    vote=a  (Literal['a', 'b'])",
+        "    vote=a  (a | b)",
         "    margin=None  (float | None)",
         "    needs: logprobs",
         "    source: A paper (2025)",
@@ -55,7 +55,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert "cannot be loaded" in gone["summary"]
     assert (own["name"], own["needs"], own["source"]) == ("mine", ["logprobs"], "A paper (2025)")
-    assert own["options"][1] == {"name": "vote", "type": "Literal['a', 'b']", "default": "a"}
+    assert own["options"][1] == {"name": "vote", "type": "a | b", "default": "a"}
 
 
 def test_a_wrong_name_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import types
+from collections import abc
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 
@@ -93,5 +94,16 @@ def _plain(value: Any) -> Any:
 
 
 def _type(kind: Any) -> str:
-    plain = isinstance(kind, type) and not hasattr(kind, "__args__")
-    return str(kind.__name__) if plain else str(kind).replace("typing.", "")
+    """A type as users may write its values: without modules, bounds and signatures."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin in (Union, types.UnionType):
+        return " | ".join(_type(argument) for argument in arguments)
+    if origin is Literal:
+        return " | ".join(map(str, arguments))
+    if origin is abc.Callable:
+        return "function"
+    if kind is types.NoneType:
+        return "None"
+    return str(getattr(kind, "__name__", kind)).replace("typing.", "")

@@ -19,6 +19,7 @@ from weaver.result import Answer
 from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
 from weaver.strategies.named import named_function
+from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import each, said, samples
 from weaver.task import Task
@@ -43,13 +44,13 @@ class Choice(BaseModel):
     best: int = Field(ge=1)
 
 
-@strategy("best_of_n", source="https://arxiv.org/abs/2110.14168")
+@strategy("best_of_n", source="Cobbe et al. 2021, arXiv 2110.14168")
 async def best_of_n(
     run: Run,
     task: Task,
     *,
-    n: int = 3,
-    temperature: float = 1.0,
+    n: Count = 3,
+    temperature: Warmth = 1.0,
     judge: Literal["absolute", "pairwise", "listwise"] = "absolute",
     verifier: str | Verifier | None = None,
     enough: float | None = None,

@@ -10,6 +10,7 @@ from weaver.fencing import fenced
 from weaver.messages import Message, assistant, user
 from weaver.result import Answer
 from weaver.runtime.run import Run
+from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, samples, votes_on
 from weaver.task import Task
@@ -26,15 +27,15 @@ ALONE = (
 )
 
 
-@strategy("debate", source="https://arxiv.org/abs/2305.14325")
+@strategy("debate", source="Multi-agent debate, Du et al. 2023, arXiv 2305.14325")
 async def debate(
     run: Run,
     task: Task,
     *,
-    agents: int = 3,
-    rounds: int = 2,
+    agents: Count = 3,
+    rounds: Count = 2,
     until_agreement: bool = True,
-    temperature: float | None = None,
+    temperature: Warmth | None = None,
     same: str | None = None,
     mark: bool = True,
 ) -> Answer:

@@ -14,6 +14,7 @@ from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
+from weaver.strategies.options import Count, Percent, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, samples, told_without_tools, votes_on
 from weaver.task import Task
@@ -22,20 +23,20 @@ MOST = 1000.0
 """Bound on a confidence, for tokens whose alternatives have no probability at all."""
 
 
-@strategy("deepconf", source="https://arxiv.org/abs/2508.15260", needs=("logprobs",))
+@strategy("deepconf", source="DeepConf, Fu et al. 2025, arXiv 2508.15260", needs=("logprobs",))
 async def deepconf(
     run: Run,
     task: Task,
     *,
-    warmup: int = 16,
-    budget: int = 256,
-    eta: float = 10.0,
-    window: int = 2048,
-    tau: float = 0.95,
-    top_logprobs: int = 20,
-    temperature: float = 0.6,
-    top_p: float = 0.95,
-    parallel: int = 16,
+    warmup: Count = 16,
+    budget: Count = 256,
+    eta: Percent = 10.0,
+    window: Count = 2048,
+    tau: Share = 0.95,
+    top_logprobs: Count = 20,
+    temperature: Warmth = 0.6,
+    top_p: Share = 0.95,
+    parallel: Count = 16,
     same: str | None = None,
     mark: bool = True,
 ) -> Answer:

@@ -16,6 +16,7 @@ from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.structured import Shape
 from weaver.strategies.following import Following, Manner
+from weaver.strategies.options import Count
 from weaver.strategies.registry import strategy
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
@@ -34,7 +35,7 @@ class Part(BaseModel):
 
 
 @strategy("fixed", source="docs/strategies.md")
-async def fixed(run: Run, task: Task, *, k: int = 4) -> Answer:
+async def fixed(run: Run, task: Task, *, k: Count = 4) -> Answer:
     """Split every task into exactly ``k`` independent parts, and merge their answers.
 
     The static fork-join that adaptive methods are compared with: how wide is imposed from outside.

@@ -10,6 +10,7 @@ from weaver.errors import NoAnswer
 from weaver.result import Answer
 from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
+from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import told_without_tools
 from weaver.strategies.thoughts import (
@@ -39,15 +40,15 @@ def default_graph(branches: int = 5, keep: int = 3, merges: int = 3) -> Graph:
     )
 
 
-@strategy("graph_of_thoughts", source="https://arxiv.org/abs/2308.09687")
+@strategy("graph_of_thoughts", source="Graph of Thoughts, Besta et al. 2023, arXiv 2308.09687")
 async def graph_of_thoughts(
     run: Run,
     task: Task,
     *,
-    branches: int = 5,
-    keep: int = 3,
-    merges: int = 3,
-    temperature: float = 1.0,
+    branches: Count = 5,
+    keep: Count = 3,
+    merges: Count = 3,
+    temperature: Warmth = 1.0,
     graph: Graph | None = None,
 ) -> Answer:
     """Run a graph of operations on thoughts; answer with the best thought of its last operation.

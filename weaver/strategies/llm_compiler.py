@@ -22,6 +22,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.runtime.tool_calls import use_tool
 from weaver.strategies.call_plan import END_OF_PLAN, CallPlan, Step, resolved
+from weaver.strategies.options import Number
 from weaver.strategies.registry import strategy
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
@@ -76,8 +77,8 @@ class Finished(BaseModel):
     answer: str
 
 
-@strategy("llm_compiler", source="https://arxiv.org/abs/2312.04511")
-async def llm_compiler(run: Run, task: Task, *, max_replans: int = 2) -> Answer:
+@strategy("llm_compiler", source="LLMCompiler, Kim et al. 2023, arXiv 2312.04511")
+async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answer:
     """Plan tool calls, start each as soon as its references are there, join, and plan again if need be.
 
     Kim et al. 2024. The plan is read while it is written, so the first calls run before it is complete. The

@@ -15,6 +15,7 @@ from weaver.result import Answer
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import END, THINK, Said
+from weaver.strategies.options import Count, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import equivalence_of, said, samples, told_without_tools
 from weaver.task import Task
@@ -23,19 +24,19 @@ FORCE = "\n\nFinal answer:"
 ASK = "Stop here. Give only the final answer that you believe in now, without any explanation."
 
 
-@strategy("parallel_probe", source="https://arxiv.org/abs/2602.03845")
+@strategy("parallel_probe", source="Parallel-Probe, Zheng et al. 2026, arXiv 2602.03845")
 async def parallel_probe(
     run: Run,
     task: Task,
     *,
-    branches: int = 8,
-    interval: int = 500,
-    first_probe: int = 2,
-    consensus: float = 0.5,
-    stable: int = 3,
-    patience: int = 3,
-    probe_tokens: int = 32,
-    temperature: float = 0.6,
+    branches: Count = 8,
+    interval: Count = 500,
+    first_probe: Count = 2,
+    consensus: Share = 0.5,
+    stable: Count = 3,
+    patience: Count = 3,
+    probe_tokens: Count = 32,
+    temperature: Warmth = 0.6,
     same: str | None = None,
 ) -> Answer:
     """Probe all branches for an answer as they think; stop on a stable consensus, prune who stays outside.

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,7 +104,7 @@ def described(function: Function, name: str, *, source: str = "", needs: tuple[s
 
 
 def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
-    """The strategy and its options of ``"name"``, ``"name:key=value,..."`` or a function.
+    """The strategy and options of ``"name"``, ``"name:key=value,..."``, a function, or a `partial` of one.
 
     ``"path/to/file.py:name"`` is known once `load_file` has loaded it; it is never loaded from here, because
     a name may come from a settings file or over the network.
@@ -113,6 +113,9 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
         UnknownName: no strategy of that name.
         ConfigurationError: an option is wrong, or a plugin cannot be loaded.
     """
+    if isinstance(given, partial) and not given.args:
+        found, _ = find(given.func)
+        return found, found.parsed_options(given.keywords)
     if not isinstance(given, str):
         known = next((s for s in _registered.values() if s.function is given), None)
         return known or described(given, getattr(given, "__name__", "strategy")), {}

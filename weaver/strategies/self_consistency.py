@@ -12,6 +12,7 @@ from weaver.result import Answer
 from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
+from weaver.strategies.options import Count, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, votes_on
 from weaver.strategies.samples import samples as samples_of
@@ -22,17 +23,17 @@ WINDOW = {"beta": 1, "dirichlet": 1, "entropy": 5}
 """Samples that are drawn at once by each stopping rule; without a rule, all of them."""
 
 
-@strategy("self_consistency", source="https://arxiv.org/abs/2203.11171")
+@strategy("self_consistency", source="Self-consistency, Wang et al. 2022, arXiv 2203.11171")
 async def self_consistency(
     run: Run,
     task: Task,
     *,
-    samples: int = 40,
-    temperature: float = 0.7,
+    samples: Count = 40,
+    temperature: Warmth = 0.7,
     stop: Stop = "none",
-    window: int | None = None,
-    threshold: float = 0.95,
-    first_m: int | None = None,
+    window: Count | None = None,
+    threshold: Share = 0.95,
+    first_m: Count | None = None,
     same: str | None = None,
     mark: bool = True,
 ) -> Answer:

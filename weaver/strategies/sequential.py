@@ -10,6 +10,7 @@ from weaver.result import Answer
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import END, THINK, Turn, must_continue, speaking
+from weaver.strategies.options import Count, Number
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
@@ -17,8 +18,8 @@ WAIT = "\nWait"
 FINAL = "Final Answer:"
 
 
-@strategy("sequential", source="https://arxiv.org/abs/2501.19393")
-async def sequential(run: Run, task: Task, *, wait: int = 0, think_tokens: int | None = None) -> Answer:
+@strategy("sequential", source="Budget forcing: s1, Muennighoff et al. 2025, arXiv 2501.19393")
+async def sequential(run: Run, task: Task, *, wait: Number = 0, think_tokens: Count | None = None) -> Answer:
     """Answer in one line of reasoning, without forking.
 
     With an option it is budget forcing (s1, Muennighoff et al. 2025): the model thinks between ``<think>``

@@ -19,6 +19,7 @@ from weaver.result import Answer
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
+from weaver.strategies.options import Count
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import adding, told_without_tools
 from weaver.strategies.sequential import sequential
@@ -48,9 +49,9 @@ class Route(BaseModel):
     organisation: Literal["A", "B", "C"]
 
 
-@strategy("skeleton_of_thought", source="https://arxiv.org/abs/2307.15337")
+@strategy("skeleton_of_thought", source="Skeleton-of-Thought, Ning et al. 2023, arXiv 2307.15337")
 async def skeleton_of_thought(
-    run: Run, task: Task, *, router: bool = True, min_points: int = 3, max_points: int = 10
+    run: Run, task: Task, *, router: bool = True, min_points: Count = 3, max_points: Count = 10
 ) -> Answer:
     """Let the model list the points of its answer, and write each point in a thread of its own.
 

@@ -18,6 +18,7 @@ from weaver.result import Answer
 from weaver.runtime.reasoning import thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import speaking
+from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import each, said
 from weaver.task import Task
@@ -69,7 +70,7 @@ class Ballot(BaseModel):
     best: int = Field(ge=1)
 
 
-@strategy("tree_of_thoughts", source="https://arxiv.org/abs/2305.10601")
+@strategy("tree_of_thoughts", source="Tree of Thoughts, Yao et al. 2023, arXiv 2305.10601")
 async def tree_of_thoughts(
     run: Run,
     task: Task,
@@ -78,13 +79,13 @@ async def tree_of_thoughts(
     generate: Literal["propose", "sample"] = "propose",
     evaluate: Literal["value", "vote"] = "value",
     select: Literal["greedy", "sample"] = "greedy",
-    steps: int = 4,
-    n_generate: int = 5,
-    n_evaluate: int = 3,
-    breadth: int = 5,
+    steps: Count = 4,
+    n_generate: Count = 5,
+    n_evaluate: Count = 3,
+    breadth: Count = 5,
     threshold: float = 1.0,
-    max_visits: int = 100,
-    temperature: float = 0.7,
+    max_visits: Count = 100,
+    temperature: Warmth = 0.7,
 ) -> Answer:
     """Grow a tree of partial solutions, keep the best ones at each level, answer from the best.
 

@@ -1,0 +1,18 @@
+"""Types of strategies' options: their values are checked before a run begins."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Count = Annotated[int, Field(ge=1)]
+"""At least 1."""
+Number = Annotated[int, Field(ge=0)]
+"""At least 0."""
+Share = Annotated[float, Field(gt=0, le=1)]
+"""Above 0, at most 1."""
+Percent = Annotated[float, Field(gt=0, le=100)]
+"""Above 0, at most 100."""
+Warmth = Annotated[float, Field(ge=0, le=2)]
+"""A sampling temperature."""
