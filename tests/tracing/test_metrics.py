@@ -128,11 +128,12 @@ def test_queue_and_retries() -> None:
     assert [p.value for p in meters.points("weaver.call.retries")] == [2]
 
 
-def test_the_newer_names_count_tokens_apart() -> None:
+def test_the_newer_names_count_tokens_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http, gen_ai_latest_experimental")
     meters = Meters()
     meter = live_meter(meters.provider)
     assert meter is not None
-    instruments = Instruments(meter, sc.metric_names("main"))
+    instruments = Instruments(meter)
     instruments.call_ended(_reply(state="succeeded", usage=Usage(1, 7, 3)), Request(prompt="x"), {}, {})
 
     assert [p.value for p in meters.points("gen_ai.client.inference.usage.input_tokens")] == [7]

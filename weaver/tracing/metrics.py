@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from opentelemetry.metrics import (
@@ -33,10 +34,10 @@ def live_meter(provider: MeterProvider | None) -> Meter | None:
 
 
 class Instruments:
-    """weaver's instruments on one meter. ``names`` picks the version of the conventions."""
+    """weaver's instruments on one meter. ``names`` picks the conventions' version, else the environment."""
 
     def __init__(self, meter: Meter, names: sc.MetricNames | None = None) -> None:
-        names = names or sc.metric_names()
+        names = names or sc.metric_names(sc.wanted_metrics(os.environ))
 
         def seconds(name: str, what: str) -> Histogram:
             return meter.create_histogram(

@@ -7,6 +7,7 @@ today and those that the conventions' main branch is moving to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -64,6 +65,8 @@ SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 TOOL_RESULT: Final = "gen_ai.tool.call.result"
 CAPTURE_ENV: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+STABILITY_ENV: Final = "OTEL_SEMCONV_STABILITY_OPT_IN"
+STABILITY_LATEST: Final = "gen_ai_latest_experimental"
 CONTENT_EVENT: Final = "gen_ai.client.inference.operation.details"
 
 # General conventions.
@@ -245,6 +248,12 @@ _METRICS: Final[dict[MetricVersion, MetricNames]] = {
         tool_duration="gen_ai.execute_tool.duration",
     ),
 }
+
+
+def wanted_metrics(environ: Mapping[str, str]) -> MetricVersion:
+    """The version that the environment opts in to."""
+    opted = environ.get(STABILITY_ENV, "").split(",")
+    return "main" if STABILITY_LATEST in (word.strip() for word in opted) else "2026.1"
 
 
 def metric_names(version: MetricVersion = "2026.1") -> MetricNames:

@@ -1,0 +1,52 @@
+"""The files under examples/tracing fit each other, and the program runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.tracing.collector import Collector
+from weaver.testing import Scripted
+from weaver.testing.server import Server
+
+FOLDER = Path(__file__).parents[2] / "examples" / "tracing"
+
+
+def test_the_compose_file_and_the_collector_agree() -> None:
+    services = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
+    config = yaml.safe_load((FOLDER / "collector.yaml").read_text())
+
+    takes = {p["endpoint"].rsplit(":", 1)[1] for p in config["receivers"]["otlp"]["protocols"].values()}
+    assert {port.split(":")[-1] for port in services["collector"]["ports"]} == takes
+    assert config["exporters"]["otlp_http"]["endpoint"] == "${env:JAEGER_ENDPOINT}"
+    assert services["collector"]["environment"]["JAEGER_ENDPOINT"] == "http://jaeger:4318"
+    assert all(port.startswith("127.0.0.1:") for s in services.values() for port in s["ports"])
+    for volume in services["collector"]["volumes"]:
+        assert (FOLDER / volume.split(":")[0]).is_file()
+    for pipeline in config["service"]["pipelines"].values():
+        for kind in ("receivers", "processors", "exporters"):
+            assert set(pipeline[kind]) <= set(config[kind])
+
+
+def test_a_program_with_a_trace_of_its_own(tmp_path: Path) -> None:
+    with Collector() as collector, Server([Scripted("Four.")]).in_thread() as server:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "WEAVER_"))} | {
+            "WEAVER_MODEL": "openai/m",
+            "WEAVER_BASE_URL": server.url,
+            "WEAVER_STRATEGY": "sequential",
+            "WEAVER_HOME": str(tmp_path),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        }
+        program = [sys.executable, "-W", "error", str(FOLDER / "own_provider.py"), "What is 2 + 2?"]
+        done = subprocess.run(program, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.returncode, done.stdout) == (0, "Four.\n"), done.stderr
+    names = {s.span_id: s.name for s in collector.spans}
+    [root] = [s for s in collector.spans if s.name == "invoke_workflow sequential"]
+    assert names[root.parent_span_id] == "answer a customer"
+    assert f"trace {root.trace_id.hex()}" in done.stderr
+    assert collector.resource["service.name"] == "my-program"
