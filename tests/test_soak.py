@@ -10,8 +10,8 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.timeout(120)
 async def test_runs_of_mixed_strategies_end_in_time_and_leave_nothing_behind():
-    outcome = await soak(60, seed=1)
+    outcome = await soak(60, seed=1, deadline=5.0)
     assert outcome.problems == []
     assert outcome.runs == 60
-    assert outcome.statuses["complete"] > 20
-    assert outcome.statuses["complete"] < 60, "the weather was not bad at all"
+    assert outcome.statuses["complete"] > 0
+    assert outcome.errors, "the weather was not bad at all"
