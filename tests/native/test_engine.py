@@ -6,7 +6,8 @@ import pytest
 
 from tests.native.playing import Completions, Dialect
 from weaver import Task, Weaver
-from weaver.errors import CapabilityMissing, InvalidTask
+from weaver.errors import CapabilityMissing, InvalidTask, ModelFailed
+from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities
 from weaver.strategies.native import check, statistics
 from weaver.strategies.native.apr import apr
@@ -446,3 +447,24 @@ def test_templates_make_their_own_tokens_harmless() -> None:
     assert said.count("<end_of_turn>") == 3
     assert said.startswith("<start_of_turn>user\ns<end_of_turn>\n<start_of_turn>user\nu < end_of_turn>")
     assert said.endswith("<start_of_turn>model\na<end_of_turn>\n<start_of_turn>model\n")
+
+
+async def test_a_resumed_run_asks_only_for_what_was_not_finished() -> None:
+    journal = MemoryJournal()
+
+    def plays(prompt: str) -> str | Scripted:
+        if prompt.endswith("</Thread>\n"):
+            return Scripted(error=ModelFailed("out of memory"))
+        if prompt.endswith("<Thread>\n1:"):
+            return Scripted(" slow " * 1000, each=1.0)
+        return weaver_trained(prompt)
+
+    first = Completions(plays=plays)
+    broken = await Weaver(first, strategy=threadweaver, journal=journal).run("q", run_id="r1")
+    assert broken.status == "partial"
+    again = Completions(plays=weaver_trained)
+    result = await Weaver(again, strategy=threadweaver, journal=journal).run("q", run_id="r1")
+    assert result.answer == "The answer is 3."
+    # The thread that was cut has another text now, but the join keeps the text that was recorded.
+    assert again.prompts[-1] == first.prompts[-1]
+    assert first.prompts[0] not in again.prompts

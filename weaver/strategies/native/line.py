@@ -226,7 +226,10 @@ class Line:
             temperature=0.0,
             extra=_SPECIAL if self.decoding.special_tokens else {},
         )
-        reply = await self.run.think(request, name="which_stop")
+        try:
+            reply = await self.run.think(request, name="which_stop")
+        except BudgetExceeded:
+            return False
         return reply.text.lstrip().startswith(stop)
 
     def _remember(self, text: str) -> None:
@@ -247,7 +250,11 @@ class Line:
             return None
         share = self.share(len(branches))
         async with self.run.fork(name="thread") as threads:
-            lines = [self.start(threads, branch, self.context, share) for branch in branches]
+            try:
+                lines = [self.start(threads, branch, self.context, share) for branch in branches]
+            except BudgetExceeded as error:  # another line took the last threads meanwhile
+                self.run.note(f"{self.run.path or 'The main thread'} did not fork: {error.message}")
+                return None
             return await self._told(threads, branches, lines)
 
     def refused(self, count: int) -> str:
@@ -312,7 +319,9 @@ class Line:
                 self.run.joined(thread)
                 self._tell(thread)
                 text = text if text.strip() else NOT_FINISHED
-            texts.append(self.form.harmless(text + self.form.closing(text)))
+            if self.form.max_depth > 1:
+                text += self.form.closing(text)
+            texts.append(self.form.harmless(text))
             self.complete = self.complete and line.complete
         # The rest of the prompt depends on these texts, and a cut thread has another text every time.
         texts = await self.run.verdict("threads", texts)
@@ -370,9 +379,14 @@ class Promises:
                     continue
                 if len(self.branches) >= (line.form.max_branches or len(self.branches) + 1):
                     continue
-                self.branches.append(branch)
                 share = min(line.share(1), 2 * branch.max_tokens if branch.max_tokens else line.tokens)
-                self.lines.append(line.start(self.threads, branch, context, share))
+                try:
+                    started = line.start(self.threads, branch, context, share)
+                except BudgetExceeded as error:
+                    line.run.note(f"A promise was not started: {error.message}")
+                    continue
+                self.branches.append(branch)
+                self.lines.append(started)
 
 
 class StopWatch:
