@@ -297,14 +297,13 @@ class Checker:
         for id_ in self.broken:
             self.kinds.setdefault(id_, ANY)
 
-    def names(self, *, without: str = "") -> dict[str, Kind]:
+    def names(self) -> dict[str, Kind]:
         """What every expression may read."""
-        steps = {id_: kind for id_, kind in self.kinds.items() if id_ != without}
         inputs = inputs_kind(self.workflow.inputs)
         lost = dict.fromkeys(self.lost_inputs, ANY)
         return {
             "inputs": record({**(inputs.fields or {}), **lost}, noun="input"),
-            "steps": record(steps, noun="step"),
+            "steps": record(self.kinds, noun="step"),
         }
 
     # ---- what comes out
@@ -320,6 +319,14 @@ class Checker:
             for id_ in graph.sinks(self.compiled.graph):
                 self.compiled.output_kinds[id_] = self.kinds[id_].field("output") or ANY
 
+    def _known_step(self, path: str) -> bool:
+        """Whether there is such a step; ``outer/inner`` is one of a used workflow."""
+        id_, _, inner = path.partition("/")
+        used = self.used.get(id_)
+        if inner and used is not None:
+            return inner.partition("/")[0] in used.steps
+        return not inner and (id_ in self.workflow.steps or id_ in self.broken)
+
     def _tests(self) -> None:
         names = expectation_names(self.workflow, self.kinds, self.compiled.output_kinds)
         for number, case in enumerate(self.workflow.tests):
@@ -330,7 +337,7 @@ class Checker:
                     self.texts.wrong((*keys, "inputs", name), f"there is no input {name!r}", hint, key=True)
             for part in ("answers", "approvals"):
                 for name in getattr(case, part):
-                    if name not in self.workflow.steps and name not in self.broken:
+                    if not self._known_step(name):
                         hint = did_you_mean(name, self.workflow.steps)
                         self.texts.wrong((*keys, part, name), f"there is no step {name!r}", hint, key=True)
             for index, text in enumerate(case.expect):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -12,7 +14,10 @@ from weaver.workflows.problems import Problem, did_you_mean
 from weaver.workflows.source import Keys, Source
 from weaver.workflows.values import key_of
 
+MOST = 500
+"""Problems explained of one file."""
 _YAML_1_1 = {"yes", "no", "on", "off", "y", "n"}
+_SECRET = re.compile(r"key|token\b|secret|password|credential", re.IGNORECASE)
 _EXPECTED = {
     "string_type": "a text is expected",
     "bool_type": "true or false is expected",
@@ -34,9 +39,9 @@ def explained(
     error: ValidationError, source: Source, root: type[BaseModel]
 ) -> Iterator[tuple[Keys, Problem]]:
     """Each problem with the path of keys that it is about."""
-    odd = {e["loc"][:-1] for e in error.errors(include_url=False) if e["type"] == "extra_forbidden"}
-    for entry in error.errors(include_url=False):
-        if entry["type"] == "missing" and entry["loc"][:-1] in odd and entry["loc"][-1] == "type":
+    odd = [e["loc"] for e in error.errors(include_url=False) if e["type"] == "extra_forbidden"]
+    for entry in error.errors(include_url=False)[:MOST]:
+        if entry["type"] == "missing" and _said_already(entry["loc"], odd):
             continue
         keys = _existing(entry["loc"], source.data, keep_last=entry["type"] in ("missing", "extra_forbidden"))
         given = _at(source.data, keys)
@@ -61,17 +66,23 @@ def explained(
             allowed = [str(a) for a in _literals(context.get("expected", ""))]
             what = f"{_shown(given)} is none of {', '.join(allowed)}"
             hint = did_you_mean(str(given), allowed, most=0)
-            hint = hint if hint.startswith("did") else ""
         elif kind in ("value_error", "assertion_error"):
             what, _, hint = str(context.get("error", entry["msg"])).partition("; ")
-            if not isinstance(given, str) or "${env" not in what:
-                what = f"{what} (given: {_shown(given)})" if _worth_showing(given, what) else what
+            if _worth_showing(given, what) and not _SECRET.search(str(keys[-1:])):
+                what += f" (given: {_shown(given)})"
         else:
             what = entry["msg"][0].lower() + entry["msg"][1:]
             what = what.replace("input should be", "it should be").replace("dictionary", "mapping")
             if given is not None and not isinstance(given, (dict, list)):
                 what += f", not {_shown(given)}"
         yield keys, source.problem(source.value_place(keys), keys, what, hint)
+
+
+def _said_already(loc: tuple[Any, ...], odd: list[tuple[Any, ...]]) -> bool:
+    """Whether a missing key is there under a wrong name, or goes without saying."""
+    beside = [str(other[-1]) for other in odd if other[:-1] == loc[:-1]]
+    misspelt = difflib.get_close_matches(str(loc[-1]), beside, n=1, cutoff=0.6)
+    return loc == ("version",) or bool(misspelt) or (bool(beside) and loc[-1] == "type")
 
 
 def _existing(loc: tuple[Any, ...], data: Any, *, keep_last: bool) -> Keys:
@@ -134,6 +145,8 @@ def _unknown_key(keys: Keys, root: type[BaseModel]) -> tuple[str, str]:
     key = str(keys[-1])
     model = model_at(root, keys[:-1])
     known = keys_of(model) if model is not None else []
+    if " " in key and not set(key) & {":"}:
+        return f"there is no key {key!r} here", "a text with a comma inside { } or [ ] needs quotes"
     if "properties" in known:
         close = did_you_mean(key, known, cutoff=0.75)
         hint = close if close.startswith("did") else "name the fields of an object under `properties`"
@@ -148,8 +161,15 @@ def _example(keys: Keys, root: type[BaseModel]) -> str:
         return ""
     for name, field in model.model_fields.items():
         if (key_of(name, field)) == keys[-1] and field.examples:
-            return f"for example {keys[-1]}: {field.examples[0]}"
+            return f"for example {keys[-1]}: {_flow(field.examples[0])}"
     return ""
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else str(value)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

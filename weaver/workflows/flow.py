@@ -227,8 +227,10 @@ class Flow:
             self._account(id_, one)
         outputs = self._outputs()
         if all(value is None for value in outputs.values()):
-            errors = [f"{id_}: {r['error']}" for id_, r in self.records.items() if r["error"]]
-            raise StepFailed(f"Nothing came out of the workflow. {'; '.join(errors)}".strip())
+            why = " ".join(f"{id_}: {r['error']}" for id_, r in self.records.items() if r["error"])
+            if self._missing:
+                raise StepFailed(f"Nothing came out of the workflow. {why}".strip())
+            return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
         text = text_of(outputs.get("answer")) or (
             text_of(next(iter(outputs.values()))) if len(outputs) == 1 else text_of(outputs)
         )

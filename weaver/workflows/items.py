@@ -51,7 +51,7 @@ class Items:
             name="item", on_error="fail_fast" if one.on_error == "fail_fast" else "keep", on_timeout="fail"
         ) as threads:
             winners = await self._joined(threads, items)
-            self._record(threads, items)
+        self._record(threads, items)
         if one.step.conflicts:
             told = [t for t in threads.all if t.state == "succeeded"]
             conflicts = await settle_conflicts(self.run_, told, ladder=self.work.ladder())

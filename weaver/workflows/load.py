@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from weaver.workflows.check import Checker
 from weaver.workflows.explain import explained
 from weaver.workflows.format import VERSION, Workflow
-from weaver.workflows.problems import Problem, Problems
+from weaver.workflows.problems import Problem, Problems, did_you_mean
 from weaver.workflows.source import Keys, Source, parse, read_file
 from weaver.workflows.surroundings import Surroundings
 
@@ -96,7 +96,7 @@ class _Loader:
         """The workflow of a parsed text, checked as far as it can be read."""
         if source.root is None:
             return None
-        before = len(self._problems.found)
+        before = len(self._problems)
         workflow, lost = _read(source, self._problems)
         if workflow is None:
             return None
@@ -110,7 +110,7 @@ class _Loader:
         for id_, other in used.items():
             compiled.steps[id_].workflow = other
         workflow.checked_as(compiled, source)
-        return workflow if len(self._problems.found) == before else None
+        return workflow if len(self._problems) == before else None
 
     def _used(self, source: Source, folder: Path, keys: Keys, given: str) -> Workflow | None:
         def wrong(what: str, hint: str = "") -> None:
@@ -132,8 +132,8 @@ class _Loader:
             return None
         if not inside:
             wrong(
-                f"{given} lies outside of {self._root}",
-                "workflows are read from below one folder: --root FOLDER widens it",
+                f"{given} lies outside of the folder of the workflow",
+                "--root FOLDER names a wider one",
             )
             return None
         if real in self._open:
@@ -142,9 +142,7 @@ class _Loader:
             return None
         if not there:
             close = sorted(p.name for p in real.parent.glob("*.y*ml")) if real.parent.is_dir() else []
-            from weaver.workflows.problems import did_you_mean
-
-            wrong(f"there is no file {given}", did_you_mean(real.name, close))
+            wrong(f"there is no file {given}", did_you_mean(real.name, close, cutoff=0.75, most=0))
             return None
         if len(self._done) + len(self._open) >= MAX_FILES:
             wrong(f"more than {MAX_FILES} workflow files are used")
@@ -208,14 +206,29 @@ def _existing(data: Any, location: tuple[Any, ...]) -> Keys:
     """The part of a location that the data has."""
     keys: list[str | int] = []
     for part in location:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
-            data = data[part]
-            keys.append(part)
-        else:
+        if not _has(data, part):
             break
+        data = data[part]
+        keys.append(part)
     return tuple(keys)
+
+
+def _has(at: Any, part: Any) -> bool:
+    if isinstance(at, dict):
+        return part in at
+    return isinstance(at, list) and isinstance(part, int) and part < len(at)
+
+
+_CUT = object()
+
+
+def _drop_cut(data: Any) -> None:
+    """Take out list items that were cut; only then, so that indices stay right meanwhile."""
+    for value in data.values() if isinstance(data, dict) else data:
+        if isinstance(value, (dict, list)):
+            _drop_cut(value)
+    if isinstance(data, list):
+        data[:] = [value for value in data if value is not _CUT]
 
 
 def _without(data: Any, cut: set[Keys]) -> Any:
@@ -224,13 +237,16 @@ def _without(data: Any, cut: set[Keys]) -> Any:
     for keys in sorted(cut, key=lambda keys: [str(k) for k in keys]):
         holder: Any = copy
         for key in keys[:-1]:
-            holder = holder.get(key) if isinstance(holder, dict) else None
-        if not keys or not isinstance(holder, dict):
+            holder = holder[key] if _has(holder, key) else None
+        if not keys or not _has(holder, keys[-1]):
             continue
         if keys in (("version",), ("name",)):
             copy[str(keys[0])] = VERSION if keys[0] == "version" else "unnamed"
+        elif isinstance(holder, dict):
+            del holder[keys[-1]]
         else:
-            holder.pop(keys[-1], None)
+            holder[keys[-1]] = _CUT
+    _drop_cut(copy)
     return copy if isinstance(copy.get("steps"), dict) and copy["steps"] else None
 
 

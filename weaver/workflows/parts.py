@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictStr,
     WrapSerializer,
 )
@@ -284,7 +285,7 @@ class Case(Part):
         description="What registered functions give back, by name, instead of being called.",
         examples=[{"count": 3}],
     )
-    approvals: Mapping[StrictStr, bool] = Field(
+    approvals: Mapping[StrictStr, StrictBool] = Field(
         default={}, description="What the person says, by step. Default: yes.", examples=[{"publish": False}]
     )
     status: Literal["complete", "partial", "failed"] = Field(

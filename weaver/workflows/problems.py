@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -55,15 +56,22 @@ class Problem:
 class Problems:
     """Problems of a workflow and of the workflows it uses, each said once."""
 
-    found: list[Problem] = field(default_factory=list)
+    _found: dict[Problem, None] = field(default_factory=dict)
+
+    @property
+    def found(self) -> list[Problem]:
+        """In the order in which they were found."""
+        return list(self._found)
 
     def add(self, problem: Problem) -> None:
         """Record a problem."""
-        if problem not in self.found:
-            self.found.append(problem)
+        self._found.setdefault(problem)
 
     def __bool__(self) -> bool:
-        return bool(self.found)
+        return bool(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     def raise_if_any(self) -> None:
         """Raise all of them as one error.
@@ -71,8 +79,8 @@ class Problems:
         Raises:
             InvalidWorkflow: there is at least one problem.
         """
-        if self.found:
-            raise invalid(self.found)
+        if self._found:
+            raise invalid(self._found)
 
 
 def invalid(problems: Iterable[Problem]) -> InvalidWorkflow:
@@ -93,7 +101,7 @@ def did_you_mean(name: str, known: Iterable[str], *, most: int = 12, cutoff: flo
     close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
     if close:
         return f"did you mean {lower[close[0]]!r}?"
-    if not names:
+    if not names or not most:
         return ""
     shown = ", ".join(names[:most])
     return f"known: {shown}" + (", ..." if len(names) > most else "")
@@ -105,6 +113,9 @@ def dotted(path: Iterable[str | int]) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
+        elif not re.fullmatch(r"[\w-]+", part):
+            shown = part if len(part) <= 40 else part[:37] + "..."
+            text += f"[{shown!r}]"
         else:
             text += f".{part}" if text else part
     return text

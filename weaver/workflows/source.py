@@ -193,7 +193,9 @@ def _parse_into(source: Source, content: bytes, problems: Problems) -> Source:
         place = error.place if isinstance(error, _TooMuch) else Place()
         problems.add(Problem(source.name, place, "", " ".join(str(error).split())))
         return source
-    if root is not None:
+    if root is None:
+        problems.add(Problem(source.name, Place(), "", "the file is empty", "start with `weaver init`"))
+    else:
         source.root = root
         try:
             source.data = _Builder().build(root)
@@ -247,8 +249,6 @@ class _Composer:
                     root = node
                 continue
             node = self._node(event)
-            if node is None:
-                node = Scalar("", plain=True, start=0, end=0, place=_place(event))
             if stack:
                 self._put(stack[-1][0], keys, node, event)
             elif isinstance(node, Scalar):
@@ -286,16 +286,17 @@ class _Composer:
             self._wrong(place, f"the tag {_tag(event.tag)} means nothing here", "remove it")
         return Mapping(place) if isinstance(event, yaml.MappingStartEvent) else Sequence(place)
 
-    def _put(self, parent: Mapping | Sequence, keys: list[Any], node: Node, event: Any) -> None:
+    def _put(self, parent: Mapping | Sequence, keys: list[Any], node: Node | None, event: Any) -> None:
         if isinstance(parent, Sequence):
-            parent.items.append(node)
+            if node is not None:
+                parent.items.append(node)
             return
         if keys[-1] is None:
-            keys[-1] = (_place(event), self._key(node, _place(event)))
+            keys[-1] = (_place(event), self._key(node, _place(event)) if node is not None else None)
             return
         place, key = keys[-1]
         keys[-1] = None
-        if key is None:
+        if key is None or node is None:
             return
         if key == "<<":
             self._merge(parent, node, place)
@@ -318,7 +319,9 @@ class _Composer:
             return None
         shape = "a mapping" if isinstance(node, Mapping) else "a list"
         self._wrong(
-            place, f"{shape} cannot be a key", "quote texts that begin with { or [, like '{{ name }}'"
+            place,
+            f"{shape} cannot be a key",
+            "values are put in with ${{ name }}; other texts that begin with { or [ need quotes",
         )
         return None
 

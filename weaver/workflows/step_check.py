@@ -31,7 +31,7 @@ class StepChecker:
         self.texts, self.surroundings = checker.texts, checker.surroundings
         self.compiled = checker.compiled.steps[id_]
         self.keys: Keys = ("steps", id_)
-        self.outer = checker.names(without=id_)
+        self.outer = checker.names()
         self.inner = dict(self.outer)
 
     def check(self) -> None:
@@ -163,6 +163,8 @@ class StepChecker:
         several = [int(n) for n in re.findall(r"quorum\(\s*(\d+)", self.step.join)]
         most = len(self.step.for_each) if isinstance(self.step.for_each, list) else None
         most = len(self.compiled.needs) if self.step.for_each is None else most
+        if len(self.compiled.needs) < 2 and self.step.for_each is None:
+            return  # said already
         if most is not None and several and max(several) > most:
             self.texts.wrong(keys, f"a quorum of {max(several)} can never be met: there are {most}")
 

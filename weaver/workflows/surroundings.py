@@ -134,7 +134,7 @@ class Surroundings:
         hint = did_you_mean(prefix, known, most=0)
         return (
             f"there is no model provider {prefix!r}",
-            hint if hint.startswith("did") else "a server of your own needs base_url",
+            hint or "a server of your own needs base_url",
         )
 
 

@@ -114,10 +114,11 @@ def parse_template(text: str) -> Template:
     """Read a text.
 
     Raises:
-        TemplateError: naming the slot that is wrong.
+        TemplateError: naming every slot that is wrong.
     """
     parts: list[str | Slot] = []
     literal, at, number = "", 0, 0
+    errors: list[tuple[ExpressionError, int, int]] = []
     while (found := text.find(OPEN, at)) >= 0:
         if found and text[found - 1] == "$" and text[found - 1 :].startswith(ESCAPED):
             literal += text[at : found - 1] + OPEN
@@ -128,38 +129,40 @@ def parse_template(text: str) -> Template:
         start = found + len(OPEN)
         end = _end_of_slot(text, start)
         if end < 0:
-            raise TemplateError(
-                ExpressionError(f"{OPEN} is never closed", hint=f"end it with {CLOSE}"), number, 0
-            )
+            never = ExpressionError(f"{OPEN} is never closed", hint=f"end it with {CLOSE}")
+            errors.append((never, number, 0))
+            break
         if literal:
             parts.append(literal)
             literal = ""
         try:
             parts.append(Slot(parse_expression(text[start:end]), number, len(OPEN)))
         except ExpressionError as error:
-            raise TemplateError(error, number, len(OPEN)) from None
+            errors.append((error, number, len(OPEN)))
         number += 1
         at = end + len(CLOSE)
     literal += text[at:]
     if literal or not parts:
         parts.append(literal)
-    return Template(tuple(parts))
+    template = Template(tuple(parts))
+    if errors:
+        raise TemplateError(errors, template)
+    return template
 
 
 class TemplateError(ValueError):
-    """A slot that cannot be read.
+    """Slots that cannot be read.
 
     Attributes:
-        error: what is wrong with its expression.
-        number: which ``${{`` of the text, counted from 0, escaped ones included.
-        offset: characters from that ``${{`` to the expression's start.
+        errors: what is wrong with an expression; which ``${{`` of the text it is, counted from 0, escaped
+            ones included; and the offset from that ``${{`` to the expression's start.
+        template: the text without those slots.
     """
 
-    def __init__(self, error: ExpressionError, number: int, offset: int) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.number = number
-        self.offset = offset
+    def __init__(self, errors: list[tuple[ExpressionError, int, int]], template: Template) -> None:
+        super().__init__("; ".join(str(error) for error, _, _ in errors))
+        self.errors = errors
+        self.template = template
 
 
 def templates_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -22,8 +22,6 @@ from weaver.workflows.templates import (
     templates_in,
 )
 
-_BROKEN = Template(("",))
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -71,14 +69,15 @@ class Texts:
         self._no_secrets(text, keys)
         try:
             return parse_template(text)
-        except TemplateError as error:
-            start = self.source.inside(keys, OPEN, error.number)
-            if error.offset:
-                opened = [i for i in range(len(text)) if text.startswith(OPEN, i)][error.number]
-                before = text[opened + len(OPEN) :][: error.error.offset]
-                start = self.source.inside(keys, OPEN, error.number, OPEN + before + " ")
-            self.problems.add(self.source.problem(start, keys, error.error.what, error.error.hint))
-            return _BROKEN
+        except TemplateError as wrong:
+            for error, number, offset in wrong.errors:
+                place = self.source.inside(keys, OPEN, number)
+                if offset:
+                    opened = [i for i in range(len(text)) if text.startswith(OPEN, i)][number]
+                    before = text[opened + len(OPEN) :][: error.offset]
+                    place = self.source.inside(keys, OPEN, number, OPEN + before + " ")
+                self.problems.add(self.source.problem(place, keys, error.what, error.hint))
+            return wrong.template
 
     def expression(self, text: str, keys: Keys) -> Expression | None:
         """Parse a condition or another bare expression; ``${{ }}`` around it is fine."""

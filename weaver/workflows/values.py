@@ -218,12 +218,15 @@ class ValueSpec(BaseModel):
 
     def problem_with(self, value: Any) -> str | None:
         """What is wrong with a value, in words, or None. Numbers are not text and text is no number."""
+        if self.type == "boolean" and isinstance(value, str):
+            return "true or false is expected; yes, no, on and off are texts in YAML 1.2"
         try:
             TypeAdapter(self.python_type()).validate_python(value, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             at = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-            said = first["msg"][0].lower() + first["msg"][1:]
+            said = first["msg"].replace("Input should", "it should")
+            said = said[0].lower() + said[1:]
             return f"{at}: {said}" if at else said
         return None
 

@@ -1,0 +1,143 @@
+"""Broken files: every problem at once, each at the right place and in words that help."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from weaver.errors import InvalidWorkflow
+from weaver.workflows import Workflow
+from weaver.workflows.load import examine
+
+FOLDER = Path(__file__).parent / "broken"
+HEAD = "version: weaver/v1\nname: broken\n"
+
+
+def expected() -> dict[str, list[str]]:
+    """What is said about each file, by name; checked by eye, line by line."""
+    found: dict[str, list[str]] = {}
+    for line in (FOLDER / "expected.txt").read_text("utf-8").splitlines():
+        if line.startswith("--- "):
+            found[line.removeprefix("--- ")] = current = []
+        else:
+            current.append(line)
+    return found
+
+
+EXPECTED = expected()
+
+
+def test_there_are_at_least_forty():
+    assert sorted(EXPECTED) == sorted(path.name for path in FOLDER.glob("*.yaml"))
+    assert len(EXPECTED) >= 40
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_problem_is_said_where_it_is(name, monkeypatch):
+    monkeypatch.chdir(FOLDER)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    _, problems = examine(Path(name))
+    assert [str(problem) for problem in sorted(problems.found)] == EXPECTED[name]
+    with pytest.raises(InvalidWorkflow) as caught:
+        Workflow.from_yaml(name)
+    assert caught.value.exit_code == 2
+    assert [str(problem) for problem in caught.value.problems] == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_place_is_inside_the_file(name):
+    lines = (FOLDER / name).read_text("utf-8").split("\n")
+    for line in EXPECTED[name]:
+        file, number, column = re.match(r"(.+?):(\d+):(\d+): ", line).groups()
+        if file == name:
+            assert int(column) <= len(lines[int(number) - 1]) + 1
+
+
+def test_a_key_in_the_file_is_never_repeated():
+    assert not any("sk-1234567890" in line for lines in EXPECTED.values() for line in lines)
+
+
+def said(content: str | bytes, tmp_path: Path) -> list[str]:
+    """What is said about a file with this content."""
+    path = tmp_path / "flow.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    _, problems = examine(path)
+    return [str(problem).removeprefix(str(path)) for problem in sorted(problems.found)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ":1:1: the file is empty; start with `weaver init`"),
+        (b"# nothing\n", ":1:1: the file is empty; start with `weaver init`"),
+        ("version: weaver/v1\n".encode("utf-16"), ":1:1: the file is UTF-16; save it as UTF-8"),
+        (HEAD.encode() + b"# caf\xe9\n", ":3:6: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (HEAD.encode() + b"# bell \x07\n", ":3:8: control character U+0007; remove it"),
+        (HEAD.encode() + b"# nul \x00\n", ":3:7: control character U+0000; remove it"),
+        (HEAD + "steps:\n\ta: {task: x}\n", ":4:1: a tab is used to indent; indent with spaces"),
+        (HEAD + "steps:\n  a:\n\t  task: x\n", ":5:1: a tab is used to indent; indent with spaces"),
+    ],
+)
+def test_encodings_and_tabs(content, message, tmp_path):
+    assert said(content, tmp_path) == [message]
+
+
+def test_every_tab_is_named(tmp_path):
+    content = HEAD + "steps:\n\ta:\n\t\ttask: x\n"
+    assert said(content, tmp_path) == [
+        f":{line}:1: a tab is used to indent; indent with spaces" for line in (4, 5)
+    ]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path):
+    content = (HEAD + "steps:\n  a: {task: x, tusk: y}\n").replace("\n", "\r\n")
+    (message,) = said(b"\xef\xbb\xbf" + content.encode(), tmp_path)
+    assert message.startswith(":4:16: steps.a.tusk: there is no key 'tusk' here")
+
+
+def test_files_that_are_not_there(tmp_path):
+    for path, what in [
+        (tmp_path / "no.yaml", "there is no such file"),
+        (tmp_path, "is a folder, not a file"),
+    ]:
+        _, problems = examine(path)
+        assert [problem.what for problem in problems.found] == [what]
+
+
+def bomb(levels: int) -> str:
+    """Anchors that double at every level."""
+    lines = ["x-0: &a0 [1, 2]"]
+    lines += [f"x-{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, levels)]
+    return HEAD + "\n".join(lines) + "\nsteps:\n  a: {task: x}\n"
+
+
+@pytest.mark.timeout(30)  # far more than they take: a hang would be the failure
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEAD + "#" * 10_000_000, "the file is larger than 1 MB"),
+        (bomb(40), "more than 100,000 values once the aliases are expanded"),
+        (HEAD + "x-a: " + "[" * 100_000, "nested more than 50 deep"),
+        (HEAD + "x-a: " + "{a: " * 60, "nested more than 50 deep"),
+        (HEAD + "- " * 3_000, "this line does not line up"),
+        (HEAD + "x-a: [" + "1," * 200_000 + "1]\n", "more than 100,000 values"),
+        (HEAD + "x-a: &a [*a]\nsteps: {a: {task: x}}\n", "there is no finished anchor &a above"),
+        (HEAD + "\n".join(f"k{n}: 1" for n in range(20_000)), "there is no key 'k0' here"),
+    ],
+)
+def test_huge_and_hostile_files_are_refused(content, message, tmp_path):
+    messages = said(content, tmp_path)
+    assert any(message in line for line in messages), messages[:3]
+
+
+def test_a_file_with_many_problems_says_the_first_hundred(tmp_path):
+    path = tmp_path / "flow.yaml"
+    path.write_text(HEAD + "steps: {a: {task: x}}\n" + "\n".join(f"k{n}: 1" for n in range(500)))
+    with pytest.raises(InvalidWorkflow) as caught:
+        Workflow.from_yaml(path)
+    assert len(caught.value.problems) == 500
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 101
+    assert lines[-1] == "... and 400 more."
