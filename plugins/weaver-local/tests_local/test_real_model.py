@@ -120,16 +120,21 @@ async def test_output_fits_the_schema(model: OpenAIModel) -> None:
 
 
 async def test_cancelling_frees_the_slot(model: OpenAIModel) -> None:
+    tokens = 8
     async with model.stream(
         Request(messages=(user("Count slowly from 1 to 2000."),), max_tokens=1500)
     ) as stream:
-        for _ in range(3):
+        began = time.monotonic()
+        for _ in range(tokens):
             await anext(stream)
+        per_token = (time.monotonic() - began) / tokens
         assert await busy(model) == 1
 
-    until = time.monotonic() + 1.0
+    # llama.cpp looks for a closed connection when it has a token to send: on a busy machine that is seldom.
+    allowed = max(1.0, 5 * per_token)
+    began = time.monotonic()
     while await busy(model):
-        assert time.monotonic() < until, "the slot is still busy a second after the stream was closed"
+        assert time.monotonic() - began < allowed, f"the slot is still busy after {allowed:.1f} s"
         await asyncio.sleep(0.02)
 
 
