@@ -60,7 +60,7 @@ class Counting(SpanProcessor):
         self.tokens: Counter[int] = Counter()
         self.calls: Counter[int] = Counter()
 
-    def on_start(self, span, parent_context=None) -> None:  # noqa: ANN001 - the SDK's signature
+    def on_start(self, span, parent_context=None) -> None:
         self.open += 1
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -150,7 +150,7 @@ async def soak(
     return outcome
 
 
-async def _batch(one, runs: int, chance: random.Random, deadline: float) -> None:  # noqa: ANN001
+async def _batch(one, runs: int, chance: random.Random, deadline: float) -> None:
     async with anyio.create_task_group() as group:
         for i in range(runs):
             seconds = deadline * (0.1 if chance.random() < 0.1 else 1)
