@@ -93,6 +93,7 @@ def test_it_says_which_model_a_run_takes_and_why(
     embedded.ready = False
     code, found = told(capsys, "doctor")
     assert (code, found["ok"], found["model"]) == (0, True, "local/tiny")
+    assert found["reason"].endswith("the first run asks before it downloads it")
     assert check(found, "local/tiny")["state"] == "missing"
     assert check(found, "local/tiny")["hint"] == "weaver local pull tiny"
 

@@ -37,6 +37,7 @@ _EXTRAS = (
     ("litellm", "litellm", "providers that do not speak the OpenAI protocol", "litellm"),
     ("OTLP export", "opentelemetry-exporter-otlp-proto-http", "traces in Jaeger and others", "otlp"),
     ("uvloop", "uvloop", "a faster event loop", "uvloop"),
+    ("mathematics", "math-verify", "comparing formulas of different threads", "math"),
 )
 
 
@@ -264,7 +265,7 @@ async def _taken(
     try:
         if name is None and not base:
             found = await resolve.find(environ, servers)
-            return found.name, found.reason, ""
+            return found.name, found.reason + _first_fetched(found.name, environ), ""
         told = settings.base_url is not None
         if name and (served := resolve.source_of(name, elsewhere=base is not None, told=told)):
             return _served(name, *served, environ)
@@ -285,6 +286,14 @@ def _served(name: str, prefix: str, rest: str, environ: Mapping[str, str]) -> tu
         return name, "it is named in the settings", ""
     known = ", ".join(f"{prefix}/{one}" for one in sorted(offered))
     return None, f"{name} is neither a known model nor a file.", f"Known: {known}."
+
+
+def _first_fetched(name: str, environ: Mapping[str, str]) -> str:
+    """A remark when the model is not on this machine yet."""
+    prefix = name.partition("/")[0]
+    offers = registry.source(prefix).offers(environ) if prefix in registry.installed() else ()
+    waiting = any(offer.name == name and not offer.ready for offer in offers)
+    return "; the first run asks before it downloads it" if waiting else ""
 
 
 def _some(names: list[str]) -> str:
