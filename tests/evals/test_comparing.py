@@ -212,7 +212,7 @@ async def test_a_simulation_plans_forks_and_says_that_it_is_one(tmp_path: Path) 
     with RecordFile(tmp_path / "r.jsonl", comparison.header) as file:
         await compare(comparison, file)
     base, adaptive = summarize(file.records)
-    assert adaptive.activation_ratio > 0.9
+    assert adaptive.activation_ratio > 0.5
     assert adaptive.against is not None
     assert adaptive.against.token_latency_speedup > 1
     assert SIMULATED in markdown(comparison.header, file.records, [base, adaptive])

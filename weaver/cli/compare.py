@@ -191,13 +191,20 @@ class _Shown:
 
 
 async def _real(asked: _Asked, settings: Settings, folder: Path) -> None:
+    from weaver.cast import Cast
     from weaver.tracing.setup import configure
 
     names: list[Any] = [*asked.models] or [settings.model]
-    models = [await _model(name, settings) for name in names]
-    judge = models[0] if settings.judge_model is None else await _model(settings.judge_model, settings)
+    casts = [await Cast.of(settings.changed(model=name)) for name in names]
+    roles = {
+        f"{role}_model": casts[0].models[role]
+        for role in ("planner", "judge", "synthesizer")
+        if getattr(settings, f"{role}_model") is not None
+    }
+    models = [cast.models["thread"] for cast in casts]
     with configure() as telemetry:
-        comparison = _comparison(asked, settings, models, judge=judge)
+        settings = settings.changed(**roles)
+        comparison = _comparison(asked, settings, models, judge=casts[0].models["judge"])
         await _run(comparison, asked, folder, telemetry.tracing)
 
 
@@ -235,7 +242,7 @@ def _comparison(
         strategies=asked.strategies,
         models=models,
         settings=Known.model_validate(
-            {name: getattr(settings, name) for name in settings.model_fields_set if name in _LIMITS}
+            {name: getattr(settings, name) for name in settings.model_fields_set if name not in _OWN}
         ),
         repeats=asked.repeats,
         seed=seed,
@@ -262,25 +269,8 @@ def _on_virtual_time(function: Callable[[], Awaitable[None]]) -> None:
     anyio.run(function, backend=backend, backend_options=options)
 
 
-_LIMITS = {
-    "deadline",
-    "max_tokens",
-    "max_cost",
-    "max_calls",
-    "max_threads",
-    "max_depth",
-    "thread_timeout",
-    "temperature",
-}
-
-
-async def _model(name: Any, settings: Settings) -> Model:
-    from weaver.models.compose import layered
-    from weaver.models.resolve import choose
-
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    model: Model = layered((await choose(name, base_url=settings.base_url, api_key=key)).model)
-    return model
+# What `compare` has flags of its own for.
+_OWN = {"model", "strategy", "seed"}
 
 
 class _Bar:

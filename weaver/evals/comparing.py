@@ -34,7 +34,8 @@ class Comparison:
         tasks: on what.
         strategies: names, or ``name:key=value,...``; those are also the names in reports.
         models: each strategy runs on each of them.
-        settings: limits and sampling of every run; its model, strategy and seed are not used.
+        settings: limits, sampling, agents and models of other roles; its model, strategy and seed are not
+            used.
         repeats: runs per item, with different seeds.
         seed: run seeds depend on it, the item and the repeat only: all strategies get the same.
         concurrency: runs at the same time. With more than one, runs slow each other down.
@@ -59,10 +60,14 @@ class Comparison:
     @property
     def header(self) -> dict[str, Any]:
         """What must be the same for two results to belong to one comparison. Strategies may be added."""
-        limits = {
+        given = {
             name: getattr(self.settings, name)
             for name in sorted(self.settings.model_fields_set - _NOT_LIMITS)
-            if getattr(self.settings, name) is not None
+            if getattr(self.settings, name) not in (None, ())
+        }
+        limits = {
+            name: getattr(value, "name", value) if name.endswith("_model") else value
+            for name, value in given.items()
         }
         return {
             "tasks": {task.name: len(task.items) for task in self.tasks},
@@ -76,8 +81,7 @@ class Comparison:
 
 
 _NOT_LIMITS = {
-    "model", "planner_model", "judge_model", "synthesizer_model", "base_url", "api_key", "strategy", "seed",
-    "agents",
+    "model", "base_url", "api_key", "strategy", "seed", "agents", "prices",
 }  # fmt: skip
 
 
@@ -107,7 +111,9 @@ async def compare(
     async with AsyncExitStack() as stack:
         weavers = {}
         for model in comparison.models:
-            settings = comparison.settings.changed(model=Metered(model))
+            settings = comparison.settings.changed(
+                model=Metered(model), **_metered_roles(comparison.settings)
+            )
             weavers[model.name] = await stack.enter_async_context(Weaver(settings=settings, **options))
         failure: list[WeaverError] = []
         async with anyio.create_task_group() as group:
@@ -130,6 +136,12 @@ async def compare(
                     group.start_soon(one, run)
     if failure:
         raise failure[0]
+
+
+def _metered_roles(settings: Settings) -> dict[str, Model]:
+    """The models of other roles, metered too. Names are left to `Weaver`, and so is their metering."""
+    roles = {name: getattr(settings, name) for name in ("planner_model", "judge_model", "synthesizer_model")}
+    return {name: Metered(model) for name, model in roles.items() if isinstance(model, Model)}
 
 
 @dataclass(frozen=True, slots=True)
