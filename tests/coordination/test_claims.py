@@ -16,7 +16,9 @@ from weaver.coordination.claims import (
     with_claims,
     written,
 )
+from weaver.coordination.equivalence import KINDS
 from weaver.coordination.topics import same_topic, topic_of
+from weaver.coordination.values.mentions import mentions
 from weaver.models.protocol import Capabilities
 from weaver.result import Answer, Claim
 from weaver.testing import ScriptedModel
@@ -43,7 +45,9 @@ def test_the_block_is_read_and_taken_out():
 
 def test_our_own_example_is_well_formed():
     _, claims = split_claims(REQUEST)
-    assert claims == (Claim("Paris", "population in 2020", "2.1", "million people", 0.8, "census table"),)
+    assert claims == (
+        Claim("Paris", "population in 2020", "2.1", "million people", 0.8, "what the value rests on"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,8 @@ def test_one_malformed_claim_does_not_spoil_the_others():
     ['```claims\n[{"subject": "a", "attribute": "b", "value": "c"}',  # cut off
      '````claims\n[{"subject": "a", "attribute": "b", "value": "c"}]\n````',
      '~~~ claims\n{"claims": [{"subject": "a", "attribute": "b", "value": "c"}]}\n~~~',
-     '```json\n[{"subject": "a", "attribute": "b", "value": "c"}]\n```'],
+     '```json\n[{"subject": "a", "attribute": "b", "value": "c"}]\n```',
+     '[\n  {"subject": "a", "attribute": "b", "value": "c"}\n]'],
 )  # fmt: skip
 def test_other_forms_of_the_block(tail):
     text, claims = split_claims(f"The answer.\n\n{tail}")
@@ -123,6 +128,9 @@ def test_values_with_units():
         (("Paris", "population"), ("Paris", "area"), False),
         (("Alice", "owner of Bob"), ("Bob", "owner of Alice"), False),
         (("cities", "number"), ("city", "number"), True),
+        (("tower", "height in metres"), ("tower", "height (ft)"), True),
+        (("tower", "height"), ("tower", "height in 2020"), False),
+        (("rain", "days in a year"), ("rain", "days"), False),
     ],
 )
 def test_topics(one, other, same):
@@ -138,6 +146,26 @@ def test_near_topics_are_worth_a_question_and_others_are_not():
     assert near(("Paris metropolitan area", "population"), ("Paris", "population"))
     assert not near(("Paris", "population"), ("Lyon", "population"))
     assert not near(("Paris", "population 2010"), ("Paris", "population 2020"))
+
+
+LONG = 30_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["`" * LONG, " " * LONG, "\n" * LONG, "[" * LONG, "\n[{" * LONG, "```claims\n" * LONG,
+     "answer" + " " * LONG, "answer is " * LONG, "9" * LONG, "9," * LONG, "9 " * LONG, "\\boxed{" * LONG,
+     "1." + " " * LONG, ";" * LONG, "answer: (" * LONG, "final answer" + "\n" * LONG, "a " * LONG,
+     "```json\n" + "{" * LONG, "-" * LONG, "**" * LONG, "x" + "\t" * LONG + "]", "]" * LONG, "10-" * LONG],
+    ids=lambda text: repr(text[:12]),
+)  # fmt: skip
+@pytest.mark.timeout(20)
+def test_no_text_is_slow_to_read(text):
+    """Reading any of these in quadratic time would take much longer than that."""
+    split_claims(text)
+    for kind in KINDS.values():
+        kind.read(text)
+    mentions(text, "5 km")
 
 
 @given(st.text(max_size=200))

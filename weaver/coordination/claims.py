@@ -27,7 +27,7 @@ others. End with exactly one block of this form and write nothing after it:
 
 ```claims
 [{"subject": "Paris", "attribute": "population in 2020", "value": "2.1", "unit": "million people", \
-"confidence": 0.8, "evidence": "census table"}]
+"confidence": 0.8, "evidence": "what the value rests on"}]
 ```
 
 Put every condition (year, place, case) into the attribute. One value per claim, digits for numbers. \
@@ -35,14 +35,13 @@ Put every condition (year, place, case) into the attribute. One value per claim,
 sentence what the value rests on. List only results that the answer states, eight at most; write [] if there \
 are none."""
 
+# Bounded repetitions: whatever a model writes, reading it takes linear time.
 _BLOCK = re.compile(
-    r"\n?[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*claims\b[^\n]*\n(?P<body>.*?)"
-    r"(?:\n[ \t]*(?P=fence)[`~]*[ \t]*(?=\n|$)|$)",
+    r"(?P<fence>`{3,16}|~{3,16})[ \t]{0,8}claims\b[^\n]*\n(?P<body>.*?)"
+    r"(?:\n[ \t]{0,8}(?P=fence)[`~]{0,16}[ \t]{0,8}(?=\n|$)|$)",
     re.DOTALL | re.IGNORECASE,
 )
-_JSON_BLOCK = re.compile(
-    r"\n?[ \t]*(?P<fence>`{3,})[ \t]*(?:json)?[ \t]*\n(?P<body>[^`]*?)\n?[ \t]*(?P=fence)\s*\Z"
-)
+_JSON_BLOCK = re.compile(r"(?P<fence>`{3,16})[ \t]{0,8}(?:json)?[ \t]{0,8}\n(?P<body>[^`]*)(?P=fence)\s*\Z")
 _WORDS_OF_CONFIDENCE = {
     "certain": 0.99,
     "very high": 0.95,
@@ -136,8 +135,8 @@ def claiming(body: Body | None = None) -> Body:
 def split_claims(text: str) -> tuple[str, tuple[Claim, ...]]:
     """The text without its block of claims, and the claims that are well formed.
 
-    Takes the last block marked ``claims``, also one that was cut off; or a block of JSON at the very end if
-    it holds nothing but claims.
+    Takes the last block marked ``claims``, also one that was cut off; or JSON at the very end, fenced or not,
+    if it holds nothing but claims.
     """
     blocks = list(_BLOCK.finditer(text))
     if blocks:
@@ -146,9 +145,23 @@ def split_claims(text: str) -> tuple[str, tuple[Claim, ...]]:
             text = text[: block.start()] + text[block.end() :]
         return text.strip(), claims
     ending = _JSON_BLOCK.search(text)
-    if ending is not None and (claims := _parsed(ending["body"], strict=True)):
-        return text[: ending.start()].strip(), claims
+    start, body = (ending.start(), ending["body"]) if ending is not None else _array_at_end(text)
+    if body and (claims := _parsed(body, strict=True)):
+        return text[:start].strip(), claims
     return text.strip(), ()
+
+
+def _array_at_end(text: str) -> tuple[int, str]:
+    """Where an array that begins a line and ends the text starts, and the array; "" when there is none."""
+    text = text.rstrip()
+    at = len(text) if text.endswith("]") else 0
+    for _ in range(MAX_CLAIMS):
+        at = text.rfind("[", 0, at)
+        if at < 0:
+            break
+        if not text[:at].rpartition("\n")[2].strip() and isinstance(json_value(text[at:]), list):
+            return at, text[at:]
+    return 0, ""
 
 
 def _parsed(body: str, *, strict: bool = False) -> tuple[Claim, ...]:

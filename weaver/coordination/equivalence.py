@@ -102,7 +102,7 @@ def _read_choice(text: str) -> str | None:
     for said in (marked, trimmed(text)):
         if said and (match := re.match(r"^\(?(?:option\s+|choice\s+)?([A-J])\)?(?:[.):,\s]|$)", said)):
             return match[1]
-    found = re.findall(r"\b(?:answer|option|choice)\s*(?:is|:)?\s*\(?([A-J])\)?(?![\w'])", text)
+    found = re.findall(r"\b(?:answer|option|choice)[ \t]{0,4}(?:is|:)?[ \t]{0,4}\(?([A-J])\)?(?![\w'])", text)
     return found[-1] if found else None
 
 
@@ -115,19 +115,30 @@ def _read_bool(text: str) -> str | None:
     return None
 
 
+MAX_ITEMS = 200
+"""Longer lists are not read as lists: comparing sets takes the square of it."""
+
+
 def items_of(text: str) -> list[Any] | None:
-    """The items of a list as written: JSON array, bullets or numbered lines, or separated by commas."""
+    """The items of a list as written: JSON array, bullets or numbered lines, or separated by commas.
+
+    None when there are none, or more than `MAX_ITEMS`.
+    """
     said = final_answer(text) or trimmed(text)
     value = json_value(text) if "[" in text else NOTHING_FOUND
     if isinstance(value, list):
-        return [read_value(v) if isinstance(v, str) else ("json", v) for v in value]
-    bullets = re.findall(r"^\s*(?:[-*\u2022]|\d{1,3}[.)])\s+(\S[^\n]*)$", text, re.MULTILINE)
+        return (
+            [read_value(v) if isinstance(v, str) else ("json", v) for v in value]
+            if len(value) <= MAX_ITEMS
+            else None
+        )
+    bullets = re.findall(r"^[ \t]{0,12}(?:[-*\u2022]|\d{1,3}[.)])[ \t]{1,4}(\S[^\n]*)$", text, re.MULTILINE)
     parts = bullets
     if not bullets:
         # A comma between digits that group ("1,234") does not separate.
-        inner = said.strip("{}[]()")
+        inner = " ".join(said.strip("{}[]()").split())
         parts = re.split(r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*(?:and\s+)?|\s+and\s+", inner)
-    items = [read_value(p) for p in parts if p.strip()]
+    items = [read_value(p) for p in parts if p.strip()] if len(parts) <= MAX_ITEMS else []
     return [i for i in items if i is not None] or None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from weaver.coordination.values.final import plain
+from weaver.coordination.values.units import unit_of
 from weaver.result import Claim
 
 # Words that do not change what is spoken about.
@@ -15,6 +17,7 @@ _LEFT_OUT = frozenset((
 ))  # fmt: skip
 # Attributes that only say that there is a value; the subject then says all.
 _EMPTY = frozenset(("value", "number", "amount", "figure", "count", "answer", "result", "quantity"))
+_UNIT_AT_END = re.compile(r"\s+(?:in\s+([^\d()]+)|\(\s*(?:in\s+)?([^\d()]+?)\s*\))\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,12 @@ class Topic:
 
 
 def topic_of(claim: Claim) -> Topic:
-    """The claim's topic."""
-    return Topic(_words(claim.subject), _words(claim.attribute) - _EMPTY)
+    """The claim's topic. A unit in the attribute ("height in metres", "cost (USD)") is no part of it."""
+    attribute = claim.attribute
+    unit = _UNIT_AT_END.search(attribute)
+    if unit is not None and unit_of(unit[1] or unit[2]) is not None:
+        attribute = attribute[: unit.start()]
+    return Topic(_words(claim.subject), _words(attribute) - _EMPTY)
 
 
 def same_topic(claim: Claim, other: Claim) -> bool:

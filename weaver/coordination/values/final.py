@@ -11,8 +11,8 @@ NOTHING_FOUND = object()
 """What `json_value` gives for a text without JSON (None is a JSON value)."""
 
 _MARKER = re.compile(
-    r"(?:(?:final|correct|overall)\s+(?:answer|result)|\banswer|\bresult)\s*(?:\*\*|__)?\s*"
-    r"(?:is\s*:?|are\s*:?|:|=)\s*(?:\*\*|__)?\s*(?=\S)",
+    r"\b(?:answer|result)[ \t]{0,4}(?:\*\*|__)?[ \t]{0,4}(?:is[ \t]{0,4}:?|are[ \t]{0,4}:?|:|=)"
+    r"[ \t]{0,4}(?:\*\*|__)?\s{0,4}(?=\S)",
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"^####\s*(?P<answer>\S[^\n]*)$", re.MULTILINE)
