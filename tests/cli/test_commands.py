@@ -17,6 +17,7 @@ from weaver.cli import commands, main
 from weaver.cli.flags import settings_flags
 from weaver.cli.question import question_from
 from weaver.cli.run import run
+from weaver.cli.workflow import is_workflow
 from weaver.errors import ConfigurationError, InvalidTask
 from weaver.settings import Settings
 
@@ -159,6 +160,17 @@ def test_a_broken_plugin_does_not_break_the_others(
     assert main(["version"]) == 0
     assert main(["broken"]) == 1
     assert "'broken' cannot be loaded: no module named 'gone'" in capsys.readouterr().err
+
+
+def test_what_is_a_workflow_and_what_is_a_question(tmp_path: Path) -> None:
+    (tmp_path / "my flow.yaml").touch()
+
+    assert is_workflow("flow.yaml")
+    assert is_workflow("flows/FLOW.YML")
+    assert is_workflow("my flow.yaml")
+    assert not is_workflow("What stands in flow.yaml")
+    assert not is_workflow("@flow.yaml")
+    assert not is_workflow("flow.toml")
 
 
 class TestQuestion:

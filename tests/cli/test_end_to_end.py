@@ -19,6 +19,7 @@ from weaver.cli import main
 from weaver.errors import ModelUnauthorized
 from weaver.models.protocol import Request
 from weaver.testing import Scripted, Server
+from weaver.testing.faults import Body, Fault, Page, Refusal, Truncate
 
 PLAN = {
     "parallel": True,
@@ -209,13 +210,61 @@ def test_wrong_configuration_exits_2(shell: Shell, arguments: list[str], said: s
 
 def test_a_server_that_is_not_there(shell: Shell) -> None:
     code, out, err = shell(
-        "run", QUESTION, "--json", "--deadline", "5", WEAVER_BASE_URL="http://127.0.0.1:9/v1"
+        "run", QUESTION, "--json", "--deadline", "1", WEAVER_BASE_URL="http://127.0.0.1:9/v1"
     )
     error = json.loads(out)["error"]
 
     assert code == 1
     assert error["type"] in {"ModelUnreachable", "DeadlineExceeded"}
     assert "127.0.0.1:9" in err or "deadline" in err
+
+
+CYCLE = {
+    "parallel": True,
+    "subtasks": [
+        {"id": "a", "prompt": "KYOTO", "depends_on": ["b"]},
+        {"id": "b", "prompt": "OSLO", "depends_on": ["a"]},
+    ],
+}
+HUGE = {"parallel": True, "subtasks": [{"id": f"s{i}", "prompt": "KYOTO?"} for i in range(10_000)]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Page(), "ModelProtocolError"),
+        (Body(b'{"choices": ['), "ModelProtocolError"),
+        (Truncate(after=1), "StreamBroken"),
+        (Refusal(400, message="no such field"), "ModelRejected"),
+        (Refusal(404, message="no such model"), "ModelRejected"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_server_that_misbehaves(alone: Shell, fault: Fault, error: str) -> None:
+    with Server("Gardens and fjords and more.", faults=[fault]).in_thread() as server:
+        code, out, err = alone.use(server)("run", "Kyoto?", "--json", "--strategy", "sequential")
+    result = json.loads(out)
+
+    assert (code, result["status"], result["error"]["type"]) == (1, "failed", error)
+    assert "Error: " in err
+
+
+def test_a_model_that_says_nothing(alone: Shell) -> None:
+    with Server("").in_thread() as server:
+        code, out, _ = alone.use(server)("run", "Kyoto?", "--json", "--strategy", "sequential")
+
+    assert (code, json.loads(out)["error"]["type"]) == (1, "EmptyReply")
+
+
+@pytest.mark.parametrize(("plan", "noted"), [(CYCLE, "cycle"), (HUGE, "more than")], ids=["cycle", "huge"])
+def test_plans_that_cannot_be_run_as_they_are(alone: Shell, plan: Any, noted: str) -> None:
+    with Server([Scripted(json.dumps(plan), when=plans), Scripted("Gardens.")]).in_thread() as server:
+        code, out, _ = alone.use(server)("run", QUESTION, "--json")
+    result = json.loads(out)
+
+    assert (code, result["status"]) == (0, "complete")
+    assert len(result["threads"]) <= 10
+    assert any(noted in note for note in result["notes"])
 
 
 def test_a_wrong_key(alone: Shell) -> None:

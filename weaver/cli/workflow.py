@@ -27,10 +27,10 @@ _CHANGES = (
 
 
 def is_workflow(argument: str) -> bool:
-    """Whether the argument names a workflow file rather than being a question."""
-    return (
-        argument.lower().endswith((".yaml", ".yml")) and "\n" not in argument and not argument.startswith("@")
-    )
+    """Whether the argument names a workflow file rather than being a question that ends like one."""
+    if not argument.lower().endswith((".yaml", ".yml")) or argument.startswith("@"):
+        return False
+    return not any(map(str.isspace, argument)) or Path(argument).is_file()
 
 
 def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]) -> int:
