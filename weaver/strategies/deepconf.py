@@ -74,7 +74,7 @@ async def deepconf(
 
     for thread in first:
         await vote(thread)
-    waiting = traces[:warmup:-1]
+    waiting = traces[warmup:][::-1]
     async with run.fork(body=partial(trace, threshold=threshold), name="trace") as threads:
         while waiting and votes.share < tau and len(threads.all) < parallel:
             threads.start(waiting.pop())
