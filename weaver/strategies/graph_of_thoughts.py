@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from pydantic import InstanceOf
+
 from weaver.errors import NoAnswer
 from weaver.result import Answer
 from weaver.runtime.joining import missing
@@ -49,7 +51,7 @@ async def graph_of_thoughts(
     keep: Count = 3,
     merges: Count = 3,
     temperature: Warmth = 1.0,
-    graph: Graph | None = None,
+    graph: InstanceOf[Graph] | None = None,
 ) -> Answer:
     """Run a graph of operations on thoughts; answer with the best thought of its last operation.
 
@@ -70,9 +72,10 @@ async def graph_of_thoughts(
 
     async def perform(own: Run, _: Task, *, node: Node) -> Answer:
         before = [thought for name in node.after for thought in made[name]]
-        made[node.name] = thoughts = await node.operation(own, task, before)
+        thoughts = await node.operation(own, task, before)
         if not thoughts:
             raise NoAnswer(f"Operation {node.name!r} has left no thought.")
+        made[node.name] = thoughts
         run.offer(Answer(_best(thoughts).text, complete=False))
         return Answer(_best(thoughts).text)
 
