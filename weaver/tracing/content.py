@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from opentelemetry.trace import Span
 
 from weaver.tracing import semconv as sc
-from weaver.tracing.conversation import as_attribute, cut, dumps, input_of, output_of
+from weaver.tracing.conversation import as_attribute, cut, dumps, input_of, output_of, storable
 
 if TYPE_CHECKING:
     from weaver.models.protocol import Request
@@ -55,8 +55,11 @@ def capture_mode(capture: bool | None = None, environ: Mapping[str, str] | None 
 class Texts(Protocol):
     """Keeps the full text of what does not fit on a span. Must not block."""
 
-    def keep(self, trace_id: str, span_id: str, name: str, text: str) -> None:
-        """Keep ``text``, already redacted, as attribute ``name`` of a span."""
+    def keep(self, trace_id: str, span_id: str, name: str, text: str | Callable[[], str]) -> None:
+        """Keep ``text``, or what it returns when it is called, as attribute ``name`` of a span.
+
+        It is redacted. Calling it may take a while: not in the event loop.
+        """
         ...
 
 
@@ -76,21 +79,17 @@ class Content:
 
     def label(self, text: str) -> str:
         """A few words on one line."""
-        return cut(" ".join(self.redact(text).split()), LABEL_CHARS)
+        return cut(" ".join(self._shown(text).split()), LABEL_CHARS)
 
     def error(self, text: str) -> str:
         """An error's message."""
-        return cut(self.redact(text), ERROR_CHARS)
+        return cut(self._shown(text), ERROR_CHARS)
 
     def text(self, span: Span, name: str, text: str) -> None:
         """Plain text as attribute ``name``, if content is captured."""
         if self.capture and text:
-            clean = self.redact(text).encode("utf-8", "replace").decode()
-            self._put(
-                span,
-                {name: cut(clean, ATTRIBUTE_CHARS)},
-                {name: clean} if len(clean) > ATTRIBUTE_CHARS else {},
-            )
+            full = {name: lambda: self.redact(text)} if len(text) > ATTRIBUTE_CHARS else {}
+            self._put(span, {name: storable(cut(self._shown(text), ATTRIBUTE_CHARS))}, full)
 
     def local(self, span: Span, name: str, text: str) -> None:
         """A short text for the local store only."""
@@ -102,21 +101,35 @@ class Content:
         """What a model was told and what it said, if content is captured."""
         if not self.capture:
             return
-        instructions, messages = input_of(request, self.redact)
+        instructions, messages = input_of(request, self._shown)
         shown: dict[str, str] = {}
-        full: dict[str, str] = {}
-        for name, value in (
-            (sc.SYSTEM_INSTRUCTIONS, instructions),
-            (sc.INPUT_MESSAGES, messages),
-            (sc.OUTPUT_MESSAGES, output_of(reply, self.redact)),
+        full: dict[str, Callable[[], str]] = {}
+        # The full texts are made where they are written, which is not in the run's event loop.
+        for name, value, whole in (
+            (sc.SYSTEM_INSTRUCTIONS, instructions, lambda: dumps(input_of(request, self.redact)[0])),
+            (sc.INPUT_MESSAGES, messages, lambda: dumps(input_of(request, self.redact)[1])),
+            (
+                sc.OUTPUT_MESSAGES,
+                output_of(reply, self._shown),
+                lambda: dumps(output_of(reply, self.redact)),
+            ),
         ):
             if value:
                 shown[name], was_cut = as_attribute(value, ATTRIBUTE_CHARS)
                 if was_cut:
-                    full[name] = dumps(value)
+                    full[name] = whole
         self._put(span, shown, full)
 
-    def _put(self, span: Span, shown: dict[str, str], full: dict[str, str]) -> None:
+    def _shown(self, text: str) -> str:
+        """Redacted, and no longer than what can be shown of it.
+
+        A secret that begins within what is shown is seen whole: as much again is looked at.
+        """
+        if len(text) <= ATTRIBUTE_CHARS:
+            return self.redact(text)
+        return cut(self.redact(text[: 2 * ATTRIBUTE_CHARS]) + " " * ATTRIBUTE_CHARS, ATTRIBUTE_CHARS)
+
+    def _put(self, span: Span, shown: dict[str, str], full: Mapping[str, Callable[[], str]]) -> None:
         if full:
             context = span.get_span_context()
             trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from weaver.models.reply import Reply
 
 
+CUT = "… [cut]"
+
+
 def cut(text: str, limit: int) -> str:
-    """``text``, or its beginning with a note of how much is missing."""
-    if len(text) <= limit:
-        return text
-    kept = max(limit - 24, 0)
-    return f"{text[:kept]}… [+{len(text) - kept} chars]"
+    """``text``, or its beginning and a sign that more was there."""
+    return text if len(text) <= limit else text[: max(limit - len(CUT), 0)] + CUT
 
 
 def input_of(
@@ -66,8 +66,13 @@ def as_attribute(messages: Sequence[dict[str, Any]], limit: int) -> tuple[str, b
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON; lone surrogates are replaced, so that every exporter can encode it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
+    """Compact JSON that every exporter can encode."""
+    return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def storable(text: str) -> str:
+    """``text`` without lone surrogates, which no exporter could encode."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _text(content: str) -> dict[str, Any]:

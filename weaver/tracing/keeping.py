@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from weaver.errors import WeaverError
 from weaver.tracing import semconv as sc
@@ -17,14 +18,15 @@ from weaver.tracing.store import Store
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
 
 MAX_WAITING = 100_000
 BATCH = 1024
 EVERY = 0.5
+PATIENCE = 3.0
 
-
-_Text = tuple[str, str, str, str]
+_Text = tuple[str, str, str, str | Callable[[], str]]
+_Item = ReadableSpan | SpanRecord | _Text | threading.Event | None
 
 
 class StoreProcessor(SpanProcessor):
@@ -46,14 +48,12 @@ class StoreProcessor(SpanProcessor):
         self.dropped = 0
         self.trouble = ""
         self._keep = keep
-        self._waiting: queue.SimpleQueue[ReadableSpan | SpanRecord | _Text | threading.Event | None] = (
-            queue.SimpleQueue()
-        )
+        self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="weaver-trace-store", daemon=True)
         self._thread.start()
 
-    def keep(self, trace_id: str, span_id: str, name: str, text: str) -> None:
-        """Keep the full text of an attribute."""
+    def keep(self, trace_id: str, span_id: str, name: str, text: str | Callable[[], str]) -> None:
+        """Keep the full text of an attribute; a function is called by the writing thread."""
         if not self.trouble:
             self._waiting.put((trace_id, span_id, name, text))
 
@@ -76,10 +76,12 @@ class StoreProcessor(SpanProcessor):
         self._waiting.put(written)
         return written.wait(timeout_millis / 1000)
 
-    def shutdown(self, timeout_millis: int = 2000) -> None:
-        """Write what is left and sweep the store; at most ``timeout_millis``."""
+    def shutdown(self) -> None:
+        """Write what is left and sweep the store, as long as that goes on."""
         self._waiting.put(None)
-        self._thread.join(timeout_millis / 1000)
+        before = -1
+        while self._thread.is_alive() and before != (before := self._waiting.qsize()):
+            self._thread.join(PATIENCE)
         if self._thread.is_alive():
             self.trouble = self.trouble or "the disk is too slow"
             self.dropped += self._waiting.qsize()
@@ -103,24 +105,31 @@ class StoreProcessor(SpanProcessor):
                 self.trouble = str(error)
         self.store.close()
 
-    def _write(self, batch: list[ReadableSpan | SpanRecord | _Text | threading.Event | None]) -> None:
-        started: list[SpanRecord] = []
-        ended: list[SpanRecord] = []
-        texts: list[_Text] = []
-        for item in batch:
-            if isinstance(item, tuple):
-                texts.append(item)
-            elif isinstance(item, SpanRecord):
-                started.append(item)
-            elif item is not None and not isinstance(item, threading.Event):
-                ended.append(record_of(item))
+    def _write(self, batch: list[_Item]) -> None:
+        ended = sum(1 for item in batch if isinstance(item, ReadableSpan))
         try:
             if not self.trouble:
-                self.store.add(ended, texts, started=started)
+                self._add(batch)
         except WeaverError as error:
             self.trouble = str(error)
+        except Exception as error:  # noqa: BLE001 - this thread must go on, or the run's end would wait for it
+            self.trouble = f"{type(error).__name__}: {error}"
         if self.trouble:
-            self.dropped += len(ended)
+            self.dropped += ended
         for item in batch:
             if isinstance(item, threading.Event):
                 item.set()
+
+    def _add(self, batch: list[_Item]) -> None:
+        started: list[SpanRecord] = []
+        ended: list[SpanRecord] = []
+        texts: list[tuple[str, str, str, str]] = []
+        for item in batch:
+            if isinstance(item, tuple):
+                trace_id, span_id, name, text = item
+                texts.append((trace_id, span_id, name, text() if callable(text) else text))
+            elif isinstance(item, SpanRecord):
+                started.append(item)
+            elif isinstance(item, ReadableSpan):
+                ended.append(record_of(item))
+        self.store.add(ended, texts, started=started)

@@ -11,8 +11,9 @@ from weaver.errors import ConfigurationError
 PATTERNS_ENV = "WEAVER_REDACT"
 MASK = "[redacted]"
 
+# All repetitions that may fail late are bounded: text comes from models, and may be long and of anything.
 _KNOWN = (
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
     r"\b(?:sk|pk|rk)-[A-Za-z0-9_\-]{16,}",
     r"\b(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}",
     r"\bgsk_[A-Za-z0-9]{20,}",
@@ -35,9 +36,9 @@ _NAMES = (
 _LABELLED = (
     # Authorization: Bearer xxx   |   "x-api-key": "xxx"   |   ?key=xxx   |   https://user:xxx@host
     r"(\b(?:bearer|basic)\s+)(?=\S*\d|\S*=|\S{24})[A-Za-z0-9._~+/\-]{8,}=*",
-    rf"(\b[\w.\-]*(?:{_NAMES})s?[\"']?\s*[:=]\s*[\"']?)(?!\[redacted)[^\s\"'&,;}}]{{4,}}",
+    rf"((?:{_NAMES})s?[\"']?\s*[:=]\s*[\"']?)(?!\[redacted)[^\s\"'&,;}}]{{4,}}",
     r"([?&](?:key|token|sig|signature|code)=)(?!\[redacted)[^\s&\"'#]{4,}",
-    r"([a-zA-Z][a-zA-Z0-9+.\-]*://)[^\s/@\"']+@",
+    r"(://)[^\s/@\"']{1,300}@",
 )
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|OTEL_EXPORTER_OTLP(?:_\w+)?_HEADERS)$",
