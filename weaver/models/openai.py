@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
-from weaver.models.connections import Attempt, Connections, proxy_for
+from weaver.models.connections import Connections, proxy_for, reused
 from weaver.models.endpoint import endpoint
 from weaver.models.http_errors import Failures
 from weaver.models.openai_probe import Probe
@@ -141,7 +141,7 @@ class OpenAIModel:
         while True:
             dialect = self._probe.dialect
             body = body_of(request, self.model_id, dialect)
-            attempt = Attempt()
+            reused.set(False)
             try:
                 response = await session.post(
                     url,
@@ -149,7 +149,6 @@ class OpenAIModel:
                     headers=self._headers_for(request),
                     allow_redirects=False,
                     proxy=self._proxy,
-                    trace_request_ctx=attempt,
                 )
                 if response.status == 200:
                     return response
@@ -157,7 +156,7 @@ class OpenAIModel:
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # The server had closed an idle connection just when it was used again: it has not seen
                 # this request, so sending it once more is safe, and no retry in the sense of the layers.
-                if attempt.reused and stale < _MOST_STALE:
+                if reused.get() and stale < _MOST_STALE:
                     stale += 1
                     continue
                 failed = self._failures.connection(error)

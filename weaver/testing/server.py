@@ -262,7 +262,10 @@ class Server:
         except _Gone:
             received.closed = "failed"
             return web.Response()  # nobody reads it: the connection is closed
-        except (asyncio.CancelledError, ConnectionError):
+        except ConnectionError:
+            received.closed = "disconnected"
+            return web.Response()
+        except asyncio.CancelledError:
             received.closed = "disconnected"
             raise
         finally:

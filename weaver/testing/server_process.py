@@ -74,10 +74,22 @@ class ServerProcess:
 async def _serve() -> None:
     from weaver.testing.server import Server
 
+    _raise_file_limit()
     replies, options = pickle.loads(base64.b64decode(sys.stdin.buffer.readline()))
     async with Server(replies, **options) as server:
         print(server.url, flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
+
+
+def _raise_file_limit() -> None:
+    """As many connections as the system lets this process have."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":
