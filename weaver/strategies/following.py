@@ -131,8 +131,9 @@ class Following:
 
     def keep_only(self, plan: Plan) -> None:
         """Drop threads that a repaired plan no longer has."""
+        kept = {subtask.id: subtask for subtask in plan.subtasks}
         for subtask, thread in self._started.values():
-            if subtask not in plan.subtasks:
+            if kept.get(subtask.id) != subtask:
                 thread.cancel("pruned")
 
     def drop(self) -> None:
