@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 from hypothesis import given, settings
@@ -70,10 +70,11 @@ def on_virtual_time(main):
 
 async def attempt(weaver: Weaver):
     try:
-        return await weaver.run("go")
+        result = await weaver.run("go")
     except WeaverError as error:
-        assert error.result is not None
-        return error.result
+        result = error.result
+    assert result is not None, "a failed run has a result too"
+    return result
 
 
 @settings(max_examples=150, deadline=None)
@@ -171,12 +172,10 @@ def test_spent_and_reserved_never_pass_a_limit(tokens, calls, cost, made):
             continue
         open_.append((reserved, input_tokens, generated))
         if settle:
-            reserved, input_tokens, generated = open_.pop(0)
-            used = min(generated, 10**9 if reserved.max_tokens is None else reserved.max_tokens)
-            usage = Usage(calls=1, input_tokens=input_tokens, output_tokens=used)
-            from dataclasses import replace
-
-            ledger.settle(reserved, replace(usage, cost_usd=prices.cost(usage)))
+            oldest, its_input, its_output = open_.pop(0)
+            used = min(its_output, 10**9 if oldest.max_tokens is None else oldest.max_tokens)
+            usage = Usage(calls=1, input_tokens=its_input, output_tokens=used)
+            ledger.settle(oldest, replace(usage, cost_usd=prices.cost(usage)))
         if tokens is not None:
             assert ledger.spent.total_tokens + ledger.reserved_tokens <= tokens
         if calls is not None:

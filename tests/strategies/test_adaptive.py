@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-import anyio
 import pytest
 
 from weaver import Agent, Plan, Subtask, Weaver
 from weaver.errors import ModelFailed, StreamBroken
-from weaver.events import AnswerDelta, AnswerStarted, ThreadStarted
+from weaver.events import AnswerDelta
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -69,9 +68,7 @@ async def test_when_the_planner_says_simple_the_direct_answer_is_already_under_w
     )
     heard = []
     async with Weaver(model).stream(UNSURE) as run:
-        async for event in run:
-            if isinstance(event, AnswerDelta):
-                heard.append(event.text)
+        heard.extend([event.text async for event in run if isinstance(event, AnswerDelta)])
     result = run.result
     assert result.answer == "a b c d e f g h i j"
     assert "".join(heard).strip() == result.answer
@@ -294,10 +291,7 @@ async def test_events_tell_the_whole_story_in_order():
     )
     names = []
     async with Weaver(model).stream(SURE) as run:
-        async for event in run:
-            names.append(type(event).__name__)
-            if isinstance(event, (ThreadStarted, AnswerStarted)):
-                await anyio.sleep(0)
+        names.extend([type(event).__name__ async for event in run])
     assert names[0] == "RunStarted"
     assert names[-1] == "RunFinished"
     assert names.count("SubtaskPlanned") == names.count("ThreadStarted") == names.count("ThreadFinished") == 2
