@@ -89,5 +89,5 @@ def jaeger() -> Iterator[Jaeger]:
                     time.sleep(0.1)
             yield Jaeger(f"http://{places[0]}", f"http://{places[1]}")
         finally:
-            process.terminate()
-            process.wait(10)
+            process.kill()
+            process.wait()

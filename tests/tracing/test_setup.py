@@ -185,6 +185,15 @@ async def test_metrics_are_sent_when_asked_for_by_name(monkeypatch: pytest.Monke
     assert b"weaver.threads" in body
 
 
+async def test_metrics_of_a_dead_collector_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with nobody() as url:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f"{url}/v1/metrics")
+        telemetry = configure()
+        await run(telemetry)
+
+    assert telemetry.notes == [f"Metrics were not sent to {url}/v1/metrics: nothing answers there."]
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [

@@ -77,10 +77,7 @@ class Telemetry:
         provider, self._provider = self._provider, None
         provider.shutdown()
         if self._meters is not None:
-            from weaver.tracing.exporting import STALLED_SECONDS, within
-
-            if not within(STALLED_SECONDS, self._meters.shutdown):
-                self.notes.append("Metrics were not delivered: the collector does not answer.")
+            self._deliver_metrics(self._meters)
         for delivery in self._deliveries:
             if delivery.dropped:
                 where = f" to {_shown(delivery.endpoint)}" if delivery.endpoint else ""
@@ -91,6 +88,16 @@ class Telemetry:
             self.notes.append(f"{self.store.dropped:,} spans were not kept locally: {self.store.trouble}")
         if self._overheard is not None and not any(d.dropped for d in self._deliveries):
             self._overheard.end()  # otherwise an exporter may still complain, from its thread
+
+    def _deliver_metrics(self, meters: MeterProvider) -> None:
+        from weaver.tracing.exporting import STALLED_SECONDS, reachable, within
+
+        endpoint = _endpoint(self._environ, "METRICS")
+        lost = f"Metrics were not sent to {_shown(endpoint)}"
+        if "otlp" in _wanted(self._environ, "METRICS") and not reachable(endpoint):
+            self.notes.append(f"{lost}: nothing answers there.")
+        elif not within(STALLED_SECONDS, meters.shutdown):
+            self.notes.append(f"{lost}: it does not answer in time.")
 
 
 def configure(
