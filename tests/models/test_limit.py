@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import anyio
@@ -295,6 +296,7 @@ def test_limits_that_are_none(limits: dict[str, Any]) -> None:
 def test_a_gate_is_shared_by_event_loops_in_several_threads() -> None:
     gates = Gates()
     with Server(Scripted("ok", first=0.02)).in_thread() as server:
+        gate = gates.open(server.url, EndpointLimits(concurrency=3), None)
 
         async def many(run: str) -> None:
             model = Limited(
@@ -313,9 +315,10 @@ def test_a_gate_is_shared_by_event_loops_in_several_threads() -> None:
         asyncio.run(main())
         assert server.stats()["requests"] == 36
         assert 2 <= server.max_in_flight <= 3
-    gate = gates.known(server.url)
-    assert gate is not None
     assert gate.in_flight == gate.waiting == 0
+    del gate
+    gc.collect()
+    assert gates.known(server.url) is None
 
 
 def test_a_timer_of_one_thread_serves_the_calls_of_another() -> None:

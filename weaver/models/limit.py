@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
+from weakref import WeakValueDictionary
 
 from weaver.errors import ConfigurationError, ModelOverloaded, ModelTimeout
 from weaver.models.aimd import Adaptive, Fixed
@@ -46,10 +47,13 @@ class EndpointLimits:
 
 
 class Gates:
-    """The gates of a process, by endpoint. The first limits that are given for an endpoint hold."""
+    """The gates of a process, by endpoint. The first limits that are given for an endpoint hold.
+
+    A gate is forgotten with the last model that uses it.
+    """
 
     def __init__(self) -> None:
-        self._gates: dict[str, Gate] = {}
+        self._gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
 
     def known(self, endpoint: str) -> Gate | None:
         """The endpoint's gate, if there is one already."""
