@@ -96,7 +96,7 @@ async def test_a_list_wise_judge_sees_all_answers_in_random_order():
 
     def choosing(request) -> str:
         text = text_of(request)
-        seen.append([a for a in sorted("abcd", key=lambda a: text.index(f"\n{a}\n"))])
+        seen.append(sorted("abcd", key=lambda a: text.index(f"\n{a}\n")))
         best = seen[-1].index("c") + 1
         return json.dumps({"best": best})
 
@@ -154,7 +154,7 @@ async def test_an_answer_cannot_steer_its_judge():
 
 async def test_when_no_sample_comes_to_an_answer_the_error_says_how():
     model = ScriptedModel([Scripted(error=ModelFailed("broken"))])
-    with pytest.raises(NoAnswer, match="No sample came to an answer: .*broken"):
+    with pytest.raises(NoAnswer, match=r"No sample came to an answer: .*broken"):
         await Weaver(model, strategy="best_of_n:n=2").run("q")
 
 
@@ -163,7 +163,7 @@ async def test_a_verifier_in_a_file(tmp_path):
     model = ScriptedModel(["a", "b"])
     strategy = f"best_of_n:n=2,verifier={tmp_path / 'check.py'}:passes"
     assert (await Weaver(model, strategy=strategy).run("q")).answer == "b"
-    with pytest.raises(UnknownName, match="named 'pases'.*Did you mean 'passes'"):
+    with pytest.raises(UnknownName, match=r"named 'pases'.*Did you mean 'passes'"):
         await Weaver(model, strategy=strategy.replace("passes", "pases")).run("q")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         await Weaver(model, strategy="best_of_n:verifier=gone.py:f").run("q")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
+from itertools import chain, pairwise
 
 import pytest
 
@@ -63,7 +64,7 @@ async def test_sorting_by_halves():
 
     def errors(text: str) -> float:
         numbers = json.loads(text)
-        return sum(a > b for a, b in zip(numbers, numbers[1:], strict=False))
+        return sum(a > b for a, b in pairwise(numbers))
 
     def sort(request) -> str:
         numbers = json.loads(thoughts_in(request)[0])
@@ -84,7 +85,7 @@ async def test_sorting_by_halves():
         [
             Scripted("[3, 1]\n[4, 2]", when="Split it."),
             Scripted(sort, when="Sort this.", first=1),
-            Scripted(lambda r: json.dumps(sorted(sum(map(json.loads, thoughts_in(r)), []))), when="Merge"),
+            Scripted(lambda r: json.dumps(sorted(chain(*map(json.loads, thoughts_in(r))))), when="Merge"),
         ]
     )
     result = await Weaver(model, strategy=partial(graph_of_thoughts, graph=graph)).run("Sort [3, 1, 4, 2].")
@@ -104,10 +105,17 @@ async def test_an_operation_starts_as_soon_as_those_before_it_are_done():
         .then("all", Aggregate(), after=["slow", "next"])
     )
     model = ScriptedModel(
-        [Scripted("s", when="slow one", first=10), Scripted("f", when="fast one", first=1), Scripted("x", first=1)]
+        [
+            Scripted("s", when="slow one", first=10),
+            Scripted("f", when="fast one", first=1),
+            Scripted("x", first=1),
+        ]
     )
     await Weaver(model, strategy=partial(graph_of_thoughts, graph=graph)).run("q")
-    assert {text_of(r.request).split("\n")[2][:4]: r.at for r in model.requests if r.at} == {"next": 1, "Belo": 10}
+    assert {text_of(r.request).split("\n")[2][:4]: r.at for r in model.requests if r.at} == {
+        "next": 1,
+        "Belo": 10,
+    }
 
 
 async def test_validate_and_improve_tries_again_until_it_is_valid():
@@ -141,7 +149,12 @@ async def test_ground_truth_marks_and_async_checks_work():
     async def check(text: str) -> bool:
         return text == "b"
 
-    graph = Graph().then("d", Generate(num_branches_response=2)).then("t", GroundTruth(check)).then("k", KeepValid())
+    graph = (
+        Graph()
+        .then("d", Generate(num_branches_response=2))
+        .then("t", GroundTruth(check))
+        .then("k", KeepValid())
+    )
     model = ScriptedModel(["a", "b"])
     assert (await Weaver(model, strategy=partial(graph_of_thoughts, graph=graph)).run("q")).answer == "b"
 

@@ -70,7 +70,10 @@ async def test_short_m_at_k_votes_among_the_first_m_and_cancels_the_others():
 
 async def test_short_m_at_k_breaks_ties_by_length_not_by_order():
     model = ScriptedModel(
-        [Scripted("many more words than the other. Answer: 1", times=1), Scripted("Answer: 2", times=1, first=1)]
+        [
+            Scripted("many more words than the other. Answer: 1", times=1),
+            Scripted("Answer: 2", times=1, first=1),
+        ]
     )
     result = await Weaver(model, strategy="self_consistency:samples=2,first_m=2").run("q")
     assert result.answer == "Answer: 2"
@@ -85,7 +88,11 @@ async def test_esc_stops_after_the_first_unanimous_window():
 
 async def test_an_answer_that_is_missing_is_no_agreement_for_esc():
     model = ScriptedModel(
-        [Scripted("Answer: 1", times=1), Scripted(error=ModelFailed("broken"), times=1), Scripted("Answer: 1")]
+        [
+            Scripted("Answer: 1", times=1),
+            Scripted(error=ModelFailed("broken"), times=1),
+            Scripted("Answer: 1"),
+        ]
     )
     await Weaver(model, strategy="self_consistency:samples=6,stop=entropy,window=2").run("q")
     assert len(model.requests) == 4
@@ -132,7 +139,9 @@ async def test_a_failed_sample_is_data():
 
 async def test_when_all_samples_fail_the_error_says_how():
     model = ScriptedModel([Scripted(error=ModelFailed("broken"))])
-    with pytest.raises(NoAnswer, match=r"No sample came to an answer: sample1 failed \(ModelFailed: broken\)"):
+    with pytest.raises(
+        NoAnswer, match=r"No sample came to an answer: sample1 failed \(ModelFailed: broken\)"
+    ):
         await Weaver(model, strategy="self_consistency:samples=2").run("q")
 
 

@@ -13,7 +13,8 @@ from weaver.models.protocol import ToolSpec
 
 STEP = re.compile(r"^\W*?(\d+)\s*[.):]\s*([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")
 REFERENCE = re.compile(r"\$\{?(\d+)\}?")
-JOIN, END_OF_PLAN = "join", "<END_OF_PLAN>"
+JOIN = re.compile(r"^\W*(?:\d+\s*[.):]\s*)?join\s*\(")
+END_OF_PLAN = "<END_OF_PLAN>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,14 @@ class CallPlan:
         return self.feed("\n")
 
     def _read(self, line: str) -> None:
-        match = STEP.match(line.partition(END_OF_PLAN)[0].rstrip())
-        if self.joined or match is None:
-            self.joined = self.joined or END_OF_PLAN in line
-            return
-        number, tool, written = int(match[1]), match[2], match[3]
-        if tool == JOIN:
+        if self.joined or JOIN.match(line):
             self.joined = True
             return
+        line, end, _ = line.partition(END_OF_PLAN)
+        self.joined = bool(end)
+        if (match := STEP.match(line.rstrip())) is None:
+            return
+        number, tool, written = int(match[1]), match[2], match[3]
         problem: str
         if number in self._known:
             problem = f"there is a step {number} already"

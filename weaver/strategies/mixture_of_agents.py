@@ -38,7 +38,7 @@ async def mixture_of_agents(
         temperature: of the proposers, unless the task or the run sets one.
     """
     cast = tuple(run.state.agents.values())
-    if len({agent.model for agent in cast}) < 2 and layers > 1:
+    if len({getattr(agent.model, "name", agent.model) for agent in cast}) < 2 and layers > 1:
         run.note("All proposers are one model; a mixture gains most from agents with models of their own.")
     warm = replace(task, temperature=temperature if run.temperature is None else run.temperature, output=None)
     proposals: list[str] = []

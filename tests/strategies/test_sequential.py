@@ -1,0 +1,80 @@
+"""The baseline, and budget forcing."""
+
+from __future__ import annotations
+
+import pytest
+
+from weaver import Task, Weaver
+from weaver.errors import CapabilityMissing
+from weaver.events import AnswerDelta, AnswerStarted
+from weaver.models.protocol import Capabilities
+from weaver.testing import Scripted, ScriptedModel
+from weaver.testing.scripted import text_of
+
+pytestmark = pytest.mark.anyio
+
+
+def last(request) -> str:
+    return request.messages[-1].content
+
+
+async def test_one_call():
+    model = ScriptedModel("forty-two")
+    result = await Weaver(model, strategy="sequential").run("q")
+    assert (result.answer, len(model.requests), result.threads) == ("forty-two", 1, ())
+    assert not result.decision.parallel
+
+
+async def test_thinking_is_prolonged_by_putting_wait_in_the_place_of_its_end():
+    model = ScriptedModel(["It is 4.", "no, 5.", "indeed 5.", "The answer is 5."])
+    result = await Weaver(model, strategy="sequential:wait=2").run("q")
+    assert result.answer == "The answer is 5."
+    sent = [r.request for r in model.requests]
+    assert all(r.prefill for r in sent)
+    assert [r.stop for r in sent] == [("</think>",)] * 3 + [()]
+    assert [last(r) for r in sent] == [
+        "<think>\n",
+        "<think>\nIt is 4.\nWait",
+        "<think>\nIt is 4.\nWaitno, 5.\nWait",
+        "<think>\nIt is 4.\nWaitno, 5.\nWaitindeed 5.\n</think>\n\n",
+    ]
+
+
+async def test_thinking_is_ended_at_its_budget():
+    model = ScriptedModel([Scripted("a b c d e f g", times=1), Scripted("so 7.")])
+    result = await Weaver(model, strategy="sequential:think_tokens=4,wait=3").run("q")
+    assert [r.request.max_tokens for r in model.requests] == [4, None]
+    assert last(model.requests[1].request) == "<think>\na b c d\n</think>\n\nFinal Answer:"
+    assert result.answer == "so 7."
+
+
+async def test_the_budget_is_for_all_thinking_together():
+    model = ScriptedModel(["a b c", "d e f", "so 7."])
+    await Weaver(model, strategy="sequential:think_tokens=5,wait=3").run("q")
+    assert [r.request.max_tokens for r in model.requests] == [5, 2, None]
+
+
+async def test_a_typed_task_is_answered_with_the_thoughts_in_view():
+    model = ScriptedModel(["It is 4.", '{"value": 4}'])
+    result = await Weaver(model, strategy="sequential:think_tokens=50").run(Task("q", output=int))
+    assert result.output == 4
+    assert "```thoughts on the task\nIt is 4.\n```" in text_of(model.requests[1].request)
+
+
+async def test_budget_forcing_needs_an_endpoint_that_continues_messages():
+    model = ScriptedModel(can=Capabilities(tools=True))
+    with pytest.raises(CapabilityMissing, match=r"Budget forcing needs .*\(prefill\)"):
+        await Weaver(model, strategy="sequential:wait=1").run("q")
+    assert (await Weaver(model, strategy="sequential").run("q")).answer == "ok"
+
+
+async def test_listeners_hear_the_answer_and_not_the_thinking():
+    model = ScriptedModel(["hmm hmm", "It is four."])
+    heard = []
+    async with Weaver(model, strategy="sequential:think_tokens=50").stream("q") as run:
+        async for event in run:
+            if isinstance(event, AnswerStarted):
+                heard.append("|")
+            elif isinstance(event, AnswerDelta):
+                heard.append(event.text)
+    assert "".join(heard) == "|It is four."
