@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-QUEUE = 16_384
+QUEUE = 32_768
 STALLED_SECONDS = 2.0
 LONGEST_SECONDS = 30.0
 PROBE_SECONDS = 1.0
