@@ -137,7 +137,8 @@ each:
   max_parallel: 2
   task: item ${{ n }} of index ${{ index }}
 """,
-        head="outputs: {all: '${{ steps.each.output }}', states: '${{ [i.state for i in steps.each.items] }}'}\n",
+        head="outputs:\n  all: ${{ steps.each.output }}\n"
+        "  states: ${{ [i.state for i in steps.each.items] }}\n",
     )
     model = ScriptedModel(
         [
@@ -264,7 +265,8 @@ async def test_a_failed_item_costs_its_siblings_nothing():
 
 async def test_fail_fast_in_a_for_each_stops_the_other_items_and_starts_no_more():
     workflow = flow(
-        "each: {for_each: [slow, broken, slow, slow, slow], max_parallel: 2, task: '${{ item }}', on_error: fail_fast}"
+        "each: {for_each: [slow, broken, slow, slow, slow], max_parallel: 2, on_error: fail_fast,\n"
+        "       task: '${{ item }}'}"
     )
     model = ScriptedModel([BROKEN, Scripted("yes", first=9)])
     with pytest.raises(ModelFailed):
@@ -283,10 +285,8 @@ async def test_all_items_failed_means_the_step_failed():
 async def test_retry_waits_longer_each_time_and_is_seen():
     workflow = flow("a: {task: flaky, retry: {times: 3, delay: 1s, backoff: 3}}")
     model = ScriptedModel([Scripted(error=ModelFailed("down", model="m"), times=2), Scripted("at last")])
-    events = []
     async with await stream_workflow(workflow, weaver=Weaver(model)) as run:
-        async for event in run:
-            events.append(event)
+        events = [event async for event in run]
     result = run.result
     assert result is not None
     assert result.answer == "at last"
@@ -334,7 +334,8 @@ async def test_each_try_has_its_own_timeout():
 
 async def test_a_deadline_of_a_step_holds_for_all_its_items_and_keeps_what_is_done():
     workflow = flow(
-        "each: {for_each: [1, 2, 3, 4], max_parallel: 1, deadline: 2.5s, task: 'item ${{ item }}'}\nend: {task: 'end ${{ len(steps.each.output) }}'}"
+        "each: {for_each: [1, 2, 3, 4], max_parallel: 1, deadline: 2.5s, task: 'item ${{ item }}'}\n"
+        "end: {task: 'end ${{ len(steps.each.output) }}'}"
     )
     model = ScriptedModel([Scripted("done", when="item", first=1), Scripted("it", when="end")])
     result = await workflow.run(weaver=Weaver(model))
@@ -346,7 +347,8 @@ async def test_a_deadline_of_a_step_holds_for_all_its_items_and_keeps_what_is_do
 async def test_the_deadline_of_the_run_gives_what_there_is():
     workflow = flow(
         "quick: {task: quick}\nslow: {task: slow}",
-        head="defaults: {deadline: 3s}\noutputs: {answer: '${{ steps.quick.output }}', slow: '${{ steps.slow.output }}'}\n",
+        head="defaults: {deadline: 3s}\n"
+        "outputs:\n  answer: ${{ steps.quick.output }}\n  slow: ${{ steps.slow.output }}\n",
     )
     result = await workflow.run(weaver=Weaver(says(quick=1, slow=60)))
     assert result.status == "partial"
@@ -376,7 +378,8 @@ async def test_the_budget_of_the_run_holds_across_steps():
 
 async def test_a_step_has_a_budget_of_its_own_within_the_run():
     workflow = flow(
-        "small: {for_each: [1, 2, 3], task: 'small ${{ item }}', budget: {calls: 2}}\nbig: {for_each: [1, 2, 3], task: 'big ${{ item }}'}"
+        "small: {for_each: [1, 2, 3], task: 'small ${{ item }}', budget: {calls: 2}}\n"
+        "big: {for_each: [1, 2, 3], task: 'big ${{ item }}'}"
     )
     model = ScriptedModel("ok")
     result = await workflow.run(weaver=Weaver(model))
@@ -482,11 +485,12 @@ other: {task: other, needs: slow}
 
 async def test_a_join_that_nobody_wins_skips_the_step_and_says_so():
     workflow = flow(
-        "a: {task: broken a}\nb: {task: broken b}\nend: {needs: [a, b], join: first, task: end}\nother: {task: other}"
+        "a: {task: broken a}\nb: {task: broken b}\nother: {task: other}\n"
+        "end: {needs: [a, b], join: first, task: end}"
     )
     result = await workflow.run(weaver=Weaver(ScriptedModel([BROKEN, Scripted("fine")])))
     assert result.status == "partial"
-    assert result.output == {"end": None, "other": "fine"}
+    assert result.output == {"other": "fine", "end": None}
     assert any("0 of the 1 threads" in note for note in result.notes)
 
 

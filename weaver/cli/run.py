@@ -77,7 +77,7 @@ def run(
                 return run_workflow(Path(question), inputs, options | flags | workflow_flags)
         if inputs or dry_run or root:
             raise click.UsageError(
-                "-i is for workflows, and so are --dry-run and --root: give a .yaml file instead of a question."
+                "-i is for workflows, and so are --dry-run and --root: give a .yaml file, not a question."
             )
         asked = question_from(question)
         settings = settings_from(options)

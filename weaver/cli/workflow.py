@@ -139,17 +139,22 @@ def _inputs(workflow: Workflow, given: tuple[str, ...]) -> dict[str, Any]:
     """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
     from weaver.workflows.given import checked_inputs, read_inputs
 
-    texts: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+    whole: set[str] = set()
     for pair in given:
         name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
+        name = name.strip()
+        if not equals or not name:
             raise ConfigurationError(
                 f"-i {pair!r} is no input.", hint="Write -i name=value, or -i name=@file."
             )
-        texts[name.strip()] = (
-            _from_file(value[1:], name) if value.startswith("@") and len(value) > 1 else value
-        )
-    values = read_inputs(workflow, texts)
+        if value.startswith("@@"):
+            value = value[1:]
+        elif value.startswith("@") and len(value) > 1:
+            value = _from_file(value[1:], name)
+            whole.add(name)
+        texts.setdefault(name, []).append(value)
+    values = read_inputs(workflow, texts, whole)
     if sys.stdin.isatty() and sys.stderr.isatty():
         values |= _asked(workflow, values)
     return checked_inputs(workflow, values)

@@ -196,7 +196,9 @@ class Answers:
         count = self.asked.get(step, 0)
         self.asked[step] = count + 1
         answer = self.given.get(step, self.given.get(step.rpartition("/")[2]))
-        if isinstance(answer, list) and not _wants_list(request):
+        if isinstance(answer, list) and _wants_list(request):
+            self.asked[step] = len(answer)
+        elif isinstance(answer, list):
             place = index if index is not None else count
             answer = answer[place] if place < len(answer) else None
         if (

@@ -21,6 +21,7 @@ _FOREIGN = (
     (re.compile(r"&&"), "&& is not known", "write `and`"),
     (re.compile(r"\|\|"), "|| is not known", "write `or`"),
     (re.compile(r"!(?!=)"), "! is not known", "write `not`"),
+    (re.compile(r":="), ":= is not known", ""),
     (re.compile(r"==="), "=== is not known", "write =="),
     (re.compile(r"\?"), "? is not known", "write `a if condition else b`"),
     (re.compile(r"(?<![=!<>])=(?!=)"), "= compares nothing", "write =="),
@@ -121,7 +122,6 @@ def _syntax(error: SyntaxError) -> tuple[str]:
 _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.JoinedStr: ("f'...' texts are not known", "join texts with +"),
     ast.Lambda: ("lambda is not known", ""),
-    ast.NamedExpr: (":= is not known", ""),
     ast.Starred: ("* is not known here", ""),
     ast.Set: ("{a, b} is not known", "write a list: [a, b]"),
     ast.Tuple: ("(a, b) is not known", "write a list: [a, b]"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaver.errors import InvalidTask
 from weaver.workflows.problems import did_you_mean
+from weaver.workflows.values import ValueSpec
 
 if TYPE_CHECKING:
     from weaver.workflows.format import Workflow
@@ -45,16 +46,38 @@ def checked_inputs(workflow: Workflow, given: Mapping[str, Any], *, where: str =
     return values
 
 
-def read_inputs(workflow: Workflow, texts: Mapping[str, str]) -> dict[str, Any]:
+def read_inputs(
+    workflow: Workflow, texts: Mapping[str, Sequence[str]], whole: Collection[str] = ()
+) -> dict[str, Any]:
     """Inputs from texts (of a command line), read by their types.
 
     What cannot be read, or has no such input, stays a text: `checked_inputs` then says what is wrong.
+
+    Args:
+        texts: one text or several by name; several, or whole files, are the items of a list.
+        whole: names whose texts are the contents of files.
     """
     values: dict[str, Any] = {}
-    for name, text in texts.items():
+    for name, given in texts.items():
         spec = workflow.inputs.get(name)
-        try:
-            values[name] = text if spec is None else spec.read(text)
-        except ValueError:
-            values[name] = text
+        if (
+            spec is not None
+            and spec.type == "array"
+            and (len(given) > 1 or (name in whole and not _is_list(given[0])))
+        ):
+            items = spec.items or ValueSpec(type="string")
+            values[name] = [_read(items, text) for text in given]
+        else:
+            values[name] = given[-1] if spec is None else _read(spec, given[-1])
     return values
+
+
+def _read(spec: ValueSpec, text: str) -> Any:
+    try:
+        return spec.read(text)
+    except ValueError:
+        return text
+
+
+def _is_list(text: str) -> bool:
+    return text.lstrip().startswith("[")

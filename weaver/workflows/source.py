@@ -60,13 +60,7 @@ class Mapping:
 
     place: Place
     entries: dict[str, tuple[Place, Node]] = field(default_factory=dict)
-    merged: list[Mapping] = field(default_factory=list)
-
-    def fill_in(self) -> None:
-        """Take over the keys of ``<<: *anchor`` that the mapping does not have itself."""
-        for other in self.merged:
-            for key, entry in other.entries.items():
-                self.entries.setdefault(key, entry)
+    merged: list[tuple[Place, Node]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -242,7 +236,7 @@ class _Composer:
                 node, anchor = stack.pop()
                 keys.pop()
                 if isinstance(node, Mapping):
-                    node.fill_in()
+                    self._fill_in(node)
                 if anchor is not None:
                     self._anchors[anchor] = node
                 if not stack:
@@ -299,7 +293,7 @@ class _Composer:
         if key is None or node is None:
             return
         if key == "<<":
-            self._merge(parent, node, place)
+            parent.merged.append((place, node))
             return
         if key in parent.entries:
             first = parent.entries[key][0]
@@ -325,12 +319,15 @@ class _Composer:
         )
         return None
 
-    def _merge(self, parent: Mapping, node: Node, place: Place) -> None:
-        others = node.items if isinstance(node, Sequence) else [node]
-        mappings = [other for other in others if isinstance(other, Mapping)]
-        if len(mappings) != len(others):
-            self._wrong(place, "<< takes a mapping or a list of mappings", "write <<: *anchor")
-        parent.merged += mappings
+    def _fill_in(self, mapping: Mapping) -> None:
+        """Take over the keys of ``<<: *anchor`` that the mapping does not have itself."""
+        for place, node in mapping.merged:
+            for other in node.items if isinstance(node, Sequence) else [node]:
+                if not isinstance(other, Mapping):
+                    self._wrong(place, "<< takes a mapping or a list of mappings", "write <<: *anchor")
+                    continue
+                for key, entry in other.entries.items():
+                    mapping.entries.setdefault(key, entry)
 
     def _wrong(self, place: Place, what: str, hint: str = "") -> None:
         self._problems.add(Problem(self._source.name, place, "", what, hint))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -40,8 +41,12 @@ def format_duration(seconds: float) -> str:
         count = round(seconds / _SECONDS[unit])
         if count and parse_duration(f"{count}{unit}") == seconds:
             return f"{count}{unit}"
-    text = f"{seconds:.17g}"
-    return f"{text}s" if re.fullmatch(r"\d+(\.\d+)?", text) else f"{seconds:.20f}".rstrip("0") + "s"
+    return f"{_plainly(seconds)}s"
+
+
+def _plainly(number: float) -> str:
+    """The shortest decimals, without an exponent, that read back as exactly ``number``."""
+    return format(Decimal(repr(number)), "f")
 
 
 def parse_money(value: Any) -> float:
@@ -62,11 +67,7 @@ def parse_money(value: Any) -> float:
 def format_money(dollars: float) -> str:
     """``$0.50``; the text that `parse_money` reads as exactly ``dollars``."""
     text = f"{dollars:.2f}"
-    if float(text) != dollars:
-        text = repr(dollars)
-        if not re.fullmatch(r"\d+(\.\d+)?", text):
-            text = f"{dollars:.20f}".rstrip("0")
-    return f"${text}"
+    return f"${text if float(text) == dollars else _plainly(dollars)}"
 
 
 def parse_size(value: Any) -> int:

@@ -1,0 +1,293 @@
+"""Workflows that use others: paths, cycles, inputs, models, names, limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from weaver import Weaver
+from weaver.errors import InvalidTask, InvalidWorkflow, StepFailed
+from weaver.testing import Scripted, ScriptedModel, virtual_time
+from weaver.workflows import Workflow, register
+from weaver.workflows.load import examine
+from weaver.workflows.surroundings import Surroundings, unregister
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return virtual_time()
+
+
+CHILD = """\
+version: weaver/v1
+name: child
+inputs:
+  topic: string
+  n: {type: integer, default: 2}
+agents: {critic: {instructions: You are the child's critic.}}
+steps:
+  look: {task: 'look at ${{ inputs.topic }} ${{ inputs.n }}'}
+  judge: {task: 'judge ${{ steps.look.output }}', agent: critic}
+outputs: {verdict: '${{ steps.judge.output }}', n: '${{ inputs.n }}'}
+"""
+
+
+def write(folder, **files: str):
+    """Write workflow files; double underscores are folders."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def parent(steps: str) -> str:
+    return f"version: weaver/v1\nname: parent\nsteps:\n{steps}"
+
+
+def problems(path) -> list[str]:
+    return [str(problem) for problem in sorted(examine(path)[1].found)]
+
+
+async def test_a_used_workflow_runs_in_the_same_run(tmp_path):
+    write(
+        tmp_path,
+        parts__child=CHILD,
+        main=parent(
+            "  each: {for_each: [tea, coffee], uses: ./parts/child.yaml, with: {topic: '${{ item }}'}}\n"
+            "  end:\n    task: |\n      end ${{ [v.verdict for v in steps.each.output] }}\n"
+            "      ${{ steps.each.output[0].n + 1 }}\n"
+        ),
+    )
+    model = ScriptedModel(
+        [Scripted("seen", when="look at"), Scripted("good", when="judge"), Scripted("done", when="end")]
+    )
+    result = await Workflow.from_yaml(tmp_path / "main.yaml").run(weaver=Weaver(model, max_depth=0))
+    assert result.answer == "done"
+    assert result.status == "complete"
+    assert [t.id for t in result.threads if t.depth == 3] == [
+        "each/1/look", "each/1/judge", "each/2/look", "each/2/judge",
+    ]  # fmt: skip
+    assert result.usage.calls == 5
+    assert model.requests[2].request.messages[0].content == "You are the child's critic."
+    last = model.requests[-1].request.messages[-1].content
+    assert last.startswith("end")
+    assert last.count("good") == 2
+    assert "3" in last
+
+
+async def test_a_used_workflow_has_its_own_deadline_and_budget(tmp_path):
+    child = CHILD.replace("steps:", "defaults: {deadline: 2s, budget: {calls: 1}}\nsteps:", 1)
+    write(
+        tmp_path,
+        child=child,
+        main=parent("  a: {uses: ./child.yaml, with: {topic: tea}}\n  b: {task: other}\n"),
+    )
+    workflow = Workflow.from_yaml(tmp_path / "main.yaml")
+    slow = ScriptedModel([Scripted("late", when="look at", first=60), Scripted("ok")])
+    result = await workflow.run(weaver=Weaver(slow))
+    assert result.metrics.wall_seconds == pytest.approx(2)
+    assert "took longer than 2 s" in str(result.threads[0].error)
+    quick = ScriptedModel("ok")
+    result = await workflow.run(weaver=Weaver(quick))
+    assert len(quick.requests) == 2
+    assert result.status == "partial"
+
+
+async def test_a_used_workflow_that_names_a_model_gets_it(tmp_path):
+    child = CHILD.replace("steps:", "models: {default: 'openai/child-model'}\nsteps:", 1)
+    write(tmp_path, child=child, main=parent("  a: {uses: ./child.yaml, with: {topic: tea}}\n"))
+    workflow = Workflow.from_yaml(tmp_path / "main.yaml")
+    from weaver.workflows.prepared import prepare
+
+    prepared = prepare(workflow, Surroundings())
+    assert {agent.name: getattr(agent.model, "name", None) for agent in prepared.agents} == {
+        "a.critic": "openai/child-model",
+        "a.thread": "openai/child-model",
+    }
+    assert prepared.depth == 2
+
+
+async def test_inputs_of_a_used_workflow_are_checked_when_they_are_known(tmp_path):
+    write(
+        tmp_path,
+        child=CHILD,
+        main=parent(
+            "  plan: {task: plan, output: any}\n"
+            "  a: {uses: ./child.yaml, with: {topic: '${{ steps.plan.output }}'}}\n"
+        ),
+    )
+    model = ScriptedModel([Scripted('{"value": 3}')])
+    with pytest.raises(StepFailed) as caught:
+        await Workflow.from_yaml(tmp_path / "main.yaml").run(weaver=Weaver(model))
+    assert "Step a: workflow child: the input 'topic' does not fit" in str(caught.value)
+
+
+def test_problems_of_used_files_carry_their_own_names(tmp_path):
+    write(
+        tmp_path,
+        parts__child=CHILD.replace("look at", "look at ${{ inputs.topik }}"),
+        main=parent("  a: {uses: ./parts/child.yaml, with: {topic: tea}}\n  b: {task: x, tusk: y}\n"),
+    )
+    found = problems(tmp_path / "main.yaml")
+    assert len(found) == 2
+    assert found[0].startswith(f"{tmp_path}/main.yaml:5:16: steps.b.tusk: ")
+    assert found[1].startswith(f"{tmp_path}/parts/child.yaml:8:")
+    assert "there is no input 'topik'; did you mean 'topic'?" in found[1]
+
+
+def test_workflows_that_use_each_other(tmp_path):
+    write(
+        tmp_path,
+        a=parent("  s: {uses: ./b.yaml}\n"),
+        b=parent("  s: {uses: ./c.yaml}\n"),
+        c=parent("  s: {uses: ./a.yaml}\n"),
+    )
+    (found,) = problems(tmp_path / "a.yaml")
+    assert "the workflows use each other: a.yaml -> b.yaml -> c.yaml -> a.yaml" in found
+
+
+def test_a_file_that_is_used_twice_is_read_once_and_its_problems_said_once(tmp_path):
+    write(
+        tmp_path,
+        child=CHILD + "typo: 1\n",
+        main=parent(
+            "  a: {uses: ./child.yaml, with: {topic: x}}\n  b: {uses: ./child.yaml, with: {topic: y}}\n"
+        ),
+    )
+    assert len(problems(tmp_path / "main.yaml")) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ("../outside.yaml", "lies outside of the folder of the workflow"),
+        ("./inside/../../outside.yaml", "lies outside of the folder of the workflow"),
+        ("./link.yaml", "lies outside of the folder of the workflow"),
+        ("/etc/passwd.yaml", "takes a path relative to this file"),
+        ("~/x.yaml", "takes a path relative to this file"),
+        ("'..\\outside.yaml'", "takes a path relative to this file"),
+        ("http://example.org/x.yaml", "takes the path of a .yaml file"),
+        ("./child", "takes the path of a .yaml file"),
+        ("./nothing.yaml", "there is no file ./nothing.yaml"),
+        ("./chld.yaml", "there is no file ./chld.yaml; did you mean 'child.yaml'?"),
+        ("./folder.yaml", "there is no file ./folder.yaml"),
+    ],
+)
+def test_paths_stay_in_the_folder(tmp_path, given, what):
+    root = tmp_path / "root"
+    write(tmp_path, outside=CHILD)
+    write(root, child=CHILD, main=parent(f"  a: {{uses: {given}, with: {{topic: x}}}}\n"))
+    (root / "inside").mkdir()
+    (root / "folder.yaml").mkdir()
+    (root / "link.yaml").symlink_to(tmp_path / "outside.yaml")
+    (found,) = problems(root / "main.yaml")
+    assert what in found
+    assert str(tmp_path) not in found.partition(": ")[2]
+
+
+def test_a_wider_folder_can_be_named(tmp_path):
+    write(tmp_path, outside=CHILD, root__main=parent("  a: {uses: ../outside.yaml, with: {topic: x}}\n"))
+    assert problems(tmp_path / "root/main.yaml")
+    assert Workflow.from_yaml(tmp_path / "root/main.yaml", root=tmp_path).name == "parent"
+
+
+async def test_a_workflow_built_in_python_uses_a_file(tmp_path):
+    from weaver.workflows import Step
+
+    write(tmp_path, child=CHILD)
+    workflow = Workflow(
+        version="weaver/v1", name="built", steps={"a": Step(uses="./child.yaml", with_={"topic": "tea"})}
+    )
+    workflow.check(root=tmp_path)
+    result = await workflow.run(weaver=Weaver(ScriptedModel("fine")))
+    assert result.output == {"a": {"verdict": "fine", "n": 2}}
+
+
+# ---- functions
+
+
+def count_words(text: str, least: int = 1) -> int:
+    """How many words of at least so many letters."""
+    return len([word for word in text.split() if len(word) >= least])
+
+
+def lookup(name: str) -> str:
+    """A text about a name."""
+    return f"about {name}"
+
+
+def broken(text: str) -> str:
+    raise RuntimeError("no disk")
+
+
+FLOW = parent(
+    "  write: {task: write}\n"
+    "  count: {function: count_words, with: {text: '${{ steps.write.output }}', least: 3}, output: integer}\n"
+    "  end: {task: 'end ${{ steps.count.output + 1 }}'}\n"
+)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # a sync function runs in a worker thread
+async def test_a_function_is_a_step_and_its_result_has_a_type(anyio_backend):
+    workflow = Workflow.from_yaml(FLOW, tools=[count_words])
+    model = ScriptedModel([Scripted("one two three of", when="write"), Scripted("ok", when="end 4")])
+    result = await workflow.run(weaver=Weaver(model), tools=[count_words])
+    assert (result.answer, result.status) == ("ok", "complete")
+    assert next(t for t in result.threads if t.id == "count").answer == "3"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_text_stays_a_text_and_errors_fail_the_step(anyio_backend):
+    flow = parent(
+        "  a: {function: lookup, with: {name: '1'}}\n"
+        "  b: {function: broken, with: {text: x}, on_error: skip}\n"
+        "  c: {task: 'c ${{ steps.a.output }} ${{ steps.b.error }}'}\n"
+    )
+    tools = [lookup, broken]
+    model = ScriptedModel("ok")
+    result = await Workflow.from_yaml(flow, tools=tools).run(weaver=Weaver(model), tools=tools)
+    prompt = model.requests[0].request.messages[-1].content
+    assert "`about 1`" in prompt
+    assert "no disk" in prompt
+    assert result.status == "complete"
+
+
+def test_arguments_are_checked_before_anything_runs():
+    flow = FLOW.replace("least: 3", "most: 3").replace("text:", "txt:")
+    with pytest.raises(InvalidWorkflow) as caught:
+        Workflow.from_yaml(flow, tools=[count_words])
+    said = str(caught.value)
+    assert "count_words has no parameter 'most'; known: least, text" in said
+    assert "count_words has no parameter 'txt'; did you mean 'text'?" in said
+    assert "the argument 'text' of count_words is missing" in said
+
+
+def test_only_registered_functions_can_be_named():
+    with pytest.raises(InvalidWorkflow, match="there is no function 'count_words'; a program registers it"):
+        Workflow.from_yaml(FLOW)
+    with pytest.raises(InvalidWorkflow, match=r"there is no function 'os\.system'"):
+        Workflow.from_yaml(parent("  a: {function: os.system, with: {command: ls}}\n"))
+    register(count_words)
+    try:
+        assert Workflow.from_yaml(FLOW).steps["count"].function == "count_words"
+    finally:
+        unregister("count_words")
+
+
+async def test_tools_of_steps_and_agents_reach_the_model(tmp_path):
+    flow = (
+        "version: weaver/v1\nname: t\nagents: {finder: {tools: lookup}}\n"
+        "steps:\n  a: {task: find tea, agent: finder}\n  b: {task: count, tools: [count_words]}\n"
+    )
+    tools = [lookup, count_words]
+    model = ScriptedModel("done")
+    await Workflow.from_yaml(flow, tools=tools).run(weaver=Weaver(model), tools=tools)
+    assert [[t.name for t in r.request.tools] for r in model.requests] == [["lookup"], ["count_words"]]
+
+
+async def test_missing_inputs_of_the_outermost(tmp_path):
+    write(tmp_path, child=CHILD)
+    with pytest.raises(InvalidTask, match=r"the input 'topic' \(string\) is missing"):
+        await Workflow.from_yaml(tmp_path / "child.yaml").run(weaver=Weaver(ScriptedModel("x")))
