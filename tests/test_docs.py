@@ -31,7 +31,14 @@ from weaver.usage import Usage
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-EXECUTED = ["README.md", "docs/getting-started.md", "docs/python.md", "docs/coordination.md"]
+EXECUTED = [
+    "README.md",
+    "docs/getting-started.md",
+    "docs/python.md",
+    "docs/coordination.md",
+    "docs/models.md",
+    "docs/testing.md",
+]
 
 PLAN = {
     "parallel": True,
