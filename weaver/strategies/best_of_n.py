@@ -18,7 +18,6 @@ from weaver.models.protocol import Request
 from weaver.result import Answer
 from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
-from weaver.strategies.named import named_function
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import each, said, samples
@@ -52,7 +51,7 @@ async def best_of_n(
     n: Count = 3,
     temperature: Warmth = 1.0,
     judge: Literal["absolute", "pairwise", "listwise"] = "absolute",
-    verifier: str | Verifier | None = None,
+    verifier: Verifier | None = None,
     enough: float | None = None,
 ) -> Answer:
     """Draw ``n`` samples and hand up the best one.
@@ -67,13 +66,11 @@ async def best_of_n(
         temperature: of the samples, unless the task or the run sets one.
         judge: ``absolute`` rates each sample; ``pairwise`` is a knock-out tournament; ``listwise`` shows
             all samples at once.
-        verifier: instead of a judge, a function of the `Answer` (may be async): True or False for passed or
-            not, or a score. A sync one is called in a worker thread. Also ``path/to/file.py:name``, or
-            ``task.metadata["verifier"]``.
+        verifier: instead of a judge, a function of the `Answer` (may be async; a sync one is called in a
+            worker thread): True or False for passed or not, or a score. Also ``task.metadata["verifier"]``.
         enough: a score that passes; True of a verifier always does.
     """
     verify = task.metadata.get("verifier", verifier)
-    verify = named_function(verify) if isinstance(verify, str) else verify
 
     async def rated(run: Run, sample: Task) -> Answer:
         answer = await run.reason(sample)

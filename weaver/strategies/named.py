@@ -1,9 +1,8 @@
-"""Functions that a user names: ``path/to/file.py:name`` or ``package.module:name``."""
+"""Functions in Python files that a user names: ``path/to/file.py:name``."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import re
 import sys
@@ -21,36 +20,13 @@ IN_FILE = re.compile(
 _loaded: dict[Path, tuple[int, ModuleType]] = {}
 
 
-def named_function(text: str) -> Callable[..., Any]:
-    """Import the function that ``text`` names. Runs the code of that file or module.
-
-    Raises:
-        ConfigurationError: no such file or module, it cannot be imported, or what is named is no function.
-        UnknownName: the file or module has no such name.
-    """
-    if match := IN_FILE.fullmatch(text):
-        module, name = module_of(Path(match["path"])), match["name"] or ""
-    else:
-        place, _, name = text.partition(":")
-        try:
-            module = importlib.import_module(place)
-        except (ImportError, ValueError) as error:
-            raise ConfigurationError(
-                f"{text!r} cannot be imported: {error}.", hint="Write path/to/file.py:name or module:name."
-            ) from error
-    return member(module, name)
-
-
 def member(module: ModuleType, name: str) -> Callable[..., Any]:
     """The function ``name`` of a module.
 
     Raises:
-        ConfigurationError, UnknownName: as `named_function`.
+        UnknownName: the module has no such name.
+        ConfigurationError: it is no function.
     """
-    if not name:
-        raise ConfigurationError(
-            f"Which function of {module.__file__ or module.__name__}?", hint="Write path/to/file.py:name."
-        )
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
         raise UnknownName(f"function in {module.__file__ or module.__name__}", name, own)

@@ -21,6 +21,7 @@ from weaver.strategies.named import IN_FILE, member, module_of
 GROUP = "weaver.strategies"
 Function = Callable[..., Awaitable[Answer]]
 F = TypeVar("F", bound=Function)
+FILES_HINT = "A file's code runs only if --strategy names it. In Python, pass the function itself."
 _registered: dict[str, Strategy] = {}
 
 
@@ -151,7 +152,7 @@ def load(name: str) -> Strategy:
         if name not in _registered:
             _registered[name] = loaded if isinstance(loaded, Strategy) else described(loaded, name)
     if name not in _registered:
-        hint = "A file's code runs only if the file is named as an argument or flag." if ".py" in name else ""
+        hint = FILES_HINT if is_file(name) else ""
         raise UnknownName("strategy", name, names(), hint=hint)
     return _registered[name]
 
