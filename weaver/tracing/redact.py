@@ -96,9 +96,9 @@ class Redactor:
         for pattern in self._own:
             text = pattern.sub(MASK, text)
         lower = text.lower()
-        if any(hint in lower for hint in _HINTS):
-            text = self._known.sub(MASK, text)
-            text = self._labelled.sub(_keep, text)
+        for hint in _HINTS:
+            if hint in lower:
+                return self._labelled.sub(_keep, self._known.sub(MASK, text))
         return text
 
 
