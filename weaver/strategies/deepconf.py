@@ -54,6 +54,7 @@ async def deepconf(
         eta: percent of the traces to keep: 10 (DeepConf-low) or 90 (DeepConf-high).
         window: tokens of a group. A trace shorter than that is one group and is never stopped.
         tau: share of the weight of votes that ends the search.
+        top_logprobs, temperature, top_p: of the requests; the task's or the run's temperature wins.
         parallel: traces that run at the same time after the warm-up.
         same, mark: see `self_consistency`.
     """

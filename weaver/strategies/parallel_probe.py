@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from weaver.coordination.equivalence import Equivalence
 from weaver.coordination.votes import Votes
-from weaver.errors import BudgetExceeded, ModelError
+from weaver.errors import BudgetExceeded, ModelError, NoAnswer
 from weaver.messages import assistant, user
 from weaver.models.protocol import Request
 from weaver.result import Answer
+from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import END, THINK, Said
@@ -92,6 +93,8 @@ async def parallel_probe(
                 run.offer(replace(board.answer(), complete=False))
             else:
                 board.leave(thread.id)
+    if not board.heard:
+        raise NoAnswer(missing(threads.all, "No branch came to an answer"))
     return board.answer()
 
 
@@ -173,6 +176,11 @@ class Board:
     def leave(self, branch: str) -> None:
         """A branch thinks no more; what it said in its latest probe still counts."""
         self._thinking.discard(branch)
+
+    @property
+    def heard(self) -> bool:
+        """Whether any branch has said anything."""
+        return bool(self._finished) or any(self._probed.values())
 
     def answer(self) -> Answer:
         """The consensus or, without one, what most branches say.

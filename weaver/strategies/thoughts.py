@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 
-from weaver.errors import ConfigurationError
+from weaver.errors import ConfigurationError, NoAnswer
 from weaver.fencing import fenced
 from weaver.messages import Message, system, user
 from weaver.models.protocol import Request
 from weaver.result import Answer
+from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.samples import adding, each, said
@@ -113,7 +114,7 @@ class Improve:
     async def __call__(self, run: Run, task: Task, thoughts: Sequence[Thought]) -> list[Thought]:
         """A thought that could not be improved stays as it is."""
         asked = [_asked(task, self.prompt, (thought,)) for thought in thoughts]
-        texts = await _texts(run, task, asked, "improvement")
+        texts = await _texts(run, task, asked, "improvement", least=0)
         return [
             old if text is None else Thought(text, made_from=(old,))
             for old, text in zip(thoughts, texts, strict=True)
@@ -272,15 +273,24 @@ def _asked(
     return (user("\n\n".join(parts)),) if alone else opening(adding(task, "\n\n".join(parts)))
 
 
-async def _texts(run: Run, task: Task, asked: Sequence[Sequence[Message]], name: str) -> list[str | None]:
-    """A thread for each conversation; what the model said, None where that failed."""
+async def _texts(
+    run: Run, task: Task, asked: Sequence[Sequence[Message]], name: str, *, least: int = 1
+) -> list[str | None]:
+    """A thread for each conversation; what the model said, None where that failed.
+
+    Raises:
+        NoAnswer: fewer than ``least`` succeeded.
+    """
 
     async def think(run: Run, messages: Sequence[Message]) -> Answer:
         request = Request(tuple(messages), max_tokens=task.max_tokens)
         return Answer((await run.think(request, listen=thread_listener(run))).text.strip())
 
     threads = await each(run, task, [partial(think, messages=messages) for messages in asked], name=name)
-    return [None if (answer := said(thread)) is None else answer.text for thread in threads]
+    texts = [None if (answer := said(thread)) is None else answer.text for thread in threads]
+    if len(texts) - texts.count(None) < least:
+        raise NoAnswer(missing(threads, "The model could not be asked"))
+    return texts
 
 
 async def _said_by(check: Check, thought: Thought) -> Any:

@@ -15,6 +15,7 @@ from weaver.fencing import fenced
 from weaver.messages import system, user
 from weaver.models.protocol import Request
 from weaver.result import Answer
+from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import speaking
@@ -182,7 +183,7 @@ class Tree:
             for step in filter(None, map(_bare, answer.output))
         ]
         if not children:
-            raise NoAnswer("The model proposed no next step.")
+            raise NoAnswer(missing(threads, "The model proposed no next step"))
         return children
 
     async def valued(self, states: Sequence[State]) -> list[State]:

@@ -1,0 +1,170 @@
+"""What holds for every strategy over a chat model, whatever it does."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from weaver import Weaver
+from weaver.errors import BudgetExceeded, CapabilityMissing, DeadlineExceeded, NoAnswer, WeaverError
+from weaver.events import AnswerDelta, AnswerStarted
+from weaver.models.protocol import Capabilities, Request
+from weaver.strategies import registry
+from weaver.testing import Scripted, ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+FAST = {
+    "self_consistency": "self_consistency:samples=5",
+    "deepconf": "deepconf:warmup=3,budget=6,window=2",
+    "parallel_probe": "parallel_probe:branches=3,interval=2,first_probe=1",
+    "hogwild": "hogwild:tokens=30,step_tokens=10",
+    "group_think": "group_think:tokens=30,chunk=10",
+}
+NATIVE = Path(registry.__file__).parent / "native"
+OURS = [n for n in registry.names() if not (NATIVE / f"{n}.py").exists()]
+HARD = "Compare lists: 1. apples 2. pears. What is better? What is cheaper?"
+
+
+def sense(request: Request) -> str:
+    """Something that fits what was asked for: an instance of the schema, or words."""
+    if request.output is not None:
+        return json.dumps(instance(dict(request.output.schema)))
+    told = request.messages[0].content if request.messages else ""
+    if "fits this JSON Schema" in told:
+        return json.dumps(instance(json.loads(told.rpartition("\n")[2])))
+    return "1. First point\n2. Second point\nAnswer: 42"
+
+
+def instance(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
+    root = root or schema
+    if "$ref" in schema:
+        return instance(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "const" in schema:
+        return schema["const"]
+    match schema.get("type", "string"):
+        case "object":
+            return {name: instance(part, root) for name, part in schema.get("properties", {}).items()}
+        case "array":
+            return [instance(schema["items"], root) for _ in range(max(2, schema.get("minItems", 0)))]
+        case "integer" | "number":
+            return max(1, schema.get("minimum", 1))
+        case "boolean":
+            return True
+        case _:
+            return "some words"
+
+
+def model(**how: float) -> ScriptedModel:
+    return ScriptedModel([Scripted(sense, logprobs=(-1.0,) * 20, **how)])
+
+
+def test_all_of_the_literature_are_there():
+    assert set(OURS) >= {
+        "sequential", "self_consistency", "best_of_n", "deepconf", "parallel_probe", "tree_of_thoughts",
+        "graph_of_thoughts", "skeleton_of_thought", "llm_compiler", "mixture_of_agents", "debate",
+        "parathinker", "group_think", "hogwild", "adaptive", "fixed",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_it_says_what_it_is(name):
+    found = registry.load(name)
+    text = inspect.getdoc(found.function) or ""
+    assert found.source, "names its source"
+    assert found.summary.endswith(".")
+    said = text.partition("Args:")[2]
+    undocumented = [option for option in found.options if not re.search(rf"\b{option}\b", said)]
+    assert undocumented in ([], ["temperature"]), "explains its options"
+    assert all(default is not inspect.Parameter.empty for _, default in found.options.values())
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_it_answers_and_leaves_nothing_open(name):
+    scripted = model(each=0.1)
+    spoken: list[str] = []
+    async with Weaver(scripted, strategy=FAST.get(name, name), seed=1).stream(HARD) as run:
+        async for event in run:
+            if isinstance(event, AnswerStarted):
+                spoken.clear()
+            elif isinstance(event, AnswerDelta):
+                spoken.append(event.text)
+    result = run.result
+    assert result.status in ("complete", "partial"), result.error
+    assert result.answer
+    assert "".join(spoken).strip() == result.answer.strip()
+    assert scripted.in_flight == 0
+    assert {r.closed for r in scripted.requests} <= {"finished", "cancelled"}
+    assert result.usage.calls == len(scripted.requests)
+    assert result.strategy == name
+    assert result.decision is not None
+    assert 0 < result.metrics.critical_path_tokens <= result.metrics.total_output_tokens
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_it_ends_by_its_deadline(name):
+    slow = model(each=0.4)
+    try:
+        result = await Weaver(slow, strategy=FAST.get(name, name), deadline=4).run(HARD)
+    except (DeadlineExceeded, NoAnswer) as error:
+        result = error.result
+    assert result.metrics.wall_seconds <= 4.25
+    assert slow.in_flight == 0
+
+
+@pytest.mark.parametrize("limit", ["max_calls", "max_threads", "max_tokens"])
+@pytest.mark.parametrize("name", OURS)
+async def test_limits_bind_and_end_in_an_answer_or_a_typed_error(name, limit):
+    most = 600 if limit == "max_tokens" else 3
+    scripted = model()
+    try:
+        result = await Weaver(scripted, strategy=FAST.get(name, name), **{limit: most}).run(HARD)
+    except (BudgetExceeded, NoAnswer) as error:
+        result = error.result
+    used = {
+        "max_calls": len(scripted.requests),
+        "max_threads": len(result.threads),
+        "max_tokens": result.usage.total_tokens,
+    }[limit]
+    assert used <= most
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_it_works_on_a_plain_chat_endpoint_or_says_what_is_missing(name):
+    plain = ScriptedModel([Scripted(sense)], can=Capabilities())
+    try:
+        result = await Weaver(plain, strategy=FAST.get(name, name)).run(HARD)
+    except CapabilityMissing as error:
+        assert registry.load(name).needs
+        assert all(need in error.message for need in registry.load(name).needs)  # noqa: PT017
+    else:
+        assert result.answer
+        assert not any(r.request.prefill or r.request.logprobs for r in plain.requests)
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_the_same_seed_gives_the_same_run(name):
+    async def sent() -> list[str]:
+        scripted = model(each=0.1)
+        weaver = Weaver(scripted, strategy=FAST.get(name, name), seed=7, new_id=lambda: "run")
+        await weaver.run(HARD)
+        return [repr(r.request) for r in scripted.requests]
+
+    assert await sent() == await sent()
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_a_dead_endpoint_is_an_error_and_not_a_hang(name):
+    from weaver.errors import ModelUnreachable
+
+    dead = ScriptedModel([Scripted(error=ModelUnreachable("refused", model="m"))])
+    with pytest.raises(WeaverError, match="refused") as caught:
+        await Weaver(dead, strategy=FAST.get(name, name)).run(HARD)
+    assert caught.value.result.status == "failed"
