@@ -386,7 +386,22 @@ async def test_a_contradiction_that_stays_open_is_in_the_answer_and_partial_when
     assert "1200 km" in result.answer
 
 
-async def test_a_synthesis_that_contradicts_what_was_settled_is_set_right():
+async def test_a_synthesis_that_contradicts_what_was_settled_is_asked_again():
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("p one", "p two", "p three"), when=PLANNER),
+            Scripted("The Danube is 2850 km long.", when="got this wrong"),
+            Scripted("The Danube is 1200 km long.", when=SYNTHESIZER),
+            Scripted(claims("2850", 0.8), when=re.compile("p (one|two)")),
+            Scripted(claims("1200", 0.9), when="p three"),
+        ]
+    )
+    result = await Weaver(model, strategy="adaptive:conflicts=majority").run(SURE)
+    assert result.answer == "The Danube is 2850 km long."
+    assert any("asked again" in n for n in result.notes)
+
+
+async def test_a_synthesis_that_will_not_listen_is_set_right():
     model = ScriptedModel(
         [
             Scripted(plan_text("p one", "p two", "p three"), when=PLANNER),
@@ -396,8 +411,8 @@ async def test_a_synthesis_that_contradicts_what_was_settled_is_set_right():
         ]
     )
     result = await Weaver(model, strategy="adaptive:conflicts=majority").run(SURE)
-    assert "settled as: 2850 km" in result.answer
-    assert any("set right" in n for n in result.notes)
+    assert "was settled as: 2850 km" in result.answer
+    assert any("this was added" in n for n in result.notes)
 
 
 async def test_under_a_deadline_a_planner_that_is_too_slow_leaves_the_direct_answer():

@@ -167,19 +167,32 @@ class Following:
             conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
         run.ledger.release(self._held)
         missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
-        answer = await synthesize(run, self._task, findings, missing=missing, settled=briefing(conflicts))
+        told = briefing(conflicts)
+        answer = await synthesize(run, self._task, findings, missing=missing, settled=told)
+        if wrong := self._contradicted(answer, conflicts):
+            run.note(
+                f"The synthesis contradicted what was settled about {'; '.join(wrong)}; it was asked again."
+            )
+            told += f"\n\nAn earlier answer got this wrong, do not repeat it: {'; '.join(wrong)}."
+            answer = await synthesize(run, self._task, findings, missing=missing, settled=told)
         return self._respecting(conflicts, answer)
+
+    def _contradicted(self, answer: Answer, conflicts: Sequence[Conflict]) -> list[str]:
+        """What the answer says otherwise than it was settled, in words."""
+        if answer.output is not None:
+            return []
+        return [
+            f"{c.subject} {c.attribute}".strip() + f" was settled as: {c.resolution.value}"
+            for c in contradicted(answer.text, conflicts)
+            if c.resolution is not None
+        ]
 
     def _respecting(self, conflicts: Sequence[Conflict], answer: Answer) -> Answer:
         """The answer, with open points said and settled values set right, whatever the synthesizer wrote."""
         whole = with_open_points(answer, conflicts, strict=self._manner.strict)
-        if answer.output is None:
-            for conflict in contradicted(whole.text, conflicts):
-                assert conflict.resolution is not None
-                what = f"{conflict.subject} {conflict.attribute}".strip()
-                self._run.note(f"The synthesis contradicted what was settled about {what}; it was set right.")
-                right = f"{what} was settled as: {conflict.resolution.value}"
-                whole = replace(whole, text=f"{whole.text}\n\n{right}.")
+        for right in self._contradicted(whole, conflicts):
+            self._run.note(f"The synthesis contradicted what was settled, again; this was added: {right}.")
+            whole = replace(whole, text=f"{whole.text}\n\n{right}.")
         if whole.text != answer.text:
             self._run.emit(AnswerDelta(whole.text.removeprefix(answer.text)))
         return whole
