@@ -149,6 +149,24 @@ def test_a_secret_at_the_cut_is_not_shown_in_part(spans: Spans) -> None:
     assert "abcdefgh" not in spans.text()
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("The output has no JSON: 'Kyoto has gardens'.", "The output has no JSON: '…'."),
+        ("It said \"two words\" and 'more of them', then stopped", "It said '…' and '…', then stopped"),
+        ("cut off: 'it goes on and o", "cut off: '…'"),
+        ("There is no tool 'weigh'; the server's tools' names differ", None),
+        ("openai/gpt-5-mini: HTTP 500, it's down; don't ask", None),
+    ],
+)
+def test_errors_do_not_quote_what_models_said(spans: Spans, said: str, shown: str | None) -> None:
+    for capture, expected in ((False, shown or said), (True, said)):
+        tracing = Tracing(spans.provider, capture=capture)
+        root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+        tracing.end(root, ValueError(said))
+        assert spans.all[-1].status.description == expected
+
+
 def test_broken_text_of_a_model_does_no_harm(spans: Spans) -> None:
     found = about(call(spans, Request(messages=(user("half \ud83d"),)), text="\udc00"))
 

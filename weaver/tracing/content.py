@@ -7,6 +7,7 @@ redacted first, then cut to `ATTRIBUTE_CHARS`; the full text goes to the local s
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from enum import Flag
 from typing import TYPE_CHECKING, Protocol
@@ -63,6 +64,16 @@ class Texts(Protocol):
         ...
 
 
+# Text between quotation marks that stand around words, not inside them; the closing one may be cut off.
+_QUOTE = re.compile(r"(?<!\w)(['\"])((?:(?!\1(?!\w)).){0,2000})(?:\1|$)", re.DOTALL)
+
+
+def _elided(match: re.Match[str]) -> str:
+    """Names stay; whatever has spaces or is long becomes an ellipsis."""
+    quoted = match.group(2)
+    return match.group(0) if len(quoted) <= 40 and not re.search(r"\s", quoted) else "'…'"
+
+
 class Content:
     """Redacts text and puts it where it may go.
 
@@ -82,8 +93,9 @@ class Content:
         return cut(" ".join(self._shown(text).split()), LABEL_CHARS)
 
     def error(self, text: str) -> str:
-        """An error's message."""
-        return cut(self._shown(text), ERROR_CHARS)
+        """An error's message or a note. What it quotes of a model's text is content."""
+        text = self._shown(text)
+        return cut(text if self.capture else _QUOTE.sub(_elided, text), ERROR_CHARS)
 
     def text(self, span: Span, name: str, text: str) -> None:
         """Plain text as attribute ``name``, if content is captured."""

@@ -169,7 +169,9 @@ class Tracing(Starting):
         if result.notes:
             span.set_attribute(sc.RUN_NOTES, [self.content.error(note) for note in result.notes[:32]])
         if result.decision is not None and (result.decision.by != "planner" or self.content.capture):
-            span.set_attribute(sc.DECISION_REASON, self.content.label(result.decision.reason))
+            span.set_attribute(
+                sc.DECISION_REASON, self.content.label(self.content.error(result.decision.reason))
+            )
         if result.answer:
             self.content.text(span, sc.RUN_ANSWER, result.answer)
         if result.error is not None:
@@ -201,7 +203,7 @@ class Tracing(Starting):
             return
         attributes: dict[str, AttributeValue] = {sc.DECISION_PARALLEL: parallel, sc.DECISION_BY: by}
         if by != "planner" or self.content.capture:
-            attributes[sc.DECISION_REASON] = self.content.label(reason)
+            attributes[sc.DECISION_REASON] = self.content.label(self.content.error(reason))
         span.add_event(sc.EVENT_DECISION, attributes)
 
     def event(self, span: Span, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
