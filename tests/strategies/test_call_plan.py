@@ -71,6 +71,11 @@ def test_lines_that_are_steps(line):
     assert [s.arguments for s in CallPlan(TOOLS).feed(line + "\n")] == [{"query": "a"}]
 
 
+def test_calls_without_numbers_are_numbered():
+    steps = CallPlan(TOOLS).feed('search("a")\nf(x) is no call\n5. search("b")\n- search("$5")\n')
+    assert [(s.number, s.needs) for s in steps] == [(1, ()), (5, ()), (6, (5,))]
+
+
 def test_the_plan_ends_with_join():
     plan = CallPlan(TOOLS)
     steps = plan.feed('Thought: so\n1. search("a")\n2. join()\n3. search("b")\n')

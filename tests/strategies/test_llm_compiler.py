@@ -125,7 +125,7 @@ async def test_it_plans_again_at_most_so_often():
     plans = [r.request for r in model.requests if PLAN in text_of(r.request)]
     assert len(plans) == 3
     again = text_of(plans[1])
-    assert "numbered from 2" in again
+    assert "Begin with number 2." in again
     assert '1. search(query="a")\nfound a' in again
     assert "```thought\nneed b\n```" in again
     assert called[1][2] == "found a b"  # results of earlier plans may be referred to

@@ -11,7 +11,7 @@ from typing import Any
 
 from weaver.models.protocol import ToolSpec
 
-STEP = re.compile(r"^\W*?(\d+)\s*[.):]\s*([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")
+STEP = re.compile(r"^\W*?(?:(\d+)\s*[.):]\s*)?([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")
 REFERENCE = re.compile(r"\$\{?(\d+)\}?")
 JOIN = re.compile(r"^\W*(?:\d+\s*[.):]\s*)?join\s*\(")
 END_OF_PLAN = "<END_OF_PLAN>"
@@ -39,8 +39,9 @@ class Step:
 class CallPlan:
     """Hands each step over as soon as its line is complete.
 
-    Lines that are no step (thoughts, prose) are skipped. A step that cannot be run (unknown tool, arguments
-    that cannot be read, a reference to a step that does not come before it) is left out, with the reason.
+    Lines that are no step (thoughts, prose) are skipped; a call without a number gets the next one. A step
+    that cannot be run (unknown tool, arguments that cannot be read, a reference to a step that does not come
+    before it) is left out, with the reason.
 
     Args:
         tools: what may be called.
@@ -80,7 +81,10 @@ class CallPlan:
         self.joined = bool(end)
         if (match := STEP.match(line.rstrip())) is None:
             return
-        number, tool, written = int(match[1]), match[2], match[3]
+        tool, written = match[2], match[3]
+        if match[1] is None and tool not in self._tools:
+            return
+        number = int(match[1]) if match[1] else max(self._known, default=0) + 1
         problem: str
         if number in self._known:
             problem = f"there is a step {number} already"
