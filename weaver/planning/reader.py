@@ -40,6 +40,7 @@ class PlanReader:
         self._max = max_subtasks
         self._at = 0
         self._inside: str = "nothing"
+        self._ids: set[str] = set()
 
     def feed(self, piece: str) -> list[Subtask]:
         """Read on. Returns the subtasks that ``piece`` completed.
@@ -135,8 +136,9 @@ class PlanReader:
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4])
             raise PlanInvalid(f"Subtask {len(self.subtasks) + 1} does not fit: {wrong}.") from error
-        if any(subtask.id == s.id for s in self.subtasks):
+        if subtask.id in self._ids:
             raise PlanInvalid(f"Two subtasks have the id {subtask.id!r}.")
+        self._ids.add(subtask.id)
         self.subtasks.append(subtask)
         self._at = end
         return True
