@@ -225,7 +225,7 @@ class Server:
         self._port = self._runner.addresses[0][1]
 
     async def _answer(self, http: web.Request) -> web.StreamResponse:
-        if refusal := self._unauthorized(http):
+        if (refusal := self._unauthorized(http)) is not None:
             return refusal
         try:
             body = await http.json()
@@ -290,7 +290,7 @@ class Server:
         return _error(401, f"Incorrect API key provided: {http.headers.get('Authorization', 'none')}")
 
     async def _list_models(self, http: web.Request) -> web.Response:
-        if refusal := self._unauthorized(http):
+        if (refusal := self._unauthorized(http)) is not None:
             return refusal
         entry: dict[str, Any] = {"id": self.model, "object": "model", "owned_by": _OWNERS[self.dialect]}
         if self.dialect in {"vllm", "sglang"}:
