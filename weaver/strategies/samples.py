@@ -17,7 +17,10 @@ from weaver.task import Task
 
 Work = Callable[[Run], Awaitable[Answer]]
 """What one thread of `each` does."""
-MARK = "Think step by step. End with one line of the form `Answer: ...` that has the final answer alone."
+MARK = (
+    "First write down your reasoning, step by step. Then write the final answer alone on a last line that "
+    'begins with "Answer:".'
+)
 
 
 def samples(
