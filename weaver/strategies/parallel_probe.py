@@ -95,6 +95,7 @@ async def parallel_probe(
                 board.leave(thread.id)
     if not board.heard:
         raise NoAnswer(missing(threads.all, "No branch came to an answer"))
+    run.voted(board.votes.counts, board.votes.share)
     return board.answer()
 
 
@@ -148,7 +149,7 @@ class Board:
         if self._posts < len(self._thinking):
             return []
         self._posts = 0
-        votes = self._count()
+        votes = self.votes
         leader = votes.leader
         everyone = self._thinking | self._probed.keys() | self._finished.keys()
         if leader is None or len(leader) <= self._consensus * len(everyone):
@@ -188,10 +189,12 @@ class Board:
         Raises:
             NoAnswer: no branch has said anything.
         """
-        votes = self._count()
+        votes = self.votes
         return replace(votes.winner(), confidence=votes.share)
 
-    def _count(self) -> Votes:
+    @property
+    def votes(self) -> Votes:
+        """The answers of finished branches, and the latest probes of the others."""
         votes = Votes(self._same)
         for answer in self._finished.values():
             votes.add(answer)

@@ -79,11 +79,9 @@ async def self_consistency(
                     threads.cancel("quorum_met")
                 elif first_m is None and votes.leader is not None and votes.settled(len(tasks) - len(ended)):
                     threads.cancel("settled")
-        if (first_m is not None and len(votes) >= first_m) or _enough(
-            stop, threshold, votes, unanimous=agreed.counts == [len(drawn)]
-        ):
-            break
-        if votes.leader is not None and votes.settled(len(tasks) - len(ended)):
+        m_are_there = first_m is not None and len(votes) >= first_m
+        certain = _enough(stop, threshold, votes, unanimous=agreed.counts == [len(drawn)])
+        if m_are_there or certain or (votes.leader and votes.settled(len(tasks) - len(ended))):
             break
     if not len(votes):
         raise NoAnswer(missing(ended, "No sample came to an answer")) from ended[0].error
