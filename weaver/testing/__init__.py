@@ -13,7 +13,7 @@ from weaver.testing.simulated import SimulatedModel as SimulatedModel
 from weaver.testing.simulated import Work as Work
 
 if TYPE_CHECKING:
-    from weaver.testing.server import Received as Received
+    from weaver.testing.exchange import Received as Received
     from weaver.testing.server import Server as Server
     from weaver.testing.server_process import ServerProcess as ServerProcess
 
@@ -31,7 +31,7 @@ __all__ = [
 
 # aiohttp is loaded with the server only.
 _HOME = {
-    "Received": "weaver.testing.server",
+    "Received": "weaver.testing.exchange",
     "Server": "weaver.testing.server",
     "ServerProcess": "weaver.testing.server_process",
 }

@@ -8,22 +8,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import socket
-import struct
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from aiohttp import web
 
-from weaver.errors import ModelError
 from weaver.models.protocol import Request
-from weaver.testing.faults import Events, Fault, Rule, drawn
+from weaver.testing.exchange import Answering, Gone, Received, Refused
+from weaver.testing.faults import Fault, Rule, drawn
 from weaver.testing.scripted import Scripted, ScriptedModel, text_of
-from weaver.testing.wire import Chunks, Dialect, request_of, whole
+from weaver.testing.wire import Chunks, Dialect, request_of
 
 _OWNERS: dict[Dialect, str] = {
     "openai": "openai",
@@ -31,45 +28,6 @@ _OWNERS: dict[Dialect, str] = {
     "vllm": "vllm",
     "sglang": "sglang",
 }
-
-
-@dataclass(slots=True)
-class Received:
-    """A request that a `Server` received, and what became of it.
-
-    Times are on the clock of the server's event loop.
-
-    Attributes:
-        path: ``/v1/chat/completions`` or ``/v1/completions``.
-        body: the JSON body.
-        request: the same as weaver's `Request`.
-        headers: lower-case names.
-        events: server-sent events written so far (their parts, where a fault splits them).
-        bytes: bytes of the body written so far.
-        closed: ``finished``, ``disconnected`` (the client left early), ``failed`` (an injected fault or a
-            scripted error ended it) or ``open``.
-        first_at, closed_at: when the first event was written, and when it ended or the client was gone.
-        faults: what was injected.
-        waited: seconds that it waited for a slot.
-    """
-
-    path: str
-    body: dict[str, Any]
-    request: Request
-    headers: dict[str, str]
-    at: float
-    events: int = 0
-    bytes: int = 0
-    closed: str = "open"
-    first_at: float | None = None
-    closed_at: float | None = None
-    faults: list[Fault] = field(default_factory=list)
-    waited: float = 0.0
-
-    @property
-    def traceparent(self) -> str | None:
-        """The W3C trace context that came with it."""
-        return self.headers.get("traceparent")
 
 
 class Server:
@@ -243,7 +201,17 @@ class Server:
             asyncio.get_running_loop().time(),
         )
         self.requests.append(received)
-        exchange = _Exchange(self, http, received, self._chance(request))
+        chance = self._chance(request)
+        received.faults = drawn(self.rules, request, chance)
+        answering = Answering(http, received, chance)
+        chunks = Chunks(
+            f"answer-{len(self.requests)}",
+            self.model,
+            raw=request.prompt is not None,
+            dialect=self.dialect,
+            usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            logprobs=request.logprobs is not None,
+        )
         self.in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
@@ -254,12 +222,12 @@ class Server:
                 self.busy += 1
                 stack.callback(self._leave_slot)
                 self.max_busy = max(self.max_busy, self.busy)
-                response = await exchange.answer()
+                response = await answering.answer(self.script, chunks)
             received.closed = "finished"
-        except _Refused as refused:
+        except Refused as refused:
             received.closed = "failed"
             response = web.Response(status=refused.status, body=refused.body, headers=refused.headers)
-        except _Gone:
+        except Gone:
             received.closed = "failed"
             return web.Response()  # nobody reads it: the connection is closed
         except ConnectionError:
@@ -331,105 +299,5 @@ class Server:
         }
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = body
-        self.headers = headers
-
-
-class _Gone(Exception):
-    """The connection was closed on purpose."""
-
-
-class _Exchange:
-    """One model call being answered; what faults see of it."""
-
-    def __init__(self, server: Server, http: web.Request, received: Received, chance: random.Random) -> None:
-        self.request = received.request
-        self.random = chance
-        self._server = server
-        self._http = http
-        self._received = received
-        received.faults = drawn(server.rules, received.request, chance)
-
-    async def answer(self) -> web.StreamResponse:
-        body, request, server = self._received.body, self.request, self._server
-        for fault in self._received.faults:
-            await fault.before(self)
-        chunks = Chunks(
-            f"answer-{len(server.requests)}",
-            server.model,
-            raw=request.prompt is not None,
-            dialect=server.dialect,
-            usage=bool((body.get("stream_options") or {}).get("include_usage")),
-            logprobs=request.logprobs is not None,
-        )
-        try:
-            async with server.script.stream(request) as deltas:
-                if not body.get("stream"):
-                    return web.json_response(
-                        await whole(deltas, chunks.frame, raw=request.prompt is not None)
-                    )
-                events = chunks.events(deltas)
-                for fault in self._received.faults:
-                    events = fault.during(events, self)
-                return await self._stream(events)
-        except ModelError as scripted:
-            if self._received.first_at is not None:
-                self.reset()
-            self.refuse(*_status_of(scripted))
-
-    async def _stream(self, events: Events) -> web.StreamResponse:
-        received = self._received
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
-        await response.prepare(self._http)
-        async for event in events:
-            await response.write(event)
-            if received.first_at is None:
-                received.first_at = asyncio.get_running_loop().time()
-            received.events += 1
-            received.bytes += len(event)
-        await response.write_eof()
-        return response
-
-    def refuse(self, status: int, body: bytes, headers: dict[str, str]) -> NoReturn:
-        raise _Refused(status, body, {"Content-Type": "application/json", **headers})
-
-    def reset(self) -> NoReturn:
-        transport = self._http.transport
-        if transport is not None:
-            sock = transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            transport.abort()
-        raise _Gone
-
-    def hang_up(self) -> NoReturn:
-        if self._http.transport is not None:
-            self._http.transport.close()
-        raise _Gone
-
-
 def _error(status: int, message: str) -> web.Response:
     return web.json_response({"error": {"message": message, "code": status}}, status=status)
-
-
-def _status_of(error: ModelError) -> tuple[int, bytes, dict[str, str]]:
-    """A scripted error as an HTTP answer."""
-    import json
-
-    from weaver import errors
-
-    known: list[tuple[type[ModelError], int]] = [
-        (errors.ModelUnauthorized, 401),
-        (errors.ModelRejected, 400),
-        (errors.ModelOverloaded, 429),
-        (errors.ModelTimeout, 408),
-    ]
-    status = next((code for kind, code in known if isinstance(error, kind)), 500)
-    headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:g}"}
-    return status, json.dumps({"error": {"message": str(error), "code": status}}).encode(), headers
