@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import socket
 import traceback
+from types import SimpleNamespace
+from typing import Any
 
+import aiohttp
 import anyio
 import pytest
 
@@ -22,7 +27,7 @@ from weaver.errors import (
     StreamBroken,
 )
 from weaver.messages import user
-from weaver.models.http_errors import retry_after
+from weaver.models.http_errors import Failures, retry_after
 from weaver.models.openai import OpenAIModel
 from weaver.models.protocol import Request
 from weaver.testing import Scripted
@@ -202,6 +207,29 @@ async def test_an_unknown_host() -> None:
     with pytest.raises(ModelUnreachable, match="not known"):
         await hear(model, HELLO)
     await model.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "retriable"),
+    [
+        (OSError(errno.EHOSTUNREACH, "x"), "No route to host", True),
+        (OSError(errno.EMFILE, "x"), "too many open files", True),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "refuses connections.", True),
+        (socket.gaierror(socket.EAI_NONAME, "x"), "not known", False),
+        (socket.gaierror(socket.EAI_AGAIN, "x"), "not known", True),
+        (aiohttp.ClientPayloadError("x"), "cannot be reached", True),
+    ],
+)
+def test_what_keeps_from_connecting(error: Exception, said: str, retriable: bool) -> None:
+    key: Any = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=False)
+    if isinstance(error, socket.gaierror):
+        error = aiohttp.ClientConnectorDNSError(key, error)
+    elif isinstance(error, OSError):
+        error = aiohttp.ClientConnectorError(key, error)
+    ours = Failures("m", "http://x/v1", []).connection(error)
+    assert isinstance(ours, ModelUnreachable)
+    assert said in str(ours)
+    assert ours.retriable is retriable
 
 
 async def test_tls_where_there_is_none(serve: Serve) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import html
 import json
+import os
 import re
+import socket
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -84,7 +86,10 @@ class Failures:
             failed.retriable = False
             return failed
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return self._error(ModelUnreachable, "has a host name that is not known", "Check the base URL.")
+            failed = self._error(ModelUnreachable, "has a host name that is not known", "Check the base URL.")
+            # Unknown is final; a name server that does not answer just now is not.
+            failed.retriable = error.os_error.errno != socket.EAI_NONAME
+            return failed
         if isinstance(error, TimeoutError):
             return self._error(
                 ModelUnreachable, "did not accept a connection in time", "Check the base URL and the network."
@@ -96,12 +101,11 @@ class Failures:
                 "Raise the limit (ulimit -n), or limit the calls in flight.",
             )
         if isinstance(error, aiohttp.ClientConnectorError):
-            reason = error.strerror or type(error.os_error).__name__
-            return self._error(
-                ModelUnreachable,
-                f"refuses connections ({self.clean(reason)})",
-                "Is the server running? Check the base URL.",
-            )
+            reason = "refuses connections"
+            if not isinstance(error.os_error, ConnectionRefusedError):
+                known = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
+                reason = f"cannot be reached ({known})"
+            return self._error(ModelUnreachable, reason, "Is the server running? Check the base URL.")
         if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
             return self._error(ModelUnreachable, "closed the connection before it answered", "Try again.")
         if isinstance(error, aiohttp.ClientResponseError):
