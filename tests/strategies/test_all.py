@@ -13,6 +13,7 @@ import pytest
 from weaver import Weaver
 from weaver.errors import BudgetExceeded, CapabilityMissing, DeadlineExceeded, NoAnswer, WeaverError
 from weaver.events import AnswerDelta, AnswerStarted
+from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities, Request
 from weaver.strategies import registry
 from weaver.testing import Scripted, ScriptedModel
@@ -168,3 +169,39 @@ async def test_a_dead_endpoint_is_an_error_and_not_a_hang(name):
     with pytest.raises(WeaverError, match="refused") as caught:
         await Weaver(dead, strategy=FAST.get(name, name)).run(HARD)
     assert caught.value.result.status == "failed"
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_what_is_finished_is_not_paid_for_again(name):
+    journal = MemoryJournal()
+    weaver = Weaver(None, strategy=FAST.get(name, name), seed=7, journal=journal)
+    first, second = model(each=0.1), model(each=0.1)
+    answer = (await weaver.run(HARD, run_id="r", model=first)).answer
+    result = await weaver.run(HARD, run_id="r", model=second)
+    assert result.answer == answer
+    cut = [r.request for r in first.requests if r.closed == "cancelled"]
+    assert all(r.request in cut for r in second.requests)
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_a_run_that_died_in_the_middle_goes_on(name):
+    """Killed after half of its calls, then resumed by a model that samples otherwise."""
+
+    class Dying(MemoryJournal):
+        left = 3
+
+        async def append(self, run_id: str, key: str, value: Any) -> None:
+            if self.left:
+                self.left -= 1
+                await super().append(run_id, key, value)
+
+    journal = Dying()
+    weaver = Weaver(None, strategy=FAST.get(name, name), seed=7, journal=journal)
+    await weaver.run(HARD, run_id="r", model=model(each=0.1))
+    journal.left = 10**6
+    other = ScriptedModel(
+        [Scripted(lambda r: sense(r).replace("First", "Another"), logprobs=(-1.0,) * 20, each=0.1)]
+    )
+    result = await weaver.run(HARD, run_id="r", model=other)
+    assert result.status in ("complete", "partial")
+    assert result.error is None

@@ -120,7 +120,8 @@ async def _trace(
             if threshold is not None and meter.full and meter.mean < threshold:
                 call.cancel_reason = "pruned"
                 break
-    confidence[run.path] = meter.lowest
+    # A resumed run reads the text from its journal, without the log-probabilities.
+    confidence[run.path] = await run.verdict("confidence", meter.lowest)
     return Answer(call.reply.text.strip(), complete=call.reply.state == "succeeded")
 
 

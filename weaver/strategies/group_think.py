@@ -83,6 +83,7 @@ async def group_think(
             if not any(said.text.strip() for said in written.values()):
                 raise
     notes = "\n\n".join(fenced(said.text, name) for name, said in written.items() if said.text.strip())
+    notes = await run.verdict("notes", notes)  # a resumed run would cut the thinkers elsewhere
     run.offer(Answer(notes, complete=False))
     summary = adding(replace(task, tools=()), MERGE + notes)
     return await run.reason(summary, role="synthesizer", listen=speaking(run))

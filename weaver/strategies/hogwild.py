@@ -100,8 +100,9 @@ async def hogwild(
                 raise
     if shared.answer is not None:
         return shared.answer
-    run.offer(Answer(shared.text, complete=False))
-    asked = adding(replace(task, tools=()), FINISH + fenced(shared.text, "steps"))
+    steps = await run.verdict("steps", shared.text)  # in another order, perhaps, in a resumed run
+    run.offer(Answer(steps, complete=False))
+    asked = adding(replace(task, tools=()), FINISH + fenced(steps, "steps"))
     return await run.reason(asked, role="synthesizer", listen=speaking(run))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from zlib import crc32
 
 from weaver.coordination.equivalence import Equivalence
 from weaver.coordination.votes import Votes
@@ -106,8 +107,10 @@ async def _probe(run: Run, task: Task, text: str, tokens: int) -> str:
         request = Request((*opening(task), assistant(text.rstrip() + close + FORCE)), prefill=True)
     else:
         request = Request((*opening(task), assistant(text), user(ASK)))
+    # Named by what it asks about: a resumed branch thinks anew, and its probes are not those of before.
+    name = f"probe-{crc32(text.encode()):08x}"
     try:
-        reply = await run.think(replace(request, max_tokens=tokens, temperature=0.0), name="probe")
+        reply = await run.think(replace(request, max_tokens=tokens, temperature=0.0), name=name)
     except (ModelError, BudgetExceeded) as error:
         run.note(f"A probe failed: {error.message}")
         return ""

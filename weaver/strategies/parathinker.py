@@ -67,6 +67,8 @@ async def parathinker(
             if not any(said.text.strip() for said in thoughts.values()):
                 raise
     lines = [said.text for t in threads.all if (said := thoughts.get(t.id)) and said.text.strip()]
+    # A resumed run would cut the paths elsewhere.
+    lines = await run.verdict("thoughts", lines)
     listed = "\n\n".join(fenced(text, f"line of thought {i}") for i, text in enumerate(lines, start=1))
     summary = adding(replace(task, tools=()), SUMMARIZE + listed)
     return await run.reason(summary, role="synthesizer", listen=speaking(run))
