@@ -301,6 +301,7 @@ def interrupted(shell: Shell, server: Server, *arguments: str) -> tuple[int, str
             len(server.requests) >= 3 and any(r.closed == "finished" for r in server.requests[1:])
         ):
             time.sleep(0.02)
+        time.sleep(1)  # the server has sent the answer; the other process must have read it
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert "Traceback" not in err, err
