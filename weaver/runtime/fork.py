@@ -43,6 +43,7 @@ class Threads:
         self._closed = False
         self._finished: list[Thread] = []
         self._news = anyio.Event()
+        self._expected = 0  # threads that wait for one which was not started yet
 
     @property
     def running(self) -> int:
@@ -194,7 +195,9 @@ class Threads:
         try:
             with thread.scope:
                 if (needed := await self._needed(work, after)) is not None:
-                    self._tell()
+                    # A wide fork would wake its join at every start for nothing.
+                    if self._expected or self._terms.hedge is not None:
+                        self._tell()
                     await work.run(needed)
         finally:
             if not thread.finished:
@@ -215,7 +218,11 @@ class Threads:
                 if self._closed:
                     work.skip(f"It depends on {name!r}, which was never started.")
                     return None
-                await self._news.wait()
+                self._expected += 1
+                try:
+                    await self._news.wait()
+                finally:
+                    self._expected -= 1
             await self._works[name].thread.wait()
             needed.append(self._works[name])
         return needed

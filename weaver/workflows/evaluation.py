@@ -17,6 +17,7 @@ from weaver.workflows.kinds import Kind, of_value
 
 MAX_STEPS = 100_000
 MAX_TEXT = 2_000_000
+_MISSING = object()
 
 
 def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
@@ -32,6 +33,12 @@ def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
     if _evaluator is None:
         _evaluator = _make_evaluator()
     try:
+        if expression.path is not None and type(names.get(expression.path[0], _MISSING)) in JSON_TYPES:
+            value = names[expression.path[0]]
+            for name in expression.path[1:]:
+                value = _field_of(value, name)
+            if type(value) in JSON_TYPES:
+                return value
         return _evaluator(expression, names)
     except ExpressionError as error:
         raise ExpressionError(f"{_quoted(expression)}: {error.what}", hint=error.hint) from None

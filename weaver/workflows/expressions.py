@@ -47,10 +47,15 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A parsed expression. Equal texts are equal expressions."""
+    """A parsed expression. Equal texts are equal expressions.
+
+    Attributes:
+        path: the names of ``inputs.topic``; None for anything that is more than fields of a name.
+    """
 
     text: str
     tree: ast.expr
+    path: tuple[str, ...] | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expression) and other.text == self.text
@@ -84,12 +89,21 @@ def parse_expression(text: str) -> Expression:
         raise ExpressionError(*_syntax(error), offset=lead + max(0, (error.offset or 1) - 1)) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError("the expression cannot be read") from None
-    expression = Expression(flat, _Plain(flat, lead).visit_all(tree))
+    plain = _Plain(flat, lead).visit_all(tree)
+    expression = Expression(flat, plain, _path(plain))
     if lead:
         for node in ast.walk(expression.tree):
             if hasattr(node, "col_offset"):
                 node.col_offset += lead
     return expression
+
+
+def _path(node: ast.expr) -> tuple[str, ...] | None:
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else None
 
 
 def _reject_foreign(text: str) -> None:

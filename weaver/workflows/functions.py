@@ -127,6 +127,8 @@ def text_of(value: Any) -> str:
     """A value as people write it: texts as they are, null as nothing, lists and objects as JSON."""
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -18,6 +19,7 @@ from weaver.runtime.thread import Thread
 from weaver.task import Task
 from weaver.workflows.compiled import Values
 from weaver.workflows.evaluation import evaluate
+from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.setting import current_step
 
 if TYPE_CHECKING:
@@ -31,10 +33,14 @@ class Items:
         self.work = work
         self.one = work.one
         self.run_ = run
-        self.names = names
+        self.names = dict(names)
         self.settled = False
-        most = self.one.max_parallel
-        self._slots = anyio.Semaphore(most) if most is not None else None
+        self._left: Iterator[tuple[int, Any]] = iter(())
+        self._threads: Threads | None = None
+        self._given: dict[str, tuple[dict[str, Any], Task, Exception | None]] = {}
+        self._path = f"{work.flow.path}{work.one.id}"
+        self._timed = run.deadline < float("inf")
+        self._context = copy_context()
 
     async def run(self) -> Answer:
         """Work on every item.
@@ -48,7 +54,10 @@ class Items:
             return Answer("", output=[])
         one = self.one
         async with self.run_.fork(
-            name="item", on_error="fail_fast" if one.on_error == "fail_fast" else "keep", on_timeout="fail"
+            body=self._work,
+            name="item",
+            on_error="fail_fast" if one.on_error == "fail_fast" else "keep",
+            on_timeout="fail",
         ) as threads:
             winners = await self._joined(threads, items)
         self._record(threads, items)
@@ -78,60 +87,72 @@ class Items:
             rule = parse_rule(
                 text, judge=work.flow.judge(run, self.one), predicate=work.flow.until(run, self.one)
             )
-        if self._slots is None:
-            for index, item in enumerate(items):
-                if not self._start(threads, index, item):
-                    break
+        self._threads = threads
+        self._left = enumerate(items)
+        for _ in range(min(self.one.max_parallel or len(items), len(items))):
+            self._start_next()
+        return await threads.join(rule if text is None else _Watched(rule, self))
+
+    def _start_next(self) -> None:
+        """Start the next item, if there is one and it still matters."""
+        threads = self._threads
+        if threads is None:
+            return
+        index, item = next(self._left, (-1, None))
+        late = self._timed and anyio.current_time() >= self.run_.deadline
+        if index < 0 or late or self.settled or not self._start(threads, index, item):
+            self._left = iter(())
             threads.close()
-            return await threads.join(rule)
-        return await self._fed(threads, items, _Watched(rule, self))
-
-    async def _fed(self, threads: Threads, items: list[Any], rule: JoinRule) -> list[Thread]:
-        """Start an item whenever a place is free, until the join is settled."""
-        slots = self._slots
-        assert slots is not None
-
-        async def feed() -> None:
-            for index, item in enumerate(items):
-                await slots.acquire()
-                late = anyio.current_time() >= self.run_.deadline
-                if self.settled or late or not self._start(threads, index, item):
-                    break
-            threads.close()
-
-        failed: WeaverError | None = None
-        winners: list[Thread] = []
-        async with anyio.create_task_group() as feeding:
-            feeding.start_soon(feed)
-            try:
-                winners = await threads.join(rule)
-            except WeaverError as error:  # raised below: a task group would wrap it
-                failed = error
-            feeding.cancel_scope.cancel()
-        if failed is not None:
-            raise failed
-        return winners
 
     def _start(self, threads: Threads, index: int, item: Any) -> bool:
+        one = self.one
+        title = f"{one.title} {index + 1}"
+        names = self.names | {one.step.item_name: item, "index": index}
+        problem: Exception | None = None
+        task = Task(title, title=title)
         try:
-            threads.start(
-                Task(prompt=self.one.title, title=f"{self.one.title} {index + 1}"),
-                id=str(index + 1),
-                body=_ItemWork(self, index, item),
-            )
+            if one.does == "task":
+                task = self.work.task(names, title)
+        except (ExpressionError, WeaverError) as error:
+            problem = error
+        self._given[str(index + 1)] = (names, task, problem)
+        try:
+            threads.start(task, id=str(index + 1))
         except BudgetExceeded as error:
             self.run_.note(
-                f"Step {self.one.id}: item {index + 1} and later ones were not started: {error.message}"
+                f"Step {one.id}: item {index + 1} and later ones were not started: {error.message}"
             )
             return False
         return True
 
+    async def _work(self, run: Run, task: Task) -> Answer:
+        """The body of one item's thread."""
+        number = run.path.rpartition("/")[2]
+        names, task, problem = self._given.pop(number)
+        token = current_step.set((self._path, int(number) - 1))
+        failed = True
+        try:
+            if problem is not None:
+                raise problem
+            answer = await self.work.attempts(run, names, task if self.one.does == "task" else None)
+            failed = False
+            return answer
+        except ExpressionError as error:
+            raise StepFailed(f"Step {self.one.id}: {error}.") from None
+        finally:
+            current_step.reset(token)
+            self.leave(failed=failed)
+
     def leave(self, *, failed: bool) -> None:
-        """An item's place is free."""
+        """An item is done. Without a join rule the next one takes its place at once."""
         if failed and self.one.on_error == "fail_fast":
             self.settled = True
-        if self._slots is not None:
-            self._slots.release()
+        if self.one.step.join is None:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Start the next item, in the step's own context: that of an item has the item's span."""
+        self._context.run(self._start_next)
 
     def _record(self, threads: Threads, items: list[Any]) -> None:
         by_number = {int(t.id.rpartition("/")[2]) - 1: t for t in threads.all}
@@ -173,30 +194,8 @@ class Items:
         return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
 
 
-class _ItemWork:
-    """The body of one item's thread."""
-
-    __slots__ = ("index", "item", "items")
-
-    def __init__(self, items: Items, index: int, item: Any) -> None:
-        self.items, self.index, self.item = items, index, item
-
-    async def __call__(self, run: Run, task: Task) -> Answer:  # noqa: ARG002 - a body's signature
-        items = self.items
-        names = {**items.names, items.one.step.item_name: self.item, "index": self.index}
-        token = current_step.set((f"{items.work.flow.path}{items.one.id}", self.index))
-        failed = True
-        try:
-            answer = await items.work.attempts(run, names)
-            failed = False
-            return answer
-        finally:
-            current_step.reset(token)
-            items.leave(failed=failed)
-
-
 class _Watched:
-    """A rule that says when it is settled, so that no further item is started."""
+    """A rule that is asked about a finished item before the next one is started."""
 
     def __init__(self, rule: JoinRule, items: Items) -> None:
         self.name = rule.name
@@ -224,6 +223,8 @@ class _WatchedState:
         reason = await self._state.finished(thread, outstanding=outstanding)
         if reason is not None:
             self._items.settled = True
+        else:
+            self._items.go_on()
         return reason
 
     def winners(self) -> list[Any]:

@@ -31,6 +31,10 @@ class PreparedStep:
         output: a type for `Task.output`, or None for text.
         claims: whether its threads are asked for claims, because somebody compares them.
         used: the workflow that it runs, for ``uses``.
+        does: what it does: ``task``, ``function``, ``uses`` or ``approve``.
+        title: for people and traces.
+        direct: nothing stands between a thread and the strategy's function.
+        single: a for_each hands up one item's output.
     """
 
     id: str
@@ -53,15 +57,10 @@ class PreparedStep:
     max_tokens: int | None = None
     temperature: float | None = None
 
-    @property
-    def title(self) -> str:
-        """For people and traces."""
-        return self.step.title or self.id.replace("_", " ")
-
-    @property
-    def single(self) -> bool:
-        """Whether a for_each hands up one item's output."""
-        return single(self.step.join)
+    does: str = "task"
+    title: str = ""
+    direct: bool = True
+    single: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +103,7 @@ def prepare(workflow: Workflow, surroundings: Surroundings, *, within: str = "")
         one = _step(workflow, id_, step, surroundings, f"{prefix}{id_}")
         one.agents, one.agent = agents, own
         one.claims = bool(step.conflicts) or id_ in compared
+        one.direct = not one.claims and not (one.strategy is not None and one.strategy.needs)
         prepared.steps[id_] = one
         below = 0
         if one.used is not None:
@@ -123,6 +123,9 @@ def _step(workflow: Workflow, id_: str, step: Step, surroundings: Surroundings, 
         retry=step.retry or defaults.retry or NO_RETRY,
         on_error=step.on_error or defaults.on_error or "keep",
         on_timeout=step.on_timeout or defaults.on_timeout or "partial",
+        does=step.does,
+        title=step.title or id_.replace("_", " "),
+        single=single(step.join),
         max_parallel=step.max_parallel or defaults.max_parallel,
         max_tokens=step.max_tokens or defaults.max_tokens,
         temperature=step.temperature if step.temperature is not None else defaults.temperature,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -28,6 +27,9 @@ from weaver.workflows.functions import text_of
 from weaver.workflows.parts import Budget
 from weaver.workflows.prepared import PreparedStep
 from weaver.workflows.setting import Question, Reply, current_step
+
+if TYPE_CHECKING:
+    from weaver.runtime.terms import Body
 
 
 class StepWork:
@@ -73,7 +75,7 @@ class StepWork:
             if not reply.approved:
                 run.note(f"Step {one.id} was not approved.")
                 raise Ending("skipped", f"It was not approved. {reply.comment}".strip())
-            if step.does == "approve":
+            if self.one.does == "approve":
                 return Answer(
                     reply.comment or "approved", output={"approved": True, "comment": reply.comment}
                 )
@@ -138,17 +140,25 @@ class StepWork:
 
     # ---- doing it, again if need be
 
-    async def attempts(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        """The work itself, tried again as often as the file allows, each try within its time."""
-        retry = self.one.retry
-        delay = retry.delay
-        for left in range(retry.times, -1, -1):
+    # Plain functions that hand on a coroutine: a thread's way to its model has no frame that does nothing.
+
+    def attempts(self, run: Run, names: Mapping[str, Any], task: Task | None = None) -> Awaitable[Answer]:
+        """The work itself, tried again as often as the file allows, each try within its time.
+
+        Args:
+            task: the task with its texts filled in, where that is done already.
+        """
+        if self.one.retry.times:
+            return self._again(run, names, task)
+        return self._in_time(run, names, task, last=True)
+
+    async def _again(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Answer:
+        delay = self.one.retry.delay
+        for left in range(self.one.retry.times, -1, -1):
             try:
-                return await self._in_time(run, names, last=not left)
+                return await self._in_time(run, names, task, last=not left)
             except (BudgetExceeded, ConfigurationError):
                 raise
-            except ExpressionError as error:
-                raise StepFailed(f"Step {self.one.id}: {error}.") from None
             except (WeaverError, _TooLong) as error:
                 if not left:
                     raise
@@ -158,17 +168,25 @@ class StepWork:
                 if run.thread is not None:
                     run.thread.attempts += 1
                 await anyio.sleep(delay)
-                delay *= retry.backoff
+                delay *= self.one.retry.backoff
         raise AssertionError("unreachable")
 
-    async def _in_time(self, run: Run, names: Mapping[str, Any], *, last: bool) -> Answer:
-        outer, timeout = run.deadline, self.one.timeout
-        if timeout is None or anyio.current_time() + timeout >= outer:
-            return await self._once(run, names)
+    def _in_time(
+        self, run: Run, names: Mapping[str, Any], task: Task | None, *, last: bool
+    ) -> Awaitable[Answer]:
+        timeout = self.one.timeout
+        if timeout is None or anyio.current_time() + timeout >= run.deadline:
+            return self._once(run, names, task)
+        return self._timed(run, names, task, timeout, last=last)
+
+    async def _timed(
+        self, run: Run, names: Mapping[str, Any], task: Task | None, timeout: float, *, last: bool
+    ) -> Answer:
+        outer = run.deadline
         run.deadline = anyio.current_time() + timeout
         try:
             with anyio.CancelScope(deadline=run.deadline):
-                return await self._once(run, names)
+                return await self._once(run, names, task)
         finally:
             run.deadline = outer
         took = f"it took longer than {timeout:g} s"
@@ -189,42 +207,42 @@ class StepWork:
         self._failed()
         raise Ending("timed_out", f"{took[0].upper()}{took[1:]}.")
 
-    async def _once(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        match self.step.does:
-            case "function":
-                return await self._function(run, names)
-            case "uses":
-                assert self.one.used is not None
-                return await self._nested(run, names)
-            case _:
-                return await self._think(run, names)
+    def _once(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
+        if self.one.does == "function":
+            return self._function(run, names)
+        if self.one.does == "uses":
+            return self._nested(run, names)
+        if task is None:
+            task = self.task(names, run.task.title)
+            run.task = task
+            if run.thread is not None:
+                run.thread.task = task
+        assert self.one.body is not None
+        return self.one.body(run, task) if self.one.direct else self._carefully(run, task, self.one.body)
 
-    async def _think(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        one = self.one
-        assert one.body is not None
-        assert one.strategy is not None
-        task = self.task(names, run.task)
-        run.task = task
-        if run.thread is not None:
-            run.thread.task = task
-        if one.strategy.needs:
-            one.strategy.check(await run.capabilities(), run.model().name)
-        body = claiming(one.body) if one.claims else one.body
-        return await body(run, task)
+    async def _carefully(self, run: Run, task: Task, body: Body) -> Answer:
+        """A strategy that needs something of the model, or whose findings are compared."""
+        strategy = self.one.strategy
+        if strategy is not None and strategy.needs:
+            strategy.check(await run.capabilities(), run.model().name)
+        return await (claiming(body) if self.one.claims else body)(run, task)
 
-    def task(self, names: Mapping[str, Any], given: Task) -> Task:
-        """The task of a step, or of one of its items, with its texts filled in."""
+    def task(self, names: Mapping[str, Any], title: str) -> Task:
+        """The task of a step, or of one of its items, with its texts filled in.
+
+        Raises:
+            ExpressionError: a text has no value.
+        """
         one = self.one
         assert one.compiled.task is not None
         prompt = one.compiled.task.prompt(names)
-        found = [self.flow.conflicts.get(id_, ()) for id_ in (one.id, *one.compiled.waits_for)]
-        told = [brief for conflicts in found if (brief := briefing(conflicts))]
-        if told:
+        if self.flow.conflicts:
+            found = [self.flow.conflicts.get(id_, ()) for id_ in (one.id, *one.compiled.waits_for)]
+            told = [brief for conflicts in found if (brief := briefing(conflicts))]
             prompt = "\n\n".join([prompt, *told])
-        return replace(
-            given,
-            prompt=prompt,
-            context="",  # the text says what it wants of the steps before
+        return Task(
+            prompt,
+            title=title,
             output=one.output,
             tools=one.tools,
             agent=self._agent(names),
