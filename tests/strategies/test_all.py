@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from weaver import Weaver
+from weaver import Message, Task, Weaver
 from weaver.errors import BudgetExceeded, CapabilityMissing, DeadlineExceeded, NoAnswer, WeaverError
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities, Request
 from weaver.strategies import registry
 from weaver.testing import Scripted, ScriptedModel
+from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +108,16 @@ async def test_it_answers_and_leaves_nothing_open(name):
     assert result.strategy == name
     assert result.decision is not None
     assert 0 < result.metrics.critical_path_tokens <= result.metrics.total_output_tokens
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_the_conversation_and_what_is_known_are_part_of_the_task(name):
+    scripted = model()
+    talk = (Message("user", "I am Zoe."), Message("assistant", "Hello!"), Message("user", HARD))
+    await Weaver(scripted, strategy=FAST.get(name, name)).run(Task(messages=talk, context="Fact: 77."))
+    sent = [text_of(r.request) for r in scripted.requests]
+    assert "I am Zoe." in sent[0]
+    assert "Fact: 77." in sent[0]
 
 
 @pytest.mark.parametrize("name", OURS)

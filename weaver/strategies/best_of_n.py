@@ -20,7 +20,7 @@ from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import each, said, samples
+from weaver.strategies.samples import each, said, samples, shown
 from weaver.task import Task
 
 Verifier = Callable[[Answer], Awaitable[bool | float] | bool | float]
@@ -135,7 +135,7 @@ async def _verified(run: Run, verify: Any, answer: Answer) -> bool | float:
 
 
 async def _rating(run: Run, task: Task, answer: Answer) -> float:
-    asked = f"{fenced(task.question, 'task')}\n\n{fenced(answer.text, 'answer')}"
+    asked = f"{shown(task)}\n\n{fenced(answer.text, 'answer')}"
     request = Request((system(RATE), user(asked)), max_tokens=256, temperature=0.1)
     return (await run.parsed(request, Rating, name="rate")).score / 10
 
@@ -143,8 +143,8 @@ async def _rating(run: Run, task: Task, answer: Answer) -> float:
 async def _choice(run: Run, task: Task, answers: Sequence[Answer]) -> Answer:
     """The best of ``answers``, which the judge sees in random order; the first of them if it cannot tell."""
     shuffled = run.random.sample(answers, len(answers))
-    shown = [fenced(a.text, f"answer {i}") for i, a in enumerate(shuffled, start=1)]
-    asked = "\n\n".join((fenced(task.question, "task"), *shown))
+    listed = [fenced(a.text, f"answer {i}") for i, a in enumerate(shuffled, start=1)]
+    asked = "\n\n".join((shown(task), *listed))
     request = Request((system(CHOOSE), user(asked)), max_tokens=256, temperature=0.1)
     try:
         best = (await run.parsed(request, Choice, name="choose")).best

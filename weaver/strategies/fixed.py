@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field
 
 from weaver.errors import ModelError, OutputInvalid
 from weaver.events import Planned
-from weaver.fencing import fenced
 from weaver.messages import system, user
 from weaver.models.protocol import Request
 from weaver.plan import Plan, Subtask
@@ -18,6 +17,7 @@ from weaver.runtime.structured import Shape
 from weaver.strategies.following import Following, Manner
 from weaver.strategies.options import Count
 from weaver.strategies.registry import strategy
+from weaver.strategies.samples import shown
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
 
@@ -45,8 +45,7 @@ async def fixed(run: Run, task: Task, *, k: Count = 4) -> Answer:
     """
     run.decide(parallel=True, by="user", because=f"every task is split into {k} parts")
     parts = Shape[list[Part]](Annotated[list[Part], Field(min_length=k, max_length=k)], name="parts")
-    asked = "\n\n".join(filter(None, (fenced(task.question, "task"), task.context)))
-    request = Request((system(SPLIT % {"k": k}), user(asked)), temperature=0.0)
+    request = Request((system(SPLIT % {"k": k}), user(shown(task))), temperature=0.0)
     try:
         written = await run.parsed(request, parts, role="planner", name="plan")
     except (ModelError, OutputInvalid) as error:

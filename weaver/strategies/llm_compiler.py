@@ -24,6 +24,7 @@ from weaver.runtime.tool_calls import use_tool
 from weaver.strategies.call_plan import END_OF_PLAN, CallPlan, Step, resolved
 from weaver.strategies.options import Number
 from weaver.strategies.registry import strategy
+from weaver.strategies.samples import shown
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
 from weaver.tools.function import FunctionTool, as_tool
@@ -167,7 +168,7 @@ class Compiler:
 
     async def join(self, shape: type[J], choice: str) -> J:
         """Ask what follows from the results."""
-        asked = f"{fenced(self.task.question, 'task')}\n\n{self._results()}"
+        asked = f"{shown(self.task)}\n\n{self._results()}"
         request = Request((system(JOIN % {"choice": choice}), user(asked)), temperature=0.0)
         return await self.run.parsed(request, shape, role="synthesizer", name="join")
 
@@ -209,9 +210,7 @@ class Compiler:
     def _planning(self, thought: str) -> tuple[Message, ...]:
         tools = "\n".join(map(_signature, self.specs.values()))
         told = PLAN % {"first": max(self.steps, default=0) + 1, "tools": tools}
-        asked = [fenced(self.task.question, "task")]
-        if self.task.context:
-            asked.append(self.task.context)
+        asked = [shown(self.task)]
         if thought:
             asked.append(AGAIN % {"done": self._results(), "thought": fenced(thought, "thought")})
         return system(told), *EXAMPLE, user("\n\n".join(asked))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from weaver.coordination.equivalence import Equivalence, equivalence
 from weaver.coordination.votes import Votes
 from weaver.errors import NoAnswer
+from weaver.fencing import fenced
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Body
@@ -48,6 +49,14 @@ def adding(task: Task, words: str) -> Task:
         return replace(task, prompt=f"{task.prompt}\n\n{words}")
     *earlier, last = task.messages
     return replace(task, messages=(*earlier, replace(last, content=f"{last.content}\n\n{words}")))
+
+
+def shown(task: Task) -> str:
+    """What the task asks, as data for a judge or planner: earlier turns, the question, what is known."""
+    *earlier, _ = task.conversation
+    talk = "\n\n".join(f"{message.role}: {message.content}" for message in earlier)
+    parts = [fenced(talk, "conversation so far")] if talk else []
+    return "\n\n".join([*parts, fenced(task.question, "task"), *([task.context] if task.context else [])])
 
 
 def affordable(run: Run, wanted: int) -> int:

@@ -21,7 +21,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.continuing import speaking
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import each, said
+from weaver.strategies.samples import each, said, shown, told_without_tools
 from weaver.task import Task
 
 WORTH = {"impossible": 0.001, "likely": 1.0, "sure": 20.0}
@@ -111,6 +111,7 @@ async def tree_of_thoughts(
         breadth: states kept per level (b).
         temperature: of generation, unless the task or the run sets one.
     """
+    told_without_tools(run, task)
     if run.temperature is None:
         task = replace(task, temperature=temperature)
     tree = Tree(run, task, generate, evaluate, n_generate, n_evaluate)
@@ -231,7 +232,7 @@ class Tree:
 
     async def _vote(self, run: Run, states: Sequence[State]) -> Answer:
         ways = [fenced(s.text, f"way {i}") for i, s in enumerate(states, start=1)]
-        request = Request((system(VOTE), user("\n\n".join((self._question, *ways)))), max_tokens=64)
+        request = Request((system(VOTE), user("\n\n".join((shown(self.task), *ways)))), max_tokens=64)
         best = (await run.parsed(request, Ballot, name="vote")).best
         return Answer(str(best), output=(states[min(best, len(states)) - 1], 1.0))
 
@@ -239,14 +240,11 @@ class Tree:
         self.best = state
         self.run.offer(Answer(state.text, complete=False))
 
-    @property
-    def _question(self) -> str:
-        return fenced(self.task.question, "task")
-
     def _asking(self, told: str, state: State) -> Request:
         """The instructions, then the task and the steps so far as data."""
-        shown = [self._question, *([fenced(state.text, "steps so far")] if state.steps else [])]
-        return Request((system(told), user("\n\n".join(shown))), max_tokens=self.task.max_tokens)
+        steps = [fenced(state.text, "steps so far")] if state.steps else []
+        asked = "\n\n".join([shown(self.task), *steps])
+        return Request((system(told), user(asked)), max_tokens=self.task.max_tokens)
 
 
 def _bare(line: str) -> str:
