@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver import Answer, Weaver
-from weaver.coordination.equivalence import KINDS, Equivalence, equivalence
+from weaver.coordination.equivalence import KINDS, equivalence
 from weaver.coordination.judged import judged
 from weaver.coordination.mathematics import compare_by_algebra
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.values.dates import date_of
 from weaver.coordination.values.final import final_answer, json_value, plain, trimmed
 from weaver.coordination.votes import Votes

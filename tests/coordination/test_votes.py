@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaver.coordination.certainty import beta_certainty, dirichlet_certainty
-from weaver.coordination.equivalence import Equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.votes import Votes, confidence_weight
 from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import Answer, Finding

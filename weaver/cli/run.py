@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import anyio
 import click
 
+from weaver.cli.answering import answer, progress_for
 from weaver.cli.facade import weaver_from
 from weaver.cli.flags import settings_flags, settings_from
 from weaver.cli.guard import debug_option, leaf
-from weaver.cli.interrupt import interrupts, run_async
-from weaver.cli.output import FORMS, Form, Output, exit_code, last_words, refused
-from weaver.cli.progress import Lines, Progress, Silent
+from weaver.cli.interrupt import run_async
+from weaver.cli.output import FORMS, Form, refused
 from weaver.cli.question import question_from
 from weaver.cli.telemetry import telemetry
 from weaver.cli.workflow import is_workflow, run_workflow
-
-if TYPE_CHECKING:
-    from weaver.api import Weaver
-    from weaver.result import Result
-
-_TICK_SECONDS = 0.1
 
 
 @click.command()
@@ -91,67 +82,3 @@ def run(
         if form != "text" and not isinstance(inner, (BrokenPipeError, click.UsageError)):
             output.result(refused(inner, strategy=str(options.get("strategy") or "")))
         raise
-
-
-async def answer(
-    weaver: Weaver, task: Any, output: Output, progress: Progress, *, quiet: bool = False
-) -> int:
-    """Run ``task`` and show it; a signal cancels it in good order.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        WeaverError: the run could not be started.
-    """
-    stream: Any = None
-    result: Result[Any] | None = None
-
-    def stop() -> None:
-        if stream is None:
-            scope.cancel()
-        else:
-            stream.cancel("user")
-
-    with anyio.CancelScope() as scope, interrupts(stop) as interrupt:
-        async with AsyncExitStack() as stack:
-            stream = await stack.enter_async_context(weaver.stream(task))
-            ticker = await stack.enter_async_context(anyio.create_task_group())
-            stack.enter_context(progress)
-            ticker.start_soon(_tick, progress)
-            async for event in stream:
-                progress.show(event)
-                output.event(event)
-            result = stream.result
-            ticker.cancel_scope.cancel()
-    if result is None:
-        click.echo("Interrupted.", err=True)
-        return interrupt.code or 130
-    output.result(result)
-    if not quiet or result.status != "complete":
-        sys.stdout.flush()
-        last_words(
-            result,
-            told_notes=progress.told_notes,
-            told_all=output.complete,
-            interrupted=interrupt.code is not None,
-        )
-    return interrupt.code or exit_code(result)
-
-
-async def _tick(progress: Progress) -> None:
-    while True:
-        progress.tick()
-        await anyio.sleep(_TICK_SECONDS)
-
-
-def progress_for(form: Form, *, no_live: bool, quiet: bool) -> Progress:
-    """The progress view that fits the form of stdout and what stderr is."""
-    if quiet or form == "events":
-        return Silent()
-    if not no_live and sys.stderr.isatty():
-        from weaver.cli.live import LiveView, terminal
-
-        if (console := terminal()) is not None:
-            return LiveView(console)
-    return Lines()

@@ -40,9 +40,9 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
         InvalidWorkflow: every problem of the file.
         ConfigurationError: an input or a flag is wrong.
     """
+    from weaver.cli.answering import answer, progress_for
     from weaver.cli.interrupt import run_async
     from weaver.cli.output import FORMS
-    from weaver.cli.run import answer, progress_for
     from weaver.workflows.run import Given
 
     workflow = loaded(path, options.get("root"))

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from weaver.coordination.equivalence import Equivalence, equivalence
+from weaver.coordination.equivalence import equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.statements import Matter, Statement, Told, answer_matters, claim_matters
 from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
 from weaver.fencing import fenced

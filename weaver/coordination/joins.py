@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from weaver.coordination.equivalence import Equivalence, equivalence
+from weaver.coordination.equivalence import equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.votes import Votes
 from weaver.errors import ConfigurationError, WeaverError
 from weaver.result import CancelReason, Finding

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from weaver.coordination.equivalence import Equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.values.final import answer_of, plain
 from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
 from weaver.fencing import fenced

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from weaver.coordination.equivalence import Equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.values.final import answer_of, plain_math
 from weaver.coordination.values.quantities import Quantity, quantity
 from weaver.errors import ConfigurationError

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from weaver.coordination.conflicts import find_conflicts
-from weaver.coordination.equivalence import Equivalence
 from weaver.coordination.resolution import DEFAULT_LADDER, Policy
 from weaver.coordination.resolution.ladder import climb, is_free
 from weaver.coordination.resolution.positions import about
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.statements import Told
 from weaver.errors import BudgetExceeded
 from weaver.events import ConflictFound

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from weaver.coordination.claims import same_claimed, split_claims, value_of, written
-from weaver.coordination.equivalence import Equivalence, equivalence
+from weaver.coordination.equivalence import equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.topics import Topic, topic_of
 from weaver.coordination.values.final import final_answer, is_short, shown
 from weaver.coordination.values.scalars import Value

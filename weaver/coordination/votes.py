@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from weaver.coordination.equivalence import Equivalence, equivalence
+from weaver.coordination.equivalence import equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import Answer, Finding
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from weaver.coordination.equivalence import KINDS, Equivalence, equivalence
+from weaver.coordination.equivalence import KINDS, equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.values.final import answer_of
 from weaver.errors import ConfigurationError, OutputInvalid, WeaverError
 from weaver.evals.items import Grade, Grader, Item

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from zlib import crc32
 
-from weaver.coordination.equivalence import Equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.votes import Votes
 from weaver.errors import BudgetExceeded, ModelError, NoAnswer
 from weaver.messages import assistant, user

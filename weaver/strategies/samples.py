@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from weaver.coordination.equivalence import Equivalence, equivalence
+from weaver.coordination.equivalence import equivalence
+from weaver.coordination.sameness import Equivalence
 from weaver.coordination.votes import Votes
 from weaver.errors import NoAnswer
 from weaver.fencing import fenced
