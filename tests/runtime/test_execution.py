@@ -306,3 +306,25 @@ def test_run_sync_works_with_and_without_a_running_loop():
         return weaver.run_sync("q").answer
 
     assert asyncio.run(inside()) == "hello"
+
+
+async def test_when_every_thread_timed_out_what_they_said_is_a_partial_answer():
+    async def method(run: Run, task: Task) -> Answer:
+        async with run.fork([Task("one", title="first")], timeout=3) as threads:
+            await threads.join()
+        raise AssertionError
+
+    result = await Weaver(ScriptedModel([Scripted("a b c d e f", each=1)]), strategy=method).run("q")
+    assert (result.status, result.answer) == ("partial", "first: a b c")
+    assert result.error.type == "NoAnswer"
+
+
+async def test_an_offered_answer_outlives_an_error():
+    async def method(run: Run, task: Task) -> Answer:
+        run.offer(Answer("good enough", complete=False))
+        raise ZeroDivisionError("oops")
+
+    result = await Weaver(ScriptedModel(), strategy=method).run("q")
+    assert (result.status, result.answer) == ("partial", "good enough")
+    assert result.error.type == "StrategyFailed"
+    assert any("best answer it had" in note for note in result.notes)

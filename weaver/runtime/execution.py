@@ -157,9 +157,9 @@ class Execution:
         return rescued
 
     def _salvaged(self, root: Run) -> Answer | None:
-        """What there is in spite of the error: everything if time or money ran out, else what was offered."""
+        """What there is in spite of the error: everything if time, money or threads ran out, else the offer."""
         state = self.state
-        if state.cancel_reason is not None or isinstance(self.error, BudgetExceeded):
+        if state.cancel_reason is not None or isinstance(self.error, (BudgetExceeded, NoAnswer)):
             return self._rescued(root)
         if state.offered is not None:
             state.note(f"The strategy could not finish; this is the best answer it had. {self.error}")
