@@ -19,6 +19,7 @@ from weaver.evals.tasks import load
 from weaver.evals.tasks.world import StructuredWorld
 from weaver.models.protocol import Capabilities
 from weaver.settings import Settings
+from weaver.strategies import registry
 from weaver.strategies.registry import strategy
 from weaver.testing import Scripted, ScriptedModel, SimulatedModel, virtual_time
 
@@ -30,7 +31,6 @@ def anyio_backend():
     return virtual_time()
 
 
-@strategy("two_threads_for_tests", needs=())
 async def two_threads(run: Run, task: Task, *, wait: float = 0.0) -> Answer:
     """Two threads on the same question."""
     await anyio.sleep(wait)
@@ -38,6 +38,14 @@ async def two_threads(run: Run, task: Task, *, wait: float = 0.0) -> Answer:
         [first, *_] = await threads.join()
     assert first.answer is not None
     return first.answer
+
+
+@pytest.fixture(autouse=True)
+def known_by_name():
+    """For these tests only, the strategy above is one of those that can be named."""
+    strategy("two_threads_for_tests")(two_threads)
+    yield
+    del registry._registered["two_threads_for_tests"]
 
 
 def right(request) -> str:

@@ -346,4 +346,5 @@ async def test_ten_thousand_threads_leave_one_whole_tree(
     assert result.answer == str(count)
     assert len(spans.all) == 2 * count + 2
     assert_one_tree(spans.all)
-    assert caplog.records == []
+    # Exporters are not part of this; those of other tests may still be shutting down in their threads.
+    assert [r for r in caplog.records if ".exporter." not in r.name] == []

@@ -174,6 +174,8 @@ def test_our_files_with_mistakes(seed, folder):
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
+# Threads of other tests (exporters on their way out) use `random` too; hypothesis takes that for ours.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize("what", ["pieces", "bytes", "shaped", "mutated"])
 def test_at_length(what, folder):
     strategies = {
