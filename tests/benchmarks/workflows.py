@@ -10,8 +10,8 @@ server in a process of its own on the loopback interface. Contenders:
 - `workflow`: a step with `for_each` and `max_parallel` that makes the same prompts of a template.
 
 Both run in this process, in turns, so that a busy machine hits both alike; CPU is that of this process. The
-number that counts is the median of the ratios of neighbouring rounds; on a busy machine, the ratio of the best
-rounds says more.
+number that counts is the median of the ratios of neighbouring rounds; on a busy machine, the ratio of the
+best rounds says more.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ async def measure(count: int, width: int, rounds: int, words: int) -> None:
         print(f"{name:10} {each * 1e6:8.1f} us of CPU per item   most in flight at the server: {seen[name]}")
     low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     best = min(times["workflow"]) / min(times["python"])
-    print(f"workflow / python: {middle:.3f} (quartiles {low:.3f} to {high:.3f}); of the best rounds: {best:.3f}")
+    print(f"workflow / python: {middle:.3f} (quartiles {low:.3f} to {high:.3f}); best rounds: {best:.3f}")
 
 
 def main() -> None:
