@@ -117,5 +117,5 @@ async def test_a_real_plan_runs_in_parallel_slots_and_cancelling_frees_them(llam
                     run.cancel()
         assert run.result.status in ("partial", "failed")
         with anyio.fail_after(10):  # a second on an idle machine
-            while await anyio.to_thread.run_sync(llama.busy):  # noqa: ASYNC110 - another process
+            while await anyio.to_thread.run_sync(llama.busy):
                 await anyio.sleep(0.05)

@@ -41,7 +41,7 @@ async def busy(llama: Llama) -> int:
 async def until_busy(llama: Llama, condition: Callable[[int], bool]) -> float:
     """Seconds until the number of busy slots meets ``condition``."""
     start = time.monotonic()
-    while not condition(await busy(llama)):  # noqa: ASYNC110 - it is another process that changes
+    while not condition(await busy(llama)):
         await anyio.sleep(0.02)
     return time.monotonic() - start
 

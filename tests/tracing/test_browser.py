@@ -258,5 +258,5 @@ async def test_the_live_page_follows_a_run_to_its_end() -> None:
 
 async def _until(page: Any, expression: str) -> None:
     with anyio.fail_after(15):
-        while not await page.value(expression):  # noqa: ASYNC110 - the event is in the browser
+        while not await page.value(expression):
             await anyio.sleep(0.05)

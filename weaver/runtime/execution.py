@@ -157,7 +157,7 @@ class Execution:
         return rescued
 
     def _salvaged(self, root: Run) -> Answer | None:
-        """What there is in spite of the error: all of it if time, money or threads ran out, else the offer."""
+        """What there is in spite of the error: all if time, money or threads ran out, else the offer."""
         state = self.state
         if state.cancel_reason is not None or isinstance(self.error, (BudgetExceeded, NoAnswer)):
             return self._rescued(root)
