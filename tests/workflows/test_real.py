@@ -1,0 +1,215 @@
+"""The examples on the real small model, and the schema in a real YAML language server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real import Llama
+from weaver import Weaver
+from weaver.workflows import Workflow, run_workflow
+from weaver.workflows.schema import FILE, schema_text
+
+pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(900)]
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+INPUTS: dict[str, dict[str, Any]] = {
+    "map-reduce": {"files": ["Tea comes from China. It is old.", "Coffee comes from Ethiopia."]},
+}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_an_example_on_the_real_model(path: Path, llama: Llama) -> None:
+    """Half a billion parameters say little of worth, but every step must get an answer of the right shape."""
+    workflow = Workflow.from_yaml(path)
+    async with Weaver("openai/small", base_url=llama.url, api_key="none") as weaver:
+        result = await run_workflow(
+            workflow, INPUTS.get(path.stem, {}), weaver=weaver, approve=lambda question: True, deadline=600
+        )
+    assert result.status in ("complete", "partial"), result.notes
+    assert result.answer.strip()
+    assert set(result.output) == set(workflow.outputs)
+    steps = {thread.id: thread for thread in result.threads if thread.parent is None}
+    assert set(steps) == set(workflow.steps)
+    assert all(thread.state == "succeeded" for thread in steps.values()), steps
+    assert result.usage.calls >= len(steps)
+    assert result.usage.output_tokens > 0
+
+
+# ---- the editor
+
+
+def server_script() -> Path | None:
+    """The language server from npm, installed beside the other parts of CI; None without node or npm."""
+    import os
+    import subprocess
+
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return None
+    cache = (
+        Path(os.environ.get("WEAVER_CI_CACHE") or Path.home() / ".cache" / "weaver-ci")
+        / "yaml-language-server"
+    )
+    script = cache / "node_modules/yaml-language-server/bin/yaml-language-server"
+    if not script.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        install = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            str(cache),
+            "yaml-language-server",
+        ]
+        if subprocess.run(install, capture_output=True, check=False).returncode:
+            return None
+    return script
+
+
+class Editor:
+    """What an editor says to a language server, over its standard input and output."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+        self._number = 0
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        """A request and its answer; the server's own requests meanwhile get null."""
+        self._number += 1
+        self._send({"id": self._number, "method": method, "params": params})
+        while True:
+            message = await self._receive()
+            if message.get("id") == self._number and "method" not in message:
+                assert "error" not in message, message
+                return message["result"]
+            self._answer(message)
+
+    def tell(self, method: str, **params: Any) -> None:
+        """A notification."""
+        self._send({"method": method, "params": params})
+
+    async def diagnostics(self, uri: str) -> list[dict[str, Any]]:
+        """What is underlined in a file."""
+        while True:
+            message = await self._receive()
+            if message.get("method") == "textDocument/publishDiagnostics" and message["params"]["uri"] == uri:
+                found: list[dict[str, Any]] = message["params"]["diagnostics"]
+                return found
+            self._answer(message)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        if "id" in message and "method" in message:
+            wanted = len(message.get("params", {}).get("items", [])) or 1
+            result = [{}] * wanted if message["method"] == "workspace/configuration" else None
+            self._send({"id": message["id"], "result": result})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self._in.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    async def _receive(self) -> dict[str, Any]:
+        length = 0
+        while (line := (await self._out.readline()).strip()) != b"":
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        message: dict[str, Any] = json.loads(await self._out.readexactly(length))
+        return message
+
+
+@asynccontextmanager
+async def editing(folder: Path) -> AsyncIterator[Editor]:
+    """An editor with the folder open."""
+    script = server_script()
+    if script is None:
+        pytest.skip("NOT TESTED: yaml-language-server cannot be had: no node, no npm, or no registry")
+    process = await asyncio.create_subprocess_exec(
+        "node", str(script), "--stdio", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        editor = Editor(process)
+        root = folder.as_uri()
+        await editor.ask(
+            "initialize", processId=None, rootUri=root, workspaceFolders=[{"uri": root, "name": "f"}],
+            capabilities={"textDocument": {"publishDiagnostics": {}, "completion": {}, "hover": {}}},
+        )  # fmt: skip
+        editor.tell("initialized")
+        settings = {
+            "yaml": {"validate": True, "completion": True, "hover": True, "schemaStore": {"enable": False}}
+        }
+        editor.tell("workspace/didChangeConfiguration", settings=settings)
+        yield editor
+    finally:
+        process.kill()
+        await process.wait()
+        # The transport closes in the loop's next turns; asyncio warns when the loop ends before.
+        await asyncio.sleep(0.05)
+
+
+def opened(editor: Editor, path: Path, text: str) -> str:
+    path.write_text(text)
+    uri = path.as_uri()
+    editor.tell(
+        "textDocument/didOpen", textDocument={"uri": uri, "languageId": "yaml", "version": 1, "text": text}
+    )
+    return uri
+
+
+HEAD = "# yaml-language-server: $schema=./weaver-v1.schema.json\nversion: weaver/v1\nname: x\n"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+async def test_an_editor_underlines_nothing_in_an_example(path: Path) -> None:
+    async with editing(path.parent) as editor:
+        editor.tell(
+            "textDocument/didOpen",
+            textDocument={
+                "uri": path.as_uri(),
+                "languageId": "yaml",
+                "version": 1,
+                "text": path.read_text("utf-8"),
+            },
+        )
+        assert await editor.diagnostics(path.as_uri()) == []
+
+
+async def test_an_editor_underlines_completes_and_explains(tmp_path: Path) -> None:
+    assert FILE.read_text("utf-8") == schema_text()
+    (tmp_path / "weaver-v1.schema.json").write_text(schema_text())
+    text = HEAD + "steps:\n  a:\n    tusk: hello\n    on_error: ignore\n    timeout: 2 minutes\n    \n"
+    async with editing(tmp_path) as editor:
+        uri = opened(editor, tmp_path / "flow.yaml", text)
+        found = {(d["range"]["start"]["line"], d["message"]) for d in await editor.diagnostics(uri)}
+        assert any(line == 5 and "tusk" in message for line, message in found), found
+        assert any(line == 6 and "fail_fast" in message for line, message in found), found
+        assert any(line == 7 for line, _ in found), found
+
+        document = {"uri": uri}
+        completed = await editor.ask(
+            "textDocument/completion", textDocument=document, position={"line": 8, "character": 4}
+        )
+        labels = {item["label"] for item in completed["items"]}
+        assert {"task", "for_each", "needs", "join", "if", "output"} <= labels
+        assert "steps" not in labels
+
+        hover = await editor.ask(
+            "textDocument/hover", textDocument=document, position={"line": 6, "character": 6}
+        )
+        assert "the rest goes on" in json.dumps(hover)
+
+        top = opened(editor, tmp_path / "top.yaml", HEAD + "\n")
+        completed = await editor.ask(
+            "textDocument/completion", textDocument={"uri": top}, position={"line": 3, "character": 0}
+        )
+        assert {"steps", "inputs", "agents", "outputs", "tests"} <= {
+            item["label"] for item in completed["items"]
+        }
