@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from weaver.workflows.functions import text_of
-from weaver.workflows.graph import levels
+from weaver.workflows.graph import levels, reduced
 from weaver.workflows.prepared import Prepared, PreparedStep
 from weaver.workflows.worst_case import Most, WorstCase
 
@@ -45,7 +45,7 @@ def mermaid(prepared: Prepared) -> str:
             one.step.does, ("[", "]")
         )
         lines.append(f'    {id_}{left}"{label}"{right}')
-    for id_, needs in graph.items():
+    for id_, needs in reduced(graph).items():
         one = prepared.steps[id_]
         note = "|if|" if one.step.if_ is not None else ""
         lines += [f"    {need} -->{note} {id_}" for need in needs]
@@ -70,8 +70,9 @@ def svg(prepared: Prepared, worst: WorstCase) -> str:
         _STYLE,
         f"<title>{name}</title>",
     ]
-    for id_, needs in graph.items():
-        parts += [_edge(at[need], at[id_], hot=need in worst.chain and id_ in worst.chain) for need in needs]
+    chain = set(zip(worst.chain, worst.chain[1:], strict=False))
+    for id_, needs in reduced(graph).items():
+        parts += [_edge(at[need], at[id_], hot=(need, id_) in chain) for need in needs]
     parts += [_box(one, at[id_], hot=id_ in worst.chain) for id_, one in prepared.steps.items()]
     return "\n".join([*parts, "</svg>"])
 

@@ -90,6 +90,15 @@ def ancestors(graph: Graph, step: str) -> set[str]:
     return seen
 
 
+def reduced(graph: Graph) -> dict[str, list[str]]:
+    """The graph without what follows from the rest: who waits for b, which waits for a, waits for a anyway."""
+    above = {step: ancestors(graph, step) for step in graph}
+    return {
+        step: [need for need in needs if not any(need in above[other] for other in needs if other in above)]
+        for step, needs in graph.items()
+    }
+
+
 def sinks(graph: Graph) -> list[str]:
     """Steps that nobody waits for, in order."""
     needed = {need for needs in graph.values() for need in needs}
