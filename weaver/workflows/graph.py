@@ -91,7 +91,7 @@ def ancestors(graph: Graph, step: str) -> set[str]:
 
 
 def reduced(graph: Graph) -> dict[str, list[str]]:
-    """The graph without what follows from the rest: who waits for b, which waits for a, waits for a anyway."""
+    """The graph without what follows from the rest: who waits for b, which waits for a, need not name a."""
     above = {step: ancestors(graph, step) for step in graph}
     return {
         step: [need for need in needs if not any(need in above[other] for other in needs if other in above)]
