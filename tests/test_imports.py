@@ -58,6 +58,7 @@ PUBLIC = {
     "Task",
     "Weaver",
     "WeaverError",
+    "Workflow",
     "strategy",
     "tool",
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from weaver.task import Agent as Agent
     from weaver.task import Task as Task
     from weaver.tools.function import tool as tool
+    from weaver.workflows.format import Workflow as Workflow
 
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _HOME = {
     "Task": "weaver.task",
     "Weaver": "weaver.api",
     "WeaverError": "weaver.errors",
+    "Workflow": "weaver.workflows.format",
     "strategy": "weaver.strategies.registry",
     "tool": "weaver.tools.function",
 }
@@ -51,6 +53,7 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Subtask",
     "Task",
     "WeaverError",
+    "Workflow",
     "strategy",
     "tool",
 ]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from weaver import Weaver
+from weaver import Answer, Task, Weaver
 from weaver.errors import InvalidTask, ModelFailed, NoAnswer, StepFailed
 from weaver.events import ThreadRestarted
 from weaver.journal.memory import MemoryJournal
@@ -656,3 +656,56 @@ async def test_an_expression_without_a_value_fails_its_step_only():
     assert next(t for t in result.threads if t.id == "b").error == (
         "Step b: steps.a.output[5]: there is no item 5; it has 1."
     )
+
+
+# ---- settings
+
+
+async def test_of_two_limits_the_tighter_one_holds_unless_a_flag_says_otherwise():
+    workflow = flow(
+        "each: {for_each: [1, 2, 3, 4], task: 'item ${{ item }}'}", head="defaults: {budget: {calls: 3}}\n"
+    )
+
+    async def calls(weaver: Weaver, **changes) -> int:
+        return (await workflow.run(weaver=weaver, **changes)).usage.calls
+
+    assert await calls(Weaver(ScriptedModel("ok"))) == 3
+    assert await calls(Weaver(ScriptedModel("ok"), max_calls=2)) == 2
+    assert await calls(Weaver(ScriptedModel("ok"), max_calls=9)) == 3
+    assert await calls(Weaver(ScriptedModel("ok"), max_calls=2), max_calls=4) == 4
+
+
+async def test_the_thread_timeout_of_the_settings_is_for_the_work_and_not_for_the_step_around_it():
+    workflow = flow("each: {for_each: [1, 2, 3, 4], max_parallel: 1, task: 'item ${{ item }}'}")
+    model = ScriptedModel([Scripted("late", when="item 3", first=9), Scripted("ok", first=1)])
+    result = await workflow.run(weaver=Weaver(model, thread_timeout=2))
+    ended = states(result)
+    assert ended.pop("each/3") == "timed_out"
+    assert set(ended.values()) == {"succeeded"}
+    assert result.metrics.wall_seconds == pytest.approx(5)
+
+
+async def test_a_strategy_flag_is_for_steps_that_name_none():
+    seen = []
+
+    async def mine(run, task, *, option: int = 1) -> Answer:
+        seen.append((run.path, option))
+        return Answer("mine")
+
+    workflow = flow("a: {task: a}\nb: {task: b, strategy: sequential}")
+    result = await workflow.run(weaver=Weaver(ScriptedModel("theirs")), strategy=mine)
+    assert seen == [("a", 1)]
+    assert result.output == {"a": "mine", "b": "theirs"}
+
+
+async def test_depth_below_a_step_is_what_the_limit_is_about():
+    async def forking(run, task) -> Answer:
+        async with run.fork([Task("inner")]) as threads:
+            (only,) = await threads.join()
+            return Answer(f"forked {only.text}")
+
+    workflow = flow("each: {for_each: [1], task: 'item ${{ item }}'}")
+    result = await workflow.run(weaver=Weaver(ScriptedModel("ok")), strategy=forking, max_depth=1)
+    assert result.output == {"each": ["forked ok"]}
+    with pytest.raises(StepFailed, match="Threads may fork 2 deep"):
+        await workflow.run(weaver=Weaver(ScriptedModel("ok")), strategy=forking, max_depth=0)

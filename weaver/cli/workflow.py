@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_INPUT_BYTES = 10_000_000
 _CHANGES = (
     *("model", "planner_model", "judge_model", "synthesizer_model", "deadline", "thread_timeout"),
-    *("max_tokens", "max_cost", "max_calls", "max_threads", "max_depth", "temperature", "seed"),
+    *("max_tokens", "max_cost", "max_calls", "max_threads", "max_depth", "temperature", "seed", "strategy"),
 )
 
 

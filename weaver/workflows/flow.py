@@ -23,6 +23,9 @@ from weaver.workflows.graph import levels, sinks
 from weaver.workflows.prepared import Prepared, PreparedStep
 from weaver.workflows.setting import Setting
 
+NO_TIMEOUT = float("inf")
+"""A step's thread has the time that its own threads need; timeouts are theirs."""
+
 
 class Flow:
     """One run of one workflow, the outermost or a used one.
@@ -68,7 +71,7 @@ class Flow:
         if run.parent is None:
             self._decide(run)
         try:
-            async with run.fork(name="step") as threads:
+            async with run.fork(name="step", timeout=NO_TIMEOUT) as threads:
                 await self._start_all(run, threads)
                 threads.close()
                 await threads.join(_Everything())

@@ -20,6 +20,7 @@ from weaver.task import Task
 from weaver.workflows.compiled import Values
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
+from weaver.workflows.flow import NO_TIMEOUT
 from weaver.workflows.setting import current_step
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Items:
         async with self.run_.fork(
             body=self._work,
             name="item",
+            timeout=NO_TIMEOUT,
             on_error="fail_fast" if one.on_error == "fail_fast" else "keep",
             on_timeout="fail",
         ) as threads:

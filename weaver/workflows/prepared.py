@@ -78,10 +78,26 @@ class Prepared:
     depth: int = 1
 
 
-def prepare(workflow: Workflow, surroundings: Surroundings, *, within: str = "") -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What holds for steps when neither they nor the file's defaults say otherwise.
+
+    Args:
+        strategy: a name with options, or a function; beats the file's defaults. None: `sequential`.
+        timeout: seconds for each thread.
+    """
+
+    strategy: Any = None
+    timeout: float | None = None
+
+
+def prepare(
+    workflow: Workflow, surroundings: Surroundings, usual: Usual = Usual(), *, within: str = ""
+) -> Prepared:
     """Look up what a workflow names.
 
     Args:
+        usual: what the caller's settings say.
         within: the step that uses this workflow, for names of agents; "" for the outermost.
 
     Raises:
@@ -100,7 +116,7 @@ def prepare(workflow: Workflow, surroundings: Surroundings, *, within: str = "")
     }
     prepared = Prepared(workflow, {}, tuple(agents.values()) + ((own,) if own else ()))
     for id_, step in workflow.steps.items():
-        one = _step(workflow, id_, step, surroundings, f"{prefix}{id_}")
+        one = _step(workflow, id_, surroundings, usual, f"{prefix}{id_}")
         one.agents, one.agent = agents, own
         one.claims = bool(step.conflicts) or id_ in compared
         one.direct = not one.claims and not (one.strategy is not None and one.strategy.needs)
@@ -113,13 +129,16 @@ def prepare(workflow: Workflow, surroundings: Surroundings, *, within: str = "")
     return prepared
 
 
-def _step(workflow: Workflow, id_: str, step: Step, surroundings: Surroundings, within: str) -> PreparedStep:
+def _step(
+    workflow: Workflow, id_: str, surroundings: Surroundings, usual: Usual, within: str
+) -> PreparedStep:
+    step = workflow.steps[id_]
     defaults, compiled = workflow.defaults, workflow.compiled.steps[id_]
     one = PreparedStep(
         id_,
         step,
         compiled,
-        timeout=step.timeout or defaults.timeout,
+        timeout=step.timeout or defaults.timeout or usual.timeout,
         retry=step.retry or defaults.retry or NO_RETRY,
         on_error=step.on_error or defaults.on_error or "keep",
         on_timeout=step.on_timeout or defaults.on_timeout or "partial",
@@ -136,13 +155,16 @@ def _step(workflow: Workflow, id_: str, step: Step, surroundings: Surroundings, 
     if step.does == "function":
         one.function = surroundings.tool(str(step.function))
     elif step.does == "uses":
-        one.used = prepare(compiled.workflow, surroundings, within=within)
+        one.used = prepare(compiled.workflow, surroundings, usual, within=within)
     elif step.does == "task":
         from weaver.strategies import registry
 
-        given = step.strategy or defaults.strategy
-        one.strategy = registry.load(given.name if given is not None else "sequential")
-        options = one.strategy.parsed_options(given.options) if given is not None else {}
+        if step.strategy is None and usual.strategy is not None:
+            one.strategy, options = registry.find(usual.strategy)
+        else:
+            given = step.strategy or defaults.strategy
+            one.strategy = registry.load(given.name if given is not None else "sequential")
+            options = one.strategy.parsed_options(given.options) if given is not None else {}
         one.body = partial(one.strategy.function, **options) if options else one.strategy.function
     return one
 

@@ -14,8 +14,8 @@ from weaver.runtime.run import Run
 from weaver.task import Agent, Task
 from weaver.workflows.flow import Flow
 from weaver.workflows.given import checked_inputs
-from weaver.workflows.parts import ModelRef
-from weaver.workflows.prepared import Prepared, prepare
+from weaver.workflows.parts import Budget, ModelRef
+from weaver.workflows.prepared import Prepared, Usual, prepare
 from weaver.workflows.setting import Approve, Ask, Setting
 from weaver.workflows.surroundings import Surroundings
 from weaver.workflows.templates import ENVIRONMENT
@@ -47,13 +47,13 @@ async def run_workflow(
 
     Args:
         inputs: by name; JSON values.
-        weaver: whose settings and connections to use; a new one by default. What the workflow says about
-            models, deadline and budget beats its settings.
+        weaver: whose settings and connections to use; a new one by default. Models that the workflow names
+            beat its settings; of deadlines and limits the tighter one holds.
         tools: functions that the workflow may name, besides registered ones and those of plugins.
         approve: asked for the approvals of steps; None: nobody can be asked.
         ask: asked for the right value of a conflict, by the policy ``ask``.
         run_id: the id of the run; with a journal, that of a run to go on with.
-        changes: settings for this run only; they beat the workflow.
+        changes: settings for this run only; they beat the workflow. ``strategy`` is for steps without one.
 
     Returns:
         A complete or partial result; ``output`` has the workflow's outputs by name.
@@ -140,7 +140,8 @@ async def started(
     if workflow.needs_check:
         workflow.check(surroundings=surroundings)
     values = checked_inputs(workflow, inputs)
-    prepared = prepare(workflow, surroundings)
+    timeout = changes.get("thread_timeout") or settings.thread_timeout
+    prepared = prepare(workflow, surroundings, Usual(changes.get("strategy"), timeout))
     setting = Setting(given.approve, given.ask, given.functions or {})
     strategy = FlowStrategy(prepared, values, setting)
     merged = {**_limits(workflow, settings, prepared, changes), **await _models(workflow, given, changes)}
@@ -148,7 +149,11 @@ async def started(
     if agents:
         merged["agents"] = (*settings.agents, *agents)
     _same_agents(prepared, {agent.name: agent for agent in agents})
-    merged |= {name: value for name, value in changes.items() if name not in ("max_depth", "strategy")}
+    merged |= {
+        name: value
+        for name, value in changes.items()
+        if name not in ("max_depth", "strategy", "thread_timeout")
+    }
     task = Task(prompt=workflow.description or workflow.name, title=workflow.name)
     return Start(task, {**merged, "strategy": strategy}, prepared, strategy)
 
@@ -156,19 +161,25 @@ async def started(
 def _limits(
     workflow: Workflow, settings: Settings, prepared: Prepared, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    budget, defaults = workflow.defaults.budget, workflow.defaults
-    limits: dict[str, Any] = {"deadline": defaults.deadline}
+    """Of the file's limits and the settings' the tighter: an operator's cap holds whatever a file says."""
+    defaults, budget = workflow.defaults, workflow.defaults.budget or Budget()
+    limits: dict[str, Any] = {
+        "deadline": _tighter(defaults.deadline, settings.deadline),
+        "max_tokens": _tighter(budget.tokens, settings.max_tokens),
+        "max_cost": _tighter(budget.cost, settings.max_cost),
+        "max_calls": _tighter(budget.calls, settings.max_calls),
+        "max_threads": _tighter(budget.threads, settings.max_threads) or MAX_THREADS,
+    }
     depth = changes.get("max_depth")
-    if budget is not None:
-        depth = budget.depth if depth is None else depth
-        limits |= {"max_tokens": budget.tokens, "max_cost": budget.cost, "max_calls": budget.calls}
-    threads = budget.threads if budget is not None else None
-    limits["max_threads"] = threads or settings.max_threads or MAX_THREADS
     if depth is None:
-        depth = MAX_DEPTH if settings.max_depth is None else settings.max_depth
+        depth = _tighter(budget.depth, settings.max_depth)
     # What the steps take themselves is not the strategies' business.
-    limits["max_depth"] = prepared.depth + depth
+    limits["max_depth"] = prepared.depth + (MAX_DEPTH if depth is None else depth)
     return limits
+
+
+def _tighter(one: Any, other: Any) -> Any:
+    return one if other is None else other if one is None else min(one, other)
 
 
 async def _models(workflow: Workflow, given: Given, changes: Mapping[str, Any]) -> dict[str, Any]:
