@@ -7,6 +7,8 @@ import pytest
 from weaver import Answer, Run, Task, Weaver
 from weaver.budget import Limits
 from weaver.errors import BudgetExceeded
+from weaver.messages import user
+from weaver.models.protocol import Request
 from weaver.runtime.ledger import Ledger
 from weaver.runtime.work import Ending
 from weaver.testing import Scripted, ScriptedModel, virtual_time
@@ -45,6 +47,23 @@ def test_the_tighter_ledger_decides_and_a_refusal_leaves_nothing_reserved():
         tight.reserve(1, 10)
     assert tight.outer is not None
     assert tight.outer.reserved_calls == 0
+
+
+async def test_a_high_cap_of_one_thread_leaves_its_siblings_a_fair_share_of_the_budget():
+    model = ScriptedModel([Scripted("fine", each=1.0)])
+
+    async def body(run: Run, task: Task) -> Answer:
+        return Answer((await run.think(Request((user(task.prompt),), max_tokens=100_000))).text)
+
+    async def method(run: Run, task: Task) -> Answer:
+        async with run.fork([Task(letter) for letter in "abcd"], body=body) as threads:
+            return Answer(",".join([t.state async for t in threads.as_finished()]))
+
+    result = await Weaver(model, strategy=method, max_tokens=6000).run("go")
+    assert result.answer == "succeeded,succeeded,succeeded,succeeded"
+    caps = [seen.request.max_tokens or 0 for seen in model.requests]
+    assert min(caps) > 6000 // 12
+    assert sum(caps) <= 6000
 
 
 async def test_a_thread_with_limits_of_its_own_stops_and_the_others_go_on():

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -43,25 +44,25 @@ def sense(request: Request) -> str:
     return "1. First point\n2. Second point\nAnswer: 42"
 
 
-def instance(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
+def instance(schema: dict[str, Any], root: dict[str, Any] | None = None, number: int = 0) -> Any:
     root = root or schema
     if "$ref" in schema:
-        return instance(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+        return instance(root["$defs"][schema["$ref"].rpartition("/")[2]], root, number)
     if "enum" in schema:
         return schema["enum"][0]
     if "const" in schema:
         return schema["const"]
     match schema.get("type", "string"):
         case "object":
-            return {name: instance(part, root) for name, part in schema.get("properties", {}).items()}
+            return {name: instance(part, root, number) for name, part in schema.get("properties", {}).items()}
         case "array":
-            return [instance(schema["items"], root) for _ in range(max(2, schema.get("minItems", 0)))]
+            return [instance(schema["items"], root, n) for n in range(max(2, schema.get("minItems", 0)))]
         case "integer" | "number":
             return max(1, schema.get("minimum", 1))
         case "boolean":
             return True
         case _:
-            return "some words"
+            return f"some words {number}"
 
 
 def model(**how: float) -> ScriptedModel:
@@ -118,6 +119,20 @@ async def test_the_conversation_and_what_is_known_are_part_of_the_task(name):
     sent = [text_of(r.request) for r in scripted.requests]
     assert "I am Zoe." in sent[0]
     assert "Fact: 77." in sent[0]
+
+
+@pytest.mark.parametrize("name", OURS)
+async def test_no_request_is_sent_twice(name):
+    """The same prompt again is another sample, so it has another seed."""
+
+    def various(request: Request) -> str:
+        said = sense(request)
+        return said.replace("42", str(crc32(repr(request).encode())))
+
+    scripted = ScriptedModel([Scripted(various, logprobs=(-1.0,) * 20)])
+    await Weaver(scripted, strategy=FAST.get(name, name), seed=7).run(HARD)
+    sent = [repr(r.request) for r in scripted.requests]
+    assert len(sent) == len(set(sent))
 
 
 @pytest.mark.parametrize("name", OURS)

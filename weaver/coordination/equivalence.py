@@ -16,6 +16,7 @@ from weaver.coordination.values.final import (
     NOTHING_FOUND,
     answer_of,
     final_answer,
+    final_part,
     is_short,
     json_value,
     plain,
@@ -89,27 +90,37 @@ MAX_ITEMS = 200
 """Longer lists are not read as lists: comparing sets takes the square of it."""
 
 
-def items_of(text: str) -> list[Any] | None:
-    """The items of a list as written: JSON array, bullets or numbered lines, or separated by commas.
+_BULLETS = re.compile(r"^[ \t]{0,12}(?:[-*\u2022]|\d{1,3}[.)])[ \t]{1,4}(\S[^\n]*)$", re.MULTILINE)
 
-    None when there are none, or more than `MAX_ITEMS`.
+
+def items_of(text: str) -> list[Any] | None:
+    """The items of the list that is the answer: a JSON array, bullets or numbered lines, or separated by commas.
+
+    Where the answer is marked, lists before it (steps, reasons) do not count. None when there are none, or more than `MAX_ITEMS`.
     """
-    said = final_answer(text) or trimmed(text)
-    value = json_value(text) if "[" in text else NOTHING_FOUND
+    part = final_part(text)
+    value = json_value(part) if "[" in part else NOTHING_FOUND
     if isinstance(value, list):
-        return (
-            [read_value(v) if isinstance(v, str) else ("json", v) for v in value]
-            if len(value) <= MAX_ITEMS
-            else None
-        )
-    bullets = re.findall(r"^[ \t]{0,12}(?:[-*\u2022]|\d{1,3}[.)])[ \t]{1,4}(\S[^\n]*)$", text, re.MULTILINE)
-    parts = bullets
-    if not bullets:
+        if len(value) > MAX_ITEMS:
+            return None
+        return [_read_item(v) if isinstance(v, str) else ("json", v) for v in value]
+    bullets = _BULLETS.findall(part)
+    marked = final_answer(text)
+    if bullets and (marked is None or _BULLETS.match(part)):
+        parts = bullets
+    else:
         # A comma between digits that group ("1,234") does not separate.
-        inner = " ".join(said.strip("{}[]()").split())
-        parts = re.split(r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*(?:and\s+)?|\s+and\s+", inner)
-    items = [read_value(p) for p in parts if p.strip()] if len(parts) <= MAX_ITEMS else []
+        said = " ".join((marked or trimmed(text)).strip("{}[]()").split())
+        parts = re.split(r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*(?:and\s+)?|\s+and\s+", said)
+    items = [_read_item(p) for p in parts if p.strip()] if len(parts) <= MAX_ITEMS else []
     return [i for i in items if i is not None] or None
+
+
+def _read_item(text: str) -> Any:
+    """Its value; of an equation (``3 + 6 = 9``) the number it comes to."""
+    if "=" in text and (number := quantity(trimmed(text.rpartition("=")[2]))) is not None:
+        return number
+    return read_value(text)
 
 
 def _same_list(a: list[Any], b: list[Any]) -> bool | None:

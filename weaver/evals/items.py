@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-INSTRUCTION = "On the last line, write Answer: followed by your final answer."
+INSTRUCTION = 'Give your final answer on the last line, after "Answer:".'
 """Added to every question, for every strategy alike, so that graders find the answer."""
 
 

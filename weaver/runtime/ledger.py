@@ -106,8 +106,9 @@ class Ledger:
 
         Args:
             input_tokens: estimated prompt tokens.
-            max_tokens: the call's cap on generated tokens, or None to get a fair share of what is left.
-            sharers: how many calls that share is divided by.
+            max_tokens: the call's cap on generated tokens, or None. It gets no more than its fair share of
+                what is left, so that a high cap does not starve those beside it.
+            sharers: how many calls share what is left.
 
         Raises:
             BudgetExceeded: not even a short reply fits.
@@ -149,7 +150,7 @@ class Ledger:
                     hint="Raise max_tokens or max_cost, or fork less wide.",
                 )
             share = max(USEFUL_TOKENS, room // max(1, sharers))
-            max_tokens = share if max_tokens is None else min(max_tokens, room)
+            max_tokens = share if max_tokens is None else min(max_tokens, share)
         reservation = Reservation(
             tokens=input_tokens + (max_tokens or 0),
             cost_usd=_price(prices, input_tokens, max_tokens or 0),

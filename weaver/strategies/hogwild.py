@@ -78,7 +78,9 @@ async def hogwild(
             seen = await own.step("seen", lambda: shared.view(name))
             start = CHECK if unchecked >= check_tokens else ""
             request = _asking(told, seen, f"{name} [{len(mine) + 1}]: ", start, prefill=prefill)
-            request = replace(request, max_tokens=min(step_tokens, tokens - used))
+            # A step ends with its paragraph, and where a worker begins to speak for another one.
+            stop = ("\n\n", *(f"\n{other.title} [" for other in tasks[:3]))
+            request = replace(request, stop=stop, max_tokens=min(step_tokens, tokens - used))
             shared.unfinished[name] = heard = Said(thread_listener(own), start=start if prefill else "")
             reply = await own.think(request, listen=heard.hear)
             used += reply.usage.output_tokens
@@ -137,5 +139,5 @@ def _asking(told: Task, seen: Sequence[Sequence[str]], header: str, start: str, 
     if seen:
         told = adding(told, HISTORY % {"steps": "\n\n".join(fenced(text, who) for who, text in seen)})
     if prefill:
-        return Request((*opening(told), assistant(header + start)), prefill=True, stop=("\n\n",))
-    return Request(opening(adding(told, f"{STEP} Begin with: {start}" if start else STEP)), stop=("\n\n",))
+        return Request((*opening(told), assistant(header + start)), prefill=True)
+    return Request(opening(adding(told, f"{STEP} Begin with: {start}" if start else STEP)))

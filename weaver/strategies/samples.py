@@ -99,7 +99,7 @@ def equivalence_of(task: Task, same: str | Callable[[str], object] | None = None
 async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> list[Thread]:
     """A thread for each piece of work on ``task``; all of them, in order, once the last has finished.
 
-    Their failures are data; that none of them succeeded is noted.
+    Each samples with a seed of its own. Their failures are data; that none of them succeeded is noted.
 
     Raises:
         BudgetExceeded: they may not be started.
@@ -109,8 +109,9 @@ async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> lis
         return lambda run, _: work(run)
 
     async with run.fork(name=name) as threads:
-        for number, work in enumerate(works, start=1):
-            threads.start(replace(task, title=f"{name} {number}"), body=body(work))
+        for number, work in enumerate(works):
+            seed = None if run.seed is None else run.seed + number
+            threads.start(replace(task, title=f"{name} {number + 1}", seed=seed), body=body(work))
         threads.close()
         try:
             await threads.join()

@@ -142,19 +142,18 @@ class Score:
     scorer: Check | None = None
 
     async def __call__(self, run: Run, task: Task, thoughts: Sequence[Thought]) -> list[Thought]:
-        """A thought that could not be scored keeps its score."""
+        """Thoughts of the same words are scored once. A thought that could not be scored keeps its score."""
         if self.scorer is not None:
             return [replace(t, score=float(await _said_by(self.scorer, t))) for t in thoughts]
-        threads = await each(
-            run, task, [partial(self._rate, task=task, thought=t) for t in thoughts], name="score"
-        )
-        return [
-            t if (answer := said(thread)) is None else replace(t, score=answer.output)
-            for t, thread in zip(thoughts, threads, strict=True)
-        ]
+        texts = list(dict.fromkeys(t.text for t in thoughts))
+        works = [partial(self._rate, task=task, text=text) for text in texts]
+        threads = await each(run, task, works, name="score")
+        answers = zip(texts, map(said, threads), strict=True)
+        scores = {text: answer.output for text, answer in answers if answer is not None}
+        return [replace(t, score=scores.get(t.text, t.score)) for t in thoughts]
 
-    async def _rate(self, run: Run, task: Task, thought: Thought) -> Answer:
-        asked = f"{shown(task)}\n\n{fenced(thought.text, 'answer')}"
+    async def _rate(self, run: Run, task: Task, text: str) -> Answer:
+        asked = f"{shown(task)}\n\n{fenced(text, 'answer')}"
         request = Request((system(RATE), user(asked)), max_tokens=64, temperature=0.0)
         score = float((await run.parsed(request, Rating, name="score")).score)
         return Answer(f"{score:g}", output=score)

@@ -32,22 +32,34 @@ def final_answer(text: str) -> str | None:
     boxed = last_boxed(text)
     if boxed is not None:
         return trimmed(boxed)
-    if hashes := _HASHES.findall(text):
-        return trimmed(hashes[-1])
+    if hashes := list(_HASHES.finditer(text)):
+        return trimmed(hashes[-1]["answer"])
     value = json_value(text) if "{" in text else NOTHING_FOUND
     if isinstance(value, dict):
         for key in _KEYS:
             if key in value:
                 inner = value[key]
                 return inner.strip() if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
-    marked = None
-    for marked in _MARKER.finditer(text):  # noqa: B007 - only the last one matters
-        pass
-    if marked is not None:
-        line = text[marked.end() : marked.end() + 500].partition("\n")[0]
-        said = _SENTENCE_END.split(line)[0]
+    if (rest := _after_mark(text)) is not None:
+        said = _SENTENCE_END.split(rest[:500].partition("\n")[0])[0]
         return trimmed(said) or None
     return None
+
+
+def final_part(text: str) -> str:
+    r"""All that follows the mark of the answer, over several lines; the whole text when nothing is marked."""
+    boxed = last_boxed(text)
+    if boxed is not None:
+        return boxed
+    if hashes := list(_HASHES.finditer(text)):
+        return text[hashes[-1].start("answer") :]
+    rest = _after_mark(text)
+    return text if rest is None else rest
+
+
+def _after_mark(text: str) -> str | None:
+    marks = list(_MARKER.finditer(text))
+    return text[marks[-1].end() :] if marks else None
 
 
 def answer_of(text: str) -> str:
