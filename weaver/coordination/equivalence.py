@@ -94,9 +94,10 @@ _BULLETS = re.compile(r"^[ \t]{0,12}(?:[-*\u2022]|\d{1,3}[.)])[ \t]{1,4}(\S[^\n]
 
 
 def items_of(text: str) -> list[Any] | None:
-    """The items of the list that is the answer: a JSON array, bullets or numbered lines, or separated by commas.
+    """The items of the list that is the answer: a JSON array, bullets, numbered lines, or between commas.
 
-    Where the answer is marked, lists before it (steps, reasons) do not count. None when there are none, or more than `MAX_ITEMS`.
+    Where the answer is marked, lists before it (steps, reasons) do not count. None when there are none, or
+    more than `MAX_ITEMS`.
     """
     part = final_part(text)
     value = json_value(part) if "[" in part else NOTHING_FOUND

@@ -90,6 +90,8 @@ class Threads:
         self.all.append(thread)
         run.state.threads.append(thread)
         thread.path_tokens, thread.path_seconds = run.path_so_far
+        if not after:
+            run.state.live_threads += 1
         self._group.start_soon(self._drive, work, tuple(after), name=path)
         return thread
 
@@ -191,15 +193,21 @@ class Threads:
         news.set()
 
     async def _drive(self, work: Work, after: tuple[str, ...]) -> None:
-        thread = work.thread
+        thread, state = work.thread, self._run.state
+        live = not after
         try:
             with thread.scope:
                 if (needed := await self._needed(work, after)) is not None:
+                    if not live:
+                        live = True
+                        state.live_threads += 1
                     # A wide fork would wake its join at every start for nothing.
                     if self._expected or self._terms.hedge is not None:
                         self._tell()
                     await work.run(needed)
         finally:
+            if live:
+                state.live_threads -= 1
             if not thread.finished:
                 thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
                 thread.finish("cancelled")

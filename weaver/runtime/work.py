@@ -88,21 +88,17 @@ class Work:
             state.emit(
                 ThreadStarted(thread.id, parent.thread_id, thread.title, thread.depth, thread.depends_on)
             )
-        state.live_threads += 1
-        try:
-            timed_out = await self._attempt(run, self.terms.body, limit)
-            again = self.terms.fallback
-            if (
-                again is not None
-                and thread.answer is None
-                and not thread.finished
-                and not self._stopped(timed_out, own=own)
-            ):
-                self._begin_again("the fallback takes over")
-                limit, own = self._limits()
-                timed_out = await self._attempt(run, again, limit)
-        finally:
-            state.live_threads -= 1
+        timed_out = await self._attempt(run, self.terms.body, limit)
+        again = self.terms.fallback
+        if (
+            again is not None
+            and thread.answer is None
+            and not thread.finished
+            and not self._stopped(timed_out, own=own)
+        ):
+            self._begin_again("the fallback takes over")
+            limit, own = self._limits()
+            timed_out = await self._attempt(run, again, limit)
         self._finish(timed_out, own=own)
 
     def _limits(self) -> tuple[float, bool]:
