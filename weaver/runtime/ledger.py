@@ -108,7 +108,7 @@ class Ledger:
             input_tokens: estimated prompt tokens.
             max_tokens: the call's cap on generated tokens, or None. It gets no more than its fair share of
                 what is left, so that a high cap does not starve those beside it.
-            sharers: how many calls share what is left; those with a reservation have theirs already.
+            sharers: how many calls share what is left.
 
         Raises:
             BudgetExceeded: not even a short reply fits.
@@ -149,7 +149,7 @@ class Ledger:
                     limit=limit,
                     hint="Raise max_tokens or max_cost, or fork less wide.",
                 )
-            share = max(USEFUL_TOKENS, room // max(1, sharers - self.reserved_calls))
+            share = max(USEFUL_TOKENS, room // max(1, sharers))
             max_tokens = share if max_tokens is None else min(max_tokens, share)
         reservation = Reservation(
             tokens=input_tokens + (max_tokens or 0),
