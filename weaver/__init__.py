@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from weaver.task import Agent as Agent
     from weaver.task import Task as Task
     from weaver.tools.function import tool as tool
-    from weaver.workflows.format import Workflow as Workflow
+    from weaver.workflows.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOME = {
     "Task": "weaver.task",
     "Weaver": "weaver.api",
     "WeaverError": "weaver.errors",
-    "Workflow": "weaver.workflows.format",
+    "Workflow": "weaver.workflows.workflow",
     "strategy": "weaver.strategies.registry",
     "tool": "weaver.tools.function",
 }

@@ -12,10 +12,9 @@ import pytest
 
 from weaver import Weaver
 from weaver.testing import ScriptedModel
-from weaver.workflows import Workflow
+from weaver.workflows import Defaults, Step, Workflow
 from weaver.workflows.cases import run_case
 from weaver.workflows.explain import keys_of
-from weaver.workflows.format import Defaults, Step
 from weaver.workflows.functions import FUNCTIONS
 from weaver.workflows.load import examine
 from weaver.workflows.parts import Budget, Case, Input

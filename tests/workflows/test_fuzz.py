@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from weaver.workflows import Defaults, Step, Workflow
+from weaver.workflows.dump import dump
 from weaver.workflows.explain import keys_of
-from weaver.workflows.format import Defaults, Step, Workflow
+from weaver.workflows.format import Definition
 from weaver.workflows.load import examine
 from weaver.workflows.parts import Case, Part
 from weaver.workflows.surroundings import Surroundings
@@ -36,10 +38,10 @@ def look(text: str | bytes, folder: Path) -> None:
         assert problem.place.column >= 1
     if not problems:
         assert workflow is not None
-        assert _named(workflow) or Workflow.from_yaml(workflow.to_yaml(), root=folder) == workflow
+        assert _named(workflow) or Workflow.from_yaml(dump(workflow), root=folder) == workflow
 
 
-def _named(workflow: Workflow) -> bool:
+def _named(workflow: Definition) -> bool:
     """Whether it names things that are not there: reading it again is strict."""
     return bool(workflow.models.model_fields_set or workflow.agents or workflow.defaults.strategy) or any(
         s.function or s.tools or s.uses or s.strategy for s in workflow.steps.values()

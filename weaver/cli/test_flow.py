@@ -15,7 +15,7 @@ from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from weaver.workflows.cases import Outcome
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
 
 
 @click.command()
@@ -54,7 +54,7 @@ def test(files: tuple[str, ...], pattern: str, root: str | None) -> int:
     return 1 if failed else 0
 
 
-def _run(workflow: Workflow, number: int) -> Outcome:
+def _run(workflow: Definition, number: int) -> Outcome:
     from weaver.testing.clock import VirtualTimeLoop
     from weaver.workflows.cases import run_case, virtual
 

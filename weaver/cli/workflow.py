@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from weaver.cli.output import Form
     from weaver.settings import Settings
     from weaver.stream import RunStream
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
     from weaver.workflows.run import Start
     from weaver.workflows.setting import Question
 
@@ -101,7 +101,7 @@ def plan_workflow(path: Path, options: Mapping[str, Any]) -> int:
     return 0
 
 
-def loaded(path: Path, root: str | None = None) -> Workflow:
+def loaded(path: Path, root: str | None = None) -> Definition:
     """A checked workflow file.
 
     Raises:
@@ -135,7 +135,7 @@ def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in _CHANGES if options.get(name) is not None}
 
 
-def _inputs(workflow: Workflow, given: tuple[str, ...]) -> dict[str, Any]:
+def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
     """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
     from weaver.workflows.given import checked_inputs, read_inputs
 
@@ -178,7 +178,7 @@ def _from_file(name: str, key: str) -> str:
         raise ConfigurationError(f"The input {key!r}: {path} is not UTF-8 text.") from None
 
 
-def _asked(workflow: Workflow, values: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(workflow: Definition, values: Mapping[str, Any]) -> dict[str, Any]:
     """Ask on the terminal for every input that is missing, until it fits."""
     found: dict[str, Any] = {}
     for name, spec in workflow.inputs.items():
@@ -218,7 +218,7 @@ def _asks() -> Callable[[Question], Any] | None:
     return ask
 
 
-def _prices(workflow: Workflow, options: Mapping[str, Any]) -> Any:
+def _prices(workflow: Definition, options: Mapping[str, Any]) -> Any:
     """Prices of the thread model, where they can be known without asking anybody."""
     import anyio
 

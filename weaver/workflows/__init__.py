@@ -4,9 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from weaver.workflows.format import Defaults as Defaults
-    from weaver.workflows.format import Step as Step
-    from weaver.workflows.format import Workflow as Workflow
     from weaver.workflows.parts import AgentSpec as AgentSpec
     from weaver.workflows.parts import Approval as Approval
     from weaver.workflows.parts import Budget as Budget
@@ -20,13 +17,16 @@ if TYPE_CHECKING:
     from weaver.workflows.run import stream_workflow as stream_workflow
     from weaver.workflows.setting import Question as Question
     from weaver.workflows.setting import Reply as Reply
+    from weaver.workflows.step import Defaults as Defaults
+    from weaver.workflows.step import Step as Step
     from weaver.workflows.surroundings import register as register
     from weaver.workflows.values import ValueSpec as ValueSpec
+    from weaver.workflows.workflow import Workflow as Workflow
 
 _HOME = {
-    "AgentSpec": "parts", "Approval": "parts", "Budget": "parts", "Case": "parts", "Defaults": "format",
+    "AgentSpec": "parts", "Approval": "parts", "Budget": "parts", "Case": "parts", "Defaults": "step",
     "Input": "parts", "ModelRef": "parts", "Models": "parts", "Question": "setting", "Reply": "setting",
-    "Retry": "parts", "Step": "format", "StrategyRef": "parts", "ValueSpec": "values", "Workflow": "format",
+    "Retry": "parts", "Step": "step", "StrategyRef": "parts", "ValueSpec": "values", "Workflow": "workflow",
     "register": "surroundings", "run_workflow": "run", "stream_workflow": "run",
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from weaver.workflows.setting import Question, current_step
 from weaver.workflows.units import parse_duration
 
 if TYPE_CHECKING:
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
     from weaver.workflows.parts import Case
 
 SECONDS = 60.0
@@ -45,7 +45,7 @@ class Outcome:
         return not self.problems
 
 
-async def run_case(workflow: Workflow, number: int, *, tools: Any = ()) -> Outcome:
+async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Outcome:
     """Run one case. Best on virtual time (`weaver.testing.virtual_time`): delays then take none.
 
     Args:
@@ -92,7 +92,7 @@ async def _result(weaver: Any, task: Any, changes: dict[str, Any]) -> Result[Any
 
 
 def _problems(
-    workflow: Workflow, number: int, result: Result[Any], strategy: FlowStrategy, answers: Answers
+    workflow: Definition, number: int, result: Result[Any], strategy: FlowStrategy, answers: Answers
 ) -> list[str]:
     case = workflow.tests[number]
     problems = []
@@ -258,12 +258,12 @@ def smallest(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
             return "o" * int(schema.get("minLength", 0)) or "ok"
 
 
-def virtual(workflow: Workflow, case: Case) -> bool:
+def virtual(workflow: Definition, case: Case) -> bool:
     """Whether a case may run on virtual time: nothing in it needs a worker thread."""
     return all(name in case.functions for name in _functions(workflow))
 
 
-def _functions(workflow: Workflow) -> set[str]:
+def _functions(workflow: Definition) -> set[str]:
     found: set[str] = set()
     for id_, step in workflow.steps.items():
         if step.function is not None:
@@ -273,7 +273,7 @@ def _functions(workflow: Workflow) -> set[str]:
     return found
 
 
-def dry(workflow: Workflow) -> Given:
+def dry(workflow: Definition) -> Given:
     """For a run without a model: everybody says ``ok``, or the smallest value that fits."""
 
     async def approve(question: Question) -> bool:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from weaver.errors import WeaverError
 from weaver.workflows import graph
+from weaver.workflows.checks import NAME, Checks
 from weaver.workflows.compiled import Compiled, CompiledStep
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.inference import is_constant
-from weaver.workflows.kinds import ANY, Kind, record
-from weaver.workflows.problems import Problems, did_you_mean
-from weaver.workflows.scopes import expectation_names, inputs_kind, output_kind, step_kind
-from weaver.workflows.source import Keys, Source
-from weaver.workflows.step_check import NAME, StepChecker, check_strategy
-from weaver.workflows.surroundings import Surroundings
-from weaver.workflows.texts import Reading, Texts, readings, readings_in
+from weaver.workflows.kinds import ANY, record
+from weaver.workflows.problems import did_you_mean
+from weaver.workflows.scopes import expectation_names, output_kind, step_kind
+from weaver.workflows.source import Keys
+from weaver.workflows.step_check import StepChecker
+from weaver.workflows.texts import Reading, readings, readings_in
 
 if TYPE_CHECKING:
-    from weaver.workflows.format import Step, Workflow
+    from weaver.workflows.step import Step
 
 _RESERVED = {"inputs", "steps", "index", "done", "true", "false", "null"}
 
@@ -33,37 +31,8 @@ _BESIDE = {
 }  # fmt: skip
 
 
-class Checker:
-    """Checks one workflow of one file.
-
-    Args:
-        workflow: what could be read of it.
-        source: where it was read.
-        lost: paths of what could not be read, and is reported already: nothing is said about it again.
-        used: the workflows of ``uses``, by step; None for one that is broken itself.
-    """
-
-    def __init__(
-        self,
-        workflow: Workflow,
-        source: Source,
-        problems: Problems,
-        surroundings: Surroundings,
-        *,
-        lost: frozenset[Keys] = frozenset(),
-        used: Mapping[str, Workflow | None] | None = None,
-    ) -> None:
-        self.workflow = workflow
-        self.surroundings = surroundings
-        self.broken = {str(k[1]) for k in lost if k[:1] == ("steps",) and len(k) == 2}
-        self.touched = {str(k[1]) for k in lost if k[:1] == ("steps",) and len(k) > 2}
-        self.lost_inputs = {str(k[1]) for k in lost if k[:1] == ("inputs",) and len(k) > 1}
-        self.lost_agents = {str(k[1]) for k in lost if k[:1] == ("agents",) and len(k) > 1}
-        self.used = used or {}
-        self.texts = Texts(source, problems)
-        self.compiled = Compiled()
-        self.kinds: dict[str, Kind] = {}
-        self._readings: dict[str, list[Reading]] = {}
+class Checker(Checks):
+    """Checks one workflow of one file."""
 
     def check(self) -> Compiled:
         """Report everything that is wrong; the compiled workflow is usable when nothing is."""
@@ -76,7 +45,7 @@ class Checker:
         self._order()
         self._kinds()
         if (strategy := self.workflow.defaults.strategy) is not None and self.surroundings.strict:
-            check_strategy(self.texts, self.surroundings, strategy, ("defaults", "strategy"))
+            self.check_strategy(strategy, ("defaults", "strategy"))
         for id_, step in self.workflow.steps.items():
             StepChecker(self, id_, step).check()
         self._outputs()
@@ -125,15 +94,6 @@ class Checker:
             problem := self.surroundings.model_problem(model.name, base_url=bool(model.base_url))
         ) is not None:
             self.texts.wrong((*keys, "name"), *problem)
-
-    def check_tools(self, names: tuple[str, ...], keys: Keys) -> None:
-        for index, name in enumerate(names):
-            try:
-                self.surroundings.tool(name)
-            except WeaverError as error:
-                if self.surroundings.strict:
-                    hint = did_you_mean(name, self.surroundings.tool_names()) or error.hint.rstrip(".")
-                    self.texts.wrong((*keys, index), f"there is no tool {name!r}", hint)
 
     # ---- shapes
 
@@ -201,7 +161,7 @@ class Checker:
                 values = texts.values(given, (*keys, name))
                 setattr(out, attribute, values)
                 found += readings_in(values, (*keys, name))
-        self._readings[id_] = found
+        self.readings[id_] = found
         return out
 
     # ---- order
@@ -212,7 +172,7 @@ class Checker:
             compiled = self.compiled.steps[id_]
             waits = [n for n in compiled.needs if self._need(id_, n, known, step)]
             minds: set[str] = set()
-            for reading in self._readings[id_]:
+            for reading in self.readings[id_]:
                 for path in reading.used:
                     if path[:1] != ("steps",) or len(path) < 2 or path[1] not in self.workflow.steps:
                         continue
@@ -263,7 +223,7 @@ class Checker:
                 "needs",
                 self.workflow.steps[step].needs.index(need),
             ), "remove one of the needs"
-        for reading in self._readings[step]:
+        for reading in self.readings[step]:
             if any(path[:2] == ("steps", need) for path in reading.used):
                 return reading.keys, f"it reads steps.{need}, so it waits for it"
         return ("steps", step), ""
@@ -296,15 +256,6 @@ class Checker:
             self.kinds[id_] = step_kind(step, output_kind(step, outputs, id_=id_), id_=id_)
         for id_ in self.broken:
             self.kinds.setdefault(id_, ANY)
-
-    def names(self) -> dict[str, Kind]:
-        """What every expression may read."""
-        inputs = inputs_kind(self.workflow.inputs)
-        lost = dict.fromkeys(self.lost_inputs, ANY)
-        return {
-            "inputs": record({**(inputs.fields or {}), **lost}, noun="input"),
-            "steps": record(self.kinds, noun="step"),
-        }
 
     # ---- what comes out
 

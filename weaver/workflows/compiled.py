@@ -70,7 +70,7 @@ class CompiledStep:
     arguments: Values | None = None
     fallback: Values | None = None
     until: Mapping[str, Expression] = field(default_factory=dict)
-    workflow: Any = None  # the checked `Workflow` of `uses`
+    workflow: Any = None  # the checked `Definition` of `uses`
 
 
 @dataclass(slots=True)

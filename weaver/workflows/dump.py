@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
 
 _WIDTH = 110
 
 
-def dump(workflow: Workflow) -> str:
+def dump(workflow: Definition) -> str:
     """YAML that reads back as an equal workflow."""
     data = workflow.model_dump(mode="python", exclude_unset=True, by_alias=True)
     return dump_data(data)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
-from pydantic_core import to_jsonable_python
 
 from weaver.coordination.rule_text import parse_rule
 from weaver.errors import BudgetExceeded, StepFailed
@@ -20,11 +19,10 @@ from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.functions import text_of
 from weaver.workflows.graph import levels, sinks
-from weaver.workflows.prepared import Prepared, PreparedStep
+from weaver.workflows.judging import score
+from weaver.workflows.prepared import NO_TIMEOUT, Prepared, PreparedStep
 from weaver.workflows.setting import Setting
-
-NO_TIMEOUT = float("inf")
-"""A step's thread has the time that its own threads need; timeouts are theirs."""
+from weaver.workflows.work import StepWork, plain_output
 
 
 class Flow:
@@ -80,6 +78,10 @@ class Flow:
             raise
         return self._answer()
 
+    def within(self, step: PreparedStep, used: Prepared, inputs: Mapping[str, Any]) -> Flow:
+        """The flow of a workflow that one of its steps uses."""
+        return Flow(used, inputs, self.setting, f"{self.path}{step.id}/")
+
     def record(self, id_: str) -> dict[str, Any]:
         """The record of a step, with what its thread says now."""
         record, thread = self.records[id_], self.threads.get(id_)
@@ -122,8 +124,6 @@ class Flow:
                     self._start(run, threads, one, one.compiled.waits_for)
 
     def _start(self, run: Run, threads: Threads, one: PreparedStep, after: tuple[str, ...]) -> None:
-        from weaver.workflows.work import StepWork
-
         try:
             self.threads[one.id] = threads.start(
                 Task(prompt=one.title, title=one.title),
@@ -183,8 +183,6 @@ class Flow:
 
     def judge(self, run: Run, one: PreparedStep) -> Any:
         """Scores a finding for ``best``."""
-        from weaver.workflows.judging import score
-
         return lambda finding: score(run, one.title, finding)
 
     def until(self, run: Run, one: PreparedStep) -> Any:
@@ -277,15 +275,6 @@ class Flow:
             if self.records[id_]["state"] in ("waiting", "running")
         ]
         run.offer(Answer(answer.text, output=answer.output, complete=False, missing=(*answer.missing, *left)))
-
-
-def plain_output(answer: Answer) -> Any:
-    """An answer's output as plain JSON data: the typed value, or the text."""
-    return (
-        answer.text
-        if answer.output is None
-        else to_jsonable_python(answer.output, by_alias=True, fallback=str)
-    )
 
 
 def _blank() -> dict[str, Any]:

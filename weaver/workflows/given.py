@@ -10,10 +10,10 @@ from weaver.workflows.problems import did_you_mean
 from weaver.workflows.values import ValueSpec
 
 if TYPE_CHECKING:
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
 
 
-def checked_inputs(workflow: Workflow, given: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
+def checked_inputs(workflow: Definition, given: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
     """Every input of the workflow, with defaults for those that are not given.
 
     Args:
@@ -47,7 +47,7 @@ def checked_inputs(workflow: Workflow, given: Mapping[str, Any], *, where: str =
 
 
 def read_inputs(
-    workflow: Workflow, texts: Mapping[str, Sequence[str]], whole: Collection[str] = ()
+    workflow: Definition, texts: Mapping[str, Sequence[str]], whole: Collection[str] = ()
 ) -> dict[str, Any]:
     """Inputs from texts (of a command line), read by their types.
 

@@ -20,7 +20,7 @@ from weaver.task import Task
 from weaver.workflows.compiled import Values
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
-from weaver.workflows.flow import NO_TIMEOUT
+from weaver.workflows.prepared import NO_TIMEOUT
 from weaver.workflows.setting import current_step
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from weaver.workflows.check import Checker
+from weaver.workflows.dump import dump
 from weaver.workflows.explain import explained
-from weaver.workflows.format import VERSION, Workflow
+from weaver.workflows.format import VERSION, Definition
 from weaver.workflows.problems import Problem, Problems, did_you_mean
 from weaver.workflows.source import Keys, Source, parse, read_file
 from weaver.workflows.surroundings import Surroundings
@@ -21,7 +22,7 @@ _ROUNDS = 8
 
 def load(
     source: str | Path, *, root: str | Path | None = None, surroundings: Surroundings | None = None
-) -> Workflow:
+) -> Definition:
     """Read and check a workflow.
 
     Args:
@@ -41,7 +42,7 @@ def load(
 
 def examine(
     source: str | Path, *, root: str | Path | None = None, surroundings: Surroundings | None = None
-) -> tuple[Workflow | None, Problems]:
+) -> tuple[Definition | None, Problems]:
     """`load` without raising: the workflow as far as it could be read, and its problems."""
     problems = Problems()
     if isinstance(source, str) and "\n" in source:
@@ -55,7 +56,7 @@ def examine(
 
 
 def check_built(
-    workflow: Workflow, *, root: str | Path | None = None, surroundings: Surroundings | None = None
+    workflow: Definition, *, root: str | Path | None = None, surroundings: Surroundings | None = None
 ) -> None:
     """Check a workflow that was built in Python; afterwards it can be run.
 
@@ -65,10 +66,10 @@ def check_built(
     problems = Problems()
     folder = Path(root) if root is not None else Path.cwd()
     loader = _Loader(folder, surroundings or Surroundings(), problems)
-    read = loader.checked(parse(workflow.to_yaml(), f"<{workflow.name}>", problems), folder)
+    read = loader.checked(parse(dump(workflow), f"<{workflow.name}>", problems), folder)
     problems.raise_if_any()
     assert read is not None
-    workflow.adopt(read)
+    workflow.checked_as(read.compiled, None)
 
 
 class _Loader:
@@ -78,10 +79,10 @@ class _Loader:
         self._root = root.absolute()
         self._surroundings = surroundings
         self._problems = problems
-        self._done: dict[Path, Workflow | None] = {}
+        self._done: dict[Path, Definition | None] = {}
         self._open: list[Path] = []
 
-    def file(self, path: Path, name: str) -> Workflow | None:
+    def file(self, path: Path, name: str) -> Definition | None:
         """The workflow of a file, or None when it has problems that keep it from being one."""
         real = path.resolve()
         if real in self._done:
@@ -92,7 +93,7 @@ class _Loader:
         self._done[real] = workflow
         return workflow
 
-    def checked(self, source: Source, folder: Path) -> Workflow | None:
+    def checked(self, source: Source, folder: Path) -> Definition | None:
         """The workflow of a parsed text, checked as far as it can be read."""
         if source.root is None:
             return None
@@ -112,7 +113,7 @@ class _Loader:
         workflow.checked_as(compiled, source)
         return workflow if len(self._problems) == before else None
 
-    def _used(self, source: Source, folder: Path, keys: Keys, given: str) -> Workflow | None:
+    def _used(self, source: Source, folder: Path, keys: Keys, given: str) -> Definition | None:
         def wrong(what: str, hint: str = "") -> None:
             self._problems.add(source.problem(source.value_place(keys), keys, what, hint))
 
@@ -151,7 +152,7 @@ class _Loader:
         return self.file(path, name)
 
 
-def _read(source: Source, problems: Problems) -> tuple[Workflow | None, frozenset[Keys]]:
+def _read(source: Source, problems: Problems) -> tuple[Definition | None, frozenset[Keys]]:
     """The workflow of the plain data without what is wrong, and the paths of what was left out."""
     data = source.data
     if not isinstance(data, dict):
@@ -164,10 +165,10 @@ def _read(source: Source, problems: Problems) -> tuple[Workflow | None, frozense
     lost: set[Keys] = set()
     for _ in range(_ROUNDS):
         try:
-            return Workflow.model_validate(left), frozenset(lost)
+            return Definition.model_validate(left), frozenset(lost)
         except ValidationError as error:
             if left is data:
-                for _, problem in explained(error, source, Workflow):
+                for _, problem in explained(error, source, Definition):
                     problems.add(problem)
             cut = {_existing(left, entry["loc"]) for entry in error.errors(include_url=False)}
             left = _without(left, cut)

@@ -17,9 +17,12 @@ from weaver.workflows.surroundings import Surroundings
 if TYPE_CHECKING:
     from weaver.runtime.terms import Body, OnError, OnTimeout
     from weaver.strategies.registry import Strategy
-    from weaver.workflows.format import Step, Workflow
+    from weaver.workflows.format import Definition
+    from weaver.workflows.step import Step
 
 NO_RETRY = Retry(times=0)
+NO_TIMEOUT = float("inf")
+"""A step's thread has the time that its own threads need; timeouts are theirs."""
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class Prepared:
         agents: every agent of it and of the workflows it uses.
     """
 
-    workflow: Workflow
+    workflow: Definition
     steps: dict[str, PreparedStep]
     agents: tuple[Agent, ...] = ()
     depth: int = 1
@@ -92,7 +95,7 @@ class Usual:
 
 
 def prepare(
-    workflow: Workflow, surroundings: Surroundings, usual: Usual = Usual(), *, within: str = ""
+    workflow: Definition, surroundings: Surroundings, usual: Usual = Usual(), *, within: str = ""
 ) -> Prepared:
     """Look up what a workflow names.
 
@@ -130,7 +133,7 @@ def prepare(
 
 
 def _step(
-    workflow: Workflow, id_: str, surroundings: Surroundings, usual: Usual, within: str
+    workflow: Definition, id_: str, surroundings: Surroundings, usual: Usual, within: str
 ) -> PreparedStep:
     step = workflow.steps[id_]
     defaults, compiled = workflow.defaults, workflow.compiled.steps[id_]
@@ -169,18 +172,18 @@ def _step(
     return one
 
 
-def _agent(workflow: Workflow, name: str, prefix: str, surroundings: Surroundings) -> Agent:
+def _agent(workflow: Definition, name: str, prefix: str, surroundings: Surroundings) -> Agent:
     spec = workflow.agents[name]
     tools = tuple(surroundings.tool(tool) for tool in spec.tools)
     model = spec.model or (_thread_model(workflow) if prefix else None)
     return Agent(f"{prefix}{name}", spec.description, spec.instructions, model, tools)
 
 
-def _own_agent(workflow: Workflow, prefix: str) -> Agent | None:
+def _own_agent(workflow: Definition, prefix: str) -> Agent | None:
     """The worker of steps without an agent in a used workflow that names a model of its own."""
     model = _thread_model(workflow)
     return Agent(f"{prefix}thread", model=model) if model is not None else None
 
 
-def _thread_model(workflow: Workflow) -> Any:
+def _thread_model(workflow: Definition) -> Any:
     return workflow.models.thread or workflow.models.default

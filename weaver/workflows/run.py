@@ -14,6 +14,7 @@ from weaver.runtime.run import Run
 from weaver.task import Agent, Task
 from weaver.workflows.flow import Flow
 from weaver.workflows.given import checked_inputs
+from weaver.workflows.load import check_built
 from weaver.workflows.parts import Budget, ModelRef
 from weaver.workflows.prepared import Prepared, Usual, prepare
 from weaver.workflows.setting import Approve, Ask, Setting
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from weaver.api import Weaver
     from weaver.settings import Settings
     from weaver.stream import RunStream
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
 
 MAX_THREADS = 10_000
 """Threads of a workflow without a limit of its own; a for_each may need many."""
@@ -33,7 +34,7 @@ MAX_DEPTH = 3
 
 
 async def run_workflow(
-    workflow: Workflow,
+    workflow: Definition,
     inputs: Mapping[str, Any] | None = None,
     *,
     weaver: Weaver | None = None,
@@ -69,7 +70,7 @@ async def run_workflow(
 
 
 async def stream_workflow(
-    workflow: Workflow,
+    workflow: Definition,
     inputs: Mapping[str, Any] | None = None,
     *,
     weaver: Weaver | None = None,
@@ -125,7 +126,7 @@ class FlowStrategy:
 
 
 async def started(
-    workflow: Workflow,
+    workflow: Definition,
     inputs: Mapping[str, Any],
     settings: Settings,
     given: Given,
@@ -138,7 +139,7 @@ async def started(
     """
     surroundings = Surroundings.of(given.tools)
     if workflow.needs_check:
-        workflow.check(surroundings=surroundings)
+        check_built(workflow, surroundings=surroundings)
     values = checked_inputs(workflow, inputs)
     timeout = changes.get("thread_timeout") or settings.thread_timeout
     prepared = prepare(workflow, surroundings, Usual(changes.get("strategy"), timeout))
@@ -159,7 +160,7 @@ async def started(
 
 
 def _limits(
-    workflow: Workflow, settings: Settings, prepared: Prepared, changes: Mapping[str, Any]
+    workflow: Definition, settings: Settings, prepared: Prepared, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Of the file's limits and the settings' the tighter: an operator's cap holds whatever a file says."""
     defaults, budget = workflow.defaults, workflow.defaults.budget or Budget()
@@ -182,7 +183,7 @@ def _tighter(one: Any, other: Any) -> Any:
     return one if other is None else other if one is None else min(one, other)
 
 
-async def _models(workflow: Workflow, given: Given, changes: Mapping[str, Any]) -> dict[str, Any]:
+async def _models(workflow: Definition, given: Given, changes: Mapping[str, Any]) -> dict[str, Any]:
     if given.only_model is not None:
         return dict.fromkeys(("model", "planner_model", "judge_model", "synthesizer_model"), given.only_model)
     models = workflow.models

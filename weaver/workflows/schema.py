@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from weaver.workflows.format import Definition
+
 FILE = Path(__file__).with_name("weaver-v1.schema.json")
 MODELINE = "# yaml-language-server: $schema="
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a workflow file, made from the models of the format."""
-    from weaver.workflows.format import Workflow
-
-    schema = _tidy(Workflow.model_json_schema(by_alias=True))
+    schema = _tidy(Definition.model_json_schema(by_alias=True))
     schema["properties"].pop("extensions")
     schema["patternProperties"] = {"^x-": {"description": "Yours: for anchors and notes."}}
     # Types of inputs and outputs are JSON Schema by nature, but their shapes here are ours.

@@ -11,7 +11,8 @@ from weaver.workflows.kinds import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Kind, 
 from weaver.workflows.parts import Input
 
 if TYPE_CHECKING:
-    from weaver.workflows.format import Step, Workflow
+    from weaver.workflows.format import Definition
+    from weaver.workflows.step import Step
 
 STATES = ("succeeded", "failed", "timed_out", "cancelled", "skipped")
 STATE = Kind("string", enum=STATES)
@@ -76,7 +77,7 @@ def step_kind(step: Step, output: Kind, *, id_: str) -> Kind:
 
 
 def expectation_names(
-    workflow: Workflow, steps: Mapping[str, Kind], outputs: Mapping[str, Kind]
+    workflow: Definition, steps: Mapping[str, Kind], outputs: Mapping[str, Kind]
 ) -> dict[str, Kind]:
     """What the conditions of a test case may use."""
     return {

@@ -9,29 +9,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from weaver.errors import WeaverError
+from weaver.workflows.checks import NAME, Checks
 from weaver.workflows.compiled import Values
 from weaver.workflows.kinds import ANY, INTEGER, Kind, accepts, array, record
 from weaver.workflows.problems import did_you_mean
 from weaver.workflows.source import Keys
-from weaver.workflows.surroundings import Surroundings
-from weaver.workflows.texts import Reading, Texts
+from weaver.workflows.texts import Reading
 
 if TYPE_CHECKING:
-    from weaver.workflows.check import Checker
-    from weaver.workflows.format import Step
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+    from weaver.workflows.step import Step
 
 
 class StepChecker:
     """The expressions of one step, and what it names."""
 
-    def __init__(self, checker: Checker, id_: str, step: Step) -> None:
-        self.checker, self.id, self.step = checker, id_, step
-        self.texts, self.surroundings = checker.texts, checker.surroundings
-        self.compiled = checker.compiled.steps[id_]
+    def __init__(self, checks: Checks, id_: str, step: Step) -> None:
+        self.checks, self.id, self.step = checks, id_, step
+        self.texts, self.surroundings = checks.texts, checks.surroundings
+        self.compiled = checks.compiled.steps[id_]
         self.keys: Keys = ("steps", id_)
-        self.outer = checker.names()
+        self.outer = checks.names()
         self.inner = dict(self.outer)
 
     def check(self) -> None:
@@ -56,7 +53,7 @@ class StepChecker:
         self._join()
         self._conflicts()
         self._strategy()
-        self.checker.check_tools(step.tools or (), (*self.keys, "tools"))
+        self.checks.check_tools(step.tools or (), (*self.keys, "tools"))
 
     def _items(self) -> None:
         step, compiled = self.step, self.compiled
@@ -83,11 +80,11 @@ class StepChecker:
         self.inner |= {name: replace(item, label=name), "index": INTEGER}
 
     def _agent(self, kind: Kind) -> None:
-        agents = self.checker.workflow.agents
+        agents = self.checks.workflow.agents
         if not kind.one_of("string"):
             self.texts.wrong((*self.keys, "agent"), f"an agent's name is a text, and this is {kind.words}")
         for name in kind.enum or ():
-            if name not in agents and name not in self.checker.lost_agents:
+            if name not in agents and name not in self.checks.lost_agents:
                 hint = did_you_mean(str(name), agents) or "describe it under `agents`"
                 self.texts.wrong((*self.keys, "agent"), f"there is no agent {name!r}", hint)
 
@@ -97,7 +94,7 @@ class StepChecker:
         if self.compiled.arguments is not None:
             kind = self.texts.infer_values(self.compiled.arguments, keys, self.inner)
         given = kind.fields or {}
-        used = self.checker.used.get(self.id)
+        used = self.checks.used.get(self.id)
         if self.step.does == "uses" and used is not None:
             for name, value in given.items():
                 if name not in used.inputs:
@@ -149,7 +146,7 @@ class StepChecker:
         def remember(text: str) -> Any:
             if (expression := self.texts.expression(text, keys)) is not None:
                 conditions[text] = expression
-                each = self.checker.kinds[self.id].field("output") or ANY
+                each = self.checks.kinds[self.id].field("output") or ANY
                 done = each if self.step.for_each is not None and each.name == "array" else array()
                 names = {**self.outer, "done": replace(done, nullable=False, label="done")}
                 self.texts.infer(Reading(expression, keys), names)
@@ -182,14 +179,7 @@ class StepChecker:
         strategy = self.step.strategy
         if strategy is None or not self.surroundings.strict:
             return
-        check_strategy(self.texts, self.surroundings, strategy, (*self.keys, "strategy"))
-
-
-def check_strategy(texts: Texts, surroundings: Surroundings, strategy: Any, keys: Keys) -> None:
-    """Report an unknown strategy, unknown options, and values that do not fit."""
-    for option, what, hint in surroundings.strategy_problem(strategy.name, strategy.options):
-        at: Keys = (*keys, option) if option is not None else (*keys, "name")
-        texts.wrong(at, what, hint)
+        self.checks.check_strategy(strategy, (*self.keys, "strategy"))
 
 
 def sentence(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from weaver.errors import ConfigurationError, UnknownName, WeaverError
 from weaver.tools.function import FunctionTool, as_tool
+from weaver.workflows.problems import did_you_mean
 
 GROUP = "weaver.tools"
 _registered: dict[str, FunctionTool] = {}
@@ -117,7 +118,6 @@ class Surroundings:
         """Why a model name cannot be right: (what, hint). Whether the model answers is another matter."""
         from weaver.models.providers import BY_PREFIX, LITELLM_PREFIXES, family
         from weaver.models.registry import installed
-        from weaver.workflows.problems import did_you_mean
 
         prefix, slash, rest = name.partition("/")
         if base_url or os.environ.get("OPENAI_BASE_URL") or name.lower().endswith(".gguf") or "$" in name:

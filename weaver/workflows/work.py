@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+from pydantic_core import to_jsonable_python
 
 from weaver.budget import Limits
 from weaver.coordination.briefing import briefing
@@ -20,16 +21,19 @@ from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.work import Ending
 from weaver.task import Agent, Task
+from weaver.workflows.calling import call_function
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
-from weaver.workflows.flow import Flow, plain_output
 from weaver.workflows.functions import text_of
+from weaver.workflows.given import checked_inputs
+from weaver.workflows.items import Items
 from weaver.workflows.parts import Budget
 from weaver.workflows.prepared import PreparedStep
 from weaver.workflows.setting import Question, Reply, current_step
 
 if TYPE_CHECKING:
     from weaver.runtime.terms import Body
+    from weaver.workflows.flow import Flow
 
 
 class StepWork:
@@ -97,8 +101,6 @@ class StepWork:
         inner = limit < run.deadline
         run.deadline = min(run.deadline, limit)
         if self.step.for_each is not None:
-            from weaver.workflows.items import Items
-
             return await Items(self, run, names).run()
         if not inner:
             return await self.attempts(run, names)
@@ -262,15 +264,11 @@ class StepWork:
         return one.agents[name]
 
     async def _function(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        from weaver.workflows.calling import call_function
-
         assert self.one.function is not None
         arguments = self.one.compiled.arguments.value(names) if self.one.compiled.arguments else {}
         return await call_function(run, self.one, arguments, self.flow.setting, self.flow.values)
 
     async def _nested(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        from weaver.workflows.given import checked_inputs
-
         one, used = self.one, self.one.used
         assert used is not None
         given = one.compiled.arguments.value(names) if one.compiled.arguments else {}
@@ -278,7 +276,7 @@ class StepWork:
         defaults = used.workflow.defaults
         if defaults.budget is not None:
             run.limit(limits_of(defaults.budget), f"Workflow {used.workflow.name!r}")
-        flow = Flow(used, inputs, self.flow.setting, f"{self.flow.path}{one.id}/")
+        flow = self.flow.within(one, used, inputs)
         if defaults.deadline is None:
             return await flow.run(run)
         outer = run.deadline
@@ -292,6 +290,13 @@ class StepWork:
             ) from None
         finally:
             run.deadline = outer
+
+
+def plain_output(answer: Answer) -> Any:
+    """An answer's output as plain JSON data: the typed value, or the text."""
+    if answer.output is None:
+        return answer.text
+    return to_jsonable_python(answer.output, by_alias=True, fallback=str)
 
 
 class _TooLong(Exception):

@@ -16,7 +16,7 @@ from weaver.workflows.prepared import Prepared, PreparedStep
 
 if TYPE_CHECKING:
     from weaver.models.protocol import Prices
-    from weaver.workflows.format import Workflow
+    from weaver.workflows.format import Definition
 
 REPAIRS = 2
 OVERHEAD = 200
@@ -181,7 +181,7 @@ def _chain(prepared: Prepared, steps: Mapping[str, Most]) -> tuple[str, ...]:
     return max(best.values(), default=(0.0, ()))[1]
 
 
-def _in_order(workflow: Workflow) -> list[str]:
+def _in_order(workflow: Definition) -> list[str]:
     from weaver.workflows.graph import levels
 
     return [id_ for level in levels(workflow.compiled.graph) for id_ in level]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from weaver.strategies.native.format import Problem
+from weaver.strategies.native.grammar import Grammar
 from weaver.strategies.native.scanner import Piece, TagScanner
-
-if TYPE_CHECKING:
-    from weaver.strategies.native.tags import TagFormat
 
 _KEY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)*)\s*:")
 
@@ -30,17 +27,17 @@ class _Open:
     last: str = ""
 
 
-def check_tags(form: TagFormat, text: str) -> list[Problem]:
+def check_tags(form: Grammar, text: str) -> list[Problem]:
     """The problems of ``text``, in order of position; empty when the format is kept."""
     walk = _Walk(form)
-    for piece in TagScanner(form.names).scan(text):
+    for piece in TagScanner(form.marks).scan(text):
         walk.take(piece)
     walk.end(len(text))
     return sorted(walk.problems, key=lambda p: p.at)
 
 
 class _Walk:
-    def __init__(self, form: TagFormat) -> None:
+    def __init__(self, form: Grammar) -> None:
         self.form = form
         self.problems: list[Problem] = []
         self.stack = [_Open("", 0)]

@@ -16,7 +16,7 @@ from weaver.runtime.fork import Threads
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.native.format import Branch, Format, Told
-from weaver.strategies.native.scanner import TagScanner
+from weaver.strategies.native.scanner import StopWatch, TagScanner
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
 from weaver.task import Task
 from weaver.usage import estimate_tokens
@@ -387,23 +387,3 @@ class Promises:
                     continue
                 self.branches.append(branch)
                 self.lines.append(started)
-
-
-class StopWatch:
-    """Finds the first stop string in text that arrives in pieces: some servers do not stop, or do not cut."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self.stops = stops
-        self.found = ""
-        self._keep = max((len(stop) for stop in stops), default=1) - 1
-        self._tail = ""
-
-    def read(self, text: str) -> str:
-        """``text``, without what follows a stop string that it completes."""
-        seen = self._tail + text
-        hits = [(at, stop) for stop in self.stops if (at := seen.find(stop)) >= 0]
-        if hits:
-            at, self.found = min(hits)
-            return text[: max(0, at + len(self.found) - len(self._tail))]
-        self._tail = seen[-self._keep :] if self._keep else ""
-        return text

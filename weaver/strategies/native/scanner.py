@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 LONGEST_TAG = 400
@@ -99,3 +99,23 @@ def disarmed(text: str, names: Iterable[str]) -> str:
         return text
     alternatives = "|".join(re.escape(name) for name in sorted(set(names), key=len, reverse=True))
     return re.sub(rf"<(?=/?(?:{alternatives})(?:[\s/>]|$))", "< ", text) if alternatives else text
+
+
+class StopWatch:
+    """Finds the first stop string in text that arrives in pieces: some servers do not stop, or do not cut."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self.stops = stops
+        self.found = ""
+        self._keep = max((len(stop) for stop in stops), default=1) - 1
+        self._tail = ""
+
+    def read(self, text: str) -> str:
+        """``text``, without what follows a stop string that it completes."""
+        seen = self._tail + text
+        hits = [(at, stop) for stop in self.stops if (at := seen.find(stop)) >= 0]
+        if hits:
+            at, self.found = min(hits)
+            return text[: max(0, at + len(self.found) - len(self._tail))]
+        self._tail = seen[-self._keep :] if self._keep else ""
+        return text

@@ -12,7 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weaver.strategies.native.checking import check_tags
 from weaver.strategies.native.format import Branch, Format, Problem, Told
+from weaver.strategies.native.grammar import Grammar
 from weaver.strategies.native.scanner import Piece, TagScanner, disarmed
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
 
@@ -20,65 +22,37 @@ _KEY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)*)\s*:")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagFormat(Format):
-    """A format of tags. Names are without brackets; ``""`` means that the format has no such part.
+class TagFormat(Grammar, Format):
+    """A format of tags: a `Grammar`, and how the engine writes in it.
 
     Args:
-        block: wraps the whole block. Without it a block begins with ``plan`` and ends after ``conclusion``.
-        plan, outline: the list of subtasks and one of them.
-        thread: one thread.
-        conclusion: what the main thread writes inside the block after the threads.
-        conclusion_needed: a block without it breaks the format.
-        summary: what follows each block, outside it.
         width: number of threads where no outlines say it.
         opening: how a thread begins; ``{key}`` is its number. ``before`` stands before the first thread,
             ``between`` between two, ``after`` follows the last; the engine writes them.
-        adjacent: nothing, not even white space, may stand between two threads.
     """
 
     name: str
     source: str
-    block: str = ""
-    plan: str = ""
-    outline: str = ""
-    thread: str
-    conclusion: str = ""
-    conclusion_needed: bool = False
-    summary: str = ""
     width: int = 0
     opening: str
     before: str = "\n"
     between: str = ""
     after: str = ""
-    adjacent: bool = False
     forks: tuple[str, ...]
     ambiguous: tuple[str, ...] = ()
     then_until: str = ""
-    max_branches: int = 0
-    max_depth: int = 1
     min_tokens: int = 0
     rounds: int = 32
+
+    @property
+    def names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Opening and closing tags."""
+        return self.marks
 
     @property
     def thread_stops(self) -> tuple[str, ...]:  # type: ignore[override]
         """A thread ends with its closing tag."""
         return (f"</{self.thread}>",)
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """All tag names of the format."""
-        every = (self.block, self.plan, self.outline, self.thread, self.conclusion, self.summary)
-        return tuple(name for name in every if name)
-
-    @property
-    def names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Opening and closing tags."""
-        return (*self.tags, *(f"/{name}" for name in self.tags))
-
-    @property
-    def begins_block(self) -> str:
-        """The tag that begins a block."""
-        return self.block or self.plan
 
     def branches(self, context: str, said: str) -> list[Branch]:
         """One thread for each outline of the last list, by number; ``width`` of them where there are none."""
@@ -117,8 +91,6 @@ class TagFormat(Format):
 
     def check(self, text: str) -> list[Problem]:
         """See `weaver.strategies.native.check`."""
-        from weaver.strategies.native.checking import check_tags
-
         return check_tags(self, text)
 
     def ends_thread(self, text: str) -> bool:

@@ -1,0 +1,77 @@
+"""What the checks of a workflow and of its steps share: what is known, what is lost, where to report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from weaver.errors import WeaverError
+from weaver.workflows.compiled import Compiled
+from weaver.workflows.format import Definition
+from weaver.workflows.kinds import ANY, Kind, record
+from weaver.workflows.problems import Problems, did_you_mean
+from weaver.workflows.scopes import inputs_kind
+from weaver.workflows.source import Keys, Source
+from weaver.workflows.surroundings import Surroundings
+from weaver.workflows.texts import Reading, Texts
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+class Checks:
+    """What is known of a workflow while it is checked.
+
+    Args:
+        workflow: what could be read of it.
+        source: where it was read.
+        lost: paths of what could not be read, and is reported already: nothing is said about it again.
+        used: the workflows of ``uses``, by step; None for one that is broken itself.
+    """
+
+    def __init__(
+        self,
+        workflow: Definition,
+        source: Source,
+        problems: Problems,
+        surroundings: Surroundings,
+        *,
+        lost: frozenset[Keys] = frozenset(),
+        used: Mapping[str, Definition | None] | None = None,
+    ) -> None:
+        self.workflow = workflow
+        self.surroundings = surroundings
+        self.broken = {str(k[1]) for k in lost if k[:1] == ("steps",) and len(k) == 2}
+        self.touched = {str(k[1]) for k in lost if k[:1] == ("steps",) and len(k) > 2}
+        self.lost_inputs = {str(k[1]) for k in lost if k[:1] == ("inputs",) and len(k) > 1}
+        self.lost_agents = {str(k[1]) for k in lost if k[:1] == ("agents",) and len(k) > 1}
+        self.used = used or {}
+        self.texts = Texts(source, problems)
+        self.compiled = Compiled()
+        self.kinds: dict[str, Kind] = {}
+        self.readings: dict[str, list[Reading]] = {}
+
+    def names(self) -> dict[str, Kind]:
+        """What every expression may read."""
+        inputs = inputs_kind(self.workflow.inputs)
+        lost = dict.fromkeys(self.lost_inputs, ANY)
+        return {
+            "inputs": record({**(inputs.fields or {}), **lost}, noun="input"),
+            "steps": record(self.kinds, noun="step"),
+        }
+
+    def check_tools(self, names: tuple[str, ...], keys: Keys) -> None:
+        """Report unknown tools."""
+        for index, name in enumerate(names):
+            try:
+                self.surroundings.tool(name)
+            except WeaverError as error:
+                if self.surroundings.strict:
+                    hint = did_you_mean(name, self.surroundings.tool_names()) or error.hint.rstrip(".")
+                    self.texts.wrong((*keys, index), f"there is no tool {name!r}", hint)
+
+    def check_strategy(self, strategy: Any, keys: Keys) -> None:
+        """Report an unknown strategy, unknown options, and values that do not fit."""
+        for option, what, hint in self.surroundings.strategy_problem(strategy.name, strategy.options):
+            at: Keys = (*keys, option) if option is not None else (*keys, "name")
+            self.texts.wrong(at, what, hint)
