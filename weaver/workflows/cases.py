@@ -114,12 +114,12 @@ def _problems(
 
 
 def _names(result: Result[Any], strategy: FlowStrategy) -> dict[str, Any]:
-    flow = strategy.flow
-    if flow is not None:
-        flow.refresh(tuple(flow.records))
+    progress = strategy.flow.progress if strategy.flow is not None else None
+    if progress is not None:
+        progress.refresh(tuple(progress.records))
     return {
-        "inputs": flow.inputs if flow is not None else {},
-        "steps": flow.records if flow is not None else {},
+        "inputs": progress.inputs if progress is not None else {},
+        "steps": progress.records if progress is not None else {},
         "outputs": result.output or {},
         "answer": result.answer,
         "status": result.status,

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 
 from weaver.coordination.rule_text import parse_rule
 from weaver.errors import BudgetExceeded, StepFailed
-from weaver.result import Answer, Conflict
+from weaver.result import Answer
 from weaver.runtime.fork import Threads
 from weaver.runtime.joining import JoinState, Waiting
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.task import Task
-from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.functions import text_of
 from weaver.workflows.graph import levels, sinks
-from weaver.workflows.judging import score
 from weaver.workflows.prepared import NO_TIMEOUT, Prepared, PreparedStep
+from weaver.workflows.progress import Progress
 from weaver.workflows.setting import Setting
-from weaver.workflows.work import StepWork, plain_output
+from weaver.workflows.work import StepWork
 
 
 class Flow:
@@ -31,33 +30,15 @@ class Flow:
     Args:
         inputs: checked values, defaults included.
         path: ids of the steps that use it, outermost first; for `current_step`.
-
-    Attributes:
-        records: ``steps`` as expressions see it.
-        tolerated: steps without an output that do not stop those that need them.
-        values: outputs of functions, by the path of the thread that called; they may be null.
     """
 
     def __init__(
         self, prepared: Prepared, inputs: Mapping[str, Any], setting: Setting, path: str = ""
     ) -> None:
         self.prepared = prepared
-        self.inputs = dict(inputs)
-        self.setting = setting
-        self.path = path
-        self.records: dict[str, dict[str, Any]] = {id_: _blank() for id_ in prepared.steps}
-        self.tolerated: set[str] = set()
-        self.conflicts: dict[str, tuple[Conflict, ...]] = {}
-        self.stopped = False
-        self.values: dict[str, Any] = {}
-        self.threads: dict[str, Thread] = {}
+        self.progress = Progress(prepared, inputs, setting, self._nested, path)
         self._begun = {id_: anyio.Event() for id_ in prepared.steps}
         self._missing: list[str] = []
-
-    @property
-    def names(self) -> dict[str, Any]:
-        """What every expression may read."""
-        return {"inputs": self.inputs, "steps": self.records}
 
     async def run(self, run: Run) -> Answer:
         """Run every step, and put the outputs together.
@@ -78,40 +59,10 @@ class Flow:
             raise
         return self._answer()
 
-    def within(self, step: PreparedStep, used: Prepared, inputs: Mapping[str, Any]) -> Flow:
-        """The flow of a workflow that one of its steps uses."""
-        return Flow(used, inputs, self.setting, f"{self.path}{step.id}/")
-
-    def record(self, id_: str) -> dict[str, Any]:
-        """The record of a step, with what its thread says now."""
-        record, thread = self.records[id_], self.threads.get(id_)
-        if thread is not None:
-            record["state"] = thread.state
-            record["seconds"] = thread.seconds
-            record["error"] = str(thread.error) if thread.error is not None else None
-            if thread.finished and not record["text"] and thread.answer is not None:
-                record["text"] = thread.answer.text
-        return record
-
-    def refresh(self, ids: tuple[str, ...]) -> None:
-        """Bring the records of these steps up to date."""
-        for id_ in ids:
-            self.record(id_)
-
-    def stopping(self, one: PreparedStep) -> str | None:
-        """Why a step cannot start, or None."""
-        if self.stopped:
-            return "The workflow failed before it could start."
-        if one.step.join is not None and one.step.for_each is None:
-            return None  # the join has decided
-        for need in one.compiled.waits_for:
-            if need in self.tolerated or need in one.compiled.minds:
-                continue
-            state = self.record(need)["state"]
-            if state == "succeeded" or (self.prepared.steps[need].on_error == "skip" and state != "skipped"):
-                continue
-            return f"It needs {need!r}, which ended as {state}."
-        return None
+    def _nested(self, step: PreparedStep, inputs: Mapping[str, Any]) -> Callable[[Run], Awaitable[Answer]]:
+        """What runs the workflow that one of the steps uses."""
+        assert step.used is not None
+        return Flow(step.used, inputs, self.progress.setting, f"{self.progress.path}{step.id}/").run
 
     # ---- starting
 
@@ -125,17 +76,17 @@ class Flow:
 
     def _start(self, run: Run, threads: Threads, one: PreparedStep, after: tuple[str, ...]) -> None:
         try:
-            self.threads[one.id] = threads.start(
+            self.progress.threads[one.id] = threads.start(
                 Task(prompt=one.title, title=one.title),
                 id=one.id,
                 after=after,
-                body=StepWork(self, one),
+                body=StepWork(self.progress, one),
                 on_error="fail_fast" if one.on_error == "fail_fast" else "skip",
                 on_timeout="fail",
             )
         except BudgetExceeded as error:
             run.note(f"Step {one.id} was not started: {error.message}")
-            self.records[one.id] |= {"state": "cancelled", "error": error.message}
+            self.progress.records[one.id] |= {"state": "cancelled", "error": error.message}
         self._begun[one.id].set()
 
     async def _after_join(self, run: Run, threads: Threads, one: PreparedStep) -> None:
@@ -143,10 +94,12 @@ class Flow:
         needs, others = one.compiled.needs, set(one.compiled.waits_for) - set(one.compiled.needs)
         for id_ in one.compiled.waits_for:
             await self._begun[id_].wait()
-        rule = parse_rule(str(one.step.join), judge=self.judge(run, one), predicate=self.until(run, one))
+        rule = parse_rule(
+            str(one.step.join), judge=self.progress.judge(run, one), predicate=self.progress.until(run, one)
+        )
         state = rule.begin()
         send, receive = anyio.create_memory_object_stream[Thread](len(needs))
-        racing = [self.threads[id_] for id_ in needs if id_ in self.threads]
+        racing = [self.progress.threads[id_] for id_ in needs if id_ in self.progress.threads]
 
         async def tell(thread: Thread) -> None:
             await thread.wait()
@@ -174,46 +127,14 @@ class Flow:
         if state.unmet is not None:
             run.note(f"Step {one.id}: {state.unmet}")
         if not winners:
-            self.records[one.id] |= {"state": "skipped", "error": state.unmet}
+            self.progress.records[one.id] |= {"state": "skipped", "error": state.unmet}
             self._missing.append(f"{one.title}: {state.unmet}")
             self._begun[one.id].set()
             return
-        won = tuple(id_ for id_ in needs if any(self.threads.get(id_) is winner for winner in winners))
+        won = tuple(
+            id_ for id_ in needs if any(self.progress.threads.get(id_) is winner for winner in winners)
+        )
         self._start(run, threads, one, (*won, *sorted(others)))
-
-    def judge(self, run: Run, one: PreparedStep) -> Any:
-        """Scores a finding for ``best``."""
-        return lambda finding: score(run, one.title, finding)
-
-    def until(self, run: Run, one: PreparedStep) -> Any:
-        """Makes the predicate of ``until(...)``."""
-
-        def compiled(text: str) -> Any:
-            expression = one.compiled.until[text]
-
-            def holds(threads: tuple[Thread, ...]) -> bool:
-                done = [self.output_of(one, thread) for thread in threads]
-                try:
-                    return bool(evaluate(expression, {**self.names, "done": done}))
-                except ExpressionError as error:
-                    run.note(f"Step {one.id}: {error}")
-                    return False
-
-            return holds
-
-        return compiled
-
-    def output_of(self, one: PreparedStep, thread: Thread) -> Any:
-        """The output of an item's, or of a step's, thread."""
-        if one.step.for_each is None:
-            return self.records[thread.id.rpartition("/")[2]]["output"]
-        return self.output(thread)
-
-    def output(self, thread: Thread) -> Any:
-        """What a finished thread came to, as plain JSON data."""
-        if thread.id in self.values:
-            return self.values[thread.id]
-        return None if thread.answer is None else plain_output(thread.answer)
 
     # ---- what comes out
 
@@ -228,7 +149,7 @@ class Flow:
             self._account(id_, one)
         outputs = self._outputs()
         if all(value is None for value in outputs.values()):
-            why = " ".join(f"{id_}: {r['error']}" for id_, r in self.records.items() if r["error"])
+            why = " ".join(f"{id_}: {r['error']}" for id_, r in self.progress.records.items() if r["error"])
             if self._missing:
                 raise StepFailed(f"Nothing came out of the workflow. {why}".strip())
             return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
@@ -239,7 +160,7 @@ class Flow:
 
     def _account(self, id_: str, one: PreparedStep) -> None:
         """Note what is missing because of a step."""
-        record, thread = self.record(id_), self.threads.get(id_)
+        record, thread = self.progress.record(id_), self.progress.threads.get(id_)
         state = record["state"]
         if state == "succeeded":
             if thread is not None and thread.answer is not None:
@@ -252,9 +173,9 @@ class Flow:
     def _outputs(self) -> dict[str, Any]:
         compiled = self.prepared.workflow.compiled
         if not compiled.outputs:
-            return {id_: self.records[id_]["output"] for id_ in sinks(compiled.graph)}
+            return {id_: self.progress.records[id_]["output"] for id_ in sinks(compiled.graph)}
         try:
-            return {name: values.value(self.names) for name, values in compiled.outputs.items()}
+            return {name: values.value(self.progress.names) for name, values in compiled.outputs.items()}
         except ExpressionError as error:
             raise StepFailed(
                 f"The outputs of {self.prepared.workflow.name} cannot be worked out: {error}."
@@ -264,7 +185,7 @@ class Flow:
         """What there is, for the case that the run is out of time."""
         if run.parent is not None:
             return
-        self.refresh(tuple(self.records))
+        self.progress.refresh(tuple(self.progress.records))
         try:
             answer = self._answer()
         except StepFailed:
@@ -272,13 +193,9 @@ class Flow:
         left = [
             one.title
             for id_, one in self.prepared.steps.items()
-            if self.records[id_]["state"] in ("waiting", "running")
+            if self.progress.records[id_]["state"] in ("waiting", "running")
         ]
         run.offer(Answer(answer.text, output=answer.output, complete=False, missing=(*answer.missing, *left)))
-
-
-def _blank() -> dict[str, Any]:
-    return {"output": None, "text": "", "state": "waiting", "error": None, "seconds": 0.0, "items": []}
 
 
 class _Everything:

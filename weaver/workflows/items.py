@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -17,29 +17,28 @@ from weaver.runtime.joining import All, JoinRule, JoinState
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.task import Task
+from weaver.workflows.attempts import Attempts
 from weaver.workflows.compiled import Values
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.prepared import NO_TIMEOUT
 from weaver.workflows.setting import current_step
 
-if TYPE_CHECKING:
-    from weaver.workflows.work import StepWork
-
 
 class Items:
     """The items of one step at work."""
 
-    def __init__(self, work: StepWork, run: Run, names: Mapping[str, Any]) -> None:
-        self.work = work
-        self.one = work.one
+    def __init__(self, attempts: Attempts, run: Run, names: Mapping[str, Any]) -> None:
+        self.attempts = attempts
+        self.progress = attempts.progress
+        self.one = attempts.one
         self.run_ = run
         self.names = dict(names)
         self.settled = False
         self._left: Iterator[tuple[int, Any]] = iter(())
         self._threads: Threads | None = None
         self._given: dict[str, tuple[dict[str, Any], Task, Exception | None]] = {}
-        self._path = f"{work.flow.path}{work.one.id}"
+        self._path = f"{attempts.progress.path}{attempts.one.id}"
         self._timed = run.deadline < float("inf")
         self._context = copy_context()
 
@@ -65,8 +64,8 @@ class Items:
         self._record(threads, items)
         if one.step.conflicts:
             told = [t for t in threads.all if t.state == "succeeded"]
-            conflicts = await settle_conflicts(self.run_, told, ladder=self.work.ladder())
-            self.work.flow.conflicts[one.id] = conflicts
+            conflicts = await settle_conflicts(self.run_, told, ladder=self.progress.ladder(one))
+            self.progress.conflicts[one.id] = conflicts
         return self._answer(winners, threads, len(items))
 
     def _list(self) -> list[Any]:
@@ -82,12 +81,12 @@ class Items:
         return value[:most]
 
     async def _joined(self, threads: Threads, items: list[Any]) -> list[Thread]:
-        work, run = self.work, self.run_
+        progress, run = self.progress, self.run_
         text = self.one.step.join
         rule: JoinRule = All()
         if text is not None:
             rule = parse_rule(
-                text, judge=work.flow.judge(run, self.one), predicate=work.flow.until(run, self.one)
+                text, judge=progress.judge(run, self.one), predicate=progress.until(run, self.one)
             )
         self._threads = threads
         self._left = enumerate(items)
@@ -114,7 +113,7 @@ class Items:
         task = Task(title, title=title)
         try:
             if one.does == "task":
-                task = self.work.task(names, title)
+                task = self.attempts.task(names, title)
         except (ExpressionError, WeaverError) as error:
             problem = error
         self._given[str(index + 1)] = (names, task, problem)
@@ -136,7 +135,7 @@ class Items:
         try:
             if problem is not None:
                 raise problem
-            answer = await self.work.attempts(run, names, task if self.one.does == "task" else None)
+            answer = await self.attempts.run(run, names, task if self.one.does == "task" else None)
             failed = False
             return answer
         except ExpressionError as error:
@@ -158,11 +157,11 @@ class Items:
 
     def _record(self, threads: Threads, items: list[Any]) -> None:
         by_number = {int(t.id.rpartition("/")[2]) - 1: t for t in threads.all}
-        record = self.work.flow.records[self.one.id]
+        record = self.progress.records[self.one.id]
         for index, item in enumerate(items):
             thread = by_number.get(index)
             output = (
-                self.work.flow.output(thread) if thread is not None and thread.state == "succeeded" else None
+                self.progress.output(thread) if thread is not None and thread.state == "succeeded" else None
             )
             record["items"].append(_item_record(index, item, thread, output))
 
@@ -191,7 +190,7 @@ class Items:
                 missing=tuple(missing),
             )
         ordered = sorted(winners, key=lambda t: int(t.id.rpartition("/")[2]))
-        outputs = [self.work.flow.output(t) for t in ordered]
+        outputs = [self.progress.output(t) for t in ordered]
         text = "\n\n".join(t.text for t in ordered)
         return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
 
