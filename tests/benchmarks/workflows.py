@@ -78,7 +78,7 @@ async def measure(count: int, width: int, rounds: int, words: int) -> None:
     reply = Scripted("word " * words, first=0.002, usage=Usage(1, 20, words))
     times: dict[str, list[float]] = {"python": [], "workflow": []}
     seen: dict[str, int] = {}
-    with ServerProcess(reply) as server:
+    with ServerProcess(reply, dialect="vllm") as server:
         model = OpenAIModel("bench", base_url=server.url, model_id="bench")
         async with Weaver(model) as weaver:
             works = {
@@ -93,7 +93,7 @@ async def measure(count: int, width: int, rounds: int, words: int) -> None:
                     if number:  # the first round warms up
                         times[name].append(time.process_time() - began)
     for name, work in works.items():
-        with ServerProcess(reply) as server:
+        with ServerProcess(reply, dialect="vllm") as server:
             model = OpenAIModel("bench", base_url=server.url, model_id="bench")
             async with Weaver(model) as weaver:
                 works = {

@@ -104,7 +104,7 @@ class Work:
     def _limits(self) -> tuple[float, bool]:
         """Until when an attempt that starts now may run, and whether that is the thread's own timeout."""
         outer = min(self.terms.deadline, self._parent.deadline)
-        if self.terms.timeout is None:
+        if self.terms.timeout is None or self.terms.timeout == float("inf"):
             return outer, False
         own = anyio.current_time() + self.terms.timeout
         return min(own, outer), own <= outer

@@ -110,12 +110,10 @@ class Items:
         title = f"{one.title} {index + 1}"
         names = self.names | {one.step.item_name: item, "index": index}
         problem: Exception | None = None
-        task = Task(title, title=title)
         try:
-            if one.does == "task":
-                task = self.attempts.task(names, title)
+            task = self.attempts.task(names, title) if one.does == "task" else Task(title, title=title)
         except (ExpressionError, WeaverError) as error:
-            problem = error
+            task, problem = Task(title, title=title), error
         self._given[str(index + 1)] = (names, task, problem)
         try:
             threads.start(task, id=str(index + 1))
