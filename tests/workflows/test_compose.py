@@ -9,6 +9,7 @@ from weaver.errors import InvalidTask, InvalidWorkflow, StepFailed
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
 from weaver.workflows.load import examine
+from weaver.workflows.run import Given, started
 from weaver.workflows.surroundings import Surroundings, unregister
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +76,18 @@ async def test_a_used_workflow_runs_in_the_same_run(tmp_path):
     assert last.startswith("end")
     assert last.count("good") == 2
     assert "3" in last
+
+
+async def test_models_that_a_used_workflow_cannot_choose_are_named(tmp_path):
+    child = CHILD.replace("agents:", "models: {judge: openai/strict, thread: openai/x}\nagents:")
+    write(tmp_path, child=child, main=parent("  a: {uses: ./child.yaml, with: {topic: x}}\n"))
+    weaver = Weaver(ScriptedModel("fine"))
+    workflow = Workflow.from_yaml(tmp_path / "main.yaml")
+    start = await started(workflow, {}, weaver.settings, Given(only_model=ScriptedModel("fine")), {})
+    result = await weaver.run(start.task, **start.changes)
+    assert result.notes == (
+        "Workflow 'child': its models for judge are not used; those of the outermost workflow are.",
+    )
 
 
 async def test_a_used_workflow_has_its_own_deadline_and_budget(tmp_path):

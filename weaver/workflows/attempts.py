@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from weaver.runtime.terms import Body
 
 
+OUTER_ROLES = ("planner", "judge", "synthesizer")
+"""Roles whose models are one for the whole run; a used workflow chooses only that of its threads."""
+
+
 class Attempts:
     """What a step does: a task, a function or another workflow."""
 
@@ -165,7 +169,12 @@ class Attempts:
         assert used is not None
         given = one.compiled.arguments.value(names) if one.compiled.arguments else {}
         inputs = checked_inputs(used.workflow, given, where=f"Step {one.id}")
-        defaults = used.workflow.defaults
+        defaults, models = used.workflow.defaults, used.workflow.models
+        if ignored := [role for role in OUTER_ROLES if getattr(models, role) is not None]:
+            run.note(
+                f"Workflow {used.workflow.name!r}: its models for {', '.join(ignored)} are not used; "
+                "those of the outermost workflow are."
+            )
         if defaults.budget is not None:
             run.limit(limits_of(defaults.budget), f"Workflow {used.workflow.name!r}")
         work = self.progress.nested(one, inputs)
