@@ -145,9 +145,17 @@ async def test_failed_runs_are_kept_and_may_be_tried_again(tmp_path: Path) -> No
     assert [(r.item, r.correct) for r in records] == [("1", True), ("0", True)]
 
 
-async def test_a_server_that_is_gone_stops_the_comparison_and_keeps_what_was_done(tmp_path: Path) -> None:
-    gone = ScriptedModel([Scripted(right, times=3), Scripted(error=ModelUnreachable("connection refused"))])
-    comparison = sums(model=gone, strategies=["sequential"])
+@pytest.mark.parametrize(
+    ("strategy", "calls"),
+    [("sequential", 1), ("self_consistency:samples=3", 3), ("debate:agents=2,rounds=1", 2)],
+)
+async def test_a_server_that_is_gone_stops_the_comparison_and_keeps_what_was_done(
+    tmp_path: Path, strategy: str, calls: int
+) -> None:
+    gone = ScriptedModel(
+        [Scripted(right, times=3 * calls), Scripted(error=ModelUnreachable("connection refused"))]
+    )
+    comparison = sums(model=gone, strategies=[strategy])
     with RecordFile(tmp_path / "r.jsonl", comparison.header) as file, pytest.raises(ModelUnreachable):
         await compare(comparison, file)
     assert len(read_records(tmp_path / "r.jsonl")[1]) == 3

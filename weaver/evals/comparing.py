@@ -187,6 +187,8 @@ async def _record(run: _Run, weaver: Weaver) -> Record:
     except (ConfigurationError, ModelUnreachable, ModelUnauthorized):
         raise
     except WeaverError as raised:
+        if meter.refusal is not None:
+            raise meter.refusal from None
         error, result = raised, raised.result
     finally:
         current_meter.reset(token)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from weaver.errors import ModelUnauthorized, ModelUnreachable, WeaverError
 from weaver.evals.statistics import longest_chain
 from weaver.models.protocol import (
     Capabilities,
@@ -30,10 +31,12 @@ class Meter:
     Attributes:
         spans: start and end of each call on the event loop's clock, waiting for the endpoint included.
         contexts: tokens of each call's prompt with its output.
+        refusal: what kept the first call from an endpoint that is gone, or lets nobody in.
     """
 
     spans: list[tuple[float, float]] = field(default_factory=list)
     contexts: list[int] = field(default_factory=list)
+    refusal: WeaverError | None = None
 
     @property
     def critical_steps(self) -> int:
@@ -96,6 +99,9 @@ class Metered:
         try:
             async with self._model.stream(request) as deltas:
                 yield seen.through(deltas)
+        except (ModelUnreachable, ModelUnauthorized) as error:
+            meter.refusal = meter.refusal or error
+            raise
         finally:
             meter.spans.append((start, anyio.current_time()))
             meter.contexts.append(seen.tokens)
