@@ -269,20 +269,41 @@ def test_it_does_not_grow_unused_and_falls_from_what_was_used() -> None:
     assert limit.limit == 14
 
 
-def test_more_streams_that_gain_nothing_shrink_it() -> None:
-    limit = Adaptive(64)
+def slow_down(limit: Adaptive, few: int, many: int) -> None:
+    """Twice the streams, half the rate each."""
     for _ in range(5):
-        limit.streamed(limit.round, 8, 100.0)
-    for _ in range(3):
-        limit.streamed(limit.round, 16, 50.0)  # twice the streams, half the rate each
-    assert limit.limit == 64
-    limit.streamed(limit.round, 16, 50.0)
+        limit.streamed(limit.round, few, 100.0)
+    for _ in range(5):
+        limit.streamed(limit.round, many, 50.0)
+
+
+def test_more_streams_that_gain_nothing_shrink_it() -> None:
+    limit = Adaptive(16)
+    slow_down(limit, 8, 15)
+    assert limit.limit == 16  # 8 and 15 are of one size
+    slow_down(limit, 8, 16)
     assert limit.limit == pytest.approx(16 * 0.9)
-    gaining = Adaptive(64)
+    gaining = Adaptive(16)
     for _ in range(20):
         gaining.streamed(gaining.round, 8, 100.0)
         gaining.streamed(gaining.round, 16, 70.0)
-    assert gaining.limit == 64
+    assert gaining.limit == 16
+
+
+def test_slow_streams_do_not_shrink_what_is_not_used() -> None:
+    limit = Adaptive(64)
+    slow_down(limit, 2, 4)
+    assert limit.limit == 64
+
+
+def test_slow_streams_do_not_take_away_announced_slots() -> None:
+    """Four streams on two cores are slow, and still faster than one after another."""
+    limit = Adaptive(slots=4)
+    for _ in range(20):
+        slow_down(limit, 2, 4)
+    assert limit.limit == 4
+    limit.refused(limit.round, 4)
+    assert limit.limit == pytest.approx(2.8)
 
 
 @pytest.mark.parametrize(

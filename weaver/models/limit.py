@@ -16,7 +16,6 @@ from weaver.models.layer import Layer
 from weaver.models.protocol import Model, Request, Stream
 from weaver.usage import estimate_tokens
 
-DEFAULT_START = 64
 # What a call may generate when it does not say; only the limit on tokens per minute counts with it.
 _USUAL_OUTPUT = 500
 _SHORTEST = 0.05  # seconds; shorter streams say nothing about an endpoint's speed
@@ -68,10 +67,8 @@ class Gates:
         if (gate := self._gates.get(endpoint)) is None:
             if limits.concurrency is not None:
                 concurrency: Adaptive | Fixed = Fixed(limits.concurrency)
-            elif slots is not None:
-                concurrency = Adaptive(slots, most=slots)
             else:
-                concurrency = Adaptive(DEFAULT_START)
+                concurrency = Adaptive(slots=slots)
             gate = Gate(
                 concurrency,
                 requests_per_minute=limits.requests_per_minute,
