@@ -12,7 +12,7 @@ NOTHING_FOUND = object()
 
 _MARKER = re.compile(
     r"\b(?:answer|result)[ \t]{0,4}(?:\*\*|__)?[ \t]{0,4}(?:is[ \t]{0,4}:?|are[ \t]{0,4}:?|:|=)"
-    r"[ \t]{0,4}(?:\*\*|__)?\s{0,4}(?=\S)",
+    r"(?:[\"\u201d']?[ \t]{1,4}is\b|[\"\u201d'](?=[ \t]))?[ \t]{0,4}(?:\*\*|__)?\s{0,4}(?=\S)",
     re.IGNORECASE,
 )
 _HASHES = re.compile(r"^####\s*(?P<answer>\S[^\n]*)$", re.MULTILINE)
