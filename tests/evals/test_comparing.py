@@ -161,6 +161,18 @@ async def test_a_server_that_is_gone_stops_the_comparison_and_keeps_what_was_don
     assert len(read_records(tmp_path / "r.jsonl")[1]) == 3
 
 
+async def test_a_strategy_that_is_for_other_tasks_fails_alone(tmp_path: Path) -> None:
+    model = ScriptedModel([Scripted(right)], can=Capabilities(completions=True))
+    comparison = sums(n=1, model=model, strategies=["apr", "sequential"])
+    with RecordFile(tmp_path / "r.jsonl", comparison.header) as file:
+        await compare(comparison, file)
+        refused, answered = file.records
+    assert (refused.status, refused.correct, refused.calls) == ("failed", False, 0)
+    assert refused.error is not None
+    assert "Countdown" in refused.error
+    assert answered.correct
+
+
 async def test_nothing_is_run_when_a_strategy_cannot_be(tmp_path: Path) -> None:
     model = ScriptedModel([Scripted(right)], can=Capabilities())
     for strategies, error in (

@@ -13,7 +13,13 @@ from typing import Any
 import anyio
 
 from weaver.api import Weaver
-from weaver.errors import ConfigurationError, ModelUnauthorized, ModelUnreachable, WeaverError
+from weaver.errors import (
+    ConfigurationError,
+    InvalidTask,
+    ModelUnauthorized,
+    ModelUnreachable,
+    WeaverError,
+)
 from weaver.evals.items import Grade, Item, TaskSet
 from weaver.evals.metering import Meter, Metered, current_meter
 from weaver.evals.records import Key, Record, RecordFile, overlap
@@ -184,6 +190,8 @@ async def _record(run: _Run, weaver: Weaver) -> Record:
     result: Result[Any] | None
     try:
         result = await weaver.run(run.task.asked(run.item), strategy=strategy, seed=run.seed)
+    except InvalidTask as refused:  # a strategy for other tasks; the others go on
+        error, result = refused, None
     except (ConfigurationError, ModelUnreachable, ModelUnauthorized):
         raise
     except WeaverError as raised:

@@ -167,8 +167,8 @@ def _of_one(scope: _Scope, by_strategy: dict[str, list[Record]]) -> list[Summary
         Summary(
             **{
                 **{name: getattr(row, name) for name in Summary.__slots__},
-                "on_front_of_latency": i in latency,
-                "on_front_of_tokens": i in tokens,
+                "on_front_of_latency": i in latency and row.accuracy > 0,
+                "on_front_of_tokens": i in tokens and row.accuracy > 0,
             }
         )
         for i, row in enumerate(rows)
