@@ -137,10 +137,11 @@ def test_several_tasks_are_also_summed_up_together() -> None:
 
 def test_the_front_is_marked() -> None:
     runs = [
-        record("cheap", 0, correct=False, total_output_tokens=1, critical_path_tokens=1),
+        record("never right", 0, correct=False, total_output_tokens=1, critical_path_tokens=1),
         record("good", 0, total_output_tokens=9, critical_path_tokens=9),
-        record("worse", 0, correct=False, total_output_tokens=5, critical_path_tokens=10),
+        record("worse", 0, total_output_tokens=15, critical_path_tokens=10),
+        record("shorter", 0, total_output_tokens=15, critical_path_tokens=5),
     ]
     assert [(s.on_front_of_tokens, s.on_front_of_latency) for s in summarize(runs)] == [
-        (True, True), (True, True), (False, False),
+        (False, False), (True, False), (False, False), (False, True),
     ]  # fmt: skip

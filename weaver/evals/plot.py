@@ -88,7 +88,8 @@ def _panel(
         )
     for model in models:
         front = sorted((tokens(s)[0], s.accuracy) for s in summaries if s.model == model and on_front(s))
-        axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=0)
+        if front:
+            axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=0)
     places = [tokens(s)[0] for s in summaries if tokens(s)[0] > 0]
     if places and max(places) > 5 * min(places):
         axes.set_xscale("log")
