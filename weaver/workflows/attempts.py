@@ -26,7 +26,6 @@ from weaver.workflows.progress import Progress
 if TYPE_CHECKING:
     from weaver.runtime.terms import Body
 
-
 OUTER_ROLES = ("planner", "judge", "synthesizer")
 """Roles whose models are one for the whole run; a used workflow chooses only that of its threads."""
 
@@ -34,11 +33,11 @@ OUTER_ROLES = ("planner", "judge", "synthesizer")
 class Attempts:
     """What a step does: a task, a function or another workflow."""
 
-    # Plain functions that hand on a coroutine: a thread's way to its model has no frame that does nothing.
-
     def __init__(self, progress: Progress, one: PreparedStep) -> None:
         self.progress = progress
         self.one = one
+
+    # Plain functions that hand on a coroutine: a thread's way to its model has no frame that does nothing.
 
     def run(self, run: Run, names: Mapping[str, Any], task: Task | None = None) -> Awaitable[Answer]:
         """The work itself, tried again as often as the file allows, each try within its time.
