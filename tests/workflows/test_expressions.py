@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from weaver.workflows.evaluation import evaluate
@@ -244,6 +244,7 @@ def attempted(work):
 
 
 @settings(max_examples=300, deadline=None)
+@example("inputs in inputs")
 @given(st.lists(ATOMS, max_size=12).map("".join))
 def test_what_the_types_allow_does_not_fail_by_its_types(text):
     """An expression over known kinds without complaints has a value, or lacks one for its values alone."""

@@ -226,6 +226,8 @@ def _within(item: Any, container: Any) -> bool:
         raise ExpressionError(f"{_kind(item)} cannot be in a text", hint="use text(x)")
     if not isinstance(container, (str, list, dict)):
         raise ExpressionError(f"nothing can be in {_kind(container)}")
+    if isinstance(container, dict):
+        return isinstance(item, str) and item in container
     return item in container
 
 

@@ -193,6 +193,8 @@ class Inference:
             self._wrong(
                 item_node, f"only a text can be in a text, {_shown(item_node)} is {item.words}", "use text(x)"
             )
+        elif container.name == "object" and not item.one_of("string"):
+            self._wrong(item_node, f"an object's keys are texts, {_shown(item_node)} is {item.words}")
         elif container.name == "array" and container.item is not None:
             self._comparable(ast.Eq(), item, container.item, item_node, node)
 
