@@ -15,7 +15,7 @@ _MARKER = re.compile(
     r"(?:[\"\u201d']?[ \t]{1,4}is\b|[\"\u201d'](?=[ \t]))?[ \t]{0,4}(?:\*\*|__)?\s{0,4}(?=\S)",
     re.IGNORECASE,
 )
-_HASHES = re.compile(r"^####\s*(?P<answer>\S[^\n]*)$", re.MULTILINE)
+_HASHES = re.compile(r"^####\s*(?=\S)", re.MULTILINE)
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\n(?P<body>.*?)```", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?])\s+(?=[A-Z(])|(?<=\d\.)\s+(?=[A-Z(])")
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -32,15 +32,15 @@ def final_answer(text: str) -> str | None:
     boxed = last_boxed(text)
     if boxed is not None:
         return trimmed(boxed)
-    if hashes := list(_HASHES.finditer(text)):
-        return trimmed(hashes[-1]["answer"])
+    if (hashed := _after_last(_HASHES, text)) is not None:
+        return trimmed(hashed.partition("\n")[0])
     value = json_value(text) if "{" in text else NOTHING_FOUND
     if isinstance(value, dict):
         for key in _KEYS:
             if key in value:
                 inner = value[key]
                 return inner.strip() if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
-    if (rest := _after_mark(text)) is not None:
+    if (rest := _after_last(_MARKER, text)) is not None:
         said = _SENTENCE_END.split(rest[:500].partition("\n")[0])[0]
         return trimmed(said) or None
     return None
@@ -48,17 +48,14 @@ def final_answer(text: str) -> str | None:
 
 def final_part(text: str) -> str:
     r"""All that follows the mark of the answer, over several lines; the whole text when nothing is marked."""
-    boxed = last_boxed(text)
-    if boxed is not None:
-        return boxed
-    if hashes := list(_HASHES.finditer(text)):
-        return text[hashes[-1].start("answer") :]
-    rest = _after_mark(text)
-    return text if rest is None else rest
+    for part in (last_boxed(text), _after_last(_HASHES, text), _after_last(_MARKER, text)):
+        if part is not None:
+            return part
+    return text
 
 
-def _after_mark(text: str) -> str | None:
-    marks = list(_MARKER.finditer(text))
+def _after_last(mark: re.Pattern[str], text: str) -> str | None:
+    marks = list(mark.finditer(text))
     return text[marks[-1].end() :] if marks else None
 
 
