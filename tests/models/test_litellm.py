@@ -25,7 +25,7 @@ from weaver.errors import (
     StreamBroken,
 )
 from weaver.messages import assistant, user
-from weaver.models.call import CallLog, current_call
+from weaver.models.call import CallLog, Change, Dropped, current_call
 from weaver.models.openai import OpenAIModel
 from weaver.models.protocol import (
     Finish,
@@ -110,6 +110,18 @@ async def test_both_adapters_hear_the_same(both: Any, reply: Scripted, request_:
         assert heard[1].deltas == heard[0].deltas
         ours, theirs = (dict(r.body) for r in server.requests)
         assert theirs == ours
+
+
+async def test_sampling_that_a_model_does_not_take_is_left_out(litellm_model: Any) -> None:
+    request = Request(messages=(user("x"),), temperature=0.0, top_p=0.5, seed=1)
+    async with Server("hello") as server:
+        model = litellm_model("openai/gpt-5-mini", base_url=server.url, api_key=SECRET)
+        told: list[Change] = []
+        current_call.set(CallLog(on_change=told.append))
+        assert (await hear(model, request)).text == "hello"
+        assert set(told) == {Dropped(model.name, "temperature"), Dropped(model.name, "top_p")}
+        assert not server.requests[0].body.keys() & {"temperature", "top_p"}
+        await model.aclose()
 
 
 async def test_it_is_a_model_with_prices_and_capabilities(litellm_model: Any) -> None:

@@ -17,6 +17,9 @@ from weaver.errors import (
     StrategyFailed,
 )
 from weaver.events import RunFinished, ThreadStarted
+from weaver.messages import user
+from weaver.models.protocol import Request
+from weaver.runtime.call import REASONING_TOKENS
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -294,6 +297,54 @@ async def test_a_journal_answers_for_finished_calls():
     assert result.answer == "one two"
     assert ["first" in r.request.messages[0].content for r in model.requests] == [True, False, False]
     assert result.usage.calls == 2
+
+
+async def test_a_journal_answers_for_calls_that_the_budget_had_capped():
+    from weaver.journal.memory import MemoryJournal
+
+    journal = MemoryJournal()
+    model = ScriptedModel([Scripted("one", when="first"), Scripted("two", when="second", first=50)])
+
+    async def method(run: Run, task: Task) -> Answer:
+        first = await run.think("first")
+        second = await run.think("second")
+        return Answer(f"{first.text} {second.text}")
+
+    with pytest.raises(DeadlineExceeded):
+        await Weaver(model, strategy=method, journal=journal, deadline=1, max_tokens=200).run("q", run_id="r")
+    assert model.requests[0].request.max_tokens is not None
+    result = await Weaver(model, strategy=method, journal=journal).run("q", run_id="r")
+    assert result.answer == "one two"
+    assert len(model.requests) == 3
+
+
+async def test_a_cap_leaves_room_for_reasoning_once_a_model_is_seen_to_reason():
+    model = ScriptedModel([Scripted("four", reasoning="hm " * 30)])
+
+    async def method(run: Run, task: Task) -> Answer:
+        capped = Request((user("2+2?"),), max_tokens=10)
+        first = await run.think(capped)
+        assert (first.text, first.finish) == ("", "length")
+        second = await run.think(capped)
+        await run.think(Request(prompt="2+2=", max_tokens=10))
+        return Answer(second.text)
+
+    result = await Weaver(model, strategy=method).run("q")
+    assert result.answer == "four"
+    assert [r.request.max_tokens for r in model.requests] == [10, 10 + REASONING_TOKENS, 10]
+
+
+async def test_room_for_reasoning_keeps_to_the_budget():
+    model = ScriptedModel([Scripted("four", reasoning="hm " * 30)])
+
+    async def method(run: Run, task: Task) -> Answer:
+        await run.think("2+2?")
+        return Answer((await run.think(Request((user("2+2?"),), max_tokens=10))).text)
+
+    result = await Weaver(model, strategy=method, max_tokens=300).run("q")
+    assert result.answer == "four"
+    assert result.usage.total_tokens <= 300
+    assert model.requests[1].request.max_tokens < 300
 
 
 def test_run_sync_works_with_and_without_a_running_loop():

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from pydantic import BaseModel
 
 from weaver import Agent, Plan, Subtask, Weaver
 from weaver.errors import ModelFailed, StreamBroken
@@ -49,6 +50,44 @@ async def test_threads_start_while_the_plan_is_still_being_written():
     assert result.decision.by == "planner"
     assert [t.state for t in result.threads] == ["succeeded", "succeeded"]
     assert result.plan.subtasks[0].prompt == "first part"
+
+
+@pytest.mark.parametrize(("chosen", "merging"), [(None, 0.3), (0.9, 0.9), (0.0, 0.0)])
+async def test_findings_are_merged_without_much_chance_unless_the_run_wants_it(chosen, merging):
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("first part", "second part"), when=PLANNER),
+            Scripted("merged", when=SYNTHESIZER),
+            Scripted("found", when="part"),
+        ]
+    )
+    await Weaver(model, temperature=chosen).run(SURE)
+    asked = {r.request.messages[0].content[:15]: r.request.temperature for r in model.requests}
+    assert asked[SYNTHESIZER] == merging
+    assert asked[PLANNER[:15]] == 0.0
+
+
+async def test_the_synthesizers_examples_are_turns_unless_the_answer_has_a_form():
+    class Sums(BaseModel):
+        first: int
+
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("first part", "second part"), when=PLANNER),
+            Scripted(lambda r: '{"first": 2}' if r.output else "merged", when=SYNTHESIZER),
+            Scripted("found", when="part"),
+        ]
+    )
+    await Weaver(model).run(SURE)
+    await Weaver(model).run(SURE, output=Sums)
+    merging = [r.request for r in model.requests if SYNTHESIZER in r.request.messages[0].content]
+    assert [[m.role for m in r.messages] for r in merging] == [
+        ["system", "user", "assistant", "user", "assistant", "user"],
+        ["system", "user"],
+    ]
+    asked = merging[0].messages[-1].content
+    assert SURE in asked
+    assert asked.count("found") == 2
 
 
 async def test_a_short_question_is_one_call():

@@ -30,6 +30,17 @@ class Fallback:
     at_ns: int = field(default_factory=time_ns, compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A wish about sampling (``temperature``, ``top_p``, ``seed``) that ``model`` does not take."""
+
+    model: str
+    wish: str
+
+
+Change = Retry | Fallback | Dropped
+
+
 @dataclass(slots=True)
 class CallLog:
     """Filled in by the layers while a call is opened; read by the runtime.
@@ -55,17 +66,26 @@ class CallLog:
     deadline: float = float("inf")
     received: int = 0
     tokens: int | None = None
-    on_change: Callable[[Retry | Fallback], None] | None = None
+    on_change: Callable[[Change], None] | None = None
 
-    def add(self, entry: Retry | Fallback) -> None:
-        """Record a retry or a fallback."""
-        if isinstance(entry, Retry):
-            self.retries.append(entry)
-        else:
-            self.fallbacks.append(entry)
-            self.answered_by = entry.instead
+    def add(self, entry: Change) -> None:
+        """Record what has happened."""
+        match entry:
+            case Retry():
+                self.retries.append(entry)
+            case Fallback():
+                self.fallbacks.append(entry)
+                self.answered_by = entry.instead
+            case Dropped():
+                pass  # for the listener alone
         if self.on_change is not None:
             self.on_change(entry)
 
 
 current_call: ContextVar[CallLog | None] = ContextVar("weaver_current_call", default=None)
+
+
+def tell(entry: Change) -> None:
+    """Record ``entry`` with the call that is being opened, if somebody keeps its log."""
+    if (log := current_call.get()) is not None:
+        log.add(entry)

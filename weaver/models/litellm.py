@@ -19,8 +19,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from weaver.errors import ConfigurationError, ModelError
-from weaver.models.call import current_call
+from weaver.errors import ConfigurationError, ModelError, ModelRejected
+from weaver.models.call import Dropped, current_call, tell
 from weaver.models.connections import Connections
 from weaver.models.endpoint import endpoint
 from weaver.models.http_errors import Failures
@@ -30,7 +30,6 @@ from weaver.models.protocol import Capabilities, Delta, Prices, Request, Stream
 from weaver.models.providers import family
 
 _INSTALL = 'pip install "weaver-reasoning[litellm]"'
-_DIALECT = Dialect()
 # Providers by the names of the GenAI conventions, where litellm's differ.
 _PROVIDERS = {
     "azure": "azure.ai.openai",
@@ -93,6 +92,7 @@ class LiteLLMModel:
         self._given_prices = prices
         self._given = capabilities
         self._idle_timeout = idle_timeout
+        self._dialect = Dialect()
         self._connections = Connections(connect_timeout=10.0, idle_timeout=idle_timeout)
         self._session: tuple[object, float] | None = None
 
@@ -143,16 +143,23 @@ class LiteLLMModel:
             # litellm keeps clients by their parameters, the timeout among them, and would go on using
             # one whose session is closed. A timeout of its own gives each session a client of its own.
             self._session = session, self._idle_timeout + next(_sessions) / 1000
-        arguments = self._arguments(request, session, self._session[1])
         ask = litellm.acompletion if request.prompt is None else litellm.atext_completion
-        failed: ModelError | None = None
-        chunks: Any = None
-        try:
-            chunks = await ask(**arguments)
-        except Exception as error:  # noqa: BLE001 - litellm raises whatever its providers' packages raise
-            failed = self.failed(error, begun=False)
-        if failed is not None:  # raised here: litellm's exceptions carry the request's headers
-            raise failed
+        while True:
+            fields = fields_of(request, self._dialect)
+            failed: ModelError | None = None
+            chunks: Any = None
+            try:
+                chunks = await ask(**self._arguments(request, fields, session, self._session[1]))
+            except Exception as error:  # noqa: BLE001 - litellm raises whatever its providers' packages raise
+                failed = self.failed(error, begun=False)
+            if failed is None:
+                break
+            if isinstance(failed, ModelRejected):
+                if dropped := self._dialect.adapt(failed.message, fields):
+                    tell(Dropped(self.name, dropped))
+                if fields_of(request, self._dialect).keys() != fields.keys():
+                    continue
+            raise failed  # and not in the handler: litellm's exceptions carry the request's headers
         stream = LiteLLMStream(self, chunks)
         try:
             await stream.begin()
@@ -186,8 +193,10 @@ class LiteLLMModel:
             f"cannot be asked through litellm: {failures.clean(said)}", "Check the name."
         )
 
-    def _arguments(self, request: Request, session: object, timeout: float) -> dict[str, Any]:
-        arguments = fields_of(request, _DIALECT)
+    def _arguments(
+        self, request: Request, fields: Mapping[str, Any], session: object, timeout: float
+    ) -> dict[str, Any]:
+        arguments = dict(fields)
         if request.prefill:
             del arguments["continue_final_message"], arguments["add_generation_prompt"]
             arguments["messages"][-1]["prefix"] = True

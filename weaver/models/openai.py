@@ -16,11 +16,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
+from weaver.models.call import Dropped, tell
 from weaver.models.connections import Connections, proxy_for, reused
 from weaver.models.endpoint import endpoint
 from weaver.models.http_errors import Failures
 from weaver.models.openai_probe import Probe
-from weaver.models.openai_request import body_of
+from weaver.models.openai_request import encoded, fields_of
 from weaver.models.openai_stream import OpenAIStream
 from weaver.models.protocol import Capabilities, Prices, Request, Stream
 
@@ -140,7 +141,8 @@ class OpenAIModel:
         stale = 0
         while True:
             dialect = self._probe.dialect
-            body = body_of(request, self.model_id, dialect)
+            fields = fields_of(request, dialect)
+            body = encoded(self.model_id, fields)
             reused.set(False)
             try:
                 response = await session.post(
@@ -163,8 +165,11 @@ class OpenAIModel:
             except (aiohttp.ClientError, OSError) as error:
                 failed = self._failures.connection(error)
             else:
-                if response.status in {400, 422} and dialect.give_in(failed.message):
-                    continue
+                if response.status in {400, 422}:
+                    if dropped := dialect.adapt(failed.message, fields):
+                        tell(Dropped(self.name, dropped))
+                    if fields_of(request, dialect).keys() != fields.keys():
+                        continue
             # Raised here and not in a handler: aiohttp's exceptions carry the request's headers.
             raise failed
 

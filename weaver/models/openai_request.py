@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -12,6 +13,13 @@ from pydantic_core import PydanticSerializationError, to_json
 from weaver.errors import ConfigurationError
 from weaver.messages import Message
 from weaver.models.protocol import OutputSchema, Request
+
+# Wishes, and no part of what is asked: without them the answer is drawn in another way. Dropped from the
+# right, since providers that refuse two at once mean the second.
+_SAMPLING = ("temperature", "top_p", "seed")
+_NOT_TAKEN = re.compile(
+    r"support|recogni[sz]e|unknown|unexpected|deprecated|allowed|permitted|both", re.IGNORECASE
+)
 
 
 @dataclass(slots=True)
@@ -22,30 +30,39 @@ class Dialect:
         stream_usage: knows ``stream_options.include_usage``.
         completion_tokens: chat takes ``max_completion_tokens``, not ``max_tokens``.
         llama_cpp: says the matched stop string when asked in its own way.
+        without: sampling fields that the model does not take, as models that reason often do not.
     """
 
     stream_usage: bool = True
     completion_tokens: bool = False
     llama_cpp: bool = False
+    without: set[str] = field(default_factory=set)
 
-    def give_in(self, complaint: str) -> bool:
-        """Adapt to a server's complaint about a field. True when the request is worth repeating."""
-        if self.stream_usage and ("stream_options" in complaint or "include_usage" in complaint):
+    def adapt(self, complaint: str, sent: Collection[str]) -> str | None:
+        """Learn from a server's complaint about one of the fields that it was ``sent``.
+
+        Returns:
+            The name of the sampling field that is left out from now on, if it is one.
+        """
+        if "stream_options" in sent and ("stream_options" in complaint or "include_usage" in complaint):
             self.stream_usage = False
-            return True
-        if not self.completion_tokens and "max_completion_tokens" in complaint:
+        elif "max_tokens" in sent and "max_completion_tokens" in complaint:
             self.completion_tokens = True
-            return True
-        return False
+        elif _NOT_TAKEN.search(complaint):
+            for name in reversed(_SAMPLING):
+                if name in sent and re.search(rf"\b{name}\b", complaint):
+                    self.without.add(name)
+                    return name
+        return None
 
 
-def body_of(request: Request, model_id: str, dialect: Dialect) -> bytes:
-    """The JSON body for ``/chat/completions``, or for ``/completions`` when ``request.prompt`` is set.
+def encoded(model_id: str, fields: Mapping[str, Any]) -> bytes:
+    """The JSON body for ``/chat/completions``, or for ``/completions`` when the request has a prompt.
 
     Raises:
-        ConfigurationError: the request contradicts itself, or ``extra`` is not JSON.
+        ConfigurationError: ``extra`` or a schema is not JSON.
     """
-    body = {"model": model_id, **fields_of(request, dialect)}
+    body = {"model": model_id, **fields}
     try:
         return to_json(body)
     except PydanticSerializationError:  # text with lone surrogates, or a value that is not JSON
@@ -71,12 +88,9 @@ def fields_of(request: Request, dialect: Dialect) -> dict[str, Any]:
         _completion_fields(body, request, dialect)
     else:
         _chat_fields(body, request, dialect)
-    if request.temperature is not None:
-        body["temperature"] = request.temperature
-    if request.top_p is not None:
-        body["top_p"] = request.top_p
-    if request.seed is not None:
-        body["seed"] = request.seed
+    for name in _SAMPLING:
+        if name not in dialect.without and (wish := getattr(request, name)) is not None:
+            body[name] = wish
     if request.stop:
         body["stop"] = list(request.stop)
         if dialect.llama_cpp:

@@ -31,6 +31,10 @@ from weaver.result import CancelReason
 from weaver.runtime.scope import Scope
 from weaver.usage import Usage, estimate_tokens
 
+REASONING_TOKENS = 4096
+"""Added to the cap of a call to a model that has been seen to reason before it answers: a cap says how long
+an answer may be, and servers count the reasoning with it, which then leaves no answer at all."""
+
 
 class Call:
     """An open model call. Iterate for its deltas; ``reply`` fills up meanwhile.
@@ -44,8 +48,8 @@ class Call:
     """
 
     __slots__ = (
-        "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_model", "_reasoning",
-        "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
+        "_asked", "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_model",
+        "_reasoning", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
         "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
@@ -86,8 +90,11 @@ class Call:
         run, state, reply = self._run, self._run.state, self.reply
         self._request = _with_defaults(self._request, run)
         self._input_estimate = _estimate_input(self._request)
+        self._asked = self._request
         if self._replays():
             return self
+        if self._model.name in state.reasoners:
+            self._request = _with_room_to_reason(self._request)
         self._reservation = run.ledger.reserve(
             self._input_estimate,
             self._request.max_tokens,
@@ -214,6 +221,7 @@ class Call:
             )
         reply.seconds = max(0.0, anyio.current_time() - self._sent - reply.queue_seconds)
         reply.usage = self._usage()
+        self._notice_reasoning()
         self._run.ledger.settle(self._reservation, reply.usage)
         state.call_ended(reply)
         run.call_ended(self)
@@ -239,8 +247,12 @@ class Call:
             return replace(usage, cost_usd=prices.cost(usage))
         return replace(usage, cost_usd=usage.cost_usd or None)
 
+    def _notice_reasoning(self) -> None:
+        if self.reply.reasoning or self.reply.usage.reasoning_tokens:
+            self._run.state.reasoners.add(self._model.name)
+
     def _fingerprint(self) -> str:
-        asked = asdict(replace(self._request, headers={}))
+        asked = asdict(replace(self._asked, headers={}))
         text = json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -261,6 +273,7 @@ class Call:
             setattr(reply, name, recorded[name])
         reply.tool_calls = tuple(ToolCall(**c) for c in recorded["tool_calls"])
         reply.usage = Usage(**recorded["usage"])
+        self._notice_reasoning()
         run.ledger.spend(reply.usage)
         run.state.usages.append(reply.usage)
         span = run.state.tracing.start_call(
@@ -304,6 +317,13 @@ def _with_defaults(request: Request, run: Scope) -> Request:
     if request.seed is None and run.seed is not None:
         changes["seed"] = run.seed
     return replace(request, **changes) if changes else request
+
+
+def _with_room_to_reason(request: Request) -> Request:
+    # Raw prompts and unfinished messages are continued as they are: their caps mean every token.
+    if request.max_tokens is None or request.prompt is not None or request.prefill:
+        return request
+    return replace(request, max_tokens=request.max_tokens + REASONING_TOKENS)
 
 
 def _estimate_input(request: Request) -> int:

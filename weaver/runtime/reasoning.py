@@ -54,7 +54,11 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
         )
     shape = Shape[Any](task.output) if task.output is not None else None
     request = Request(
-        messages=opening(task), max_tokens=task.max_tokens, tools=tuple(t.spec for t in tools.values())
+        messages=opening(task),
+        max_tokens=task.max_tokens,
+        temperature=task.temperature,
+        seed=task.seed,
+        tools=tuple(t.spec for t in tools.values()),
     )
     if shape is not None and not tools:
         request = asking_for(request, shape.schema, can)

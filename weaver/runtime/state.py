@@ -11,7 +11,7 @@ import anyio
 
 from weaver.budget import Limits
 from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
-from weaver.models.call import Fallback, Retry
+from weaver.models.call import Change, Dropped, Fallback, Retry
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, Conflict, Decision
@@ -39,6 +39,9 @@ class RunState:
         thread_timeout: default seconds a thread may take, or None.
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
+
+    Attributes:
+        reasoners: names of the models that have been seen to reason before they answer.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class RunState:
         self.threads: list[Thread] = []
         self.usages: list[Usage] = []
         self.conflicts: list[Conflict] = []
+        self.reasoners: set[str] = set()
         self.notes: list[str] = []
         self.decision: Decision | None = None
         self.plan: Plan | None = None
@@ -131,10 +135,13 @@ class RunState:
         self.usages.append(reply.usage)
         self.queue_seconds += reply.queue_seconds
 
-    def call_changed(self, thread: str | None, entry: Retry | Fallback) -> None:
-        """Tell listeners that a call is retried or fell back to another model."""
-        if isinstance(entry, Fallback):
-            self.note(f"{entry.failed} failed ({entry.error}); {entry.instead} answered instead.")
-            self.emit(ModelFellBack(thread, entry.failed, entry.instead, entry.error))
-        else:
-            self.emit(CallRetried(thread, entry.error, entry.delay))
+    def call_changed(self, thread: str | None, entry: Change) -> None:
+        """Tell listeners what has become of a call: see `weaver.models.call.Change`."""
+        match entry:
+            case Fallback():
+                self.note(f"{entry.failed} failed ({entry.error}); {entry.instead} answered instead.")
+                self.emit(ModelFellBack(thread, entry.failed, entry.instead, entry.error))
+            case Retry():
+                self.emit(CallRetried(thread, entry.error, entry.delay))
+            case Dropped():
+                self.note(f"{entry.model} does not let {entry.wish} be chosen; its own is used.")

@@ -12,7 +12,7 @@ from weaver.models.protocol import Delta, Reasoning, Request, Text
 from weaver.models.reply import Reply
 from weaver.runtime.reasoning import Hear, thread_listener
 from weaver.runtime.run import Run
-from weaver.synthesis import answer_listener
+from weaver.synthesis.synthesizer import answer_listener
 
 THINK, END = "<think>\n", "\n</think>\n\n"
 

@@ -29,7 +29,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.terms import Body, Hedge
 from weaver.runtime.thread import Thread
 from weaver.strategies.sequential import sequential
-from weaver.synthesis import synthesize
+from weaver.synthesis.synthesizer import synthesize
 from weaver.task import Agent, Task
 
 WORKER = Agent(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,7 +46,8 @@ class Scripted:
         tool_calls: (name, JSON arguments) pairs.
         error: raised instead of answering; with ``error_after`` set, after that many words.
         error_after: number of words streamed before ``error`` is raised.
-        finish: finish reason; ``length`` when the request's ``max_tokens`` cut the text.
+        finish: finish reason; ``length`` when the request's ``max_tokens`` cut it; reasoning and text
+            count.
         stop: the stop string that was matched, if any.
         usage: what the server reports; None estimates one token per word; False reports none at all.
         logprobs: log-probability of each word; reported when the request asks for them.
@@ -173,13 +175,16 @@ class ScriptedModel:
     async def _deltas(
         self, reply: Scripted, request: Request, recorded: Recorded
     ) -> AsyncGenerator[Delta, None]:
-        if reply.reasoning:
-            yield Reasoning(reply.reasoning)
+        thoughts = re.findall(r"\S+\s*|\s+", reply.reasoning)
+        room = request.max_tokens if request.max_tokens is not None else sys.maxsize
+        if thoughts := thoughts[:room]:
+            yield Reasoning("".join(thoughts))
+        room -= len(thoughts)
         text = reply.text(request) if callable(reply.text) else reply.text
         words = re.findall(r"\S+\s*|\s+", text)
         finish: FinishReason = "tool_calls" if reply.tool_calls else reply.finish
-        if request.max_tokens is not None and len(words) > request.max_tokens:
-            words, finish = words[: request.max_tokens], "length"
+        if len(words) > room:
+            words, finish = words[:room], "length"
         for i, word in enumerate(words):
             if reply.error is not None and i == reply.error_after:
                 recorded.closed = "failed"
@@ -198,8 +203,8 @@ class ScriptedModel:
                 if isinstance(reply.usage, Usage)
                 else Usage(
                     input_tokens=estimate_tokens(text_of(request)),
-                    output_tokens=len(words) + len(reply.reasoning.split()),
-                    reasoning_tokens=len(reply.reasoning.split()),
+                    output_tokens=len(words) + len(thoughts),
+                    reasoning_tokens=len(thoughts),
                 )
             )
         recorded.closed = "finished"
