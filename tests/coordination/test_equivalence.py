@@ -78,6 +78,7 @@ def test_final_answer(text, answer):
         ("list", "1. 1 + 2\n2. 2 + 2\n#### 3, 4", "Answer:\n1. 3\n2. 4", True),
         ("list", "Of [1, 2]:\n- a\nAnswer: 3, 4", "3, 4", True),
         ("list", "Answer: 3 + 6 = 9, 5 + 5 = 10", "9, 10", True),
+        ("list", "Answer: 3 + 6 equals 9, and 5 + 5 equals 10.", "9, 10", True),
         ("list", 'The result after "Answer:" is 3, 4.', "3, 4", True),
         ("list", "Answer: is 3, 4.", "3, 4", True),
         ("number", 'After "Answer:" is 12 and nothing else. "Answer:" 13', "13", True),

@@ -90,6 +90,7 @@ MAX_ITEMS = 200
 """Longer lists are not read as lists: comparing sets takes the square of it."""
 
 
+_EQUALS = re.compile(r"=|\bequals\b")
 _BULLETS = re.compile(r"^[ \t]{0,12}(?:[-*\u2022]|\d{1,3}[.)])[ \t]{1,4}(\S[^\n]*)$", re.MULTILINE)
 
 
@@ -118,8 +119,9 @@ def items_of(text: str) -> list[Any] | None:
 
 
 def _read_item(text: str) -> Any:
-    """Its value; of an equation (``3 + 6 = 9``) the number it comes to."""
-    if "=" in text and (number := quantity(trimmed(text.rpartition("=")[2]))) is not None:
+    """Its value; of an equation (``3 + 6 = 9``, ``3 + 6 equals 9``) the number it comes to."""
+    *terms, result = _EQUALS.split(text)
+    if terms and (number := quantity(trimmed(result))) is not None:
         return number
     return read_value(text)
 

@@ -36,6 +36,7 @@ class Checker(Checks):
 
     def check(self) -> Compiled:
         """Report everything that is wrong; the compiled workflow is usable when nothing is."""
+        self.readings: dict[str, list[Reading]] = {}
         self._names()
         self._models()
         for id_, step in self.workflow.steps.items():

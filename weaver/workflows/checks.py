@@ -14,7 +14,7 @@ from weaver.workflows.problems import Problems, did_you_mean
 from weaver.workflows.scopes import inputs_kind
 from weaver.workflows.source import Keys, Source
 from weaver.workflows.surroundings import Surroundings
-from weaver.workflows.texts import Reading, Texts
+from weaver.workflows.texts import Texts
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -49,7 +49,6 @@ class Checks:
         self.texts = Texts(source, problems)
         self.compiled = Compiled()
         self.kinds: dict[str, Kind] = {}
-        self.readings: dict[str, list[Reading]] = {}
 
     def names(self) -> dict[str, Kind]:
         """What every expression may read."""
