@@ -36,6 +36,20 @@ def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.strategy("mine", source="A paper (2025)", needs=("logprobs",))(mine)
 
 
+class _Alias:
+    value = "plugin:mine"
+
+    def load(self) -> object:
+        return mine
+
+
+def test_an_entry_point_may_have_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_entry_points", lambda: {"theirs": _Alias()})
+    found = registry.load("theirs")
+
+    assert (found.name, found.source, found.needs) == ("theirs", "A paper (2025)", ("logprobs",))
+
+
 def test_people_read_options_needs_and_source(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["strategies", "mine"]) == 0
 

@@ -118,8 +118,7 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
         found, _ = find(given.func)
         return found, found.parsed_options(given.keywords)
     if not isinstance(given, str):
-        known = next((s for s in _registered.values() if s.function is given), None)
-        return known or described(given, getattr(given, "__name__", "strategy")), {}
+        return _known(given) or described(given, getattr(given, "__name__", "strategy")), {}
     if (match := IN_FILE.fullmatch(given)) is not None:
         name, text = _name_in_file(match), match["rest"] or ""
     else:
@@ -150,7 +149,8 @@ def load(name: str) -> Strategy:
                 f"Strategy {name!r} of {point.value} cannot be loaded: {error}."
             ) from error
         if name not in _registered:
-            _registered[name] = loaded if isinstance(loaded, Strategy) else described(loaded, name)
+            known = loaded if isinstance(loaded, Strategy) else _known(loaded) or described(loaded, name)
+            _registered[name] = replace(known, name=name)
     if name not in _registered:
         hint = FILES_HINT if is_file(name) else ""
         raise UnknownName("strategy", name, names(), hint=hint)
@@ -196,6 +196,10 @@ def load_file(given: str) -> Strategy:
 def is_file(given: str) -> bool:
     """Whether a strategy's name means a Python file."""
     return IN_FILE.fullmatch(given) is not None
+
+
+def _known(function: Function) -> Strategy | None:
+    return next((s for s in _registered.values() if s.function is function), None)
 
 
 def _name_in_file(match: re.Match[str]) -> str:
