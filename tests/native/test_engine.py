@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.native.playing import Completions, Dialect
+from tests.native.trained import CALL, NODE, NODES, ONE, PATH, TWO
 from weaver import Task, Weaver
 from weaver.errors import CapabilityMissing, InvalidTask, ModelFailed
 from weaver.journal.memory import MemoryJournal
@@ -327,19 +328,6 @@ async def test_parallel_r1_continues_the_same_text_with_two_seeds(dialect: Diale
     assert len(asked_again) == (2 if dialect == "unnamed" else 0)
 
 
-NODES = (
-    "\nGenerated Node #0,0: 27:[26, 31, 31] Operation: 53-22=31\n"
-    "Generated Node #0,1: 27:[22, 5, 53] Operation: 31-26=5\n"
-)
-CALL = (
-    "<Calling Sub Searches>\n<Start Sub Search 0 at level 1> Moving to Node #0,0\n"
-    "<Start Sub Search 1 at level 1> Moving to Node #0,1\n<End Calling Sub Searches>"
-)
-PATH = (
-    "Moving to Node #0,1\nCurrent State: 27:[22, 5, 53], Operations: ['31-26=5']\n27,27 equal: Goal Reached\n"
-)
-
-
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_apr_children_see_only_their_node_and_the_call_is_replaced(dialect: Dialect) -> None:
     def plays(prompt: str) -> str:
@@ -353,15 +341,14 @@ async def test_apr_children_see_only_their_node_and_the_call_is_replaced(dialect
 
     model = Completions(plays=plays, dialect=dialect)
     result = await Weaver(model, strategy=apr).run("27:[22, 26, 31, 53]")
-    root = "Moving to Node #0\nCurrent State: 27:[22, 26, 31, 53], Operations: []"
     sent = [
         p for r, p in zip(model.requests, model.prompts, strict=True) if (r.request.max_tokens or 0) > 100
     ]
     assert sent == [
-        root,
+        NODE,
         "Moving to Node #0,0\nCurrent State: 27:[26, 31, 31], Operations: ['53-22=31']",
         "Moving to Node #0,1\nCurrent State: 27:[22, 5, 53], Operations: ['31-26=5']",
-        root + NODES + "<Sub Searches>\n<No Solution in Sub Search 0 at level 1 at Node #0,0>\n"
+        NODE + NODES + "<Sub Searches>\n<No Solution in Sub Search 0 at level 1 at Node #0,0>\n"
         "<Goal Reached in Sub Search 1 at level 1 at Node #0,1>\n" + PATH + "<End Sub Searches>\n",
     ]
     assert result.answer == PATH.strip()
@@ -386,9 +373,6 @@ async def test_apr_rewrites_results_that_the_model_makes_up() -> None:
 async def test_apr_refuses_what_is_not_countdown() -> None:
     with pytest.raises(InvalidTask, match="Countdown"):
         await Weaver(Completions(plays=str), strategy=apr).run("What is the capital of France?")
-
-
-ONE, TWO = '<promise topic="one" tokens="4"/>', '<promise topic="two" tokens="4"/>'
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

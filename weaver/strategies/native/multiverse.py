@@ -49,7 +49,7 @@ MULTIVERSE = TagFormat(
     rounds=32,
 )
 
-SYSTEM = "Please think step by step and in parallel. Put your final answer within \boxed{}."
+SYSTEM = r"Please think step by step and in parallel. Put your final answer within \boxed{}."
 SWITCH = " Think step by step and in parallel before answering."
 
 
