@@ -158,8 +158,11 @@ def test_a_broken_plugin_does_not_break_the_others(
 
     assert main(["--help"]) == 0
     assert main(["version"]) == 0
-    assert main(["broken"]) == 1
-    assert "'broken' cannot be loaded: no module named 'gone'" in capsys.readouterr().err
+    assert main(["broken"]) == 2
+    assert (
+        "'broken' of gone:gone cannot be loaded: ImportError: no module named 'gone'"
+        in capsys.readouterr().err
+    )
 
 
 def test_what_is_a_workflow_and_what_is_a_question(tmp_path: Path) -> None:

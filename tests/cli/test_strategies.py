@@ -23,7 +23,7 @@ async def mine(
 
 
 class _Gone:
-    value = "gone:strategy"
+    name, value, dist = "gone", "gone:strategy", None
 
     def load(self) -> None:
         raise ImportError("no module named 'gone'")
@@ -37,7 +37,7 @@ def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Alias:
-    value = "plugin:mine"
+    name, value, dist = "theirs", "plugin:mine", None
 
     def load(self) -> object:
         return mine

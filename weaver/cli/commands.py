@@ -47,10 +47,9 @@ class Commands(click.Group):
             module = import_module(OURS[cmd_name][0])
             command = getattr(module, cmd_name.replace("-", "_"))
         elif (plugin := _plugins().get(cmd_name)) is not None:
-            try:
-                command = plugin.load()
-            except Exception as error:
-                raise click.ClickException(f"The command {cmd_name!r} cannot be loaded: {error}") from error
+            from weaver import plugins
+
+            command = plugins.load(plugin, "command")
         else:
             return None
         if not isinstance(command, click.Command):
@@ -81,7 +80,7 @@ class Commands(click.Group):
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    from importlib.metadata import entry_points
+    from importlib.metadata import entry_points  # not weaver.plugins: --help loads nothing of weaver
 
     return {point.name: point for point in entry_points(group=GROUP)}
 

@@ -203,7 +203,7 @@ def _sources(environ: Mapping[str, str]) -> list[Check]:
     checks: list[Check] = []
     for prefix in registry.installed():
         try:
-            offers = registry.source(prefix).offers(environ)
+            offers = registry.offers(prefix, environ)
         except WeaverError as error:
             checks.append(Check("Models on this machine", prefix, "problem", error.message, error.hint))
             continue
@@ -281,7 +281,7 @@ def _served(name: str, prefix: str, rest: str, environ: Mapping[str, str]) -> tu
     """`_taken` for a model from an installed distribution: looked at, not opened."""
     if prefix == resolve.LOCAL and prefix not in registry.installed():
         return None, f"{name} needs weaver-reasoning-local.", f"Get it with: {resolve.GET_LOCAL}"
-    offered = {offer.name.partition("/")[2] for offer in registry.source(prefix).offers(environ)}
+    offered = {offer.name.partition("/")[2] for offer in registry.offers(prefix, environ)}
     if not rest or rest in offered or Path(rest).expanduser().is_file():
         return name, "it is named in the settings", ""
     known = ", ".join(f"{prefix}/{one}" for one in sorted(offered))
@@ -291,7 +291,7 @@ def _served(name: str, prefix: str, rest: str, environ: Mapping[str, str]) -> tu
 def _first_fetched(name: str, environ: Mapping[str, str]) -> str:
     """A remark when the model is not on this machine yet."""
     prefix = name.partition("/")[0]
-    offers = registry.source(prefix).offers(environ) if prefix in registry.installed() else ()
+    offers = registry.offers(prefix, environ) if prefix in registry.installed() else ()
     waiting = any(offer.name == name and not offer.ready for offer in offers)
     return "; the first run asks before it downloads it" if waiting else ""
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from weaver.cli.guard import debug_option
+from weaver import plugins
+from weaver.cli.guard import debug_option, tell_error
 from weaver.cli.interrupt import run_async
 from weaver.cli.text import printable
 from weaver.errors import ConfigurationError, UnknownName
@@ -80,10 +81,12 @@ async def usable(environ: Mapping[str, str]) -> list[Usable]:
             for model in server.models
         ]
     for prefix, point in registry.installed().items():
-        owner = point.dist.name if point.dist else point.value
-        found += [
-            Usable(owner, offer.name, note=offer.note) for offer in registry.source(prefix).offers(environ)
-        ]
+        try:
+            offers = registry.offers(prefix, environ)
+        except ConfigurationError as error:  # the others can be used all the same
+            tell_error(error)
+            continue
+        found += [Usable(plugins.owner(point), offer.name, note=offer.note) for offer in offers]
     return found
 
 
@@ -106,7 +109,7 @@ async def listed_at(place: str, environ: Mapping[str, str]) -> list[Usable]:
         return [Usable(at.url, f"openai/{item.id}", at.url) for item in listed]
     prefix = place.removesuffix("/")
     if prefix in registry.installed():
-        offers = registry.source(prefix).offers(environ)
+        offers = registry.offers(prefix, environ)
         return [Usable(prefix, offer.name, note=offer.note) for offer in offers]
     provider = BY_PREFIX.get(prefix)
     if provider is None:

@@ -48,7 +48,7 @@ def everything() -> list[Strategy]:
         try:
             found.append(registry.load(name))
         except ConfigurationError as error:
-            found.append(replace(_NOTHING, name=name, summary=str(error)))
+            found.append(replace(_NOTHING, name=name, summary=f"(broken) {error}"))
     return found
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from weaver.errors import ConfigurationError, UnknownName, WeaverError
+from weaver import plugins
+from weaver.errors import ConfigurationError, UnknownName
 from weaver.models.protocol import Model
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ class ModelSource(Protocol):
 
 def installed() -> dict[str, EntryPoint]:
     """The installed sources by prefix; nothing is imported."""
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return plugins.installed(GROUP)
 
 
 def source(prefix: str) -> ModelSource:
@@ -86,19 +85,21 @@ def source(prefix: str) -> ModelSource:
     if prefix not in points:
         raise UnknownName("model source", prefix, points)
     point = points[prefix]
-    owner = point.dist.name if point.dist else point.value
-    try:
-        found = point.load()
-    except WeaverError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(
-            f"The model source {prefix!r} of {owner} cannot be loaded: {type(error).__name__}: {error}.",
-            hint=f"Install it again: pip install --force-reinstall {owner}",
-        ) from error
+    found = plugins.load(point, "model source")
     if not isinstance(found, ModelSource):
         raise ConfigurationError(
-            f"The model source {prefix!r} of {owner} has no `offers` and `open`.",
+            f"The model source {prefix!r} of {plugins.owner(point)} has no `offers` and `open`.",
             hint="See weaver.models.registry.ModelSource.",
         )
     return found
+
+
+def offers(prefix: str, environ: Mapping[str, str]) -> Sequence[Offer]:
+    """What the installed source for ``prefix`` offers.
+
+    Raises:
+        UnknownName, ConfigurationError: as `source`; also when its code raises.
+    """
+    found = source(prefix)
+    with plugins.code_of(installed()[prefix], "model source", "cannot list its models"):
+        return found.offers(environ)

@@ -58,7 +58,7 @@ def module_of(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ConfigurationError(
             f"{path}{_line(error, path)} raised {type(error).__name__}: {error}."
@@ -67,7 +67,7 @@ def module_of(path: Path) -> ModuleType:
     return module
 
 
-def _line(error: Exception, path: Path) -> str:
+def _line(error: BaseException, path: Path) -> str:
     """Where in the file it happened, in words; "" when that is elsewhere."""
     number = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__

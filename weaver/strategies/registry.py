@@ -7,16 +7,19 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
+from weaver import plugins
 from weaver.errors import CapabilityMissing, ConfigurationError, UnknownName
 from weaver.models.protocol import Capabilities
 from weaver.result import Answer
 from weaver.strategies.named import IN_FILE, member, module_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "weaver.strategies"
 Function = Callable[..., Awaitable[Answer]]
@@ -73,6 +76,12 @@ class Strategy:
                 raise ConfigurationError(
                     f"Option {name} of strategy {self.name!r} is {value!r}: {error.errors()[0]['msg']}."
                 ) from error
+            except PydanticUserError as error:
+                raise ConfigurationError(
+                    f"Option {name} of strategy {self.name!r} has a type that values cannot be checked "
+                    f"against: {type_!r}.",
+                    hint="Annotate it with a type that pydantic knows, or with Any.",
+                ) from error
         return values
 
 
@@ -93,15 +102,33 @@ def strategy(name: str, *, source: str = "", needs: tuple[str, ...] = ()) -> Cal
 
 
 def described(function: Function, name: str, *, source: str = "", needs: tuple[str, ...] = ()) -> Strategy:
-    """A `Strategy` of a plain function: its options are its keyword-only parameters."""
-    signature = inspect.signature(function, eval_str=True)
+    """A `Strategy` of a plain function: its options are its keyword-only parameters.
+
+    Raises:
+        ConfigurationError: an option's type cannot be found.
+    """
     options = {
-        p.name: (Any if p.annotation is p.empty else p.annotation, p.default)
-        for p in signature.parameters.values()
+        p.name: (_type_of(p, function, name), p.default)
+        for p in inspect.signature(function).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     }
     summary = (inspect.getdoc(function) or "").partition("\n")[0]
     return Strategy(name, function, summary, source, needs, options)
+
+
+def _type_of(option: inspect.Parameter, function: Function, strategy: str) -> Any:
+    """The type of one option. The others' are left alone: `Run` may be imported for type checkers only."""
+    if option.annotation is option.empty:
+        return Any
+    if not isinstance(option.annotation, str):
+        return option.annotation
+    try:
+        return eval(option.annotation, getattr(inspect.unwrap(function), "__globals__", {}))
+    except Exception as error:
+        raise ConfigurationError(
+            f"The type of option {option.name} of strategy {strategy!r} cannot be found: {error}.",
+            hint="Import what it names also when the program runs, not for type checkers only.",
+        ) from error
 
 
 def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
@@ -142,15 +169,11 @@ def load(name: str) -> Strategy:
         UnknownName, ConfigurationError: as `find`.
     """
     if name not in _registered and (point := _entry_points().get(name)) is not None:
-        try:
+        with plugins.code_of(point, "strategy", "cannot be loaded"):
             loaded = point.load()
-        except ImportError as error:
-            raise ConfigurationError(
-                f"Strategy {name!r} of {point.value} cannot be loaded: {error}."
-            ) from error
-        if name not in _registered:
-            known = loaded if isinstance(loaded, Strategy) else _known(loaded) or described(loaded, name)
-            _registered[name] = replace(known, name=name)
+            if name not in _registered:
+                known = loaded if isinstance(loaded, Strategy) else _known(loaded)
+                _registered[name] = replace(known or described(_method(loaded, "it"), name), name=name)
     if name not in _registered:
         hint = FILES_HINT if is_file(name) else ""
         raise UnknownName("strategy", name, names(), hint=hint)
@@ -182,11 +205,7 @@ def load_file(given: str) -> Strategy:
         raise ConfigurationError(
             f"{match['path']} has {len(own)} strategies.", hint="Name one: path/to/file.py:name."
         )
-    if not inspect.iscoroutinefunction(function):
-        raise ConfigurationError(
-            f"{match['name']} in {match['path']} is no strategy.",
-            hint="Write async def name(run, task, *, option=default) -> Answer.",
-        )
+    _method(function, f"{match['name']} in {match['path']}")
     known = next((s for s in own if s.function is function), None)
     name = _name_in_file(match)
     _registered[name] = found = replace(known, name=name) if known is not None else described(function, name)
@@ -196,6 +215,22 @@ def load_file(given: str) -> Strategy:
 def is_file(given: str) -> bool:
     """Whether a strategy's name means a Python file."""
     return IN_FILE.fullmatch(given) is not None
+
+
+def _method(found: Function, where: str) -> Function:
+    """What stands ``where``, if it can be a strategy."""
+    if not inspect.iscoroutinefunction(found):
+        raise ConfigurationError(
+            f"{where} is no strategy, but {_kind(found)}.",
+            hint="Write async def name(run, task, *, option=default) -> Answer.",
+        )
+    return found
+
+
+def _kind(found: Any) -> str:
+    if inspect.isfunction(found):
+        return "a function that is not async"
+    return "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
 
 
 def _known(function: Function) -> Strategy | None:
@@ -213,4 +248,4 @@ def names() -> list[str]:
 
 @cache
 def _entry_points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return plugins.installed(GROUP)

@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from weaver import plugins
 from weaver.errors import ConfigurationError, UnknownName, WeaverError
 from weaver.tools.function import FunctionTool, as_tool
 from weaver.workflows.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "weaver.tools"
 _registered: dict[str, FunctionTool] = {}
@@ -89,10 +92,7 @@ class Surroundings:
                 else "Python functions are registered with weaver.workflows.register()."
             )
             raise UnknownName("tool", name, self.tool_names(), hint=hint)
-        try:
-            return as_tool(point.load())
-        except ImportError as error:
-            raise ConfigurationError(f"Tool {name!r} of {point.value} cannot be loaded: {error}.") from error
+        return as_tool(plugins.load(point, "tool"))
 
     def strategy_problem(self, name: str, options: Mapping[str, Any]) -> list[tuple[str | None, str, str]]:
         """What is wrong with a strategy and its options: (option or None, what, hint)."""
@@ -140,7 +140,7 @@ class Surroundings:
 
 @cache
 def _tool_points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return plugins.installed(GROUP)
 
 
 def _lower(sentence: str) -> str:

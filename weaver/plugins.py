@@ -1,0 +1,61 @@
+"""What installed distributions add. Looking imports nothing; loading raises errors of ours only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from weaver.errors import ConfigurationError, WeaverError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+def installed(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group (``weaver.strategies``, ``weaver.tools``, ...) by name."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def owner(point: EntryPoint) -> str:
+    """Who brings an entry point: its distribution, else what it points at."""
+    return point.dist.name if point.dist is not None else point.value
+
+
+def load(point: EntryPoint, kind: str) -> Any:
+    """What an entry point points at.
+
+    Args:
+        kind: what it should be, for the message: ``strategy``, ``tool``, ...
+
+    Raises:
+        ConfigurationError: it is not there, or importing it raises anything at all.
+    """
+    with code_of(point, kind, "cannot be loaded"):
+        return point.load()
+
+
+@contextmanager
+def code_of(point: EntryPoint, kind: str, what: str) -> Iterator[None]:
+    """Run code of a plugin: whatever it raises is a `ConfigurationError` that names the plugin and the cause.
+
+    Args:
+        what: what then is said of it: ``cannot be loaded``.
+    """
+    try:
+        yield
+    except WeaverError as error:
+        raise ConfigurationError(f"{_named(point, kind)} {what}: {error.message}", hint=error.hint) from error
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise ConfigurationError(
+            f"{_named(point, kind)} {what}: {type(error).__name__}{said and ': '}{said}.",
+            hint="" if point.dist is None else f"Update or remove it: pip install --upgrade {owner(point)}",
+        ) from error
+
+
+def _named(point: EntryPoint, kind: str) -> str:
+    source = f"{point.dist.name} ({point.value})" if point.dist is not None else point.value
+    return f"The {kind} {point.name!r} of {source}"
