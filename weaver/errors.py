@@ -24,7 +24,7 @@ WeaverError
 ├── DeadlineExceeded
 ├── RunCancelled                the user stopped the run
 ├── NoAnswer                    every thread failed
-├── StrategyFailed              a strategy raised something that is not ours
+├── StrategyFailed              a strategy raised something that is not ours, or gave no answer
 ├── TraceStoreError             the local trace store cannot be read or written
 ├── JournalError
 └── DownloadFailed              a model's file cannot be fetched, stored or trusted
@@ -204,7 +204,7 @@ class NoAnswer(WeaverError):
 
 
 class StrategyFailed(WeaverError):
-    """A strategy (often a user's own) raised an exception that is not a `WeaverError`."""
+    """A strategy (often a user's own) raised what is no `WeaverError`, or came back without an `Answer`."""
 
 
 class TraceStoreError(WeaverError):

@@ -46,6 +46,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
         (raising(click.UsageError("no such thing")), 2, "no such thing"),
         (raising(ValueError("two\nlines")), 1, "unexpected ValueError: two lines"),
         (raising(RecursionError()), 1, "This is a bug"),
+        (raising(SystemExit(3)), 1, "tried to end the program (SystemExit: 3)"),
     ],
 )
 def test_every_end(ends: Any, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

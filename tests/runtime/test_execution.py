@@ -205,21 +205,33 @@ async def test_tools_run_and_their_failures_are_told_to_the_model():
         """Fails."""
         raise RuntimeError("no power")
 
+    @tool
+    async def quits() -> str:
+        """Ends the program, or tries to."""
+        raise SystemExit(3)
+
     model = ScriptedModel(
         [
             Scripted("42 it is", when=lambda r: any(m.role == "tool" for m in r.messages)),
             Scripted(
-                tool_calls=(("add", '{"a": 40, "b": 2}'), ("broken", "{}"), ("add", '{"a": "x"}'), ("no", ""))
+                tool_calls=(
+                    ("add", '{"a": 40, "b": 2}'),
+                    ("broken", "{}"),
+                    ("add", '{"a": "x"}'),
+                    ("no", ""),
+                    ("quits", "{}"),
+                )
             ),
         ]
     )
-    result = await Weaver(model, strategy="sequential").run("q", tools=[add, broken])
+    result = await Weaver(model, strategy="sequential").run("q", tools=[add, broken, quits])
     assert result.answer == "42 it is"
     told = [m.content for m in model.requests[1].request.messages if m.role == "tool"]
     assert told[0] == "42"
     assert "no power" in told[1]
     assert "do not fit" in told[2]
     assert "There is no tool 'no'" in told[3]
+    assert "raised SystemExit: 3" in told[4]
 
 
 async def test_a_tool_that_takes_too_long_is_told_to_the_model():

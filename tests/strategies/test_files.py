@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sys
+
 import pytest
 
-from weaver import Weaver
+from weaver import Answer, Task, Weaver
 from weaver.cli import main
 from weaver.cli.flags import settings_from
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, NoAnswer, StrategyFailed, UnknownName
+from weaver.runtime.terms import Hedge
 from weaver.settings import Settings
 from weaver.strategies import registry
-from weaver.testing import ScriptedModel
+from weaver.testing import ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -106,12 +111,71 @@ def test_wrong_names_are_explained(mine, named, problem):
         ("x = 1\nx.y", r"\(line 2\) raised AttributeError"),
         ("def f(:", r"\(line 1\) raised SyntaxError"),
         ("x = 1", r"has 0 strategies. Name one"),
+        ("x = 1\nraise SystemExit(3)", r"\(line 2\) raised SystemExit: 3"),
     ],
 )
 def test_a_file_that_cannot_be_run_is_an_error_with_its_line(mine, code, problem):
     mine.write_text(code)
     with pytest.raises(ConfigurationError, match=problem):
         registry.load_file(str(mine))
+
+
+@pytest.mark.parametrize(
+    ("ends", "problem"),
+    [
+        ("return '42'", "returned '42' (of type str), not an Answer."),
+        ("return None", "returned None, not an Answer."),
+        ("pass", "returned None, not an Answer."),
+        ("return Answer(42)", "returned an Answer whose text is 42 (of type int), not a text."),
+        ("return Answer(None)", "returned an Answer whose text is None, not a text."),
+        ("raise SystemExit(3)", "tried to end the program (SystemExit: 3)."),
+    ],
+)
+@pytest.mark.parametrize("output", [None, int])
+async def test_what_is_no_answer_is_explained(mine, ends, problem, output):
+    mine.write_text(f"from weaver import Answer\n\nasync def odd(run, task):\n    {ends}\n")
+    registry.load_file(f"{mine}:odd")
+    with pytest.raises(StrategyFailed) as caught:
+        await Weaver(ScriptedModel("hello")).run(Task("q", output=output), strategy=f"{mine}:odd")
+    assert caught.value.message == f"Strategy '{mine}:odd' ({mine}, line 3) {problem}"
+    assert "nswer" in caught.value.hint
+    assert caught.value.result.error.type == "StrategyFailed"
+
+
+def test_the_command_line_tells_machines_too(mine, capsys, monkeypatch):
+    mine.write_text("async def odd(run, task):\n    pass\n")
+    with Server().in_thread() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        assert main(["run", "q", "--json", "--strategy", f"{mine}:odd"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["type"] == "StrategyFailed"
+    assert "returned None, not an Answer" in err
+
+
+async def test_a_function_that_is_not_async_is_explained():
+    def plain(run, task):
+        return Answer("x")
+
+    with pytest.raises(StrategyFailed, match=r"'plain' \(.*files.py, line \d+\) is not async"):
+        await Weaver(ScriptedModel()).run("q", strategy=plain)
+
+
+@pytest.mark.parametrize("ends", [lambda: None, lambda: "x", lambda: sys.exit(3)])
+@pytest.mark.parametrize("hedge", [None, Hedge(after=60)])
+async def test_a_thread_whose_body_gives_no_answer_fails_with_its_reason(ends, hedge):
+    async def body(run, task):
+        return ends()
+
+    async def method(run, task):
+        async with run.fork([Task("a")], body=body, hedge=hedge) as threads:
+            await threads.join()
+        raise AssertionError("unreachable")
+
+    with pytest.raises(NoAnswer) as caught:
+        await Weaver(ScriptedModel()).run("q", strategy=method)
+    (thread,) = caught.value.result.threads
+    assert thread.state == "failed"
+    assert re.search(r"thread t1 \(a\) \(.*\) (returned|tried to end)", thread.error)
 
 
 def test_the_command_line_lists_it(mine, capsys):

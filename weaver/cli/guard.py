@@ -40,9 +40,9 @@ def debug_option(command: F) -> F:
 def guarded(command: click.Command, arguments: list[str] | None) -> int:
     """Run a click command; every way in which it can end becomes an exit code and at most a few lines."""
     _debug.set(False)
+    if "_WEAVER_COMPLETE" in os.environ:
+        command.main(arguments, prog_name="weaver")  # a shell asks what could follow; click answers and exits
     try:
-        if "_WEAVER_COMPLETE" in os.environ:
-            command.main(arguments, prog_name="weaver")  # a shell asks what could follow; click answers it
         # Not `command.main`: it ends the process with 1 when a pipe is closed.
         with command.make_context("weaver", sys.argv[1:] if arguments is None else arguments) as ctx:
             code = command.invoke(ctx)
@@ -55,6 +55,9 @@ def guarded(command: click.Command, arguments: list[str] | None) -> int:
         return _quietly(lambda: shown.show(sys.stderr), shown.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _quietly(lambda: click.echo("Interrupted.", err=True), INTERRUPTED)
+    except SystemExit as end:  # somebody's own code; its number would be taken for one of our exit codes
+        said = f"Error: a function that weaver called tried to end the program (SystemExit: {end.code})."
+        return _quietly(lambda: click.echo(said, err=True), 1)
     except Exception as error:  # noqa: BLE001 - the last line of defence
         inner = leaf(error)
         if isinstance(inner, BrokenPipeError):

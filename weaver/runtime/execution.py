@@ -18,6 +18,7 @@ from weaver.errors import (
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
 from weaver.result import Answer, CancelReason, Decision, ErrorReport, Metrics, Result, Status
+from weaver.runtime.body import answered
 from weaver.runtime.reasoning import in_form
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
@@ -115,7 +116,8 @@ class Execution:
 
     async def _guarded(self, root: Run) -> Answer:
         with self.state.tracing.attached(root.span):
-            return await in_form(root, self._task, await self._work(root, self._task))
+            answer = await answered(self._work, root, self._task, who=f"Strategy {self._strategy!r}")
+            return await in_form(root, self._task, answer)
 
     async def _stop(self, main: asyncio.Task[Answer]) -> None:
         main.cancel()

@@ -10,6 +10,7 @@ import anyio
 from weaver.errors import BudgetExceeded, NoAnswer, StrategyFailed, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 from weaver.result import Answer
+from weaver.runtime.body import answered
 from weaver.runtime.scope import Scope
 from weaver.runtime.terms import Body, Terms
 from weaver.runtime.thread import Thread
@@ -125,7 +126,7 @@ class Work:
         with anyio.CancelScope(deadline=limit) as clock, run.state.tracing.attached(run.span):
             try:
                 if self.terms.hedge is None:
-                    thread.answer = await body(run, run.task)
+                    thread.answer = await self._answer(body, run)
                 else:
                     thread.answer = await self._race(body, run)
             except Ending as ending:
@@ -139,6 +140,10 @@ class Work:
                 thread.error.__cause__ = error
         return clock.cancelled_caught
 
+    async def _answer(self, body: Body, run: Scope) -> Answer:
+        thread = self.thread
+        return await answered(body, run, run.task, who=f"The body of thread {thread.id} ({thread.title})")
+
     async def _race(self, body: Body, run: Scope) -> Answer:
         """The body, and a second attempt beside it once `hedge_now` is set; the first success wins."""
         attempts = [run]
@@ -147,7 +152,7 @@ class Work:
 
         async def attempt(one: Scope) -> None:
             try:
-                answer = await body(one, one.task)
+                answer = await self._answer(body, one)
             except Exception as error:  # noqa: BLE001 - raised below, if no other attempt succeeds
                 errors.append(error)
                 if len(errors) == len(attempts):
@@ -199,7 +204,4 @@ class Work:
             thread.cancel_reason = "budget"
             thread.finish("cancelled")
         else:
-            thread.error = thread.error or StrategyFailed(
-                f"The body of thread {thread.id} returned no answer."
-            )
             thread.finish("failed")

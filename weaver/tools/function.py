@@ -68,7 +68,7 @@ class FunctionTool:
             raise ToolFailed(f"Tool {self.name!r} took longer than {self.timeout} s.") from error
         except WeaverError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ToolFailed(f"Tool {self.name!r} raised {type(error).__name__}: {error}.") from error
         return result if isinstance(result, str) else to_json(result, fallback=str).decode()
 
