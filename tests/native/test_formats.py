@@ -168,6 +168,8 @@ def test_apr_calls_must_name_nodes_that_exist() -> None:
     started = "<Start Sub Search 0 at level 1> Moving to Node #0,9"
     call = f"<Calling Sub Searches>\n{started}\n<End Calling Sub Searches>"
     assert [p.rule for p in check(APR_TEXT + call, "apr")] == ["state"]
+    orphan = "Generated Node #0,9,0: 27:[26] Operation: 1+1=2\n" + call.replace("#0,9", "#0,9,0")
+    assert [p.rule for p in check(APR_TEXT + orphan, "apr")] == ["state"]
     assert [p.rule for p in check(APR_TEXT + "<Calling Sub Searches>\n", "apr")] == ["unclosed"]
 
 

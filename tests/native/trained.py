@@ -30,6 +30,11 @@ class Trained:
     joined: str
     trajectory: str
 
+    @property
+    def name(self) -> str:
+        """Of the format."""
+        return self.strategy.partition(":")[0]
+
 
 QWEN = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 TW = (

@@ -41,6 +41,7 @@ from weaver.strategies.native.trajectory import Block, Path, Trajectory
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
+ROOT = "0"
 CALL, END_CALL = "<Calling Sub Searches>", "<End Calling Sub Searches>"
 FOUND, END_FOUND = "<Sub Searches>", "<End Sub Searches>"
 _START = re.compile(r"<Start Sub Search (\d+) at level (\d+)> Moving to Node #([\d,]+)")
@@ -145,7 +146,10 @@ class Apr(Format):
         return trajectory
 
     def check(self, text: str) -> list[Problem]:
-        """Calls are closed and name nodes that were generated; results are closed and numbered from 0."""
+        """Calls are closed and name nodes that were generated; results are closed and numbered from 0.
+
+        ``text`` may begin with the prompt, whose node is the root, or after it.
+        """
         problems: list[Problem] = []
         for opening, closing in ((CALL, END_CALL), (FOUND, END_FOUND)):
             at = -1
@@ -168,7 +172,7 @@ class Apr(Format):
             problems.append(Problem("numbering", f"Sub-searches are numbered {numbers}.", at))
         if len(matches) > self.max_branches:
             problems.append(Problem("count", f"{len(matches)} sub-searches, over {self.max_branches}.", at))
-        known = nodes_of(text[:end])
+        known = _named(text[:end])
         for m in matches:
             node = m[3] if opening == CALL else m[4]
             if node not in known:
@@ -193,6 +197,15 @@ def nodes_of(text: str) -> dict[str, Node]:
         if name not in nodes and parent is not None:
             nodes[name] = Node(int(target), _numbers(numbers), (*parent.operations, operation.strip()))
     return nodes
+
+
+def _named(text: str) -> set[str]:
+    """The numbers of all nodes of a trace. The root is one, though it may stand only in the prompt."""
+    names = {ROOT, *(name for name, *_ in _MOVED.findall(text))}
+    for name, *_ in _GENERATED.findall(text):
+        if name.rpartition(",")[0] in names:
+            names.add(name)
+    return names
 
 
 def path_found(trace: str) -> str | None:
@@ -240,7 +253,7 @@ async def apr(
         InvalidTask: the question is not a Countdown problem such as ``27:[22, 26, 31, 53]``.
     """
     budget = f"Sub Call Budget: {sub_calls} " if sub_calls is not None else ""
-    prompt = f"{budget}Moving to Node #0\nCurrent State: {problem(task.question).text}"
+    prompt = f"{budget}Moving to Node #{ROOT}\nCurrent State: {problem(task.question).text}"
     decoding = Decoding(
         max_tokens=task.max_tokens or max_tokens,
         thread_tokens=max_tokens,
