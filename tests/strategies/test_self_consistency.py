@@ -155,7 +155,29 @@ async def test_fewer_threads_than_samples_are_noted():
     model = saying("1", "1", "2")
     result = await Weaver(model, strategy="self_consistency:samples=9", max_threads=3).run("q")
     assert result.answer.endswith("1")
+    assert result.status == "partial"
     assert any("Only 3 of 9 threads" in note for note in result.notes)
+
+
+async def test_samples_that_a_limit_took_are_noted_and_the_answer_is_partial():
+    model = ScriptedModel("Answer: 4")
+    result = await Weaver(model, strategy="self_consistency:samples=4", max_calls=1).run("q")
+    assert (result.status, result.answer) == ("partial", "Answer: 4")
+    assert any(note.startswith("Only 1 of 4 samples answered. 3 ended with: ") for note in result.notes)
+
+
+async def test_samples_that_failures_took_are_noted_and_the_answer_is_partial():
+    model = ScriptedModel([Scripted(error=ModelFailed("broken."), times=2), Scripted("Answer: 4")])
+    result = await Weaver(model, strategy="self_consistency:samples=3").run("q")
+    assert result.status == "partial"
+    assert "Only 1 of 3 samples answered. 2 ended with: broken." in result.notes
+
+
+@pytest.mark.parametrize("options", ["samples=5", "samples=9,first_m=3", "stop=beta"])
+async def test_a_lost_sample_that_could_not_have_changed_the_answer_is_no_loss(options):
+    model = ScriptedModel([Scripted(error=ModelFailed("broken"), times=1), Scripted("Answer: 4")])
+    result = await Weaver(model, strategy=f"self_consistency:{options}").run("q")
+    assert result.status == "complete"
 
 
 @pytest.mark.parametrize("option", ["samples=0", "stop=never", "temperature=-1", "threshold=2", "sample=3"])

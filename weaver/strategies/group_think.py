@@ -13,7 +13,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.continuing import Said, Turn, speaking
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import adding, samples, stop_at, told_without_tools
+from weaver.strategies.samples import adding, samples, spoken, stop_at, told_without_tools, with_losses
 from weaver.task import Task
 
 RULES = """\
@@ -86,7 +86,8 @@ async def group_think(
     notes = await run.verdict("notes", notes)  # a resumed run would cut the thinkers elsewhere
     run.offer(Answer(notes, complete=False))
     summary = adding(replace(task, tools=()), MERGE + notes)
-    return await run.reason(summary, role="synthesizer", listen=speaking(run))
+    answer = await run.reason(summary, role="synthesizer", listen=speaking(run))
+    return with_losses(run, answer, threads.all, thinkers, what="thinkers", heard=spoken)
 
 
 async def _others(written: dict[str, Said], name: str) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.continuing import Said, speaking
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import adding, samples, stop_at, told_without_tools
+from weaver.strategies.samples import adding, samples, spoken, stop_at, told_without_tools, with_losses
 from weaver.task import Task
 
 NAMES = ("Alice", "Bob", "Charlie", "Dave", "Erin", "Frank", "Grace", "Heidi")
@@ -105,7 +105,8 @@ async def hogwild(
     steps = await run.verdict("steps", shared.text)  # in another order, perhaps, in a resumed run
     run.offer(Answer(steps, complete=False))
     asked = adding(replace(task, tools=()), FINISH + fenced(steps, "steps"))
-    return await run.reason(asked, role="synthesizer", listen=speaking(run))
+    answer = await run.reason(asked, role="synthesizer", listen=speaking(run))
+    return with_losses(run, answer, threads.all, workers, what="workers", heard=spoken)
 
 
 @dataclass

@@ -9,10 +9,11 @@ from weaver.fencing import fenced
 from weaver.messages import system
 from weaver.result import Answer
 from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
 from weaver.strategies.continuing import speaking
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import affordable, said, stop_at
+from weaver.strategies.samples import affordable, said, stop_at, with_losses
 from weaver.task import Task
 
 AGGREGATE = """\
@@ -42,6 +43,7 @@ async def mixture_of_agents(
         run.note("All proposers are one model; a mixture gains most from agents with models of their own.")
     warm = replace(task, temperature=temperature if run.temperature is None else run.temperature, output=None)
     proposals: list[str] = []
+    drawn: list[Thread] = []
     for layer in range(1, layers):
         tasks = [
             replace(
@@ -54,11 +56,13 @@ async def mixture_of_agents(
         ]
         async with run.fork(tasks, name=f"layer{layer}-", deadline=stop_at(run)) as threads:
             await threads.join()
+        drawn += threads.all
         answers = list(filter(None, map(said, threads.all)))
         run.offer(replace(answers[0], complete=False))
         proposals = [answer.text for answer in answers]
     last = _with(replace(task, tools=() if proposals else task.tools), proposals)
-    return await run.reason(last, role="synthesizer", listen=speaking(run))
+    answer = await run.reason(last, role="synthesizer", listen=speaking(run))
+    return with_losses(run, answer, drawn, (layers - 1) * proposers, what="proposals")
 
 
 def _with(task: Task, proposals: Sequence[str]) -> Task:

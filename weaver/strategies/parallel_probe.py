@@ -19,7 +19,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.continuing import END, THINK, Said
 from weaver.strategies.options import Count, Share, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import equivalence_of, said, samples, told_without_tools
+from weaver.strategies.samples import equivalence_of, said, samples, told_without_tools, with_losses
 from weaver.task import Task
 
 FORCE = "\n\nFinal answer:"
@@ -97,7 +97,8 @@ async def parallel_probe(
     if not board.heard:
         raise NoAnswer(missing(threads.all, "No branch came to an answer"))
     run.voted(board.votes.counts, board.votes.share)
-    return board.answer()
+    answer = board.answer()
+    return answer if board.settled else with_losses(run, answer, threads.all, branches, what="branches")
 
 
 async def _probe(run: Run, task: Task, text: str, tokens: int) -> str:

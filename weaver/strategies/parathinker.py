@@ -16,7 +16,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.continuing import Said, speaking
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import adding, samples, stop_at, told_without_tools
+from weaver.strategies.samples import adding, samples, spoken, stop_at, told_without_tools, with_losses
 from weaver.task import Task
 
 SUMMARIZE = """\
@@ -71,4 +71,5 @@ async def parathinker(
     lines = await run.verdict("thoughts", lines)
     listed = "\n\n".join(fenced(text, f"line of thought {i}") for i, text in enumerate(lines, start=1))
     summary = adding(replace(task, tools=()), SUMMARIZE + listed)
-    return await run.reason(summary, role="synthesizer", listen=speaking(run))
+    answer = await run.reason(summary, role="synthesizer", listen=speaking(run))
+    return with_losses(run, answer, threads.all, paths, what="paths", heard=spoken)

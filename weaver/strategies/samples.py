@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -17,6 +18,8 @@ from weaver.runtime.thread import Thread
 from weaver.strategies.following import SYNTHESIS_SECONDS
 from weaver.task import Task
 
+UNNEEDED = ("settled", "quorum_met", "lost_race", "pruned", "not_needed")
+"""Why a thread is cancelled without loss: the answer does not need it any more."""
 Work = Callable[[Run], Awaitable[Answer]]
 """What one thread of `each` does."""
 MARK = (
@@ -96,10 +99,64 @@ def equivalence_of(task: Task, same: str | Callable[[str], object] | None = None
     return equivalence(same or task.equivalence or ("json" if task.output is not None else None))
 
 
+def said(thread: Thread) -> Answer | None:
+    """The answer of a thread that succeeded; None of one that did not."""
+    return thread.answer if thread.state == "succeeded" else None
+
+
+def spoken(thread: Thread) -> str:
+    """What a thread has said, whole or cut; "" when nothing."""
+    return thread.text.strip()
+
+
+def note_losses(
+    run: Run,
+    threads: Sequence[Thread],
+    wanted: int,
+    *,
+    what: str,
+    heard: Callable[[Thread], object] = said,
+) -> list[Thread]:
+    """The threads that limits, the clock or failures took; a note says how many, and why.
+
+    Args:
+        wanted: how many the user asked for.
+        what: the threads, in words.
+        heard: whether a thread has a part in the answer: `said` or `spoken`.
+    """
+    lost = [t for t in threads if not heard(t) and t.cancel_reason not in UNNEEDED]
+    if lost:
+        ended = Counter(getattr(t.error, "message", None) or t.cancel_reason or t.state for t in lost)
+        why = "; ".join(f"{number} ended with: {how.rstrip('.')}" for how, number in ended.items())
+        run.note(f"Only {len(list(filter(heard, threads)))} of {wanted} {what} answered. {why}.")
+    return lost
+
+
+def with_losses(
+    run: Run,
+    answer: Answer,
+    threads: Sequence[Thread],
+    wanted: int,
+    *,
+    what: str = "samples",
+    heard: Callable[[Thread], object] = said,
+) -> Answer:
+    """``answer``; incomplete, and that is noted, if threads that it should be made of were lost.
+
+    Not for a search that ended because no further thread could change its answer. Arguments as for
+    `note_losses`; that fewer threads than ``wanted`` were started at all, `affordable` has noted.
+    """
+    lost = note_losses(run, threads, wanted, what=what, heard=heard)
+    if not lost and len(threads) >= wanted:
+        return answer
+    gone = wanted - len(list(filter(heard, threads)))
+    return replace(answer, complete=False, missing=(*answer.missing, f"{gone} of {wanted} {what}"))
+
+
 async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> list[Thread]:
     """A thread for each piece of work on ``task``; all of them, in order, once the last has finished.
 
-    Each samples with a seed of its own. Their failures are data; that none of them succeeded is noted.
+    Each samples with a seed of its own. Their failures are data, and noted.
 
     Raises:
         BudgetExceeded: they may not be started.
@@ -117,9 +174,6 @@ async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> lis
             await threads.join()
         except NoAnswer as error:
             run.note(error.message)
+        else:
+            note_losses(run, threads.all, len(works), what=f"threads for a {name}")
         return threads.all
-
-
-def said(thread: Thread) -> Answer | None:
-    """The answer of a thread that succeeded; None of one that did not."""
-    return thread.answer if thread.state == "succeeded" else None

@@ -14,7 +14,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.options import Count, Share, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import said, votes_on
+from weaver.strategies.samples import said, votes_on, with_losses
 from weaver.strategies.samples import samples as samples_of
 from weaver.task import Task
 
@@ -62,6 +62,7 @@ async def self_consistency(
     width = window or (len(tasks) if first_m else WINDOW.get(stop, len(tasks)))
     lengths: dict[int, int] = {}
     ended: list[Thread] = []
+    enough = False
     for start in range(0, len(tasks), width):
         drawn = tasks[start : start + width]
         agreed = votes_on(task, same)
@@ -80,16 +81,19 @@ async def self_consistency(
                 elif first_m is None and votes.leader is not None and votes.settled(len(tasks) - len(ended)):
                     threads.cancel("settled")
         m_are_there = first_m is not None and len(votes) >= first_m
-        certain = _enough(stop, threshold, votes, unanimous=agreed.counts == [len(drawn)])
-        if m_are_there or certain or (votes.leader and votes.settled(len(tasks) - len(ended))):
+        enough = m_are_there or _certain(stop, threshold, votes, unanimous=agreed.counts == [len(drawn)])
+        if enough or (votes.leader and votes.settled(len(tasks) - len(ended))):
             break
     if not len(votes):
         raise NoAnswer(missing(ended, "No sample came to an answer")) from ended[0].error
     run.voted(votes.counts, votes.share)
-    return _winner(votes, lengths if first_m else None)
+    winner = _winner(votes, lengths if first_m else None)
+    # Lost samples are missed only where they might have changed the answer.
+    enough = enough or (first_m is None and votes.settled(samples - len(votes)))
+    return winner if enough else with_losses(run, winner, ended, samples)
 
 
-def _enough(stop: Stop, threshold: float, votes: Votes, *, unanimous: bool) -> bool:
+def _certain(stop: Stop, threshold: float, votes: Votes, *, unanimous: bool) -> bool:
     counts = [*votes.counts, 0, 0]
     match stop:
         case "beta":

@@ -124,6 +124,7 @@ async def tree_of_thoughts(
         if not tree.best.steps:
             raise
         run.note(f"The search ended early: {error.message}")
+        return replace(await tree.answer(), complete=False)
     return await tree.answer()
 
 
