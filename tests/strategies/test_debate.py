@@ -73,7 +73,8 @@ async def test_an_agent_that_fails_stays_with_its_last_answer():
         ],
     )
     result = await Weaver(one, strategy="debate").run("q")
-    assert (result.status, result.answer) == ("complete", "Answer: 1")
+    assert (result.status, result.answer) == ("partial", "Answer: 1")
+    assert "Only 2 of 3 agents answered. 1 ended with: x." in result.notes
 
 
 async def test_the_runs_agents_take_part():
@@ -88,3 +89,10 @@ async def test_what_an_agent_says_stays_data():
     model = ScriptedModel([Scripted(evil, times=1), Scripted("Answer: 2")])
     await Weaver(model, strategy="debate:agents=2").run("q")
     assert f"````agent 1\n{evil}\n````" in text_of(model.requests[3].request)
+
+
+async def test_a_single_agent_checks_itself_in_every_round():
+    model = ScriptedModel("Answer: 1")
+    result = await Weaver(model, strategy="debate:agents=1,rounds=3").run("q")
+    assert (result.status, len(model.requests)) == ("complete", 3)
+    assert "Check your answer" in text_of(model.requests[2].request)

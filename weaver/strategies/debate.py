@@ -10,9 +10,10 @@ from weaver.fencing import fenced
 from weaver.messages import Message, assistant, user
 from weaver.result import Answer
 from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import said, samples, votes_on
+from weaver.strategies.samples import said, samples, votes_on, with_losses
 from weaver.task import Task
 
 OTHERS = """\
@@ -48,7 +49,8 @@ async def debate(
     Args:
         agents: how many debate (A). Tokens grow with the square of it.
         rounds: answers that each gives, the first one included (R).
-        until_agreement: stop as soon as all answers of a round are the same.
+        until_agreement: stop as soon as all answers of a round are the same; a single agent, which has
+            nobody to agree with, checks itself in every round.
         temperature: unless the task or the run sets one; None leaves it to the server.
         same, mark: see `self_consistency`.
     """
@@ -59,22 +61,24 @@ async def debate(
     ]
     talks: list[tuple[Message, ...]] = [t.conversation for t in drawn]
     answers: list[Answer | None] = [None] * len(drawn)
-    votes = Votes()
+    votes, last = Votes(), list[Thread]()
     for number in range(1, rounds + 1):
         tasks = [replace(t, prompt="", messages=talk) for t, talk in zip(drawn, talks, strict=True)]
         async with run.fork(tasks, name=f"round{number}-") as threads:
             await threads.join()
+        last = threads.all
         # An agent that failed stays with its last answer.
-        answers = [said(t) or old for t, old in zip(threads.all, answers, strict=True)]
+        answers = [said(t) or old for t, old in zip(last, answers, strict=True)]
         votes = votes_on(task, same)
         for answer in filter(None, answers):
             await votes.cast(answer)
         run.offer(replace(votes.winner(), complete=False))
-        if until_agreement and votes.counts == [len(answers)]:
+        if until_agreement and len(answers) > 1 and votes.counts == [len(answers)]:
             break
         talks = [_heard(talk, answers, i) for i, talk in enumerate(talks)]
     run.voted(votes.counts, votes.share)
-    return replace(votes.winner(), confidence=votes.share)
+    winner = replace(votes.winner(), confidence=votes.share)
+    return with_losses(run, winner, last, agents, what="agents")
 
 
 def _heard(talk: Sequence[Message], answers: Sequence[Answer | None], own: int) -> tuple[Message, ...]:
