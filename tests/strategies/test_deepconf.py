@@ -88,3 +88,24 @@ async def test_a_trace_shorter_than_the_window_is_one_group():
     assert not meter.full
     assert meter.lowest == 3
     assert Meter(5).lowest == 0
+
+
+async def test_a_server_that_claims_log_probabilities_and_sends_none_is_refused_after_the_warm_up():
+    model = ScriptedModel("Answer: 4")
+    with pytest.raises(CapabilityMissing, match=r"sent none.*Choose another strategy"):
+        await Weaver(model, strategy="deepconf:warmup=3,budget=9").run("q")
+    assert len(model.requests) == 3
+
+
+async def test_a_trace_without_log_probabilities_has_no_vote():
+    model = ScriptedModel([*(trace("1", 5) for _ in range(2)), Scripted("Answer: 2")])
+    result = await Weaver(model, strategy="deepconf:warmup=3,budget=3,eta=90,window=4").run("q")
+    assert result.answer.endswith("Answer: 1")
+    assert any("without log-probabilities has no vote" in note for note in result.notes)
+
+
+async def test_a_warm_up_that_a_limit_took_makes_the_answer_partial():
+    model = ScriptedModel([trace("1", 5), trace("1", 5)])
+    result = await Weaver(model, strategy="deepconf:warmup=2,budget=8,window=4", max_calls=1).run("q")
+    assert result.status == "partial"
+    assert any(note.startswith("Only 1 of 2 traces answered") for note in result.notes)

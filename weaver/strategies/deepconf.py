@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 
-from weaver.errors import NoAnswer
+from weaver.errors import CapabilityMissing, NoAnswer
 from weaver.models.protocol import Logprobs, Request, TokenLogprob
 from weaver.result import Answer
 from weaver.runtime.joining import missing
@@ -16,7 +16,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.options import Count, Percent, Share, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import said, samples, told_without_tools, votes_on
+from weaver.strategies.samples import said, samples, told_without_tools, votes_on, with_losses
 from weaver.task import Task
 
 MOST = 1000.0
@@ -57,6 +57,9 @@ async def deepconf(
         top_logprobs, temperature, top_p: of the requests; the task's or the run's temperature wins.
         parallel: traces that run at the same time after the warm-up.
         same, mark: see `self_consistency`.
+
+    Raises:
+        CapabilityMissing: none of the warm-up's traces came with log-probabilities.
     """
     told_without_tools(run, task)
     traces = samples(run, task, budget, temperature=temperature, mark=mark)
@@ -64,12 +67,20 @@ async def deepconf(
     trace = partial(_trace, confidence=confidence, top_logprobs=top_logprobs, top_p=top_p, window=window)
     async with run.fork(traces[:warmup], body=partial(trace, threshold=None), name="warmup") as threads:
         first = await threads.join()
-    threshold = _percentile([confidence[t.id] for t in first], 100 - eta)
+    warmed = threads.all
+    if not confidence:
+        raise CapabilityMissing(
+            f"Strategy 'deepconf' weighs answers by log-probabilities, and {run.model().name} sent none.",
+            hint="Choose another strategy (self_consistency needs none) or an endpoint that sends them.",
+        )
+    threshold = _percentile(list(confidence.values()), 100 - eta)
     votes = votes_on(task, same, max_weight=MOST)
 
     async def vote(thread: Thread) -> None:
-        answer, weight = said(thread), confidence.get(thread.id, -1.0)
-        if answer is not None and answer.complete and weight >= threshold:
+        answer, weight = said(thread), confidence.get(thread.id)
+        if answer is not None and weight is None:
+            run.note("A trace that came without log-probabilities has no vote.")
+        elif answer is not None and answer.complete and weight is not None and weight >= threshold:
             await votes.cast(answer, weight)
             run.offer(replace(votes.winner(), confidence=votes.share, complete=False))
 
@@ -93,7 +104,9 @@ async def deepconf(
     if not votes.groups:
         raise NoAnswer(missing([*first, *threads.all], "No trace came to an answer"))
     run.voted(votes.counts, votes.share)
-    return replace(votes.winner(), confidence=votes.share)
+    winner = replace(votes.winner(), confidence=votes.share)
+    drawn = [*warmed, *threads.all]
+    return with_losses(run, winner, drawn, len(drawn) if votes.share >= tau else budget, what="traces")
 
 
 async def _trace(
@@ -121,7 +134,9 @@ async def _trace(
                 call.cancel_reason = "pruned"
                 break
     # A resumed run reads the text from its journal, without the log-probabilities.
-    confidence[run.path] = await run.verdict("confidence", meter.lowest)
+    lowest = await run.verdict("confidence", None if meter.empty else meter.lowest)
+    if lowest is not None:
+        confidence[run.path] = lowest
     return Answer(call.reply.text.strip(), complete=call.reply.state == "succeeded")
 
 
@@ -152,6 +167,11 @@ class Meter:
             self._sum -= self._group.popleft()
         if self.full:
             self._lowest = min(self._lowest, self.mean)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was no token yet."""
+        return not self._group
 
     @property
     def full(self) -> bool:
