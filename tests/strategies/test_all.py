@@ -12,7 +12,14 @@ from zlib import crc32
 import pytest
 
 from weaver import Message, Task, Weaver
-from weaver.errors import BudgetExceeded, CapabilityMissing, DeadlineExceeded, NoAnswer, WeaverError
+from weaver.errors import (
+    BudgetExceeded,
+    CapabilityMissing,
+    DeadlineExceeded,
+    ModelFailed,
+    NoAnswer,
+    WeaverError,
+)
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities, Request
@@ -231,3 +238,42 @@ async def test_a_run_that_died_in_the_middle_goes_on(name):
     result = await weaver.run(HARD, run_id="r", model=other)
     assert result.status in ("complete", "partial")
     assert result.error is None
+
+
+SAMPLING = {
+    "self_consistency": "self_consistency:samples=4",
+    "best_of_n": "best_of_n:n=4",
+    "deepconf": "deepconf:warmup=4,budget=4",
+    "parallel_probe": "parallel_probe:branches=4,interval=1000",
+    "mixture_of_agents": "mixture_of_agents:layers=2,proposers=4",
+    "debate": "debate:agents=4,rounds=1",
+    "parathinker": "parathinker:paths=4,termination=last",
+    "group_think": "group_think:thinkers=4",
+    "hogwild": "hogwild:workers=4,tokens=4",
+}
+
+
+def numbered(request: Request) -> str:
+    """Every sample says something else, so that no agreement makes the others needless."""
+    if request.output is not None:
+        return sense(request)
+    return f"Answer: {crc32(repr(request).encode())}"
+
+
+@pytest.mark.parametrize("loss", ["threads", "failure"])
+@pytest.mark.parametrize("name", SAMPLING)
+async def test_an_answer_of_fewer_samples_than_asked_for_says_so(name, loss):
+    failing = [Scripted(error=ModelFailed("broken"), times=1)] if loss == "failure" else []
+    scripted = ScriptedModel([*failing, Scripted(numbered, logprobs=(-1.0,) * 20)])
+    limits = {"max_threads": 2} if loss == "threads" else {}
+    result = await Weaver(scripted, strategy=SAMPLING[name], seed=1, **limits).run("q")
+    assert result.status == "partial"
+    why = {"threads": "Only 2 of 4 threads may be started", "failure": "Only 3 of 4 .* answered.*broken"}
+    assert any(re.search(why[loss], note) for note in result.notes), result.notes
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+async def test_an_answer_of_all_samples_is_complete(name):
+    scripted = ScriptedModel([Scripted(numbered, logprobs=(-1.0,) * 20)])
+    result = await Weaver(scripted, strategy=SAMPLING[name], seed=1).run("q")
+    assert result.status == "complete", result.notes

@@ -91,6 +91,59 @@ async def test_a_verifier_that_raises_leaves_the_answer_unrated():
     assert any("ZeroDivisionError: oops" in note for note in result.notes)
 
 
+async def test_an_unrated_answer_ranks_below_every_rated_one():
+    async def penalty(answer: Answer) -> float:
+        if answer.text == "a":
+            raise ZeroDivisionError
+        return -5.0 if answer.text == "b" else float("-inf")
+
+    result = await Weaver(ScriptedModel(["a", "c", "b"]), strategy=partial(best_of_n, verifier=penalty)).run(
+        "q"
+    )
+    assert (result.status, result.answer) == ("complete", "b")
+
+
+@pytest.mark.parametrize(("said", "shown"), [(float("nan"), "nan"), (None, "None"), ("yes", "'yes'")])
+async def test_what_is_no_score_leaves_the_answer_unrated_and_a_note_says_what_to_return(said, shown):
+    def scorer(answer: Answer) -> object:
+        return said if answer.text == "a" else 0.7
+
+    result = await Weaver(ScriptedModel(["a", "b"]), strategy=partial(best_of_n, n=2, verifier=scorer)).run(
+        "q"
+    )
+    assert result.answer == "b"
+    assert any(f"scorer returned {shown}. Return True or False, or a score" in note for note in result.notes)
+
+
+class Longest:
+    async def __call__(self, answer: Answer) -> float:
+        return len(answer.text)
+
+
+@pytest.mark.parametrize("verifier", [Longest(), lambda answer: Longest()(answer=answer)])
+async def test_whatever_a_verifier_returns_may_be_awaited(verifier):
+    model = ScriptedModel(["a", "abc", "ab"])
+    result = await Weaver(model, strategy=partial(best_of_n, verifier=verifier)).run("q")
+    assert (result.status, result.answer, result.notes) == ("complete", "abc", ())
+
+
+@pytest.mark.parametrize("said", [False, None])
+async def test_when_the_verifier_passes_or_rates_none_the_answer_is_incomplete(said):
+    result = await Weaver(
+        ScriptedModel(["a", "b"]), strategy=partial(best_of_n, n=2, verifier=lambda _: said)
+    ).run("q")
+    assert (result.status, result.answer) == ("partial", "a")
+    why = "passed the verifier" if said is False else "could be rated"
+    assert f"No answer {why}; the first one is taken." in result.notes
+
+
+@pytest.mark.parametrize("judge", ["listwise", "pairwise"])
+async def test_a_judge_that_cannot_choose_leaves_the_answer_incomplete(judge):
+    model = ScriptedModel([Scripted(error=ModelFailed("down"), when=CHOOSE), Scripted("a")])
+    result = await Weaver(model, strategy=f"best_of_n:n=2,judge={judge}").run("q")
+    assert (result.status, result.answer) == ("partial", "a")
+
+
 async def test_a_list_wise_judge_sees_all_answers_in_random_order():
     seen = []
 

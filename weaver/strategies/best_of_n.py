@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 import anyio.to_thread
 from pydantic import BaseModel, Field
@@ -20,7 +21,7 @@ from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
-from weaver.strategies.samples import each, said, samples, shown
+from weaver.strategies.samples import each, said, samples, shown, with_losses
 from weaver.task import Task
 
 Verifier = Callable[[Answer], Awaitable[bool | float] | bool | float]
@@ -67,8 +68,12 @@ async def best_of_n(
         judge: ``absolute`` rates each sample; ``pairwise`` is a knock-out tournament; ``listwise`` shows
             all samples at once.
         verifier: instead of a judge, a function of the `Answer` (may be async; a sync one is called in a
-            worker thread): True or False for passed or not, or a score. Also ``task.metadata["verifier"]``.
+            worker thread): True or False for passed or not, or a score, the higher the better. Also
+            ``task.metadata["verifier"]``. Where it raises or returns something else, that sample is unrated.
         enough: a score that passes; True of a verifier always does.
+
+    The best sample is handed up; an unrated one is never better than a rated one. When a verifier passes
+    none, or none could be rated, the first sample is handed up, incomplete.
     """
     verify = task.metadata.get("verifier", verifier)
 
@@ -81,35 +86,45 @@ async def best_of_n(
         except BudgetExceeded:
             raise
         except WeaverError as error:
-            run.note(f"An answer could not be rated: {error.message}")
+            run.note(f"An answer could not be rated: {error}")
             return answer
         scores[run.path] = score
         return replace(answer, confidence=_confidence(score))
 
     scores: dict[str, bool | float] = {}
-    candidates: list[tuple[float, Answer]] = []
+    candidates: list[tuple[bool | float | None, Answer]] = []
+    passed = False
     async with run.fork(samples(run, task, n, temperature=temperature), body=rated, name="sample") as threads:
         async for thread in threads.as_finished():
             if (answer := said(thread)) is None:
                 continue
-            score = scores.get(thread.id, -1.0)
-            candidates.append((float(score), answer))
+            score = scores.get(thread.id)
+            candidates.append((score, answer))
             run.offer(replace(_best(candidates), complete=False))
-            if score is True or (enough is not None and score >= enough):
+            if score is True or (score is not None and enough is not None and score >= enough):
+                passed = True
                 threads.cancel("settled")
     if not candidates:
         raise NoAnswer(missing(threads.all, "No sample came to an answer")) from threads.all[0].error
-    if scores or len(candidates) == 1:
-        return _best(candidates)
-    answers = [answer for _, answer in candidates]
+    best = _best(candidates)
+    if passed:
+        return best
     if verify is not None or judge == "absolute":
-        run.note("No answer could be rated; the first one is taken.")
-        return answers[0]
-    return await (_tournament(run, task, answers) if judge == "pairwise" else _choice(run, task, answers))
+        if not scores:
+            run.note("No answer could be rated; the first one is taken.")
+            best = replace(best, complete=False)
+        elif all(score is False for score in scores.values()):
+            run.note("No answer passed the verifier; the first one is taken.")
+            best = replace(best, complete=False)
+    elif len(candidates) > 1:
+        choose = _tournament if judge == "pairwise" else _choice
+        best = await choose(run, task, [answer for _, answer in candidates])
+    return with_losses(run, best, threads.all, n)
 
 
-def _best(candidates: Sequence[tuple[float, Answer]]) -> Answer:
-    return max(candidates, key=lambda pair: pair[0])[1]
+def _best(candidates: Sequence[tuple[bool | float | None, Answer]]) -> Answer:
+    """The one with the highest score, of equal ones the first; those without a score come last."""
+    return max(candidates, key=lambda pair: (pair[0] is not None, pair[0] or 0.0))[1]
 
 
 def _confidence(score: bool | float) -> float | None:
@@ -119,17 +134,28 @@ def _confidence(score: bool | float) -> float | None:
 async def _verified(run: Run, verify: Any, answer: Answer) -> bool | float:
     """What the user's function says; a sync one runs in a worker thread, so it may take its time."""
 
+    name = getattr(verify, "__name__", type(verify).__name__)
+
     async def verdict() -> bool | float:
         try:
             if inspect.iscoroutinefunction(verify):
-                score = await verify(answer)
+                score = verify(answer)
             else:
                 score = await anyio.to_thread.run_sync(verify, answer, abandon_on_cancel=True)
+            if inspect.isawaitable(score):  # also of a callable object, or of a lambda
+                score = await score
         except WeaverError:
             raise
         except Exception as error:
-            raise ToolFailed(f"The verifier raised {type(error).__name__}: {error}.") from error
-        return score if isinstance(score, bool) else float(score)
+            raise ToolFailed(f"The verifier {name} raised {type(error).__name__}: {error}.") from error
+        if isinstance(score, bool):
+            return score
+        if not isinstance(score, SupportsFloat) or math.isnan(float(score)):
+            raise ToolFailed(
+                f"The verifier {name} returned {score!r:.80}.",
+                hint="Return True or False, or a score (a number, the higher the better).",
+            )
+        return float(score)
 
     return await run.step("verify", verdict)
 
@@ -141,7 +167,7 @@ async def _rating(run: Run, task: Task, answer: Answer) -> float:
 
 
 async def _choice(run: Run, task: Task, answers: Sequence[Answer]) -> Answer:
-    """The best of ``answers``, which the judge sees in random order; the first of them if it cannot tell."""
+    """The best of ``answers``, which the judge sees in random order; the first if it cannot tell."""
     shuffled = run.random.sample(answers, len(answers))
     listed = [fenced(a.text, f"answer {i}") for i, a in enumerate(shuffled, start=1)]
     asked = "\n\n".join((shown(task), *listed))
@@ -152,7 +178,7 @@ async def _choice(run: Run, task: Task, answers: Sequence[Answer]) -> Answer:
         raise
     except WeaverError as error:
         run.note(f"The judge could not choose: {error.message}")
-        return answers[0]
+        return replace(answers[0], complete=False)
     return shuffled[min(best, len(shuffled)) - 1]
 
 
@@ -164,5 +190,8 @@ async def _tournament(run: Run, task: Task, answers: Sequence[Answer]) -> Answer
         judging = [partial(_choice, task=task, answers=pair) for pair in pairs]
         matches = await each(run, task, judging, name="match")
         rest = left[2 * len(pairs) :]
-        left = [said(match) or pair[0] for match, pair in zip(matches, pairs, strict=True)] + rest
+        left = [
+            said(match) or replace(pair[0], complete=False)
+            for match, pair in zip(matches, pairs, strict=True)
+        ] + rest
     return left[0]
