@@ -105,3 +105,36 @@ def test_whatever_a_model_writes_is_read_the_same_in_any_pieces(text, size):
     pieces = [text[i : i + size] for i in range(0, len(text), size)]
     assert [*(s for p in pieces for s in parts.feed(p)), *parts.finish()] == steps
     assert (parts.problems, parts.joined) == (whole.problems, whole.joined)
+
+
+def test_a_price_is_no_reference():
+    plan = CallPlan(TOOLS)
+    plan.feed(
+        '1. search("$100 less 20%")\n2. search("$5 each, $1.50 more, $1,000 in all")\n3. search("$1 by $2")\n'
+    )
+    assert [s.needs for s in plan.steps] == [(), (), (1, 2)]
+    assert plan.problems == []
+
+
+def test_a_number_is_a_reference_only_to_steps_before():
+    plan = CallPlan(TOOLS)
+    plan.feed('1. search("$1 or $2")\n2. search("${1} and $3")\n')
+    assert [s.needs for s in plan.steps] == [(), (1,)]
+
+
+def test_a_step_that_refers_to_one_that_was_left_out_is_left_out_too():
+    plan = CallPlan(TOOLS)
+    plan.feed('1. dig("a")\n2. search("$1")\n3. search("b")\n')
+    assert [s.number for s in plan.steps] == [3]
+    assert plan.problems == [
+        "Step 1 was left out: there is no tool 'dig'.",
+        "Step 2 was left out: it refers to $1, which was left out.",
+    ]
+
+
+def test_text_that_looks_like_a_reference_stays():
+    seen = {1: "one"}
+    assert resolved({"query": "$100, $1.50, ${7} or $1."}, seen, SEARCH) == {
+        "query": "$100, $1.50, ${7} or one."
+    }
+    assert resolved({"a": "$7", "b": "$1.50"}, seen, ADD) == {"a": "$7", "b": "$1.50"}

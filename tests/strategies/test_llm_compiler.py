@@ -166,7 +166,7 @@ async def test_wrong_steps_are_left_out_and_noted():
     model = ScriptedModel(
         [
             plan(
-                "Thought: I need a", '1. serch("a")', '2. search("$9")', "3. add(1, 2, 3)", '4. search("b")'
+                "Thought: I need a", '1. serch("a")', '2. search("$1")', "3. add(1, 2, 3)", '4. search("b")'
             ),
             Scripted(FINISH, when=JOIN),
         ]
@@ -174,8 +174,26 @@ async def test_wrong_steps_are_left_out_and_noted():
     result = await run(model)
     assert [c[2] for c in called] == ["b"]
     assert len(result.notes) == 3
-    assert any("refers to $9, which does not come before it" in note for note in result.notes)
+    assert any("refers to $1, which was left out" in note for note in result.notes)
     assert any("no tool 'serch'" in note for note in result.notes)
+
+
+async def test_questions_about_money_are_asked():
+    model = ScriptedModel(
+        [
+            plan(
+                '1. ask("What is $100 minus 20%?")',
+                '2. ask("How many share $5?")',
+                '3. ask("Divide: $1 by $2")',
+            ),
+            Scripted(FINISH, when=JOIN),
+            Scripted("80", when="$100 minus"),
+            Scripted("4", when="How many share $5"),
+            Scripted("20", when="Divide"),
+        ]
+    )
+    result = await Weaver(model, strategy="llm_compiler").run("the task")
+    assert ([t.answer for t in result.threads], result.notes) == (["80", "4", "20"], ())
 
 
 async def test_a_model_that_cannot_plan_answers_directly():

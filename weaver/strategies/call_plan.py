@@ -12,7 +12,9 @@ from typing import Any
 from weaver.models.protocol import ToolSpec
 
 STEP = re.compile(r"^\W*?(?:(\d+)\s*[.):]\s*)?([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")
-REFERENCE = re.compile(r"\$\{?(\d+)\}?")
+REFERENCE = re.compile(r"\$(?:(?P<bare>\d{1,6})(?![.,]?\d)|\{(?P<braced>\d{1,6})\})")
+"""``$1`` or ``${1}``, if the plan has that call before; else it is text, such as a price (``$100``)."""
+BARE = r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(\$\{?\d+(?:\.\d+)?\}?)"""
 JOIN = re.compile(r"^\W*(?:\d+\s*[.):]\s*)?join\s*\(")
 END_OF_PLAN = "<END_OF_PLAN>"
 
@@ -40,8 +42,8 @@ class CallPlan:
     """Hands each step over as soon as its line is complete.
 
     Lines that are no step (thoughts, prose) are skipped; a call without a number gets the next one. A step
-    that cannot be run (unknown tool, arguments that cannot be read, a reference to a step that does not come
-    before it) is left out, with the reason.
+    that cannot be run (unknown tool, arguments that cannot be read, a reference to a step that was left out)
+    is left out, with the reason. A ``$n`` that is the number of no step before it is text, such as a price.
 
     Args:
         tools: what may be called.
@@ -56,6 +58,7 @@ class CallPlan:
     def __init__(self, tools: Mapping[str, ToolSpec], done: Mapping[int, Step] | None = None) -> None:
         self._tools = tools
         self._known = set(done or ())
+        self._left_out: set[int] = set()
         self._rest = ""
         self.steps: list[Step] = []
         self.problems: list[str] = []
@@ -96,13 +99,15 @@ class CallPlan:
             except ValueError as error:
                 problem = str(error)
             else:
-                needs = tuple(sorted({int(n) for n in REFERENCE.findall(json.dumps(arguments))}))
-                if self._known.issuperset(needs):
+                named = {number_of(m) for m in REFERENCE.finditer(json.dumps(arguments))}
+                if not (lost := named & self._left_out):
                     self._known.add(number)
+                    needs = tuple(sorted(named & (self._known - {number})))
                     self.steps.append(Step(number, tool, arguments, needs))
                     return
-                missing = ", ".join(f"${n}" for n in needs if n not in self._known)
-                problem = f"it refers to {missing}, which does not come before it"
+                problem = f"it refers to {', '.join(f'${n}' for n in sorted(lost))}, which was left out"
+        if number not in self._known:
+            self._left_out.add(number)
         self.problems.append(f"Step {number} was left out: {problem}.")
 
 
@@ -116,7 +121,7 @@ def arguments_of(written: str, tool: ToolSpec) -> dict[str, Any]:
         ValueError: they cannot be read, or there are too many.
     """
     names = list(tool.parameters.get("properties", {}))
-    quoted = re.sub(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(\$\{?\d+\}?)""", _quote, written)
+    quoted = re.sub(BARE, _quote, written)
     try:
         call = ast.parse(f"f({quoted})", mode="eval").body
         assert isinstance(call, ast.Call)
@@ -135,7 +140,7 @@ def arguments_of(written: str, tool: ToolSpec) -> dict[str, Any]:
 
 
 def resolved(arguments: Mapping[str, Any], observations: Mapping[int, str], tool: ToolSpec) -> dict[str, Any]:
-    """The arguments with every reference replaced by the observation.
+    """The arguments with every reference to an observation replaced by it.
 
     A string that is nothing but a reference becomes the observation itself (its JSON value, unless the
     parameter is a text); within a longer text the observation is put in as text.
@@ -150,17 +155,23 @@ def resolved(arguments: Mapping[str, Any], observations: Mapping[int, str], tool
 def _resolve(value: Any, observations: Mapping[int, str], *, text: bool = False) -> Any:
     if isinstance(value, str):
         whole = REFERENCE.fullmatch(value.strip())
-        if whole is None or text:
-            return REFERENCE.sub(lambda m: observations[int(m[1])], value)
+        if text or whole is None or number_of(whole) not in observations:
+            return REFERENCE.sub(lambda m: observations.get(number_of(m), m[0]), value)
+        observed = observations[number_of(whole)]
         try:
-            return json.loads(observations[int(whole[1])])
+            return json.loads(observed)
         except ValueError:
-            return observations[int(whole[1])]
+            return observed
     if isinstance(value, (list, tuple)):
         return [_resolve(v, observations) for v in value]
     if isinstance(value, dict):
         return {k: _resolve(v, observations) for k, v in value.items()}
     return value
+
+
+def number_of(reference: re.Match[str]) -> int:
+    """The number in a match of `REFERENCE`."""
+    return int(reference["bare"] or reference["braced"])
 
 
 def _quote(match: re.Match[str]) -> str:
