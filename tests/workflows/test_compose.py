@@ -8,6 +8,7 @@ from weaver import Weaver
 from weaver.errors import InvalidTask, InvalidWorkflow, StepFailed
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
+from weaver.workflows.cases import run_case
 from weaver.workflows.load import examine
 from weaver.workflows.run import Given, started
 from weaver.workflows.surroundings import Surroundings, unregister
@@ -135,6 +136,54 @@ async def test_inputs_of_a_used_workflow_are_checked_when_they_are_known(tmp_pat
     with pytest.raises(StepFailed) as caught:
         await Workflow.from_yaml(tmp_path / "main.yaml").run(weaver=Weaver(model))
     assert "Step a: workflow child: the input 'topic' does not fit" in str(caught.value)
+
+
+APPROVED = parent("  ok: {approve: 'Go?'}\n  do: {task: x, needs: ok}\n") + (
+    "outputs: {answer: '${{ steps.do.output }}', plain: 'text of ${{ steps.do.output }}'}\n"
+)
+
+
+async def test_what_steps_of_a_used_workflow_gave_may_be_null(tmp_path):
+    publish = parent(
+        "  pub: {uses: ./approved.yaml}\n"
+        "  fix: {if: steps.pub.output.answer == null, task: It was refused.}\n"
+    )
+    case = "tests:\n  - name: refused\n    approvals: {pub/ok: false}\n    answers: {fix: sorry}\n"
+    case += "    expect: [steps.pub.output.answer == null, answer == 'sorry']\n"
+    write(tmp_path, approved=APPROVED, main=publish + "outputs: {answer: '${{ steps.fix.output }}'}\n" + case)
+    assert problems(tmp_path / "main.yaml") == []
+    outcome = await run_case(Workflow.from_yaml(tmp_path / "main.yaml"), 0)
+    assert outcome.problems == ()
+    write(tmp_path, main=publish.replace("output.answer", "output.plain"))
+    (found,) = problems(tmp_path / "main.yaml")
+    assert "steps.pub.output.plain is never null" in found
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "  b: {if: steps.a.state == 'failed' and steps.a.output == null, task: b}\n",
+        '  c: {task: c}\n  b: {needs: [a, c], join: first, task: "${{ steps.a.output == null }}"}\n',
+        "outputs: {x: \"${{ 'none' if steps.a.output == null else steps.a.output }}\"}\n",
+        "tests: [{name: t, expect: steps.a.output == null}]\n",
+    ],
+)
+def test_a_step_that_may_have_come_to_nothing_may_be_compared_with_null(tmp_path, steps):
+    write(tmp_path, main=parent("  a: {task: a}\n" + steps))
+    assert problems(tmp_path / "main.yaml") == []
+    write(tmp_path, main=parent("  a: {task: a}\n  b: {if: steps.a.output == null, task: b}\n"))
+    (found,) = problems(tmp_path / "main.yaml")
+    assert "steps.a.output is never null" in found
+
+
+async def test_a_case_says_what_the_person_says_by_the_path_of_the_step(tmp_path):
+    main = parent("  ok: {approve: 'Go?'}\n  pub: {uses: ./approved.yaml}\n")
+    tests = "tests:\n  - {name: t, approvals: {ok: false}, expect: steps.pub.output.answer == 'ok'}\n"
+    write(tmp_path, approved=APPROVED, main=main + tests)
+    assert (await run_case(Workflow.from_yaml(tmp_path / "main.yaml"), 0)).problems == ()
+    wrong = "tests: [{name: t, approvals: {pub/nosuch: false, pub/ok/x: true, ok/x: true}}]\n"
+    write(tmp_path, main=main + wrong)
+    assert len(problems(tmp_path / "main.yaml")) == 3
 
 
 def test_problems_of_used_files_carry_their_own_names(tmp_path):

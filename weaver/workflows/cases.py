@@ -57,7 +57,7 @@ async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Out
     answers = Answers(case.answers)
 
     async def approve(question: Question) -> bool:
-        return case.approvals.get(question.step, True)
+        return case.approvals.get(question.path, True)
 
     given = Given(
         tools,

@@ -13,7 +13,7 @@ from weaver.workflows.evaluation import evaluate
 from weaver.workflows.inference import is_constant
 from weaver.workflows.kinds import ANY, record
 from weaver.workflows.problems import did_you_mean
-from weaver.workflows.scopes import expectation_names, output_kind, step_kind
+from weaver.workflows.scopes import expectation_names, output_kind, step_kind, unsure
 from weaver.workflows.source import Keys
 from weaver.workflows.step_check import StepChecker
 from weaver.workflows.texts import Reading, readings, readings_in
@@ -261,7 +261,7 @@ class Checker(Checks):
     # ---- what comes out
 
     def _outputs(self) -> None:
-        names = self.names()
+        names = self.names(self.kinds)
         for name, given in self.workflow.outputs.items():
             keys: Keys = ("outputs", name)
             values = self.texts.values(given, keys)
@@ -269,18 +269,24 @@ class Checker(Checks):
             self.compiled.output_kinds[name] = self.texts.infer_values(values, keys, names)
         if not self.workflow.outputs:
             for id_ in graph.sinks(self.compiled.graph):
-                self.compiled.output_kinds[id_] = self.kinds[id_].field("output") or ANY
+                self.compiled.output_kinds[id_] = unsure(self.kinds[id_]).field("output") or ANY
 
     def _known_step(self, path: str) -> bool:
         """Whether there is such a step; ``outer/inner`` is one of a used workflow."""
         id_, _, inner = path.partition("/")
+        if not inner:
+            return id_ in self.workflow.steps or id_ in self.broken
         used = self.used.get(id_)
-        if inner and used is not None:
-            return inner.partition("/")[0] in used.steps
-        return not inner and (id_ in self.workflow.steps or id_ in self.broken)
+        while used is not None and inner:
+            id_, _, inner = inner.partition("/")
+            if id_ not in used.steps:
+                return False
+            used = used.compiled.steps[id_].workflow
+        return not inner or id_ in self.broken
 
     def _tests(self) -> None:
-        names = expectation_names(self.workflow, self.kinds, self.compiled.output_kinds)
+        steps = {id_: unsure(kind) for id_, kind in self.kinds.items()}
+        names = expectation_names(self.workflow, steps, self.compiled.output_kinds)
         for number, case in enumerate(self.workflow.tests):
             keys: Keys = ("tests", number)
             for name in case.inputs:

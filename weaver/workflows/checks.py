@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from weaver.errors import WeaverError
@@ -11,7 +11,7 @@ from weaver.workflows.compiled import Compiled
 from weaver.workflows.format import Definition
 from weaver.workflows.kinds import ANY, Kind, record
 from weaver.workflows.problems import Problems, did_you_mean
-from weaver.workflows.scopes import inputs_kind
+from weaver.workflows.scopes import inputs_kind, unsure
 from weaver.workflows.source import Keys, Source
 from weaver.workflows.surroundings import Surroundings
 from weaver.workflows.texts import Texts
@@ -50,13 +50,20 @@ class Checks:
         self.compiled = Compiled()
         self.kinds: dict[str, Kind] = {}
 
-    def names(self) -> dict[str, Kind]:
-        """What every expression may read."""
+    def names(self, unfinished: Collection[str] = ()) -> dict[str, Kind]:
+        """What every expression may read.
+
+        Args:
+            unfinished: steps that may have come to nothing where the expression stands.
+        """
         inputs = inputs_kind(self.workflow.inputs)
         lost = dict.fromkeys(self.lost_inputs, ANY)
         return {
             "inputs": record({**(inputs.fields or {}), **lost}, noun="input"),
-            "steps": record(self.kinds, noun="step"),
+            "steps": record(
+                {id_: unsure(kind) if id_ in unfinished else kind for id_, kind in self.kinds.items()},
+                noun="step",
+            ),
         }
 
     def check_tools(self, names: tuple[str, ...], keys: Keys) -> None:

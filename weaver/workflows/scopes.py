@@ -76,6 +76,13 @@ def step_kind(step: Step, output: Kind, *, id_: str) -> Kind:
     return record(fields, label=f"step {id_!r}")
 
 
+def unsure(step: Kind) -> Kind:
+    """``steps.<id>`` where the step may have failed, or never run: its output may be null."""
+    if step.fields is None:
+        return step
+    return replace(step, fields={**step.fields, "output": step.fields["output"].or_null()})
+
+
 def expectation_names(
     workflow: Definition, steps: Mapping[str, Kind], outputs: Mapping[str, Kind]
 ) -> dict[str, Kind]:
@@ -94,4 +101,4 @@ def expectation_names(
     }
 
 
-__all__ = ["STATES", "expectation_names", "inputs_kind", "output_kind", "single", "step_kind"]
+__all__ = ["STATES", "expectation_names", "inputs_kind", "output_kind", "single", "step_kind", "unsure"]

@@ -16,12 +16,14 @@ class Question:
 
     Attributes:
         workflow, step: names.
+        path: the step within the outermost workflow: ``outer/inner`` where ``outer`` uses this one.
         message: the text to be read, with its values filled in. Part of it may be a model's.
     """
 
     workflow: str
     step: str
     message: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ class StepChecker:
         self.texts, self.surroundings = checks.texts, checks.surroundings
         self.compiled = checks.compiled.steps[id_]
         self.keys: Keys = ("steps", id_)
-        self.outer = checks.names()
+        racing = self.compiled.needs if step.join is not None and step.for_each is None else ()
+        self.outer = checks.names({*self.compiled.minds, *racing})
         self.inner = dict(self.outer)
 
     def check(self) -> None:

@@ -105,7 +105,8 @@ class StepWork:
         assert approve is not None
         assert one.compiled.approve is not None
         message = text_of(one.compiled.approve.value(names))
-        question = Question(self.progress.prepared.workflow.name, one.id, message)
+        path = f"{self.progress.path}{one.id}"
+        question = Question(self.progress.prepared.workflow.name, one.id, message, path)
 
         async def ask() -> dict[str, Any]:
             asks = self.progress.setting.approve
