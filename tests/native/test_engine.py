@@ -7,10 +7,10 @@ import pytest
 from tests.native.playing import Completions, Dialect
 from tests.native.trained import CALL, NODE, NODES, ONE, PATH, TWO
 from weaver import Task, Weaver
-from weaver.errors import CapabilityMissing, InvalidTask, ModelFailed
+from weaver.errors import CapabilityMissing, ConfigurationError, InvalidTask, ModelFailed, UnknownName
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities
-from weaver.strategies.native import check, statistics
+from weaver.strategies.native import FORMATS, check, statistics
 from weaver.strategies.native.apr import apr
 from weaver.strategies.native.multiverse import SWITCH, SYSTEM, multiverse
 from weaver.strategies.native.npr import npr
@@ -18,6 +18,7 @@ from weaver.strategies.native.parallel_r1 import parallel_r1
 from weaver.strategies.native.pasta import pasta
 from weaver.strategies.native.prompts import TEMPLATES
 from weaver.strategies.native.threadweaver import threadweaver
+from weaver.strategies.registry import find
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -422,6 +423,36 @@ async def test_pasta_answers_without_tags() -> None:
 async def test_an_endpoint_without_completions_is_refused() -> None:
     with pytest.raises(CapabilityMissing, match="completions"):
         await Weaver(ScriptedModel(can=Capabilities()), strategy=threadweaver).run("q")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        *((f"{name}:temperature=-3", "greater than or equal to 0") for name in FORMATS),
+        *((f"{name}:max_tokens=-5", "greater than or equal to 1") for name in FORMATS),
+        *((f"{name}:patience=-1", "greater than or equal to 0") for name in FORMATS),
+        *((f"{name}:patience=nan", "finite number") for name in FORMATS),
+        *((f"{name}:show=all", "'answer' or 'trajectory'") for name in FORMATS),
+        *((f"{name}:template=foo", "'chatml', 'gemma' or 'plain'") for name in FORMATS if name != "apr"),
+        ("threadweaver:top_p=7", "less than or equal to 1"),
+        ("multiverse:thread_tokens=0", "greater than or equal to 1"),
+        ("npr:top_p=0", "greater than 0"),
+        ("parallel_r1:paths=0", "greater than or equal to 1"),
+        ("parallel_r1:path_tokens=0", "greater than or equal to 1"),
+        ("apr:sub_calls=-4", "greater than or equal to 0"),
+    ],
+)
+def test_options_are_checked_before_a_run_begins(given: str, problem: str) -> None:
+    option, _, value = given.partition(":")[2].partition("=")
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        find(given)
+    assert f"Option {option} of strategy" in caught.value.message
+    assert value in caught.value.message
+
+
+async def test_a_wrong_template_is_named_also_where_a_function_is_called_directly() -> None:
+    with pytest.raises(UnknownName, match="no template named 'qwen'"):
+        await Weaver(Completions(), strategy=threadweaver_options(template="qwen")).run("q")
 
 
 def test_templates_make_their_own_tokens_harmless() -> None:

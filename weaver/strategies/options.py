@@ -16,3 +16,5 @@ Percent = Annotated[float, Field(gt=0, le=100)]
 """Above 0, at most 100."""
 Warmth = Annotated[float, Field(ge=0, le=2)]
 """A sampling temperature."""
+Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""How many times the usual time is waited; 0 waits for all."""

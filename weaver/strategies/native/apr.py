@@ -28,16 +28,16 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from weaver.errors import InvalidTask
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import answer
+from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
 from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.scanner import disarmed
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
+from weaver.strategies.options import Count, Number, Patience, Warmth
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
@@ -235,11 +235,11 @@ async def apr(
     run: Run,
     task: Task,
     *,
-    sub_calls: int | None = None,
-    max_tokens: int = 4096,
-    temperature: float = 1.0,
-    patience: float = 5.0,
-    show: Literal["answer", "trajectory"] = "answer",
+    sub_calls: Number | None = None,
+    max_tokens: Count = 4096,
+    temperature: Warmth = 1.0,
+    patience: Patience = 5.0,
+    show: Show = "answer",
 ) -> Answer:
     """A model trained on Countdown searches, and calls sub-searches that see only their own node.
 

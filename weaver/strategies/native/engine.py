@@ -11,6 +11,7 @@ the slowest thread is waited for, closing of what was left open, and a fall back
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from weaver.errors import CapabilityMissing
 from weaver.result import Answer
@@ -18,6 +19,9 @@ from weaver.runtime.run import Run
 from weaver.strategies.native.format import Format
 from weaver.strategies.native.line import Decoding, Line
 from weaver.strategies.native.trajectory import Statistics, Trajectory, measure, words
+
+Show = Literal["answer", "trajectory"]
+"""What a native strategy answers with: what is meant for the reader, or the whole text with its tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ async def weave(run: Run, prompt: str, form: Format, decoding: Decoding | None =
     return woven
 
 
-async def answer(run: Run, prompt: str, form: Format, decoding: Decoding, *, show: str = "answer") -> Answer:
+async def answer(run: Run, prompt: str, form: Format, decoding: Decoding, *, show: Show = "answer") -> Answer:
     """`weave`, as the answer of a strategy. ``show="trajectory"`` answers with the whole trajectory."""
     woven = await weave(run, prompt, form, decoding)
     text = woven.text if show == "trajectory" else woven.answer

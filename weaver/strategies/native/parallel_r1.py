@@ -15,14 +15,14 @@ one whose model has finished: the engine then asks for the next few tokens once 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import answer
+from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
-from weaver.strategies.native.prompts import template_named
+from weaver.strategies.native.prompts import TemplateName, template_named
 from weaver.strategies.native.tags import TagFormat
+from weaver.strategies.options import Count, Patience, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
@@ -48,14 +48,14 @@ async def parallel_r1(
     run: Run,
     task: Task,
     *,
-    paths: int = 2,
-    max_tokens: int = 32_768,
-    path_tokens: int = 4096,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
-    patience: float = 5.0,
-    template: str = "chatml",
-    show: Literal["answer", "trajectory"] = "answer",
+    paths: Count = 2,
+    max_tokens: Count = 32_768,
+    path_tokens: Count = 4096,
+    temperature: Warmth = 1.0,
+    top_p: Share = 1.0,
+    patience: Patience = 5.0,
+    template: TemplateName = "chatml",
+    show: Show = "answer",
 ) -> Answer:
     """A model trained to fork writes ``<Parallel>``; several seeds continue the same text, then it sums up.
 

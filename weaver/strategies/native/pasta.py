@@ -15,16 +15,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
 
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import answer
+from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
 from weaver.strategies.native.line import Decoding
-from weaver.strategies.native.prompts import template_named
+from weaver.strategies.native.prompts import TemplateName, template_named
 from weaver.strategies.native.scanner import Piece, TagScanner
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
+from weaver.strategies.options import Count, Patience, Warmth
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
@@ -175,11 +175,11 @@ async def pasta(
     run: Run,
     task: Task,
     *,
-    max_tokens: int = 2048,
-    temperature: float = 0.0,
-    patience: float = 5.0,
-    template: str = "gemma",
-    show: Literal["answer", "trajectory"] = "answer",
+    max_tokens: Count = 2048,
+    temperature: Warmth = 0.0,
+    patience: Patience = 5.0,
+    template: TemplateName = "gemma",
+    show: Show = "answer",
 ) -> Answer:
     """A model trained to promise parts of its answer has them written while it goes on.
 

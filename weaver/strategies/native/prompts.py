@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from weaver.errors import UnknownName
 from weaver.messages import Message
@@ -44,7 +45,8 @@ class Template:
         return text + self.opening
 
 
-TEMPLATES = {
+TemplateName = Literal["chatml", "gemma", "plain"]
+TEMPLATES: dict[TemplateName, Template] = {
     "chatml": Template(
         "<|im_start|>{role}\n",
         "<|im_end|>\n",
@@ -60,10 +62,11 @@ TEMPLATES = {
     ),
     "plain": Template("", "\n", ""),
 }
+"""By name: ``chatml`` (Qwen), ``gemma``, or ``plain`` (the messages and a newline)."""
 
 
-def template_named(name: str) -> Template:
-    """The template of a name: ``chatml`` (Qwen), ``gemma`` or ``plain`` (the messages and a newline).
+def template_named(name: TemplateName) -> Template:
+    """The template of a name.
 
     Raises:
         UnknownName: there is none of that name.

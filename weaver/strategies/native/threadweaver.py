@@ -24,14 +24,13 @@ and goes on.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.strategies.native.engine import answer
+from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
-from weaver.strategies.native.prompts import template_named
+from weaver.strategies.native.prompts import TemplateName, template_named
 from weaver.strategies.native.tags import TagFormat
+from weaver.strategies.options import Count, Patience, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
@@ -58,13 +57,13 @@ async def threadweaver(
     run: Run,
     task: Task,
     *,
-    max_tokens: int = 40_000,
-    thread_tokens: int | None = None,
-    temperature: float = 0.6,
-    top_p: float = 0.95,
-    patience: float = 5.0,
-    template: str = "chatml",
-    show: Literal["answer", "trajectory"] = "answer",
+    max_tokens: Count = 40_000,
+    thread_tokens: Count | None = None,
+    temperature: Warmth = 0.6,
+    top_p: Share = 0.95,
+    patience: Patience = 5.0,
+    template: TemplateName = "chatml",
+    show: Show = "answer",
 ) -> Answer:
     """A model trained to fork writes outlines, and each becomes a thread; the joined text goes on.
 
