@@ -6,7 +6,7 @@ import pytest
 
 from tests.native.playing import Completions, Dialect
 from tests.native.trained import CALL, NODE, NODES, ONE, PATH, TWO
-from weaver import Task, Weaver
+from weaver import Agent, Task, Weaver
 from weaver.errors import CapabilityMissing, ConfigurationError, InvalidTask, ModelFailed, UnknownName
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities
@@ -453,6 +453,20 @@ def test_options_are_checked_before_a_run_begins(given: str, problem: str) -> No
 async def test_a_wrong_template_is_named_also_where_a_function_is_called_directly() -> None:
     with pytest.raises(UnknownName, match="no template named 'qwen'"):
         await Weaver(Completions(), strategy=threadweaver_options(template="qwen")).run("q")
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "apr"])
+async def test_the_agent_and_what_is_known_are_in_the_prompt(name: str) -> None:
+    model = Completions(plays=lambda _: "42")
+    agent = Agent("chemist", instructions="You are a chemist.")
+    task = Task("What is in water?", agent=agent, context="H2O was measured.")
+    await Weaver(model, strategy=f"{name}:template=chatml").run(task)
+    first = model.prompts[0]
+    own = f"{SYSTEM}\n\n" if name == "multiverse" else ""
+    assert first.startswith(f"<|im_start|>system\n{own}You are a chemist.<|im_end|>\n<|im_start|>user\n")
+    assert first.count("<|im_start|>system") == 1
+    assert "What is in water?\n\nWhat is known already" in first
+    assert "H2O was measured." in first
 
 
 def test_templates_make_their_own_tokens_harmless() -> None:

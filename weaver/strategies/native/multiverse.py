@@ -21,6 +21,7 @@ defaults. The reference has no limit on depth and warns of endless nesting; here
 from __future__ import annotations
 
 from weaver.result import Answer
+from weaver.runtime.reasoning import opening
 from weaver.runtime.run import Run
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
@@ -74,7 +75,7 @@ async def multiverse(
         template: chat template: ``chatml`` (Qwen), ``gemma`` or ``plain``.
         show: ``answer``, or the whole ``trajectory``.
     """
-    prompt = template_named(template).render(task.conversation, system=SYSTEM, suffix=SWITCH)
+    prompt = template_named(template).render(opening(task), system=SYSTEM, suffix=SWITCH)
     decoding = Decoding(
         max_tokens=task.max_tokens or max_tokens,
         thread_tokens=thread_tokens,

@@ -15,6 +15,7 @@ with fewer than 1024 tokens left; the text then goes on sequentially.
 from __future__ import annotations
 
 from weaver.result import Answer
+from weaver.runtime.reasoning import opening
 from weaver.runtime.run import Run
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
@@ -66,7 +67,7 @@ async def npr(
         template: chat template: ``chatml`` (Qwen), ``gemma`` or ``plain``.
         show: ``answer``, or the whole ``trajectory``.
     """
-    prompt = template_named(template).render(task.conversation)
+    prompt = template_named(template).render(opening(task))
     decoding = Decoding(
         max_tokens=task.max_tokens or max_tokens,
         thread_tokens=thread_tokens,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weaver.result import Answer
+from weaver.runtime.reasoning import opening
 from weaver.runtime.run import Run
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
@@ -67,7 +68,7 @@ async def parallel_r1(
         template: chat template: ``chatml`` (Qwen), ``gemma`` or ``plain``.
         show: ``answer``, or the whole ``trajectory``.
     """
-    prompt = template_named(template).render(task.conversation)
+    prompt = template_named(template).render(opening(task))
     decoding = Decoding(
         max_tokens=task.max_tokens or max_tokens,
         thread_tokens=path_tokens,

@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 
 from weaver.result import Answer
+from weaver.runtime.reasoning import opening
 from weaver.runtime.run import Run
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
@@ -189,7 +190,7 @@ async def pasta(
         template: chat template: ``gemma``, ``chatml`` (Qwen) or ``plain``.
         show: ``answer``, or the whole ``trajectory``.
     """
-    prompt = template_named(template).render(task.conversation)
+    prompt = template_named(template).render(opening(task))
     limit = task.max_tokens or max_tokens
     decoding = Decoding(max_tokens=limit, temperature=temperature, patience=patience)
     return await answer(run, prompt, PASTA, decoding, show=show)

@@ -31,10 +31,13 @@ class Template:
         """The prompt up to where the model begins to write.
 
         Args:
-            system: instructions put before the conversation; ``""`` for none.
+            system: instructions put before the conversation and its own system message; ``""`` for none.
             suffix: added to the last message (some models are switched by a sentence there).
         """
-        said = [Message("system", system), *messages] if system else list(messages)
+        said = list(messages)
+        if system:
+            own = [said.pop(0).content] if said[0].role == "system" else []
+            said.insert(0, Message("system", "\n\n".join([system, *own])))
         text = ""
         for i, message in enumerate(said):
             content = message.content + (suffix if i == len(said) - 1 else "")
