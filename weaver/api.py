@@ -248,7 +248,7 @@ class Weaver:
         settings = self.settings.changed(**asked.changes)
         strategy, options = find(settings.strategy)
         cast = await self._models(settings)
-        strategy.check(await cast.models["thread"].capabilities(), cast.models["thread"].name)
+        strategy.check(await cast.models["thread"].capabilities(), cast.models["thread"].name, options)
         started = anyio.current_time()
         state = RunState(
             asked.run_id or self._new_id(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
 from weaver.cli import main
 from weaver.result import Answer
 from weaver.strategies import registry
+from weaver.strategies.options import Needs
 
 
 async def mine(
@@ -69,7 +70,18 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert "cannot be loaded" in gone["summary"]
     assert (own["name"], own["needs"], own["source"]) == ("mine", ["logprobs"], "A paper (2025)")
-    assert own["options"][1] == {"name": "vote", "type": "a | b", "default": "a"}
+    assert own["options"][1] == {"name": "vote", "type": "a | b", "default": "a", "needs": []}
+
+
+def test_what_an_option_needs_is_shown_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    @registry.strategy("forced")
+    async def forced(run: Any, task: Any, *, wait: Annotated[int, Needs("prefill")] = 0) -> Answer:
+        return Answer("x")
+
+    assert main(["strategies", "forced"]) == 0
+    assert "    wait=0  (int; needs prefill)" in capsys.readouterr().out.splitlines()
+    assert main(["strategies", "forced", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["options"][0]["needs"] == ["prefill"]
 
 
 def test_a_wrong_name_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:

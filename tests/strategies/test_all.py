@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,6 +16,7 @@ from weaver import Message, Task, Weaver
 from weaver.errors import (
     BudgetExceeded,
     CapabilityMissing,
+    ConfigurationError,
     DeadlineExceeded,
     ModelFailed,
     NoAnswer,
@@ -277,3 +279,35 @@ async def test_an_answer_of_all_samples_is_complete(name):
     scripted = ScriptedModel([Scripted(numbered, logprobs=(-1.0,) * 20)])
     result = await Weaver(scripted, strategy=SAMPLING[name], seed=1).run("q")
     assert result.status == "complete", result.notes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (
+            "debate:same=bogus",
+            "Option same of strategy 'debate': There is no equivalence named 'bogus'. Known:",
+        ),
+        ("deepconf:same=number(x)", "Option same of strategy 'deepconf': 'x' is not a tolerance"),
+        ("parallel_probe:same=bogus", "There is no equivalence named 'bogus'"),
+        ("hogwild:workers=12", "Option workers of strategy 'hogwild' is '12': .*less than or equal to 8"),
+        ("self_consistency:samples=3,first_m=9", "do not go together: first_m is 9, of 3 samples"),
+        ("adaptive:conflicts=bogus", "Option conflicts of strategy 'adaptive': .*'bogus'"),
+        ("adaptive:max_subtasks=0", "Option max_subtasks .*greater than or equal to 1"),
+    ],
+)
+def test_wrong_options_are_refused_when_the_strategy_is_named(wrong, why):
+    with pytest.raises(ConfigurationError, match=why):
+        registry.find(wrong)
+    name, _, options = wrong.partition(":")
+    given = dict(part.split("=") for part in options.split(","))
+    with pytest.raises(ConfigurationError, match=why):
+        registry.find(partial(registry.load(name).function, **given))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_defaults_can_be_typed_as_they_are_shown(name):
+    found = registry.load(name)
+    shown = {option: default for option, (_, default) in found.options.items()}
+    typed = ",".join(f"{option}={default}" for option, default in shown.items())
+    assert registry.find(f"{name}:{typed}")[1] == shown

@@ -180,7 +180,10 @@ async def test_a_lost_sample_that_could_not_have_changed_the_answer_is_no_loss(o
     assert result.status == "complete"
 
 
-@pytest.mark.parametrize("option", ["samples=0", "stop=never", "temperature=-1", "threshold=2", "sample=3"])
+@pytest.mark.parametrize(
+    "option",
+    ["samples=0", "stop=never", "temperature=-1", "threshold=2", "sample=3", "same=bogus", "first_m=41"],
+)
 async def test_wrong_options_are_refused_before_any_call(option):
     model = ScriptedModel()
     with pytest.raises(ConfigurationError, match=option.partition("=")[0]):

@@ -74,6 +74,7 @@ async def test_a_router_that_fails_is_noted():
 async def test_points_beyond_the_most_are_left_out():
     model = ScriptedModel([LIST, SKELETON, Scripted("x", when=EXPAND)])
     result = await Weaver(model, strategy="skeleton_of_thought:max_points=2").run("q")
+    assert "a numbered list of 2 to 2 points" in text_of(model.requests[1].request)
     assert [t.title for t in result.threads] == ["Buy apples", "Peel them"]
 
 

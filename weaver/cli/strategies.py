@@ -66,7 +66,12 @@ def as_dict(strategy: Strategy) -> dict[str, Any]:
         "source": strategy.source,
         "needs": list(strategy.needs),
         "options": [
-            {"name": name, "type": _type(kind), "default": None if _required(default) else _plain(default)}
+            {
+                "name": name,
+                "type": _type(kind),
+                "default": None if _required(default) else _plain(default),
+                "needs": strategy.option_needs.get(name, []),
+            }
             for name, (kind, default) in strategy.options.items()
         ],
     }
@@ -76,7 +81,8 @@ def drawn(strategy: Strategy) -> str:
     """One strategy for people."""
     lines = [f"{strategy.name}  {strategy.summary}".rstrip()]
     for name, (kind, default) in strategy.options.items():
-        lines.append(f"    {name}={'...' if _required(default) else _plain(default)}  ({_type(kind)})")
+        needs = "".join(f"; needs {need}" for need in strategy.option_needs.get(name, ()))
+        lines.append(f"    {name}={'...' if _required(default) else _plain(default)}  ({_type(kind)}{needs})")
     if strategy.needs:
         lines.append(f"    needs: {', '.join(strategy.needs)}")
     if strategy.source:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import anyio
+from pydantic import AfterValidator
 
 from weaver.coordination.pruning import judged, same_work
+from weaver.coordination.resolution import Policy
 from weaver.coordination.resolution.ladder import parse_ladder
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan
@@ -17,6 +19,7 @@ from weaver.runtime.joining import Pruner
 from weaver.runtime.run import Run
 from weaver.runtime.terms import Hedge
 from weaver.strategies.following import Following, Manner
+from weaver.strategies.options import Count, Number
 from weaver.strategies.registry import strategy
 from weaver.strategies.sequential import sequential
 from weaver.strategies.speculation import Speculation
@@ -28,17 +31,26 @@ PLANNING_SHARE = 0.4
 PRUNERS: dict[str, Pruner | None] = {"same": same_work, "judge": judged, "off": None}
 
 
+def _ladder(conflicts: str) -> tuple[Policy, ...] | None:
+    return None if conflicts == "off" else parse_ladder(conflicts.replace("+", ","))
+
+
+def _ladder_known(conflicts: str) -> str:
+    _ladder(conflicts)
+    return conflicts
+
+
 @strategy("adaptive", source="docs/adaptive.md")
 async def adaptive(
     run: Run,
     task: Task,
     *,
-    max_subtasks: int = DEFAULT_SUBTASKS,
+    max_subtasks: Count = DEFAULT_SUBTASKS,
     speculate: bool = True,
-    replans: int = 1,
+    replans: Number = 1,
     hedge: bool = True,
     prune: Literal["same", "judge", "off"] = "same",
-    conflicts: str = "clear_majority+verify+judge",
+    conflicts: Annotated[str, AfterValidator(_ladder_known)] = "clear_majority+verify+judge",
     strict: bool = False,
 ) -> Answer:
     """Let rules and a planner decide whether and how to fork; answer directly where forking does not pay.
@@ -57,7 +69,7 @@ async def adaptive(
     """
     manner = Manner(
         body=_nested,
-        ladder=None if conflicts == "off" else parse_ladder(conflicts.replace("+", ",")),
+        ladder=_ladder(conflicts),
         strict=strict,
         replans=replans,
         hedge=Hedge() if hedge else None,

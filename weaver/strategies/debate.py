@@ -11,7 +11,7 @@ from weaver.messages import Message, assistant, user
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.options import Count, Warmth
+from weaver.strategies.options import Count, Same, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, samples, votes_on, with_losses
 from weaver.task import Task
@@ -37,7 +37,7 @@ async def debate(
     rounds: Count = 2,
     until_agreement: bool = True,
     temperature: Warmth | None = None,
-    same: str | None = None,
+    same: Same | None = None,
     mark: bool = True,
 ) -> Answer:
     """Let agents answer, show each the others' answers, let them answer again; the majority wins.

@@ -14,7 +14,7 @@ from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.options import Count, Percent, Share, Warmth
+from weaver.strategies.options import Count, Percent, Same, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, samples, told_without_tools, votes_on, with_losses
 from weaver.task import Task
@@ -37,7 +37,7 @@ async def deepconf(
     temperature: Warmth = 0.6,
     top_p: Share = 0.95,
     parallel: Count = 16,
-    same: str | None = None,
+    same: Same | None = None,
     mark: bool = True,
 ) -> Answer:
     """Stop samples whose confidence falls below that of a few whole ones; weigh votes by confidence.

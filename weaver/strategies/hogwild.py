@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from weaver.errors import NoAnswer
 from weaver.fencing import fenced
@@ -41,7 +44,7 @@ async def hogwild(
     run: Run,
     task: Task,
     *,
-    workers: Count = 2,
+    workers: Annotated[Count, Field(le=len(NAMES))] = 2,
     tokens: Count = 16384,
     step_tokens: Count = 1024,
     check_tokens: Count = 256,
@@ -55,14 +58,14 @@ async def hogwild(
     question whether the worker is doing redundant work. The first final answer ends all.
 
     Args:
-        workers: how many.
+        workers: how many, at most 8: each has a name.
         tokens: most tokens that each may write; then the answer is asked for.
         step_tokens: most tokens of one paragraph.
         check_tokens: tokens of a worker between two checks for redundant work.
         temperature: of the workers, unless the task or the run sets one.
     """
     told_without_tools(run, task)
-    drawn = samples(run, task, min(workers, len(NAMES)), temperature=temperature, mark=False)
+    drawn = samples(run, task, workers, temperature=temperature, mark=False)
     tasks = [replace(one, title=name) for one, name in zip(drawn, NAMES, strict=False)]
     names = " and ".join(one.title for one in tasks)
     shared = Shared()

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from weaver.coordination.equivalence import equivalence
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Put into an option's type: whoever sets the option needs a capability (a field of `Capabilities`)."""
+
+    capability: str
+
+
+def _known(same: str) -> str:
+    equivalence(same)
+    return same
+
 
 Count = Annotated[int, Field(ge=1)]
 """At least 1."""
@@ -18,3 +34,5 @@ Warmth = Annotated[float, Field(ge=0, le=2)]
 """A sampling temperature."""
 Patience = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """How many times the usual time is waited; 0 waits for all."""
+Same = Annotated[str, AfterValidator(_known)]
+"""When two answers are the same: the name of an `equivalence`."""

@@ -17,7 +17,7 @@ from weaver.runtime.joining import missing
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import END, THINK, Said
-from weaver.strategies.options import Count, Share, Warmth
+from weaver.strategies.options import Count, Same, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import equivalence_of, said, samples, told_without_tools, with_losses
 from weaver.task import Task
@@ -39,7 +39,7 @@ async def parallel_probe(
     patience: Count = 3,
     probe_tokens: Count = 32,
     temperature: Warmth = 0.6,
-    same: str | None = None,
+    same: Same | None = None,
 ) -> Answer:
     """Probe all branches for an answer as they think; stop on a stable consensus, prune who stays outside.
 

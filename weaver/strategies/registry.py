@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -17,12 +18,14 @@ from weaver.errors import CapabilityMissing, ConfigurationError, UnknownName
 from weaver.models.protocol import Capabilities
 from weaver.result import Answer
 from weaver.strategies.named import IN_FILE, member, module_of
+from weaver.strategies.options import Needs
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "weaver.strategies"
 Function = Callable[..., Awaitable[Answer]]
+Clash = Callable[[Mapping[str, Any]], str]
 F = TypeVar("F", bound=Function)
 FILES_HINT = "A file's code runs only if --strategy names it. In Python, pass the function itself."
 _registered: dict[str, Strategy] = {}
@@ -38,6 +41,7 @@ class Strategy:
         source: the paper or page the method comes from, or "".
         needs: names of `Capabilities` that the thread model must have.
         options: name to (type, default) of the function's keyword-only parameters.
+        clash: given all options, why they do not go together; "" when they do.
     """
 
     name: str
@@ -46,18 +50,54 @@ class Strategy:
     source: str = ""
     needs: tuple[str, ...] = ()
     options: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    clash: Clash | None = None
 
-    def check(self, can: Capabilities, model: str) -> None:
-        """Refuse a model that lacks what the strategy needs.
+    @property
+    def option_needs(self) -> dict[str, list[str]]:
+        """Capabilities that the model must have if an option is set, by the option's name."""
+        return {
+            name: needs
+            for name, (kind, _) in self.options.items()
+            if (needs := [n.capability for n in getattr(kind, "__metadata__", ()) if isinstance(n, Needs)])
+        }
+
+    def check(self, can: Capabilities, model: str, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Refuse a model that lacks what the strategy needs with these options, and options that clash.
+
+        Args:
+            options: parsed; those that are left out have their defaults.
 
         Raises:
             CapabilityMissing: naming what is missing.
+            ConfigurationError: as `check_together`.
         """
-        if lacking := [n for n in self.needs if not getattr(can, n)]:
-            raise CapabilityMissing(
-                f"Strategy {self.name!r} needs {', '.join(lacking)}, which {model} does not offer.",
-                hint="Choose another strategy (`weaver strategies`) or an endpoint that offers it.",
-            )
+        self.check_together(options)
+        demands = [
+            (f"Strategy {self.name!r}", self.needs, "Choose another strategy (`weaver strategies`)")
+        ] + [
+            (f"Option {name} of strategy {self.name!r}", tuple(needs), "Leave the option out,")
+            for name, needs in self.option_needs.items()
+            if name in options and options[name] != self.options[name][1]
+        ]
+        for who, needs, otherwise in demands:
+            if lacking := [need for need in needs if not getattr(can, need)]:
+                raise CapabilityMissing(
+                    f"{who} needs {', '.join(lacking)}, which {model} does not offer.",
+                    hint=f"{otherwise} or choose an endpoint that offers it.",
+                )
+
+    def check_together(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that do not go together.
+
+        Args:
+            options: parsed; those that are left out have their defaults.
+
+        Raises:
+            ConfigurationError: saying which.
+        """
+        every = {name: default for name, (_, default) in self.options.items()} | dict(options)
+        if self.clash is not None and (why := self.clash(every)):
+            raise ConfigurationError(f"The options of strategy {self.name!r} do not go together: {why}.")
 
     def parsed_options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options checked and converted to their types (texts come from the command line).
@@ -70,8 +110,12 @@ class Strategy:
             if name not in self.options:
                 raise UnknownName(f"option of strategy {self.name!r}", name, self.options)
             type_, _ = self.options[name]
+            meant = None if value == "None" and _takes_none(type_) else value  # as defaults are shown
             try:
-                values[name] = TypeAdapter(type_).validate_python(value)
+                values[name] = TypeAdapter(type_).validate_python(meant)
+            except ConfigurationError as error:
+                said = f"Option {name} of strategy {self.name!r}: {error.message}"
+                raise ConfigurationError(said, hint=error.hint) from error
             except ValidationError as error:
                 raise ConfigurationError(
                     f"Option {name} of strategy {self.name!r} is {value!r}: {error.errors()[0]['msg']}."
@@ -85,17 +129,21 @@ class Strategy:
         return values
 
 
-def strategy(name: str, *, source: str = "", needs: tuple[str, ...] = ()) -> Callable[[F], F]:
+def strategy(
+    name: str, *, source: str = "", needs: tuple[str, ...] = (), clash: Clash | None = None
+) -> Callable[[F], F]:
     """Make a strategy of ``async def (run, task, *, option=default) -> Answer`` and register it.
 
     Args:
         name: what users type.
         source: the paper or page the method comes from.
-        needs: capabilities that the thread model must have (fields of `Capabilities`).
+        needs: capabilities that the thread model must have (fields of `Capabilities`). What only an option
+            needs stands in the option's type: `weaver.strategies.options.Needs`.
+        clash: given all options, why they do not go together; "" when they do.
     """
 
     def register(function: F) -> F:
-        _registered[name] = described(function, name, source=source, needs=needs)
+        _registered[name] = replace(described(function, name, source=source, needs=needs), clash=clash)
         return function
 
     return register
@@ -143,7 +191,9 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
     """
     if isinstance(given, partial) and not given.args:
         found, _ = find(given.func)
-        return found, found.parsed_options(given.keywords)
+        options = found.parsed_options(given.keywords)
+        found.check_together(options)
+        return found, options
     if not isinstance(given, str):
         return _known(given) or described(given, getattr(given, "__name__", "strategy")), {}
     if (match := IN_FILE.fullmatch(given)) is not None:
@@ -151,15 +201,17 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
     else:
         name, _, text = given.partition(":")
     found = load(name)
-    options: dict[str, Any] = {}
+    texts: dict[str, str] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         key, equals, value = part.partition("=")
         if not equals:
             raise ConfigurationError(
                 f"{part!r} in strategy {given!r} is no option.", hint="Write NAME:key=value,key=value."
             )
-        options[key.strip()] = value.strip()
-    return found, found.parsed_options(options)
+        texts[key.strip()] = value.strip()
+    options = found.parsed_options(texts)
+    found.check_together(options)
+    return found, options
 
 
 def load(name: str) -> Strategy:
@@ -231,6 +283,12 @@ def _kind(found: Any) -> str:
     if inspect.isfunction(found):
         return "a function that is not async"
     return "a class" if inspect.isclass(found) else f"of type {type(found).__name__}"
+
+
+def _takes_none(kind: Any) -> bool:
+    if get_origin(kind) is Annotated:
+        kind = kind.__origin__
+    return type(None) in get_args(kind)
 
 
 def _known(function: Function) -> Strategy | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from weaver.coordination.certainty import beta_certainty, dirichlet_certainty
 from weaver.coordination.votes import Votes
@@ -12,7 +13,7 @@ from weaver.result import Answer
 from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.options import Count, Share, Warmth
+from weaver.strategies.options import Count, Same, Share, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import said, votes_on, with_losses
 from weaver.strategies.samples import samples as samples_of
@@ -23,7 +24,12 @@ WINDOW = {"beta": 1, "dirichlet": 1, "entropy": 5}
 """Samples that are drawn at once by each stopping rule; without a rule, all of them."""
 
 
-@strategy("self_consistency", source="Self-consistency, Wang et al. 2022, arXiv 2203.11171")
+def _clash(options: Mapping[str, Any]) -> str:
+    most, first = options["samples"], options["first_m"]
+    return f"first_m is {first}, of {most} samples" if first is not None and first > most else ""
+
+
+@strategy("self_consistency", source="Self-consistency, Wang et al. 2022, arXiv 2203.11171", clash=_clash)
 async def self_consistency(
     run: Run,
     task: Task,
@@ -34,7 +40,7 @@ async def self_consistency(
     window: Count | None = None,
     threshold: Share = 0.95,
     first_m: Count | None = None,
-    same: str | None = None,
+    same: Same | None = None,
     mark: bool = True,
 ) -> Answer:
     """Draw samples, and take the answer that most of them agree on.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 from weaver.fencing import fenced
 from weaver.models.protocol import Request
@@ -10,7 +11,7 @@ from weaver.result import Answer
 from weaver.runtime.reasoning import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.strategies.continuing import END, THINK, Turn, must_continue, speaking
-from weaver.strategies.options import Count, Number
+from weaver.strategies.options import Count, Needs, Number
 from weaver.strategies.registry import strategy
 from weaver.task import Task
 
@@ -19,7 +20,13 @@ FINAL = "Final Answer:"
 
 
 @strategy("sequential", source="Budget forcing: s1, Muennighoff et al. 2025, arXiv 2501.19393")
-async def sequential(run: Run, task: Task, *, wait: Number = 0, think_tokens: Count | None = None) -> Answer:
+async def sequential(
+    run: Run,
+    task: Task,
+    *,
+    wait: Annotated[Number, Needs("prefill")] = 0,
+    think_tokens: Annotated[Count | None, Needs("prefill")] = None,
+) -> Answer:
     """Answer in one line of reasoning, without forking.
 
     With an option it is budget forcing (s1, Muennighoff et al. 2025): the model thinks between ``<think>``

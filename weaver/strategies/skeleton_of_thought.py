@@ -66,12 +66,7 @@ async def skeleton_of_thought(
     organisation = await _route(run, task) if router else "A"
     points = await _skeleton(run, task, min_points, max_points) if organisation == "A" else {}
     if len(points) < 2:
-        why = {
-            "A": "there is no skeleton",
-            "B": "its points build on each other",
-            "C": "its answer is no list",
-        }
-        run.decide(parallel=False, by="planner", because=why[organisation])
+        run.decide(parallel=False, by="planner", because=WHY_NOT[organisation])
         return await sequential(run, task)
     run.decide(parallel=True, by="planner", because=f"the answer has {len(points)} independent points")
     told_without_tools(run, task)
@@ -105,7 +100,7 @@ async def _route(run: Run, task: Task) -> Literal["A", "B", "C"]:
 
 async def _skeleton(run: Run, task: Task, least: int, most: int) -> dict[int, str]:
     """The points by their numbers; of one number the first. Empty when the model wrote no list."""
-    messages = opening(adding(task, ORGANISE % {"least": least, "most": most}))
+    messages = opening(adding(task, ORGANISE % {"least": min(least, most), "most": most}))
     prefill = (await run.capabilities("planner")).prefill
     if prefill:
         messages = (*messages, assistant("1."))
