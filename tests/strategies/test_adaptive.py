@@ -519,3 +519,39 @@ async def test_a_judge_may_prune_what_a_finding_has_answered():
     assert result.metrics.wall_seconds < 3
     assert [t.cancel_reason for t in result.threads] == [None, "pruned"]
     assert result.status == "complete"
+
+
+async def test_a_plan_that_is_too_long_is_asked_for_again_and_never_cut():
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("first part", "second part", "third part"), when=PLANNER, times=1, each=1),
+            Scripted(plan_text("first part", "the other part"), when=PLANNER, times=1),
+            Scripted("merged", when=SYNTHESIZER),
+            Scripted("found", when="part", first=1),
+        ]
+    )
+    result = await Weaver(model, strategy="adaptive:max_subtasks=2").run(SURE)
+    assert (result.status, result.answer) == ("complete", "merged")
+    assert [s.prompt for s in result.plan.subtasks] == ["first part", "the other part"]
+    assert "The plan was asked for again: The plan has more than 2 subtasks." in result.notes
+    again = [r for r in model.requests if PLANNER in r.request.messages[0].content][1]
+    assert "more than 2 subtasks. Put parts together" in again.request.messages[-1].content
+    first = [r for r in model.requests if "first part" in r.request.messages[-1].content]
+    assert len(first) == 1  # begun while the first plan was written, and kept
+    assert first[0].at < again.at
+    merging = next(r.request for r in model.requests if SYNTHESIZER in r.request.messages[0].content)
+    assert merging.messages[-1].content.count("found") == 2  # not what the first plan's "second part" found
+
+
+@pytest.mark.parametrize("task", [SURE, UNSURE])
+async def test_a_planner_that_cannot_keep_to_the_limit_leads_to_a_direct_answer(task):
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("one part", "two parts", "three parts"), when=PLANNER, each=1),
+            Scripted("found", when="part", first=100),
+            Scripted("direct", first=1),
+        ]
+    )
+    result = await Weaver(model, strategy="adaptive:max_subtasks=2").run(task)
+    assert (result.answer, result.decision.by) == ("direct", "fallback")
+    assert any("There is no plan (The plan has more than 2 subtasks.)" in note for note in result.notes)

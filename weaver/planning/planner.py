@@ -37,7 +37,7 @@ async def make_plan(
     """Ask the planner for a decomposition of ``task``.
 
     Args:
-        max_subtasks: most subtasks; a plan with more is read up to there and the rest is noted.
+        max_subtasks: most subtasks; a plan with more is not valid, for what was cut off would be missing.
         on_parallel: called as soon as the model has decided.
         on_subtask: called with each subtask as soon as its JSON is complete.
         on_restart: what was handed over is void; a repaired plan follows.
@@ -52,7 +52,6 @@ async def make_plan(
     span = run.state.tracing.start_plan(run.span)
     error: BaseException | None = None
     plan: Plan | None = None
-    reader = PlanReader(max_subtasks=max_subtasks)
     try:
         schema = OutputSchema("plan", plan_schema(max_subtasks))
         request = asking_for(
@@ -79,13 +78,10 @@ async def make_plan(
                     on_restart()
                 again = (
                     assistant(reader.text),
-                    user(f"{invalid.message} Write the whole plan again, corrected."),
+                    user(f"{invalid} Write the whole plan again, corrected."),
                 )
                 request = replace(request, messages=(*request.messages, *again))
         assert plan is not None
-        if reader.overflowed:
-            used = len(plan.subtasks)
-            run.note(f"The planner wrote more than {max_subtasks} subtasks; the first {used} are used.")
         if run.parent is None:
             run.state.plan = plan
         run.emit(Planned(plan))

@@ -22,7 +22,7 @@ class PlanReader:
     order; `parallel` is known as soon as it has been written.
 
     Args:
-        max_subtasks: reading ends with the first subtask over this; `overflowed` is then True.
+        max_subtasks: reading ends with the first subtask over this.
 
     Attributes:
         parallel: None until the model has written it.
@@ -35,7 +35,6 @@ class PlanReader:
         self.reason = ""
         self.subtasks: list[Subtask] = []
         self.done = False
-        self.overflowed = False
         self.text = ""
         self._max = max_subtasks
         self._at = 0
@@ -46,7 +45,8 @@ class PlanReader:
         """Read on. Returns the subtasks that ``piece`` completed.
 
         Raises:
-            PlanInvalid: a subtask does not fit, or has the id of an earlier one, or the text is far too long.
+            PlanInvalid: a subtask does not fit, has the id of an earlier one or is one too many; or the text
+                is far too long.
         """
         self.text += piece
         if len(self.text) > MAX_PLAN_CHARS:
@@ -66,12 +66,10 @@ class PlanReader:
         """
         if self.parallel is None and not self.subtasks:
             raise PlanInvalid("The planner's answer is no plan: it has neither 'parallel' nor 'subtasks'.")
-        if not self.done and not self.overflowed:
+        if not self.done:
             raise PlanInvalid("The plan ends in the middle.")
         parallel = bool(self.subtasks) if self.parallel is None else self.parallel
         kept = tuple(self.subtasks) if parallel else ()
-        if self.overflowed:
-            kept = _without_dangling(kept)
         return Plan(parallel=parallel, reason=self.reason, subtasks=kept).check(max_subtasks=self._max)
 
     def _step(self) -> bool:
@@ -129,8 +127,10 @@ class PlanReader:
         except (ValueError, RecursionError):
             return False
         if len(self.subtasks) >= self._max:
-            self.overflowed = self.done = True
-            return False
+            raise PlanInvalid(
+                f"The plan has more than {self._max} subtasks.",
+                hint="Put parts together so that there are no more.",
+            )
         try:
             subtask = Subtask.model_validate(value)
         except ValidationError as error:
@@ -142,13 +142,3 @@ class PlanReader:
         self.subtasks.append(subtask)
         self._at = end
         return True
-
-
-def _without_dangling(subtasks: tuple[Subtask, ...]) -> tuple[Subtask, ...]:
-    """Drop what depends on subtasks that were cut off."""
-    while True:
-        ids = {s.id for s in subtasks}
-        kept = tuple(s for s in subtasks if ids.issuperset(s.depends_on))
-        if len(kept) == len(subtasks):
-            return kept
-        subtasks = kept

@@ -120,6 +120,7 @@ async def _plan_and_fork(run: Run, task: Task, width: int, manner: Manner, *, sp
                     max_subtasks=width,
                     on_parallel=decided,
                     on_subtask=following.start,
+                    on_restart=following.restart,
                 )
             if plan is None:
                 plan = following.as_far_as_written()
@@ -132,8 +133,10 @@ async def _plan_and_fork(run: Run, task: Task, width: int, manner: Manner, *, sp
             run.decide(plan.parallel, "planner", plan.reason or said)
         if not plan.parallel:
             following.drop()
-            return await (direct.answer() if direct is not None else sequential(run, task))
-        following.keep_only(plan)
+            if direct is not None and not direct.dropped:
+                return await direct.answer()
+            return await sequential(run, task)
+        following.planned()
         threads.close()
         return await following.answer(plan)
 

@@ -75,8 +75,22 @@ class Manner:
         return run.fork(hedge=self.hedge, deadline=run.deadline - kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A subtask whose thread was started; ``name`` and ``after`` are names within the fork."""
+
+    subtask: Subtask
+    thread: Thread
+    name: str
+    after: tuple[str, ...]
+
+
 class Following:
-    """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning."""
+    """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning.
+
+    A plan that turns out not to be valid is written again (`restart`). Threads go on where the new plan has
+    the same subtask after the same subtasks; the others get names of their own, since both may have run.
+    """
 
     def __init__(
         self,
@@ -92,31 +106,50 @@ class Following:
         self._task = task
         self._threads = threads
         self._manner = manner
-        self._started: dict[str, tuple[Subtask, Thread]] = {}
+        self._begun: dict[str, Begun] = {}
+        self._earlier: dict[str, Begun] = {}
+        self._names: dict[str, str] = {}
+        self._attempt = 1
         self._not_started: list[str] = []
         share, most = SYNTHESIS_TOKENS
         left = run.remaining.tokens
         self._held = run.ledger.hold(0 if left is None else min(most, int(share * left)))
 
     def start(self, subtask: Subtask) -> None:
-        """Start the subtask's thread, unless the same subtask of an earlier, invalid plan is under way."""
-        if (known := self._started.get(subtask.id)) is not None:
-            if known[0] == subtask:
+        """Start the subtask's thread, unless that of an invalid plan before can go on."""
+        promised = subtask.id in self._names
+        after = tuple(map(self._name, subtask.depends_on))
+        if (known := self._earlier.pop(subtask.id, None)) is not None:
+            if not promised and (known.subtask, known.after) == (subtask, after):
+                self._begun[subtask.id] = known
+                self._names[subtask.id] = known.name
                 return
-            known[1].cancel("pruned")
+            known.thread.cancel("pruned")
+        name = self._name(subtask.id)
         try:
-            thread = self._threads.start(
-                self._task_of(subtask), id=subtask.id, after=subtask.depends_on, body=self._work_on
-            )
+            thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=self._work_on)
         except BudgetExceeded as error:
             self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
             self._not_started.append(f"{subtask.label}: not started")
             return
-        self._started[subtask.id] = (subtask, thread)
+        self._begun[subtask.id] = Begun(subtask, thread, name, after)
+
+    def restart(self) -> None:
+        """The plan is not valid, and is written again from its beginning."""
+        self._earlier |= self._begun
+        self._begun, self._names, self._attempt = {}, {}, self._attempt + 1
+        self._not_started.clear()
+
+    def _name(self, subtask: str) -> str:
+        """What the thread of a subtask of the present plan is called, also before it is started."""
+        return self._names.setdefault(
+            subtask, subtask if self._attempt == 1 else f"{subtask}~{self._attempt}"
+        )
 
     def as_far_as_written(self) -> Plan:
         """The plan of a planner that was cut: the subtasks it had written, if any."""
-        subtasks = tuple(subtask for subtask, _ in self._started.values())
+        self._begun = self._earlier | self._begun
+        subtasks = tuple(begun.subtask for begun in self._begun.values())
         if not subtasks:
             self._run.note("The planner took too long; the task is answered directly.")
             return Plan(parallel=False, reason="the planner took too long")
@@ -129,12 +162,11 @@ class Following:
             self._run.state.plan = plan
         return plan
 
-    def keep_only(self, plan: Plan) -> None:
-        """Drop threads that a repaired plan no longer has."""
-        kept = {subtask.id: subtask for subtask in plan.subtasks}
-        for subtask, thread in self._started.values():
-            if kept.get(subtask.id) != subtask:
-                thread.cancel("pruned")
+    def planned(self) -> None:
+        """The plan is complete: drop threads that only the invalid ones before had."""
+        for begun in self._earlier.values():
+            begun.thread.cancel("pruned")
+        self._earlier.clear()
 
     def drop(self) -> None:
         """The plan is not followed: stop its threads."""
@@ -145,7 +177,7 @@ class Following:
         """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
         run, manner = self._run, self._manner
         await self._finished(self._threads)
-        wanted = _wanted(self._threads)
+        wanted = self._wanted()
         for _ in range(manner.replans):
             lost = [t for t in wanted if not self._found(t)]
             if not lost or not _worth_replanning(run, lost):
@@ -215,7 +247,7 @@ class Following:
                 again.start(subtask)
             threads.close()
             await self._finished(threads)
-            return _wanted(threads)
+            return again._wanted()
 
     async def _work_on(self, run: Run, task: Task) -> Answer:
         manner = self._manner
@@ -230,6 +262,10 @@ class Following:
             await threads.join(prune=self._manner.prune)
         except NoAnswer as error:
             self._run.note(error.message)
+
+    def _wanted(self) -> list[Thread]:
+        threads = [begun.thread for begun in self._begun.values()]
+        return [t for t in threads if t.cancel_reason not in ("pruned", "not_needed")]
 
     def _found(self, thread: Thread) -> bool:
         return thread.finding is not None and thread.state != "failed"
@@ -248,10 +284,6 @@ class Following:
             tools=self._task.tools,
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
         )
-
-
-def _wanted(threads: Threads) -> list[Thread]:
-    return [t for t in threads.all if t.cancel_reason not in ("pruned", "not_needed")]
 
 
 def _worth_replanning(run: Run, lost: Sequence[Thread]) -> bool:

@@ -27,6 +27,11 @@ class Speculation:
         """It is not needed: stop it at once."""
         self._thread.cancel("not_needed")
 
+    @property
+    def dropped(self) -> bool:
+        """Whether it was stopped because it seemed not to be needed."""
+        return self._thread.cancel_reason is not None
+
     async def answer(self) -> Answer:
         """It is the answer: let listeners hear it, and wait for its end.
 
