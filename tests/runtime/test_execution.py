@@ -391,3 +391,10 @@ async def test_an_offered_answer_outlives_an_error():
     assert (result.status, result.answer) == ("partial", "good enough")
     assert result.error.type == "StrategyFailed"
     assert any("best answer it had" in note for note in result.notes)
+
+
+def test_the_deadline_is_said_as_it_was_given():
+    """On the real clock, which moves between two readings."""
+    weaver = Weaver(ScriptedModel([Scripted("late", first=60)]), strategy="sequential", deadline=0.05)
+    with pytest.raises(DeadlineExceeded, match=r"The deadline of 0\.05 s passed"):
+        anyio.run(weaver.run, "q")

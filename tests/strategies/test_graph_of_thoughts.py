@@ -179,3 +179,16 @@ def test_the_volume_of_a_thought_is_the_number_of_its_ancestors():
     both = Thought("ab", made_from=(a, b))
     again = Thought("c", made_from=(both, a))
     assert (a.volume, both.volume, again.volume) == (0, 2, 3)
+
+
+@pytest.mark.parametrize(("threads", "used"), [(1, 0), (11, 0), (12, 12), (15, 14), (24, 24), (40, 24)])
+async def test_the_default_graph_shrinks_to_the_threads_there_are(threads, used):
+    model = ScriptedModel(
+        [Scripted('{"score": 5}', when="Rate from 0"), Scripted(lambda r: f"draft {r.seed}")]
+    )
+    result = await Weaver(model, strategy="graph_of_thoughts", max_threads=threads, seed=1).run("q")
+    assert result.answer.startswith("draft")
+    assert len(result.threads) == used
+    assert result.status == ("complete" if threads >= 24 else "partial")
+    noted = f"Only {threads} of 24 threads may be started; raise max_threads for more." in result.notes
+    assert noted == (threads < 24)

@@ -115,3 +115,4 @@ async def test_when_the_merge_fails_the_notes_are_left():
     assert result.status == "partial"
     assert "a1" in result.answer
     assert "b1" in result.answer
+    assert "```" not in result.answer

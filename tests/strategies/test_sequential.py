@@ -90,3 +90,19 @@ async def test_listeners_hear_the_answer_and_not_the_thinking():
             elif isinstance(event, AnswerDelta):
                 heard.append(event.text)
     assert "".join(heard) == "|It is four."
+
+
+async def test_a_deadline_in_the_conclusion_leaves_all_that_was_said():
+    model = ScriptedModel(
+        [Scripted("I think it is late", when="out of room", each=1), Scripted("one two three " * 9, each=1)]
+    )
+    result = await Weaver(model, strategy="sequential", deadline=10).run("q")
+    assert result.status == "partial"
+    assert result.answer.startswith("one two three one two")
+    assert result.answer.endswith("I think")
+
+
+async def test_the_conclusion_alone_is_the_answer_once_it_is_whole():
+    model = ScriptedModel([Scripted("it is 4", when="out of room"), Scripted("one two three " * 9, each=1)])
+    result = await Weaver(model, strategy="sequential", deadline=10).run("q")
+    assert result.answer == "it is 4"

@@ -182,12 +182,14 @@ class _Thinking:
             max_tokens=max(CONCLUSION_TOKENS, (request.max_tokens or 0) // 4),
             tools=(),
         )
+        self.run.concluding(reply.text)
         try:
             concluded = await self.run.think(asked, role=self.role, name="conclude", listen=self.hear)
         except (BudgetExceeded, ModelError) as error:
             self.run.note(f"The conclusion could not be asked for ({error.message}); the cut text is used.")
         else:
             if output_text(concluded).strip():
+                self.run.concluding("")
                 return concluded, asked
         reply.finish = "length"
         return reply, request

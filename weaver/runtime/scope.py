@@ -86,6 +86,7 @@ class Scope:
         self.own_model: Model | None = None
         self._call_span: Span | None = None
         self._last_text = ""
+        self._said_before = ""
         self._names: dict[str, int] = {}
         self._threads: dict[str, int] = {}
         self._random: random.Random | None = None
@@ -134,9 +135,19 @@ class Scope:
 
     @property
     def text_so_far(self) -> str:
-        """What this thread has said, complete or not: its latest call that is meant as an answer."""
+        """What this thread has said, complete or not: its latest call that is meant as an answer.
+
+        What it said before stands in front of it while it is being concluded (`concluding`).
+        """
         said = [c for c in self.open_calls if c.reply.role in ANSWERING]
-        return said[-1].text_so_far if said else self._last_text
+        latest = said[-1].text_so_far if said else self._last_text
+        return "\n\n".join(filter(None, (self._said_before, latest)))
+
+    def concluding(self, said: str) -> None:
+        """What was said until now stays, until the conclusion is whole: then say so with ""."""
+        self._said_before = said
+        if said:
+            self._last_text = ""
 
     @property
     def why_cancelled(self) -> CancelReason:

@@ -15,6 +15,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.options import Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import told_without_tools
+from weaver.strategies.sequential import sequential
 from weaver.strategies.thoughts import (
     Aggregate,
     Generate,
@@ -26,6 +27,9 @@ from weaver.strategies.thoughts import (
     Thought,
 )
 from weaver.task import Task
+
+ALWAYS = 8
+"""Threads of the default graph, whatever its width: its operations, and one improvement."""
 
 
 def default_graph(branches: int = 5, keep: int = 3, merges: int = 3) -> Graph:
@@ -60,14 +64,19 @@ async def graph_of_thoughts(
     recipe is followed (`default_graph`).
 
     Args:
-        branches: drafts; keep: how many of them are merged; merges: how often (default graph only).
+        branches: drafts; keep: how many of them are merged; merges: how often (default graph only). Fewer
+            where fewer threads may be started; below 12 threads the task is answered directly.
         temperature: unless the task or the run sets one.
         graph: a graph of your own.
     """
+    width = _fitting(run, branches, merges) if graph is None else (branches, merges)
+    if width is None:
+        run.decide(parallel=False, by="fallback", because="there are too few threads for a graph")
+        return replace(await sequential(run, task), complete=False)
     told_without_tools(run, task)
     if run.temperature is None:
         task = replace(task, temperature=temperature)
-    nodes = (graph or default_graph(branches, keep, merges)).nodes
+    nodes = (graph or default_graph(width[0], keep, width[1])).nodes
     made: dict[str, list[Thought]] = {}
 
     async def perform(own: Run, _: Task, *, node: Node) -> Answer:
@@ -87,7 +96,21 @@ async def graph_of_thoughts(
         await threads.join()
     if nodes[-1].name not in made:
         raise NoAnswer(missing(threads.all, f"The graph did not come to its end, {nodes[-1].name!r}"))
-    return Answer(_best(made[nodes[-1].name]).text)
+    return Answer(_best(made[nodes[-1].name]).text, complete=width == (branches, merges))
+
+
+def _fitting(run: Run, branches: int, merges: int) -> tuple[int, int] | None:
+    """As many drafts and merges of the default graph as threads are left for; None: not one of each.
+
+    A note says so if they are fewer than wanted. Every draft and every merge is written and scored.
+    """
+    left, wanted = run.remaining.threads, ALWAYS + 2 * (branches + merges)
+    if left is None or left >= wanted:
+        return branches, merges
+    run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
+    room = (left - ALWAYS) // 2
+    fewer = min(merges, max(1, room // 3))
+    return (min(branches, room - fewer), fewer) if room >= 2 else None
 
 
 def _best(thoughts: Sequence[Thought]) -> Thought:

@@ -82,13 +82,15 @@ async def group_think(
         except NoAnswer:
             if not any(said.text.strip() for said in written.values()):
                 raise
-    notes = "\n\n".join(fenced(said.text, name) for name, said in written.items() if said.text.strip())
-    notes = await run.verdict("notes", notes)  # a resumed run would cut the thinkers elsewhere
-    run.offer(Answer(notes, complete=False))
+    # A resumed run would cut the thinkers elsewhere.
+    told = await run.verdict("written", await _others(written, ""))
+    run.offer(Answer("\n\n".join(f"{name}: {text.strip()}" for name, text in told), complete=False))
+    notes = "\n\n".join(fenced(text, name) for name, text in told)
     summary = adding(replace(task, tools=()), MERGE + notes)
     answer = await run.reason(summary, role="synthesizer", listen=speaking(run))
     return with_losses(run, answer, threads.all, thinkers, what="thinkers", heard=spoken)
 
 
 async def _others(written: dict[str, Said], name: str) -> list[tuple[str, str]]:
+    """Pairs of who and what, without what ``name`` has written."""
     return [(who, said.text) for who, said in written.items() if who != name and said.text.strip()]
