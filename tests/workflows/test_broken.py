@@ -141,3 +141,78 @@ def test_a_file_with_many_problems_says_the_first_hundred(tmp_path):
     lines = str(caught.value).splitlines()
     assert len(lines) == 101
     assert lines[-1] == "... and 400 more."
+
+
+@pytest.mark.parametrize(
+    ("steps", "messages"),
+    [
+        (  # a mistake in one step hides none in the others
+            'a: {task: x, bogus: 1}\n  b: {task: "${{ steps.a.outputs.x }}"}',
+            [
+                ":4:16: steps.a.bogus: there is no key 'bogus' here",
+                ":5:26: steps.b.task: step 'a' has no field 'outputs'",
+            ],
+        ),
+        (  # nor in the same step
+            "a: {task: x, on_error: no, on_timeout: fallback, as: i}",
+            [
+                ":4:26: steps.a.on_error: 'no' is none of",
+                ":4:42: steps.a.on_timeout: there is no fallback",
+                ":4:52: steps.a.as: as means something only with for_each",
+            ],
+        ),
+        (  # what may have been meant is not said to be missing
+            'a: {foreach: [1], task: "${{ item }}", fallbak: 3, on_timeout: fallback, max_parallel: 2}',
+            [
+                ":4:7: steps.a.foreach: there is no key 'foreach' here",
+                ":4:42: steps.a.fallbak: there is no key 'fallbak' here",
+            ],
+        ),
+        (  # nor is anything said about an output that is not known
+            'a: {task: x, outptu: {properties: {p: string}}}\n  b: {task: "${{ steps.a.output.q }}"}',
+            [":4:16: steps.a.outptu: there is no key 'outptu' here"],
+        ),
+        (  # places and numbers are those of the file, also behind a bad entry of a list
+            "a: {task: x, tools: [3, serch]}\n  b: {needs: [{x: y}, a, bb], task: x}",
+            [
+                ":4:24: steps.a.tools[0]: a text is expected, not 3",
+                ":4:27: steps.a.tools[1]: there is no tool 'serch'",
+                ":5:15: steps.b.needs[0]: a text is expected, not a mapping",
+                ":5:26: steps.b.needs[2]: there is no step 'bb'",
+            ],
+        ),
+        (
+            (
+                "a: {task: x}\n"
+                "tests:\n  - name: t\n    expect:\n      - 3\n      - stat == 3\n  - 7\n  - {nme: u}"
+            ),
+            [
+                ":8:9: tests[0].expect[0]: a text is expected, not 3",
+                ":9:9: tests[0].expect[1]: there is no name 'stat'",
+                ":10:5: tests[1]: a mapping is expected, not 7",
+                ":11:6: tests[2].nme: there is no key 'nme' here",
+            ],
+        ),
+        (  # of an anchor that is not there nothing follows
+            (
+                "a: {task: *foo}\n  b: {<<: *foo}\n  c: {approve: {message: *foo}}\n"
+                "  d: {needs: [*foo, e], task: x}"
+            ),
+            [
+                *(f":{place}: there is no finished anchor &foo above" for place in ("4:13", "5:11", "6:26")),
+                ":7:15: there is no finished anchor &foo above",
+                ":7:21: steps.d.needs[1]: there is no step 'e'",
+            ],
+        ),
+    ],
+)
+def test_every_true_problem_is_said_and_nothing_that_only_follows(steps, messages, tmp_path):
+    found = said(f"{HEAD}steps:\n  {steps}\n", tmp_path)
+    assert len(found) == len(messages), found
+    for line, message in zip(found, messages, strict=True):
+        assert line.startswith(message)
+
+
+@pytest.mark.parametrize("content", [bomb(40).replace("x-0", "x-f"), "*foo\n", HEAD + "steps: *foo\n"])
+def test_a_file_that_cannot_be_read_has_one_problem(content, tmp_path):
+    assert len(said(content, tmp_path)) == 1

@@ -115,12 +115,25 @@ def test_plan_as_json_and_as_pictures(flow, capsys):
     assert main(["plan", str(flow), "--draw", "mermaid"]) == 0
     picture = capsys.readouterr().out
     assert picture.startswith("flowchart LR\n")
-    assert "    plan --> work\n" in picture
+    assert "    step_plan --> step_work\n" in picture
     assert main(["plan", str(flow), "--draw", "svg"]) == 0
     svg = ET.fromstring(capsys.readouterr().out)
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert {"plan", "work", "end"} <= set(texts)
     assert main(["plan", "a question", "--draw", "svg"]) == 2
+
+
+def test_words_and_markup_of_mermaid_in_a_workflow_are_only_labels(tmp_path, capsys):
+    path = tmp_path / "odd.yaml"
+    path.write_text(
+        "version: weaver/v1\nname: odd\nagents: {'<b>#1`\"': {instructions: Be strict.}}\n"
+        "steps:\n  end: {task: x}\n  graph: {task: x, needs: end, agent: '<b>#1`\"'}\n"
+    )
+    assert main(["plan", str(path), "--draw", "mermaid"]) == 0
+    _, end, graph, edge = capsys.readouterr().out.splitlines()
+    assert end == '    step_end["end<br/>sequential"]'
+    assert graph == '    step_graph["graph<br/>sequential as #60;b#62;#35;1#96;#34;"]'
+    assert edge == "    step_end --> step_graph"
 
 
 def test_a_dry_run_needs_nothing(flow, capsys):

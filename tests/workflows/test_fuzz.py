@@ -174,6 +174,32 @@ def test_our_files_with_mistakes(seed, folder):
     look(mutated(seed), folder)
 
 
+ODD_TEXTS = st.sampled_from(
+    [
+        *("1e3", "1E3", "0o17", "0x1F", ".5", "+1", "~", "NULL", "true", "no", "2020-01-01", "1_000", "1:30"),
+        *("<<", "=", "", " a", "a ", "\n", "\na", "a\n\n", "  a\nb", "a\tb\nc", "a\r\nb", "a\x85b", "\u2028"),
+        *("\ufeff", "\xa0", "- a", "? a", "a: b", "a #b", "%a", "---", "x" * 2_000, "w " * 100),
+    ]
+)
+TEXTS = ODD_TEXTS | st.text(max_size=30) | st.lists(ODD_TEXTS, max_size=3).map("".join)
+DATA = st.recursive(
+    TEXTS | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@FEW
+@given(task=TEXTS.filter(bool), key=TEXTS, value=DATA)
+def test_every_text_is_written_so_that_it_reads_the_same(task, key, value):
+    task = task.replace("${", "$ {")
+    step = Step(task=task, fallback=value, on_timeout="fallback")
+    workflow = Workflow(version="weaver/v1", name="t", steps={"a": step}, **{"x-more": {key: value}})
+    again = Workflow.from_yaml(workflow.to_yaml())
+    assert again == workflow
+    assert (again.steps["a"].task, again.extensions) == (task, {"x-more": {key: value}})
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
 # Threads of other tests (exporters on their way out) use `random` too; hypothesis takes that for ours.

@@ -13,7 +13,14 @@ from weaver.workflows.evaluation import evaluate
 from weaver.workflows.inference import is_constant
 from weaver.workflows.kinds import ANY, record
 from weaver.workflows.problems import did_you_mean
-from weaver.workflows.scopes import expectation_names, output_kind, step_kind, unsure
+from weaver.workflows.scopes import (
+    SHAPING,
+    expectation_names,
+    of_any_shape,
+    output_kind,
+    step_kind,
+    unsure,
+)
 from weaver.workflows.source import Keys
 from weaver.workflows.step_check import StepChecker
 from weaver.workflows.texts import Reading, readings, readings_in
@@ -21,6 +28,7 @@ from weaver.workflows.texts import Reading, readings, readings_in
 if TYPE_CHECKING:
     from weaver.workflows.step import Step
 
+_DOES = ("task", "function", "uses")
 _RESERVED = {"inputs", "steps", "index", "done", "true", "false", "null"}
 
 # Keys that mean something only beside another one: key -> what there must be.
@@ -40,8 +48,7 @@ class Checker(Checks):
         self._names()
         self._models()
         for id_, step in self.workflow.steps.items():
-            if id_ not in self.touched:
-                self._shape(id_, step)
+            self._shape(id_, step)
             self.compiled.steps[id_] = self._parse(id_, step)
         self._order()
         self._kinds()
@@ -100,30 +107,33 @@ class Checker(Checks):
 
     def _shape(self, id_: str, step: Step) -> None:
         keys: Keys = ("steps", id_)
-        does = [name for name in ("task", "function", "uses") if getattr(step, name) is not None]
+        does = [name for name in _DOES if getattr(step, name) is not None]
         if len(does) > 1:
             self.texts.wrong(
                 (*keys, does[1]), f"a step does one thing, and this one has {does[0]} already", key=True
             )
-        if not does and step.approve is None:
+        if not (does or step.approve or self.odd(id_)) and self.unsaid(id_, *_DOES, "approve"):
             self.texts.wrong(
                 keys, "the step does nothing", "give it a task, a function, uses or approve", key=True
             )
         for key, beside in _BESIDE.items():
             if getattr(step, key if key not in ("as", "with") else f"{key}_") is None or not does:
                 continue
+            others = ["on_timeout"] if key == "fallback" else re.findall(r"\b(?!or\b)\w+", beside)
             there = step.on_timeout == "fallback" if key == "fallback" else any(
-                getattr(step, name) is not None for name in re.findall(r"\w+", beside) if name != "or"
+                getattr(step, name) is not None for name in others
             )  # fmt: skip
-            if not there:
+            if not there and self.unsaid(id_, *others):
                 self.texts.wrong((*keys, key), f"{key} means something only with {beside}", key=True)
-        if step.on_timeout == "fallback" and "fallback" not in step.model_fields_set:
+        no_fallback = "fallback" not in step.model_fields_set and self.unsaid(id_, "fallback")
+        if step.on_timeout == "fallback" and no_fallback:
             self.texts.wrong((*keys, "on_timeout"), "there is no fallback", "say what it is: fallback: ...")
-        if step.on_timeout == "partial" and step.does != "task":
+        if step.on_timeout == "partial" and step.does != "task" and self.unsaid(id_, *_DOES):
             self.texts.wrong(
                 (*keys, "on_timeout"), f"a {step.does} step has no partial output", "use fallback"
             )
         several = step.for_each is not None or len(step.needs) > 1
+        several = several or not self.unsaid(id_, "for_each", "needs")
         for key in ("join", "conflicts"):
             if getattr(step, key) is not None and not several:
                 hint = "it is about the items of for_each, or about several steps in needs"
@@ -251,10 +261,9 @@ class Checker(Checks):
         for id_, step in self.workflow.steps.items():
             used = self.used.get(id_)
             outputs = record(used.compiled.output_kinds) if used is not None else None
-            if id_ in self.touched:
-                self.kinds[id_] = ANY
-                continue
-            self.kinds[id_] = step_kind(step, output_kind(step, outputs, id_=id_), id_=id_)
+            kind = step_kind(step, output_kind(step, outputs, id_=id_), id_=id_)
+            known = self.unsaid(id_, *SHAPING) and not self.odd(id_)
+            self.kinds[id_] = kind if known else of_any_shape(kind)
         for id_ in self.broken:
             self.kinds.setdefault(id_, ANY)
 

@@ -8,15 +8,18 @@ from typing import Any
 
 from weaver.errors import WeaverError
 from weaver.workflows.compiled import Compiled
+from weaver.workflows.explain import keys_of
 from weaver.workflows.format import Definition
 from weaver.workflows.kinds import ANY, Kind, record
-from weaver.workflows.problems import Problems, did_you_mean
+from weaver.workflows.problems import Problems, closest, did_you_mean
 from weaver.workflows.scopes import inputs_kind, unsure
 from weaver.workflows.source import Keys, Source
+from weaver.workflows.step import Step
 from weaver.workflows.surroundings import Surroundings
 from weaver.workflows.texts import Texts
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_STEP_KEYS = frozenset(keys_of(Step))
 
 
 class Checks:
@@ -42,7 +45,10 @@ class Checks:
         self.workflow = workflow
         self.surroundings = surroundings
         self.broken = {str(k[1]) for k in lost if k[:1] == ("steps",) and len(k) == 2}
-        self.touched = {str(k[1]) for k in lost if k[:1] == ("steps",) and len(k) > 2}
+        self._unread: dict[str, set[str]] = {}
+        for keys in lost:
+            if keys[:1] == ("steps",) and len(keys) > 2:
+                self._unread.setdefault(str(keys[1]), set()).add(str(keys[2]))
         self.lost_inputs = {str(k[1]) for k in lost if k[:1] == ("inputs",) and len(k) > 1}
         self.lost_agents = {str(k[1]) for k in lost if k[:1] == ("agents",) and len(k) > 1}
         self.used = used or {}
@@ -65,6 +71,15 @@ class Checks:
                 noun="step",
             ),
         }
+
+    def odd(self, id_: str) -> set[str]:
+        """Keys of a step that no step has."""
+        return self._unread.get(id_, set()) - _STEP_KEYS
+
+    def unsaid(self, id_: str, *keys: str) -> bool:
+        """Whether a step without these keys was meant to be without: none was unreadable or misspelt."""
+        unread = self._unread.get(id_, set())
+        return not any(key in unread or closest(key, self.odd(id_)) for key in keys)
 
     def check_tools(self, names: tuple[str, ...], keys: Keys) -> None:
         """Report unknown tools."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -40,15 +41,15 @@ def mermaid(prepared: Prepared) -> str:
     graph = prepared.workflow.compiled.graph
     lines = ["flowchart LR"]
     for id_, one in prepared.steps.items():
-        label = _safe(f"{id_}<br/>{_kind(one)}")
+        label = f"{_safe(id_)}<br/>{_safe(_kind(one))}"
         left, right = {"approve": ("{{", "}}"), "uses": ("[[", "]]"), "function": ("[/", "/]")}.get(
             one.step.does, ("[", "]")
         )
-        lines.append(f'    {id_}{left}"{label}"{right}')
+        lines.append(f'    {_node(id_)}{left}"{label}"{right}')
     for id_, needs in reduced(graph).items():
         one = prepared.steps[id_]
         note = "|if|" if one.step.if_ is not None else ""
-        lines += [f"    {need} -->{note} {id_}" for need in needs]
+        lines += [f"    {_node(need)} -->{note} {_node(id_)}" for need in needs]
     return "\n".join(lines)
 
 
@@ -176,6 +177,12 @@ def _cut(text: Any, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def _node(id_: str) -> str:
+    """A step's node in Mermaid, where `end`, `graph`, `style` and others are words of the language."""
+    return f"step_{id_}"
+
+
 def _safe(text: str) -> str:
-    """For a Mermaid label in quotes."""
-    return text.replace('"', "#quot;").replace("\n", " ")
+    """For a Mermaid label in quotes: no markup, no Markdown, no entities of its own."""
+    line = " ".join(text.split())
+    return re.sub(r"[^\w .,:;/()\[\]{}$=+*?!|@'-]", lambda odd: f"#{ord(odd[0])};", line)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from weaver.workflows.source import plain_value
 
 if TYPE_CHECKING:
     from weaver.workflows.format import Definition
 
 _WIDTH = 110
+_FOLDED = re.compile("[\x85\u2028\u2029]")
+"""Line breaks of YAML 1.1: outside of escapes they are read as something else."""
 
 
 def dump(workflow: Definition) -> str:
@@ -28,8 +33,7 @@ def dump_data(data: Any) -> str:
             super().increase_indent(flow, indentless=False)
 
     def text(dumper: Any, value: str) -> Any:
-        block = "\n" in value and value.strip() and all(_fits_block(line) for line in value.split("\n"))
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if block else None)
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=_style(value))
 
     Dumper.add_representer(str, text)
     return str(
@@ -42,6 +46,15 @@ def dump_data(data: Any) -> str:
             default_flow_style=False,
         )
     )
+
+
+def _style(text: str) -> str | None:
+    """How a text must be written so that it is read as the same text; None: PyYAML may choose."""
+    if "\n" in text and text.strip() and all(_fits_block(line) for line in text.split("\n")):
+        return "|"
+    if _FOLDED.search(text):
+        return '"'
+    return None if isinstance(plain_value(text), str) else "'"
 
 
 def _fits_block(line: str) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from weaver.workflows.problems import Problem, did_you_mean
-from weaver.workflows.source import Keys, Source
+from weaver.workflows.problems import Problem, did_you_mean, shortened
+from weaver.workflows.source import Keys, Source, written
 from weaver.workflows.values import key_of
 
 MOST = 500
@@ -36,14 +36,19 @@ _EXPECTED = {
 
 
 def explained(
-    error: ValidationError, source: Source, root: type[BaseModel]
+    error: ValidationError, source: Source, root: type[BaseModel], left_out: Set[Keys] = frozenset()
 ) -> Iterator[tuple[Keys, Problem]]:
-    """Each problem with the path of keys that it is about."""
+    """Each problem with the path of keys that it is about.
+
+    Args:
+        left_out: what the validated data lacked of the source's.
+    """
     odd = [e["loc"] for e in error.errors(include_url=False) if e["type"] == "extra_forbidden"]
     for entry in error.errors(include_url=False)[:MOST]:
-        if entry["type"] == "missing" and _said_already(entry["loc"], odd):
+        loc = written(entry["loc"], left_out)
+        if entry["type"] == "missing" and (loc in left_out or _said_already(entry["loc"], odd)):
             continue
-        keys = _existing(entry["loc"], source.data, keep_last=entry["type"] in ("missing", "extra_forbidden"))
+        keys = _existing(loc, source.data, keep_last=entry["type"] in ("missing", "extra_forbidden"))
         given = _at(source.data, keys)
         kind, context = entry["type"], entry.get("ctx", {})
         if kind == "extra_forbidden":
@@ -143,16 +148,17 @@ def _for_type(kind: str, given: Any) -> str:
 
 def _unknown_key(keys: Keys, root: type[BaseModel]) -> tuple[str, str]:
     key = str(keys[-1])
+    shown = shortened(key)
     model = model_at(root, keys[:-1])
     known = keys_of(model) if model is not None else []
     if " " in key and not set(key) & {":"}:
-        return f"there is no key {key!r} here", "a text with a comma inside { } or [ ] needs quotes"
+        return f"there is no key {shown!r} here", "a text with a comma inside { } or [ ] needs quotes"
     if "properties" in known:
         close = did_you_mean(key, known, cutoff=0.75)
         hint = close if close.startswith("did") else "name the fields of an object under `properties`"
     else:
         hint = did_you_mean(key, known)
-    return f"there is no key {key!r} here", hint
+    return f"there is no key {shown!r} here", hint
 
 
 def _example(keys: Keys, root: type[BaseModel]) -> str:

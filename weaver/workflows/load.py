@@ -13,7 +13,7 @@ from weaver.workflows.dump import dump
 from weaver.workflows.explain import explained
 from weaver.workflows.format import VERSION, Definition
 from weaver.workflows.problems import Problem, Problems, did_you_mean
-from weaver.workflows.source import Keys, Source, parse, read_file
+from weaver.workflows.source import Keys, Source, parse, read_file, written
 from weaver.workflows.surroundings import Surroundings
 
 MAX_FILES = 50
@@ -106,7 +106,8 @@ class _Loader:
             for id_, step in workflow.steps.items()
             if step.uses is not None
         }
-        checker = Checker(workflow, source, self._problems, self._surroundings, lost=lost, used=used)
+        read = source.without(lost)
+        checker = Checker(workflow, read, self._problems, self._surroundings, lost=lost, used=used)
         compiled = checker.check()
         for id_, other in used.items():
             compiled.steps[id_].workflow = other
@@ -155,26 +156,28 @@ class _Loader:
 def _read(source: Source, problems: Problems) -> tuple[Definition | None, frozenset[Keys]]:
     """The workflow of the plain data without what is wrong, and the paths of what was left out."""
     data = source.data
+    if () in source.missing:
+        return None, frozenset()
     if not isinstance(data, dict):
         what = "a workflow is a mapping: version, name, steps"
         problems.add(source.problem(source.value_place(()), (), what, "start with `weaver init`"))
         return None, frozenset()
     if not _version(source, data, problems):
         return None, frozenset()
-    left: Any = data
-    lost: set[Keys] = set()
-    for _ in range(_ROUNDS):
+    lost = set(source.missing)
+    left: Any = _without(data, lost) if lost else data
+    for number in range(_ROUNDS):
+        if left is None:
+            break
         try:
             return Definition.model_validate(left), frozenset(lost)
         except ValidationError as error:
-            if left is data:
-                for _, problem in explained(error, source, Definition):
+            if number == 0:
+                for _, problem in explained(error, source, Definition, lost):
                     problems.add(problem)
-            cut = {_existing(left, entry["loc"]) for entry in error.errors(include_url=False)}
-            left = _without(left, cut)
-            lost |= cut
-            if left is None:
-                break
+            cut = [_existing(left, entry["loc"]) for entry in error.errors(include_url=False)]
+            lost |= {written(keys, lost) for keys in cut}
+            left = _without(data, lost)
         except RecursionError:
             problems.add(source.problem(source.value_place(()), (), "the file is nested too deep"))
             break

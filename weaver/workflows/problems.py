@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from weaver.errors import InvalidWorkflow
@@ -94,17 +94,32 @@ def invalid(problems: Iterable[Problem]) -> InvalidWorkflow:
     return error
 
 
+def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The one of the known names that ``name`` is probably a misspelling of."""
+    lower = {n.lower(): n for n in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
+    return lower[close[0]] if close else None
+
+
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 12, cutoff: float = 0.6) -> str:
     """A hint for a name that is not known: the closest known one, or the list of them."""
     names = sorted(known)
-    lower = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
-    if close:
-        return f"did you mean {lower[close[0]]!r}?"
+    if (meant := closest(name, names, cutoff=cutoff)) is not None:
+        return f"did you mean {meant!r}?"
+    return listed(names, most=most)
+
+
+def listed(names: Sequence[str], *, most: int = 12) -> str:
+    """A hint with the first ``most`` of the names that are known."""
     if not names or not most:
         return ""
     shown = ", ".join(names[:most])
     return f"known: {shown}" + (", ..." if len(names) > most else "")
+
+
+def shortened(name: str) -> str:
+    """A name as messages show it."""
+    return name if len(name) <= 40 else name[:37] + "..."
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -114,8 +129,7 @@ def dotted(path: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         elif not re.fullmatch(r"[\w-]+", part):
-            shown = part if len(part) <= 40 else part[:37] + "..."
-            text += f"[{shown!r}]"
+            text += f"[{shortened(part)!r}]"
         else:
             text += f".{part}" if text else part
     return text

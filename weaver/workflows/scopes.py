@@ -76,6 +76,15 @@ def step_kind(step: Step, output: Kind, *, id_: str) -> Kind:
     return record(fields, label=f"step {id_!r}")
 
 
+SHAPING = ("task", "function", "uses", "approve", "output", "for_each", "join", "if", "on_error")
+"""Keys of a step that decide what its output can be."""
+
+
+def of_any_shape(step: Kind) -> Kind:
+    """``steps.<id>`` where it is not known what the step does."""
+    return replace(step, fields={**(step.fields or {}), "output": ANY, "items": array()})
+
+
 def unsure(step: Kind) -> Kind:
     """``steps.<id>`` where the step may have failed, or never run: its output may be null."""
     if step.fields is None:
@@ -101,4 +110,14 @@ def expectation_names(
     }
 
 
-__all__ = ["STATES", "expectation_names", "inputs_kind", "output_kind", "single", "step_kind", "unsure"]
+__all__ = [
+    "SHAPING",
+    "STATES",
+    "expectation_names",
+    "inputs_kind",
+    "of_any_shape",
+    "output_kind",
+    "single",
+    "step_kind",
+    "unsure",
+]

@@ -7,11 +7,12 @@ no Python objects, no dates, no YAML 1.1 booleans; depth, size and aliases are b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from weaver.workflows.problems import Place, Problem, Problems, dotted
+from weaver.workflows.problems import Place, Problem, Problems, dotted, shortened
 from weaver.workflows.reading import MAX_BYTES, decoded, mark_place, syntax_problems
 
 MAX_DEPTH = 50
@@ -42,16 +43,17 @@ class Scalar:
 
     @property
     def value(self) -> Any:
-        """By YAML 1.2: null, booleans only as true and false, numbers, else text."""
-        if not self.plain:
-            return self.text
-        if self.text in _CONSTANTS:
-            return _CONSTANTS[self.text]
-        if _INT.fullmatch(self.text) and len(self.text) <= 400:
-            return int(self.text, 0) if self.text[:2] in ("0o", "0x") else int(self.text)
-        if _FLOAT.fullmatch(self.text):
-            return float(self.text)
-        return self.text
+        """What it stands for."""
+        return plain_value(self.text) if self.plain else self.text
+
+
+def plain_value(text: str) -> Any:
+    """What a text without quotes means by YAML 1.2: null, true and false, a number, else a text."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INT.fullmatch(text) and len(text) <= 400:
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
 
 
 @dataclass(slots=True)
@@ -62,6 +64,11 @@ class Mapping:
     entries: dict[str, tuple[Place, Node]] = field(default_factory=dict)
     merged: list[tuple[Place, Node]] = field(default_factory=list)
 
+    @property
+    def whole(self) -> bool:
+        """Whether everything that it takes over is there."""
+        return not any(isinstance(node, Missing) for _, node in self.merged)
+
 
 @dataclass(slots=True)
 class Sequence:
@@ -71,7 +78,14 @@ class Sequence:
     items: list[Node] = field(default_factory=list)
 
 
-Node = Scalar | Mapping | Sequence
+@dataclass(slots=True)
+class Missing:
+    """An alias of an anchor that is not there: a problem of its own, which is said already."""
+
+    place: Place
+
+
+Node = Scalar | Mapping | Sequence | Missing
 
 
 @dataclass(slots=True)
@@ -82,6 +96,8 @@ class Source:
         name: the file as the user knows it, for messages.
         data: dicts, lists and scalars; None when the text could not be parsed.
         root: the tree behind ``data``.
+        missing: paths of what stands in the text, but could not be read; None in ``data``.
+        left_out: see `without`.
     """
 
     name: str
@@ -89,11 +105,20 @@ class Source:
     path: Path | None = None
     data: Any = None
     root: Node | None = None
+    missing: frozenset[Keys] = frozenset()
+    left_out: frozenset[Keys] = frozenset()
+
+    def without(self, left_out: Set[Keys]) -> Source:
+        """The same text for somebody whose data lacks the parts at these paths.
+
+        The items of a list move up when one before them is left out; places are those of the text.
+        """
+        return replace(self, left_out=frozenset(left_out))
 
     def node(self, keys: Keys) -> Node | None:
         """The node at a path of keys, or None."""
         at = self.root
-        for key in keys:
+        for key in written(keys, self.left_out):
             if isinstance(at, Mapping) and key in at.entries:
                 at = at.entries[str(key)][1]
             elif isinstance(at, Sequence) and isinstance(key, int) and key < len(at.items):
@@ -145,7 +170,19 @@ class Source:
 
     def problem(self, place: Place, keys: Keys, what: str, hint: str = "") -> Problem:
         """A `Problem` of this file."""
-        return Problem(self.name, place, dotted(keys), what, hint)
+        return Problem(self.name, place, dotted(written(keys, self.left_out)), what, hint)
+
+
+def written(keys: Keys, left_out: Set[Keys]) -> Keys:
+    """The path in a text of what has the path ``keys`` in its data without the parts ``left_out``."""
+    path: Keys = ()
+    for key in keys:
+        at = key
+        if isinstance(at, int):
+            for gone in sorted(k[-1] for k in left_out if k[:-1] == path and isinstance(k[-1], int)):
+                at += gone <= at
+        path = (*path, at)
+    return path
 
 
 def read_file(path: Path, name: str, problems: Problems) -> Source:
@@ -189,12 +226,14 @@ def _parse_into(source: Source, content: bytes, problems: Problems) -> Source:
         return source
     if root is None:
         problems.add(Problem(source.name, Place(), "", "the file is empty", "start with `weaver init`"))
-    else:
-        source.root = root
-        try:
-            source.data = _Builder().build(root)
-        except _TooMuch as error:
-            problems.add(Problem(source.name, error.place, "", str(error)))
+        return source
+    builder = _Builder()
+    try:
+        source.data = builder.build(root)
+    except _TooMuch as error:
+        problems.add(Problem(source.name, error.place, "", str(error)))
+        return source
+    source.root, source.missing = root, frozenset(builder.missing)
     return source
 
 
@@ -217,7 +256,7 @@ class _Composer:
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         stack: list[tuple[Mapping | Sequence, str | None]] = []
-        keys: list[tuple[Place, str | None] | None] = []
+        keys: list[tuple[Place, str | None, bool] | None] = []
         root: Node | None = None
         count = documents = 0
         for event in yaml.parse(text, Loader=loader):
@@ -231,7 +270,7 @@ class _Composer:
             count += 1
             if count > MAX_VALUES:
                 raise _TooMuch(_place(event), f"more than {MAX_VALUES:,} values")
-            node: Node | None
+            node: Node
             if isinstance(event, yaml.CollectionEndEvent):
                 node, anchor = stack.pop()
                 keys.pop()
@@ -245,7 +284,7 @@ class _Composer:
             node = self._node(event)
             if stack:
                 self._put(stack[-1][0], keys, node, event)
-            elif isinstance(node, Scalar):
+            elif isinstance(node, (Scalar, Missing)):
                 root = node
             if isinstance(node, (Mapping, Sequence)) and not isinstance(event, yaml.AliasEvent):
                 if len(stack) >= MAX_DEPTH:
@@ -254,7 +293,7 @@ class _Composer:
                 keys.append(None)
         return root
 
-    def _node(self, event: Any) -> Node | None:
+    def _node(self, event: Any) -> Node:
         import yaml
 
         place = _place(event)
@@ -263,7 +302,7 @@ class _Composer:
                 self._wrong(
                     place, f"there is no finished anchor &{event.anchor} above", "define it before it is used"
                 )
-                return None
+                return Missing(place)
             return self._anchors[event.anchor]
         if isinstance(event, yaml.ScalarEvent):
             if event.tag not in _TEXT_TAGS:
@@ -280,36 +319,38 @@ class _Composer:
             self._wrong(place, f"the tag {_tag(event.tag)} means nothing here", "remove it")
         return Mapping(place) if isinstance(event, yaml.MappingStartEvent) else Sequence(place)
 
-    def _put(self, parent: Mapping | Sequence, keys: list[Any], node: Node | None, event: Any) -> None:
+    def _put(self, parent: Mapping | Sequence, keys: list[Any], node: Node, event: Any) -> None:
         if isinstance(parent, Sequence):
-            if node is not None:
-                parent.items.append(node)
+            parent.items.append(node)
             return
         if keys[-1] is None:
-            keys[-1] = (_place(event), self._key(node, _place(event)) if node is not None else None)
+            merges = isinstance(node, Scalar) and node.plain and node.text == "<<"
+            keys[-1] = (_place(event), self._key(node, _place(event)), merges)
             return
-        place, key = keys[-1]
+        place, key, merges = keys[-1]
         keys[-1] = None
-        if key is None or node is None:
+        if key is None:
             return
-        if key == "<<":
+        if merges:
             parent.merged.append((place, node))
             return
         if key in parent.entries:
             first = parent.entries[key][0]
             self._wrong(
-                place, f"the key {key!r} is there twice, first in line {first.line}", "keep one of them"
+                place,
+                f"the key {shortened(key)!r} is there twice, first in line {first.line}",
+                "keep one of them",
             )
             return
         parent.entries[key] = (place, node)
 
     def _key(self, node: Node, place: Place) -> str | None:
+        if isinstance(node, Missing):
+            return None
         if isinstance(node, Scalar):
-            if node.text and len(node.text) <= 1000:
+            if node.text or not node.plain:
                 return node.text
-            self._wrong(
-                place, "a key without a name" if not node.text else "a key of more than 1,000 characters"
-            )
+            self._wrong(place, "a key without a name")
             return None
         shape = "a mapping" if isinstance(node, Mapping) else "a list"
         self._wrong(
@@ -323,6 +364,8 @@ class _Composer:
         """Take over the keys of ``<<: *anchor`` that the mapping does not have itself."""
         for place, node in mapping.merged:
             for other in node.items if isinstance(node, Sequence) else [node]:
+                if isinstance(other, Missing):
+                    continue
                 if not isinstance(other, Mapping):
                     self._wrong(place, "<< takes a mapping or a list of mappings", "write <<: *anchor")
                     continue
@@ -334,22 +377,34 @@ class _Composer:
 
 
 class _Builder:
-    """Plain data from the tree. Aliases are expanded, so the number of values is counted again."""
+    """Plain data from the tree. Aliases are expanded, so the number of values is counted again.
+
+    Attributes:
+        missing: paths of what is not there, or not all of it.
+    """
 
     def __init__(self) -> None:
         self._count = 0
+        self.missing: set[Keys] = set()
 
-    def build(self, node: Node, depth: int = 0) -> Any:
+    def build(self, node: Node, path: Keys = ()) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
             raise _TooMuch(node.place, f"more than {MAX_VALUES:,} values once the aliases are expanded")
-        if depth > MAX_DEPTH:
+        if len(path) > MAX_DEPTH:
             raise _TooMuch(node.place, f"nested more than {MAX_DEPTH} deep once the aliases are expanded")
-        if isinstance(node, Scalar):
-            return node.value
-        if isinstance(node, Sequence):
-            return [self.build(item, depth + 1) for item in node.items]
-        return {key: self.build(value, depth + 1) for key, (_, value) in node.entries.items()}
+        match node:
+            case Scalar():
+                return node.value
+            case Sequence():
+                return [self.build(item, (*path, index)) for index, item in enumerate(node.items)]
+            case Mapping():
+                if not node.whole:
+                    self.missing.add(path)
+                return {key: self.build(value, (*path, key)) for key, (_, value) in node.entries.items()}
+            case Missing():
+                self.missing.add(path)
+                return None
 
 
 def _place(event: Any) -> Place:

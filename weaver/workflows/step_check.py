@@ -59,6 +59,8 @@ class StepChecker:
     def _items(self) -> None:
         step, compiled = self.step, self.compiled
         if step.for_each is None:
+            if not self.checks.unsaid(self.id, "for_each"):
+                self.inner |= {step.item_name: ANY, "index": INTEGER}
             return
         keys: Keys = (*self.keys, "for_each")
         item = ANY
@@ -95,6 +97,7 @@ class StepChecker:
         if self.compiled.arguments is not None:
             kind = self.texts.infer_values(self.compiled.arguments, keys, self.inner)
         given = kind.fields or {}
+        all_given = self.checks.unsaid(self.id, "with")
         used = self.checks.used.get(self.id)
         if self.step.does == "uses" and used is not None:
             for name, value in given.items():
@@ -104,16 +107,16 @@ class StepChecker:
                 elif (why := accepts(used.inputs[name], value)) is not None:
                     self.texts.wrong((*keys, name), f"the input does not fit: {why}")
             for name, spec in used.inputs.items():
-                if name not in given and not spec.optional:
+                if name not in given and not spec.optional and all_given:
                     what, hint = (
                         f"the input {name!r} of {self.step.uses} is missing",
                         f"give it: with: {{{name}: ...}}",
                     )
                     self.texts.wrong((*self.keys, "uses"), what, hint)
         elif self.step.does == "function":
-            self._function(given, keys)
+            self._function(given, keys, all_given=all_given)
 
-    def _function(self, given: Mapping[str, Kind], keys: Keys) -> None:
+    def _function(self, given: Mapping[str, Kind], keys: Keys, *, all_given: bool) -> None:
         name = str(self.step.function)
         try:
             schema = self.surroundings.tool(name).spec.parameters
@@ -129,7 +132,7 @@ class StepChecker:
                 hint = did_you_mean(argument, parameters)
                 self.texts.wrong((*keys, argument), f"{name} has no parameter {argument!r}", hint, key=True)
         for argument in schema.get("required", ()):
-            if argument not in given:
+            if argument not in given and all_given:
                 what, hint = (
                     f"the argument {argument!r} of {name} is missing",
                     f"give it: with: {{{argument}: ...}}",
@@ -163,6 +166,8 @@ class StepChecker:
         most = len(self.compiled.needs) if self.step.for_each is None else most
         if len(self.compiled.needs) < 2 and self.step.for_each is None:
             return  # said already
+        if not self.checks.unsaid(self.id, "needs", "for_each"):
+            return
         if most is not None and several and max(several) > most:
             self.texts.wrong(keys, f"a quorum of {max(several)} can never be met: there are {most}")
 
