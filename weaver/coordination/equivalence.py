@@ -21,6 +21,7 @@ from weaver.coordination.values.final import (
     json_value,
     plain,
     trimmed,
+    written_answer,
 )
 from weaver.coordination.values.mentions import last_number
 from weaver.coordination.values.quantities import Quantity, quantity
@@ -47,7 +48,7 @@ def _same_auto(a: Any, b: Any) -> bool | None:
 
 
 AUTO = Equivalence("auto", _read_auto, _same_auto)
-EXACT = Equivalence("exact", lambda text: text.strip() or None)
+EXACT = Equivalence("exact", lambda text: written_answer(text) or None)
 TEXT = Equivalence("text", lambda text: plain(answer_of(text)) or trimmed(text) or None)
 
 
@@ -209,11 +210,12 @@ def equivalence(kind: str | Equivalence | Callable[[str], Any] | None = None) ->
     """The equivalence that ``kind`` names.
 
     Args:
-        kind: None or ``auto`` (the marked answer as number with unit, date, JSON or words); ``exact``;
-            ``text``; ``number`` or ``number(0.01)`` with a relative tolerance; ``choice`` (a letter A to
-            J); ``bool``; ``list``; ``set``; ``json``; ``math`` (needs the extra ``math``); a function that
-            maps a text to a comparable value (None: no answer); or an `Equivalence`, given back as it is.
-            For free text that a model is to compare, see `weaver.coordination.judged.judged`.
+        kind: None or ``auto`` (the marked answer as number with unit, date, JSON or words); ``exact`` (the
+            marked answer, character for character); ``text``; ``number`` or ``number(0.01)`` with a relative
+            tolerance; ``choice`` (a letter A to J); ``bool``; ``list``; ``set``; ``json``; ``math`` (needs
+            the extra ``math``); a function that maps a text to a comparable value (None: no answer); or an
+            `Equivalence`, given back as it is. For free text that a model is to compare, see
+            `weaver.coordination.judged.judged`.
 
     Raises:
         UnknownName: there is no such kind.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import Any
+from typing import Any, Literal
 
 NOTHING_FOUND = object()
 """What `json_value` gives for a text without JSON (None is a JSON value)."""
@@ -29,20 +29,50 @@ def final_answer(text: str) -> str | None:
     Looks for, the last one of each counting: ``\boxed{...}``, ``#### ...``, a JSON object with a key
     ``answer``, and "(final) answer is ..." or "Answer: ...".
     """
+    found = _marked(text)
+    if found is None:
+        return None
+    kind, said = found
+    if kind == "json":
+        return said.strip()
+    if kind == "words":
+        return trimmed(_SENTENCE_END.split(said[:500])[0]) or None
+    return trimmed(said)
+
+
+def written_answer(text: str) -> str:
+    r"""The marked answer as it was written, to the end of its line; the whole text when nothing is marked.
+
+    Marks are those of `final_answer`. Only space around the answer is taken off, and the emphasis that began
+    before the mark.
+    """
+    found = _marked(text)
+    if found is None:
+        return text.strip()
+    kind, said = found
+    said = said.strip()
+    for emphasis in ("**", "__") if kind == "words" else ():
+        before = text[: text.rfind(said)].rpartition("\n")[2]
+        if said.endswith(emphasis) and before.count(emphasis) % 2 and said.count(emphasis) % 2:
+            return said.removesuffix(emphasis).rstrip()
+    return said
+
+
+def _marked(text: str) -> tuple[Literal["boxed", "hashes", "json", "words"], str] | None:
+    """How the last answer is marked, and what stands there, untrimmed."""
     boxed = last_boxed(text)
     if boxed is not None:
-        return trimmed(boxed)
+        return "boxed", boxed
     if (hashed := _after_last(_HASHES, text)) is not None:
-        return trimmed(hashed.partition("\n")[0])
+        return "hashes", hashed.partition("\n")[0]
     value = json_value(text) if "{" in text else NOTHING_FOUND
     if isinstance(value, dict):
         for key in _KEYS:
             if key in value:
                 inner = value[key]
-                return inner.strip() if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
+                return "json", inner if isinstance(inner, str) else json.dumps(inner, sort_keys=True)
     if (rest := _after_last(_MARKER, text)) is not None:
-        said = _SENTENCE_END.split(rest[:500].partition("\n")[0])[0]
-        return trimmed(said) or None
+        return "words", rest.partition("\n")[0]
     return None
 
 
