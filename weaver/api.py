@@ -15,6 +15,7 @@ from weaver.budget import Limits
 from weaver.cast import Cast
 from weaver.events import Event
 from weaver.messages import Message
+from weaver.models.priced import check_prices
 from weaver.models.protocol import Model, Prices
 from weaver.plan import Plan
 from weaver.planning.planner import make_plan
@@ -249,6 +250,8 @@ class Weaver:
         strategy, options = find(settings.strategy)
         cast = await self._models(settings)
         strategy.check(await cast.models["thread"].capabilities(), cast.models["thread"].name, options)
+        if settings.max_cost is not None:
+            await check_prices(cast.models.values())
         started = anyio.current_time()
         state = RunState(
             asked.run_id or self._new_id(),

@@ -107,10 +107,10 @@ class LiteLLMModel:
         return _prices(self._entry())
 
     async def capabilities(self) -> Capabilities:
-        """As given, or from litellm's list; nobody is asked."""
+        """As given, or from litellm's list; nobody is asked. Prices are known after this, too."""
+        litellm = await load()
         if self._given is not None:
             return self._given
-        litellm = await load()
         entry = self._entry()
         try:
             takes = litellm.get_supported_openai_params(model=self.name) or ()

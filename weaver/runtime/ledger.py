@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from weaver.budget import Limits
-from weaver.errors import BudgetExceeded, ConfigurationError
+from weaver.errors import BudgetExceeded
+from weaver.models.priced import unknown_prices
 from weaver.models.protocol import Prices
 from weaver.tracing import semconv as sc
 from weaver.usage import NOTHING, Usage
@@ -223,10 +224,7 @@ class Ledger:
             room = tokens_left - input_tokens
         if cost_left is not None:
             if prices is None:
-                raise ConfigurationError(
-                    f"There is a limit on cost, but the prices of {model or 'the model'} are unknown.",
-                    hint="Give prices, install weaver[litellm] for its price map, or use max_tokens.",
-                )
+                raise unknown_prices(model)
             money = cost_left - _price(prices, input_tokens, 0)
             affordable = int(money * 1e6 / prices.output) if prices.output > 0 else None
             if money < 0:
