@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from weaver.cli import main
 from weaver.cli.compare import split_names
+from weaver.evals.comparing import Comparison
+from weaver.evals.records import RecordFile
+from weaver.evals.tasks import load
+from weaver.testing import Server
 
+SUM = ["--task", "tree_sum", "--simulate", "--strategies", "sequential"]
 SIMULATE = ["compare", "--simulate", "--task", "independent:parts=4", "--strategies", "sequential,adaptive"]
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("WEAVER_"):
+            monkeypatch.delenv(name)
 
 
 def test_a_simulation_writes_all_reports_and_can_be_gone_on_with(capsys, tmp_path: Path) -> None:
@@ -52,17 +61,95 @@ def test_without_out_a_fresh_folder_is_made(capsys, tmp_path: Path) -> None:
         (["--task", "tree_sums", "--strategies", "sequential", "--simulate"], "Did you mean 'tree_sum'"),
         (["--task", "tree_sum", "--strategies", "sequentiel", "--simulate"], "Did you mean 'sequential'"),
         (["--task", "tree_sum", "--strategies", "sequential", "-n", "0"], "-n"),
+        (["--task", "tree_sum", "--strategies", ","], "Give at least one --task and --strategies"),
+        (["--task", "tree_sum", "--strategies", "sequential", "--models", ","], "names no model"),
+        ([*SUM, "--baseline", "sequentail"], "Did you mean 'sequential'"),
+        ([*SUM, "--task", "tree_sum"], "'tree_sum' is given twice"),
+        ([*SUM, "--strategies", "sequential,adaptive:speculat=1"], "Did you mean 'speculate'"),
+        ([*SUM, "--strategies", "sequential,no.py:f"], "no.py cannot be read"),
+        ([*SUM, "--max-cost", "1"], "prices of simulation are unknown"),
+        ([*SUM, "--out", "afile/x"], "cannot be written"),
+        ([*SUM, "--strategy", "sequential"], "--strategies"),
+        ([*SUM, "--model", "m"], "--models"),
         (
             ["--task", "tree_sum", "--strategies", "sequential", "--simulate", "--max-calls", "x"],
             "--max-calls",
         ),
     ],
 )
-def test_wrong_use_is_explained_without_a_traceback(arguments: list[str], said: str, capsys) -> None:
+def test_wrong_use_is_explained_without_a_traceback(
+    arguments: list[str], said: str, capsys, tmp_path: Path
+) -> None:
+    (tmp_path / "afile").write_text("", encoding="utf-8")
     assert main(["compare", *arguments]) == 2
     captured = capsys.readouterr()
     assert said in captured.err
     assert "Traceback" not in captured.err
+    assert [p.name for p in tmp_path.iterdir()] == ["afile"]  # nothing was begun
+
+
+def test_a_baseline_of_an_earlier_time_may_be_named(capsys) -> None:
+    assert main(["compare", *SUM, "-n", "1", "--out", "out"]) == 0
+    adaptive = ["compare", "--task", "tree_sum", "--simulate", "--strategies", "adaptive", "-n", "1"]
+    assert main([*adaptive, "--out", "out", "--baseline", "sequential"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "--report-only", "--out", "out", "--baseline", "adaptiv"]) == 2
+    assert "Did you mean 'adaptive'" in capsys.readouterr().err
+
+
+def test_a_strategy_of_a_file_stands_beside_ours(capsys, tmp_path: Path) -> None:
+    (tmp_path / "checked.py").write_text(
+        "async def checked(run, task, *, tries: int = 1):\n"
+        "    for _ in range(tries):\n"
+        "        answer = await run.reason(task)\n"
+        "    return answer\n",
+        encoding="utf-8",
+    )
+    named = "sequential,checked.py:checked:tries=2"
+    arguments = ["compare", "--task", "tree_sum", "--simulate", "--strategies", named, "-n", "1", "--json"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)["summaries"]
+    assert [(s["strategy"], s["calls"]) for s in found] == [("sequential", 1), (named.partition(",")[2], 2)]
+
+
+def test_ungraded_runs_are_told_and_graded_by_the_same_command(capsys, tmp_path: Path) -> None:
+    grader = tmp_path / "mine.py"
+    grader.write_text("def f(answer, item):\n    return 1 / 0\n", encoding="utf-8")
+    arguments = ["compare", *SUM[2:], "--task", f"tree_sum:grader=python:{grader}:f", "-n", "2", "--out", "o"]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert "2 runs could not be graded (not graded: The grader f raised ZeroDivisionError" in captured.err
+    assert "not graded" in captured.out
+    grader.write_text("def f(answer, item):\n    return True\n\n", encoding="utf-8")
+    os.utime(grader, (1, 1))
+    assert main([*arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "could not be graded" not in captured.err
+    assert json.loads(captured.out)["summaries"][0]["accuracy"] == 1.0
+
+
+def test_the_help_has_no_flags_that_do_nothing(capsys) -> None:
+    assert main(["compare", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--strategies" in shown
+    assert "--strategy " not in shown
+    assert "--model " not in shown
+
+
+def test_prices_that_are_unknown_are_refused_once_before_anything_is_asked(capsys) -> None:
+    with Server().in_thread() as server:
+        where = ["--base-url", server.url, "--max-cost", "1"]
+        for command in (["compare", *SUM[:2], *SUM[3:], "--models", "m"], ["run", "x", "--model", "m"]):
+            assert main([*command, *where]) == 2
+            assert "prices of" in capsys.readouterr().err
+        assert server.requests == []
+
+
+def test_a_second_comparison_into_the_same_folder_is_refused(capsys, tmp_path: Path) -> None:
+    comparison = Comparison(tasks=[load("tree_sum", n=1, seed=0)], strategies=["sequential"], models=[])
+    with RecordFile(tmp_path / "out" / "runs.jsonl", comparison.header):
+        assert main(["compare", *SUM, "--out", "out"]) == 2
+    assert "Another `weaver compare` is writing" in capsys.readouterr().err
 
 
 @pytest.mark.heavy  # it is tried again several times, in real seconds

@@ -71,7 +71,7 @@ async def test_strategies_run_on_the_same_items_with_the_same_seeds(tmp_path: Pa
         await compare(comparison, file)
     header, records = read_records(tmp_path / "runs.jsonl")
     assert len(records) == comparison.size == 8
-    assert header["tasks"] == {"tree_sum:terms=3": 4}
+    assert {task: len(items) for task, items in header["tasks"].items()} == {"tree_sum:terms=3": 4}
     assert [r.strategy for r in records[:4]] == ["sequential", "two_threads_for_tests"] * 2
     by_item = {(r.item, r.strategy): r for r in records}
     for i in "0123":

@@ -121,6 +121,8 @@ async def test_a_file_of_items(tmp_path: Path) -> None:
         ("{broken", "mine.jsonl:2: not JSON"),
         ('{"answer": "x"}', "mine.jsonl:2: there is no question"),
         ('{"question": "x"}', "mine.jsonl:2: there is no answer"),
+        ('{"question": "x", "answer": null}', "mine.jsonl:2: there is no answer"),
+        ('{"question": "x", "answer": "y", "grader": 3}', "mine.jsonl:2: the grader must be a name"),
         ("[1]", "mine.jsonl:2: an item is an object"),
         ('{"question": "x", "answer": "y", "grader": "nope"}', "mine.jsonl:2: .*'nope'"),
         ('{"question": "x", "answer": "y", "id": "1"}', "mine.jsonl:2: another line has the id '1'"),
@@ -131,6 +133,36 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, match: str) -> None:
     path.write_text('{"question": "a", "answer": "b", "id": "1"}\n' + line + "\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=match):
         load(str(path), n=5, seed=0)
+
+
+def test_a_right_answer_that_its_grader_cannot_read_is_found_on_loading(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    lines = [{"question": "a", "answer": "1"}, {"question": "b", "answer": "forty-two", "grader": "numeric"}]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"mine.jsonl:2: The right answer 'forty-two'.*number"):
+        load(str(path), n=5, seed=0)
+    assert len(load(f"{path}:grader=text", n=5, seed=0).items) == 2
+    with pytest.raises(ConfigurationError, match="cannot be read by the grader choice"):
+        load("tree_sum:grader=choice", n=1, seed=0)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_have_any_character(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    line = '{"question": "one\u2028two\u0085?", "answer": "x"}\r\n'
+    path.write_bytes(b"\xef\xbb\xbf" + (line * 2).encode())
+    one, two = load(str(path), n=5, seed=0).items
+    assert one.question == "one\u2028two\u0085?"
+    assert (one.id, two.id) == ("1", "2")
+
+
+def test_items_of_a_file_are_told_apart_by_all_that_matters(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    before = {"id": "a", "question": "q", "answer": "1", "grader": "numeric"}
+    digests = set()
+    for change in ({}, {"question": "r"}, {"answer": "2"}, {"grader": "exact"}, {"level": 3}):
+        path.write_text(json.dumps(before | change), encoding="utf-8")
+        digests.add(load(str(path), n=1, seed=0).items[0].digest)
+    assert len(digests) == 5
 
 
 @pytest.mark.parametrize(
@@ -176,10 +208,54 @@ async def test_functions_grade_with_bools_scores_and_grades(tmp_path: Path) -> N
         await grader(lambda answer, item: "often")(item("x"), "x")
     with pytest.raises(ConfigurationError, match=r"raised ZeroDivisionError for item '1'"):
         await grader(lambda answer, item: 1 / 0)(item("x"), "x")
-    with pytest.raises(ConfigurationError, match="cannot be loaded"):
+    with pytest.raises(UnknownName, match=r"no function in .*json.* named 'nothing'"):
         grader("python:json:nothing")
-    with pytest.raises(UnknownName):
+    with pytest.raises(ConfigurationError, match="python:no_such_module:f cannot be loaded"):
+        grader("python:no_such_module:f")
+
+
+def test_a_graders_own_names_are_told() -> None:
+    with pytest.raises(UnknownName, match=r"no grader named 'nope'.*judge.*math.*numeric.*python:FILE"):
         grader("nope")
+    with pytest.raises(UnknownName, match="Did you mean 'numeric'"):
+        grader("numerik")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def f(answer, item):\n    return Tru\nx = undefined\n", r"line 3\) raised NameError"),
+        ("def f(answer, item)\n", r"line 1\) raised SyntaxError"),
+    ],
+)
+def test_a_graders_file_that_is_wrong_is_the_users_error(tmp_path: Path, code: str, said: str) -> None:
+    path = tmp_path / "wrong.py"
+    path.write_text(code, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=said):
+        grader(f"python:{path}:f")
+
+
+@pytest.mark.parametrize(
+    ("given", "right", "correct"),
+    [
+        ("42", "42", True),
+        ("I add.\n\nAnswer: 42", "42", True),
+        ("so **Answer: 42**", "42", True),
+        ("**Answer:** 42\nI hope that helps.", "42", True),
+        ("Answer: 42.", "42", False),
+        ("Answer: 42.", "42.", True),
+        ("Answer: paris", "Paris", False),
+        ('Answer: "yes"', "yes", False),
+        (r"thus \boxed{x + 1}", "x + 1", True),
+        ("#### 1,000", "1000", False),
+        ('{"answer": "a  b"}', "a  b", True),
+        ("two\nlines", "two\nlines", True),
+    ],
+)
+async def test_exact_compares_the_marked_answer_character_for_character(
+    given: str, right: str, correct: bool
+) -> None:
+    assert (await grader("exact")(item(right), given)).correct is correct
 
 
 async def test_a_judge_compares_and_its_text_is_fenced() -> None:

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.flags import settings_flags, settings_from
+from weaver.cli.flags import load_named_file, settings_flags_without, settings_from
 from weaver.cli.guard import debug_option
 from weaver.cli.interrupt import run_until_interrupted
 from weaver.cli.text import count, seconds
-from weaver.errors import ConfigurationError
+from weaver.errors import ConfigurationError, UnknownName
 
 if TYPE_CHECKING:
     from weaver.evals.comparing import Comparison
-    from weaver.evals.records import Record
+    from weaver.evals.records import Key, Record
     from weaver.evals.summary import Budgets
     from weaver.models.protocol import Model
     from weaver.settings import Settings
     from weaver.tracing.spans import Tracing
 
 RUNS = "runs.jsonl"
+BASELINE = "sequential"
 
 
 @click.command()
@@ -34,10 +35,14 @@ RUNS = "runs.jsonl"
     help="A generator (tree_sum:terms=8), reasoning_gym/GENERATOR, or a FILE.jsonl. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--strategies", metavar="A,B,C", help="Strategies, separated by commas; options as in NAME:key=value."
+    "--strategies",
+    metavar="A,B,C",
+    help="Strategies, separated by commas; options as in NAME:key=value. Also path/to/file.py:name.",
 )
 @click.option(
-    "--models", metavar="A,B", help="Models, separated by commas. Default: --model, or what can be found."
+    "--models",
+    metavar="A,B",
+    help="Models, separated by commas. Default: WEAVER_MODEL, or what can be found.",
 )
 @click.option(
     "-n", "--n", "n", type=click.IntRange(1), default=20, show_default=True, help="Items of each task."
@@ -61,7 +66,9 @@ RUNS = "runs.jsonl"
     metavar="TEXT",
     help="Added to every question, instead of asking for a last line with the answer.",
 )
-@click.option("--baseline", default="sequential", show_default=True, help="What others are measured against.")
+@click.option(
+    "--baseline", metavar="NAME", help="The strategy that others are measured against. Default: sequential."
+)
 @click.option("--token-budget", type=float, metavar="N", help="For accuracy at equal generated tokens.")
 @click.option("--latency-budget", type=float, metavar="N", help="For accuracy at equal critical-path tokens.")
 @click.option("--time-budget", type=float, metavar="SECONDS", help="For accuracy at equal time.")
@@ -69,7 +76,7 @@ RUNS = "runs.jsonl"
 @click.option("--report-only", is_flag=True, help="Write the reports of --out again; run nothing.")
 @click.option("--simulate", is_flag=True, help="A simulated endpoint on a virtual clock; no model is run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summaries as JSON instead of tables.")
-@settings_flags
+@settings_flags_without("strategy", "model")
 @debug_option
 def compare(
     tasks: tuple[str, ...],
@@ -80,7 +87,7 @@ def compare(
     concurrency: int,
     out: Path | None,
     instruction: str | None,
-    baseline: str,
+    baseline: str | None,
     token_budget: float | None,
     latency_budget: float | None,
     time_budget: float | None,
@@ -101,18 +108,27 @@ def compare(
     """
     from weaver.evals.records import read_records
 
-    shown = _Shown(out, baseline, (token_budget, latency_budget, time_budget), as_json)
+    shown = _Shown(out, baseline or BASELINE, (token_budget, latency_budget, time_budget), as_json)
     if report_only:
         if out is None:
             raise click.UsageError("--report-only needs --out.")
-        shown.show(*read_records(out / RUNS))
+        header, records = read_records(out / RUNS)
+        _check_baseline(baseline, [], records)
+        shown.show(header, records)
         return 0
-    if not tasks or not strategies:
+    named = split_names(strategies or "")
+    if not tasks or not named:
         raise click.UsageError("Give at least one --task and --strategies, for example sequential,adaptive.")
+    chosen = split_names(models or "")
+    if models is not None and not chosen:
+        raise click.UsageError("--models names no model.")
+    for name in named:
+        load_named_file(name)
     settings = settings_from(options)
     folder = shown.folder = out or _fresh_folder()
-    named = split_names(models or "")
-    asked = _Asked(tasks, split_names(strategies), named, n, repeats, concurrency, retry_failed, instruction)
+    before = read_records(folder / RUNS)[1] if baseline and (folder / RUNS).exists() else []
+    _check_baseline(baseline, named, before)
+    asked = _Asked(tasks, named, chosen, n, repeats, concurrency, retry_failed, instruction)
     try:
         if simulate:
             _on_virtual_time(lambda: _simulated(asked, settings, folder))
@@ -121,8 +137,19 @@ def compare(
     except KeyboardInterrupt:
         click.echo(f"What was finished is in {folder / RUNS}; go on with --out {folder}.", err=True)
         raise
-    shown.show(*read_records(folder / RUNS))
+    header, records = read_records(folder / RUNS)
+    shown.show(header, records)
+    if ungraded := [r for r in records if not r.graded]:
+        what = f"{count(len(ungraded), 'run')} could not be graded ({ungraded[0].why})."
+        click.echo(f"note: {what} The same command grades them again, without running them again.", err=True)
     return 0
+
+
+def _check_baseline(baseline: str | None, strategies: Sequence[str], before: Sequence[Record]) -> None:
+    """Refuse a baseline that nothing can be measured against: it is neither run now nor was it before."""
+    known = {*strategies, *(record.strategy for record in before)}
+    if baseline is not None and baseline not in known:
+        raise UnknownName("strategy in this comparison", baseline, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +279,11 @@ def _comparison(
 
 
 async def _run(comparison: Comparison, asked: _Asked, folder: Path, tracing: Tracing | None) -> None:
+    from weaver.evals.comparing import check
     from weaver.evals.comparing import compare as run_all
     from weaver.evals.records import RecordFile
 
+    await check(comparison)  # before there is a file
     with RecordFile(folder / RUNS, comparison.header) as file, _Bar(comparison, file.records) as bar:
         await run_all(comparison, file, on_record=bar.add, retry_failed=asked.retry_failed, tracing=tracing)
 
@@ -285,14 +314,15 @@ class _Bar:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(*columns, TimeElapsedColumn(), Left(), console=self._console)
         self._live = self._console.is_terminal
+        self._wanted = set(comparison.keys)
+        self._done: dict[Key, Record] = {}
         self._counts: dict[str, list[int]] = {name: [0, 0] for name in comparison.strategies}
         each = comparison.size // len(comparison.strategies)
         self._bars = {name: self._progress.add_task(_plain(name), total=each) for name in self._counts}
-        self._total, self._done = comparison.size, 0
         for record in before:
             self._count(record)
-        if before:
-            click.echo(f"Going on: {self._done} of {self._total} runs are done.", err=True)
+        if self._done:
+            click.echo(f"Going on: {len(self._done)} of {len(self._wanted)} runs are done.", err=True)
 
     def __enter__(self) -> _Bar:
         if self._live:
@@ -308,19 +338,26 @@ class _Bar:
         self._count(record)
         if not self._live:
             verdict = "right" if record.correct else record.error or "wrong"
+            if not record.graded:
+                verdict = record.why
             took = f"{count(record.total_output_tokens, 'token')}, {seconds(record.wall_seconds)}"
             place = f"{record.task} {record.item} {record.strategy}"
-            click.echo(f"[{self._done}/{self._total}] {place}: {verdict}, {took}", err=True)
+            click.echo(f"[{len(self._done)}/{len(self._wanted)}] {place}: {verdict}, {took}", err=True)
 
     def _count(self, record: Record) -> None:
-        if record.strategy not in self._counts:
+        if record.key not in self._wanted:
             return
         counts = self._counts[record.strategy]
-        counts[0] += record.correct
-        counts[1] += 1
-        self._done += 1
-        share = f"{_plain(record.strategy)}  {100 * counts[0] / counts[1]:.0f} % right"
-        self._progress.update(self._bars[record.strategy], advance=1, description=share)
+        if (earlier := self._done.get(record.key)) is None:
+            self._progress.update(self._bars[record.strategy], advance=1)
+        elif earlier.graded:
+            counts[0] -= earlier.correct
+            counts[1] -= 1
+        self._done[record.key] = record
+        counts[0] += record.graded and record.correct
+        counts[1] += record.graded
+        share = f"{100 * counts[0] / counts[1]:.0f} % right" if counts[1] else "not graded"
+        self._progress.update(self._bars[record.strategy], description=f"{_plain(record.strategy)}  {share}")
 
 
 def split_names(text: str) -> list[str]:

@@ -17,8 +17,17 @@ _NO_FLAG = {"api_key", "prices"}
 
 def settings_flags(command: F) -> F:
     """Add the flags. Their values arrive as text; `Settings.load` checks them and names the flag."""
+    return settings_flags_without()(command)
+
+
+def settings_flags_without(*names: str) -> Callable[[F], F]:
+    """`settings_flags`, for a command that has other ways to say what ``names`` are."""
+    return lambda command: _with_flags(command, _NO_FLAG | set(names))
+
+
+def _with_flags(command: F, left_out: set[str]) -> F:
     for name, field in reversed(Settings.model_fields.items()):
-        if name in _NO_FLAG:
+        if name in left_out:
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         command = click.option(
@@ -39,13 +48,13 @@ def settings_from(options: dict[str, Any]) -> Settings:
     Raises:
         ConfigurationError: naming what is wrong.
     """
-    _load_named_file(options.get("strategy"))
+    load_named_file(options.get("strategy"))
     given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
     return Settings.load(flags=True, **given)
 
 
-def _load_named_file(strategy: Any) -> None:
-    """Load the Python file that ``--strategy path/to/file.py:name`` names.
+def load_named_file(strategy: Any) -> None:
+    """Load the Python file that a flag such as ``--strategy path/to/file.py:name`` names, if it names one.
 
     Only a flag may do that: a variable, a settings file or a request over the network must not run code.
     """

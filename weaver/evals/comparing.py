@@ -6,9 +6,10 @@ import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
@@ -20,10 +21,14 @@ from weaver.errors import (
     ModelUnreachable,
     WeaverError,
 )
-from weaver.evals.items import Grade, Item, TaskSet
+from weaver.evals.header import Header
+from weaver.evals.items import Item, TaskSet, digest
 from weaver.evals.metering import Meter, Metered, current_meter
 from weaver.evals.records import Key, Record, RecordFile, overlap
+from weaver.models import registry
+from weaver.models.priced import check_prices
 from weaver.models.protocol import Model
+from weaver.models.resolve import LOCAL
 from weaver.result import Result
 from weaver.settings import Settings
 from weaver.strategies.registry import find
@@ -60,35 +65,72 @@ class Comparison:
     @property
     def size(self) -> int:
         """Number of runs."""
-        items = sum(len(task.items) for task in self.tasks)
-        return items * len(self.strategies) * len(self.models) * self.repeats
+        return len(self.keys)
 
     @property
-    def header(self) -> dict[str, Any]:
-        """What must be the same for two results to belong to one comparison. Strategies may be added."""
+    def keys(self) -> list[Key]:
+        """All runs, in the order in which they are made."""
+        return [run.key for run in _runs(self)]
+
+    @property
+    def header(self) -> Header:
+        """What must be the same for two results to belong to one comparison, and what may grow.
+
+        Strategies may be added, and so may items behind those that are there, and models
+        (`weaver.evals.header`). Concurrency may change: it stands in each record.
+        """
+        settings = self.settings
         given = {
-            name: getattr(self.settings, name)
-            for name in sorted(self.settings.model_fields_set - _NOT_LIMITS)
-            if getattr(self.settings, name) not in (None, ())
-        }
-        limits = {
-            name: getattr(value, "name", value) if name.endswith("_model") else value
-            for name, value in given.items()
+            name: value
+            for name in sorted(settings.model_fields_set - _NOT_LIMITS)
+            if (value := getattr(settings, name)) not in (None, ())
         }
         return {
-            "tasks": {task.name: len(task.items) for task in self.tasks},
+            "tasks": {task.name: [item.digest for item in task.items] for task in self.tasks},
             "instruction": self.tasks[0].instruction if self.tasks else "",
             "seed": self.seed,
             "repeats": self.repeats,
-            "concurrency": self.concurrency,
-            "limits": limits,
+            "limits": {name: value for name, value in given.items() if name not in _ROLES},
+            "models": {model.name: _place(model) for model in self.models},
+            "roles": {name: _named(given[name], settings) for name in _ROLES if name in given},
+            "agents": {
+                agent.name: digest(
+                    agent.description,
+                    agent.instructions,
+                    "" if agent.model is None else _named(agent.model, settings),
+                    [getattr(tool, "name", None) or getattr(tool, "__name__", "") for tool in agent.tools],
+                )
+                for agent in settings.agents
+            },
             "simulated": self.simulated,
         }
 
 
+_ROLES = ("planner_model", "judge_model", "synthesizer_model")
 _NOT_LIMITS = {
     "model", "base_url", "api_key", "strategy", "seed", "agents", "prices",
 }  # fmt: skip
+
+
+def _place(model: Model) -> str:
+    """Where a model is, without secrets; "" for those that weaver starts itself, on a port of their own."""
+    if model.name.partition("/")[0] in {LOCAL, *registry.installed()}:
+        return ""
+    return public(model.endpoint)
+
+
+def public(url: str) -> str:
+    """An endpoint without user, password, query and fragment, which may hold secrets."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _named(model: Any, settings: Settings) -> str:
+    """A model of another role: its name, and where it is."""
+    name, place = (
+        (model, public(settings.base_url or "")) if isinstance(model, str) else (model.name, _place(model))
+    )
+    return f"{name} at {place}" if place else name
 
 
 async def compare(
@@ -101,18 +143,21 @@ async def compare(
 ) -> None:
     """Run everything that ``file`` does not have yet, item by item, all strategies in turn.
 
+    A run whose grader fails is kept with its answer and counts as not graded; another `compare` into the
+    same file grades its answer again, without running it again.
+
     Args:
         file: open; each run is added to it as soon as it is graded.
-        on_record: called with each new record.
+        on_record: called with each record that was added.
         retry_failed: run those again that ended without any answer.
         options: for `Weaver` (``tracing``, ...).
 
     Raises:
-        ConfigurationError: a strategy does not exist, or a model cannot do what it needs. Nothing was run.
+        ConfigurationError: as `check`; nothing was run. Or the file cannot be written any more.
         ModelUnreachable, ModelUnauthorized: no run can succeed; what was finished is in the file.
     """
-    await _check(comparison)
-    done = {record.key for record in file.records if not (retry_failed and record.status == "failed")}
+    await check(comparison)
+    before = {r.key: r for r in file.records if not (retry_failed and r.status == "failed")}
     limit = anyio.Semaphore(comparison.concurrency)
     async with AsyncExitStack() as stack:
         weavers = {}
@@ -124,12 +169,22 @@ async def compare(
         failure: list[WeaverError] = []
         async with anyio.create_task_group() as group:
 
-            async def one(run: _Run) -> None:
+            def keep(record: Record) -> None:
+                file.add(record)
+                if on_record is not None:
+                    on_record(record)
+
+            async def one(run: _Run, ungraded: Record | None) -> None:
                 try:
-                    record = await _record(run, weavers[run.key[3]])
-                    file.add(record)
-                    if on_record is not None:
-                        on_record(record)
+                    answered = ungraded or await _answered(run, weavers[run.key[3]], comparison.concurrency)
+                    try:
+                        record = await _graded(run.item, answered)
+                    except BaseException:  # what was paid for is kept, and graded next time
+                        if ungraded is None:
+                            keep(answered)
+                        raise
+                    if record != ungraded:
+                        keep(record)
                 except WeaverError as error:
                     failure.append(error)
                     group.cancel_scope.cancel()
@@ -137,16 +192,17 @@ async def compare(
                     limit.release()
 
             for run in _runs(comparison):
-                if run.key not in done:
+                known = before.get(run.key)
+                if known is None or not known.graded:
                     await limit.acquire()
-                    group.start_soon(one, run)
+                    group.start_soon(one, run, known)
     if failure:
         raise failure[0]
 
 
 def _metered_roles(settings: Settings) -> dict[str, Model]:
     """The models of other roles, metered too. Names are left to `Weaver`, and so is their metering."""
-    roles = {name: getattr(settings, name) for name in ("planner_model", "judge_model", "synthesizer_model")}
+    roles = {name: getattr(settings, name) for name in _ROLES}
     return {name: Metered(model) for name, model in roles.items() if isinstance(model, Model)}
 
 
@@ -170,19 +226,32 @@ def _runs(comparison: Comparison) -> list[_Run]:
     return runs
 
 
-async def _check(comparison: Comparison) -> None:
-    if len(set(comparison.strategies)) < len(comparison.strategies):
-        raise ConfigurationError("A strategy is given twice.")
-    names = [model.name for model in comparison.models]
-    if len(set(names)) < len(names):
-        raise ConfigurationError(f"Two models have the same name: {', '.join(names)}.")
+async def check(comparison: Comparison) -> None:
+    """Refuse a comparison that cannot be run, before anything is paid for.
+
+    Raises:
+        ConfigurationError: a strategy, model or task is given twice; a strategy does not exist or has wrong
+            options; a model cannot do what a strategy needs; or costs are limited and prices unknown.
+    """
+    models = comparison.models
+    for kind, names in (
+        ("strategy", comparison.strategies),
+        ("task", [task.name for task in comparison.tasks]),
+        ("model", [model.name for model in models]),
+    ):
+        if twice := sorted({name for name in names if list(names).count(name) > 1}):
+            raise ConfigurationError(f"The {kind} {twice[0]!r} is given twice.")
     for given in comparison.strategies:
         strategy, _ = find(given)
-        for model in comparison.models:
+        for model in models:
             strategy.check(await model.capabilities(), model.name)
+    if comparison.settings.max_cost is not None:
+        roles = (getattr(comparison.settings, name) for name in _ROLES)
+        await check_prices([*models, *(model for model in roles if isinstance(model, Model))])
 
 
-async def _record(run: _Run, weaver: Weaver) -> Record:
+async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
+    """The run's record, not graded yet."""
     task, item, strategy, model, repeat = run.key
     meter = Meter()
     token = current_meter.set(meter)
@@ -200,9 +269,6 @@ async def _record(run: _Run, weaver: Weaver) -> Record:
         error, result = raised, raised.result
     finally:
         current_meter.reset(token)
-    grade = Grade(correct=False, score=0.0, why="no answer")
-    if result is not None and result.answer.strip():
-        grade = await run.item.grader(run.item, result.answer)
     known = dict(_of_result(result)) if result is not None else {"status": "failed"}
     return Record(
         task=task,
@@ -211,12 +277,12 @@ async def _record(run: _Run, weaver: Weaver) -> Record:
         model=model,
         repeat=repeat,
         seed=run.seed,
-        correct=grade.correct,
-        score=grade.score,
-        why=grade.why,
+        graded=False,
+        why="not graded: interrupted",
         expected=run.item.answer,
         critical_steps=meter.critical_steps,
         longest_context=meter.longest_context,
+        concurrency=concurrency,
         structure=run.item.structure,
         ideal_speedup=run.item.ideal_speedup,
         error=str(error) if error is not None else None,
@@ -224,11 +290,30 @@ async def _record(run: _Run, weaver: Weaver) -> Record:
     )
 
 
+async def _graded(item: Item, record: Record) -> Record:
+    """The record with its grade, or with why it could not be graded."""
+    if not record.answer.strip():
+        return replace(record, graded=True, why="no answer")
+    try:
+        grade = await item.grader(item, record.answer)
+    except Exception as error:  # noqa: BLE001 - graders are users' and other packages' code, or models
+        said = str(error) if isinstance(error, WeaverError) else f"{type(error).__name__}: {error}"
+        return replace(record, why=f"not graded: {said}")
+    return replace(
+        record,
+        graded=True,
+        correct=grade.correct,
+        score=grade.score,
+        why=grade.why,
+        answer=record.answer[:ANSWER_CHARS],
+    )
+
+
 def _of_result(result: Result[Any]) -> dict[str, Any]:
     usage, metrics = result.usage, result.metrics
     return {
         "status": result.status,
-        "answer": result.answer[:ANSWER_CHARS],
+        "answer": result.answer,
         "run_id": result.run_id,
         "trace_id": result.trace_id,
         "critical_path_tokens": metrics.critical_path_tokens,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import math
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ from pydantic import BaseModel, Field
 from weaver.coordination.equivalence import KINDS, equivalence
 from weaver.coordination.sameness import Equivalence
 from weaver.coordination.values.final import answer_of
-from weaver.errors import ConfigurationError, OutputInvalid, WeaverError
+from weaver.errors import ConfigurationError, ModelError, OutputInvalid, UnknownName, WeaverError
 from weaver.evals.items import Grade, Grader, Item
 from weaver.fencing import fenced
 from weaver.models.protocol import Model
+from weaver.strategies.named import member, module_of
 
 NAMES = (*KINDS, "numeric", "math", "judge", "python:FILE_OR_MODULE:FUNCTION")
 
@@ -50,27 +50,52 @@ def grader(kind: str | Callable[..., Any] | None = None, *, judge: Model | None 
         return _by_model(judge)
     if name.startswith("python:"):
         return _by_function(_loaded(name.removeprefix("python:")))
-    if name == "numeric":
-        name = "number"
-    return _by_equivalence(equivalence(name))
+    try:
+        return _ByEquivalence(equivalence("number" if name == "numeric" else name))
+    except UnknownName:
+        raise UnknownName("grader", name, NAMES) from None
 
 
-def _by_equivalence(equal: Equivalence) -> Grader:
-    async def grade(item: Item, answer: str) -> Grade:
-        right, given = equal.read(item.answer), equal.read(answer)
+def title(kind: str, judge: Model | None) -> str:
+    """The name of a grader that tells it from others: with ``judge``, the model too."""
+    return f"{kind.strip()} {judge.name}" if kind.strip() == "judge" and judge is not None else kind.strip()
+
+
+def check_answer(item: Item) -> None:
+    """Refuse an item whose right answer its grader cannot read, before anything is run on it.
+
+    Raises:
+        ConfigurationError: naming the answer.
+    """
+    if isinstance(item.grader, _ByEquivalence):
+        item.grader.right(item)
+
+
+@dataclass(frozen=True, slots=True)
+class _ByEquivalence:
+    """Right is what says the same as the right answer."""
+
+    equal: Equivalence
+
+    async def __call__(self, item: Item, answer: str) -> Grade:
+        right, given = self.right(item), self.equal.read(answer)
         if given is None:
-            return Grade(correct=False, score=0.0, why=f"no {equal.name} answer")
-        if right is None:
-            raise ConfigurationError(
-                f"Item {item.id!r}: its right answer {item.answer[:60]!r} cannot be read as {equal.name}.",
-                hint="Choose another grader.",
-            )
-        verdict = equal.same(right, given)
-        if verdict is None and equal.arbiter is not None:
-            [verdict] = await equal.arbiter([(item.answer, answer)])
+            return Grade(correct=False, score=0.0, why=f"no {self.equal.name} answer")
+        verdict = self.equal.same(right, given)
+        if verdict is None and self.equal.arbiter is not None:
+            [verdict] = await self.equal.arbiter([(item.answer, answer)])
         return Grade(correct=bool(verdict), score=float(bool(verdict)))
 
-    return grade
+    def right(self, item: Item) -> Any:
+        """The value of the right answer."""
+        value = self.equal.read(item.answer)
+        if value is None:
+            raise ConfigurationError(
+                f"The right answer {item.answer[:60]!r} of item {item.id!r} cannot be read by the grader "
+                f"{self.equal.name}.",
+                hint="Correct the answer, or choose another grader.",
+            )
+        return value
 
 
 def _by_function(function: Callable[..., Any]) -> Grader:
@@ -111,28 +136,16 @@ def as_grade(value: Any, name: str) -> Grade:
 
 def _loaded(where: str) -> Callable[..., Any]:
     place, _, name = where.rpartition(":")
+    hint = "Write python:FILE.py:FUNCTION or python:MODULE:FUNCTION."
+    if place.endswith(".py"):
+        return member(module_of(Path(place)), name)
     try:
-        if place.endswith(".py"):
-            path = Path(place)
-            if not path.is_file():
-                raise ConfigurationError(f"The grader's file {place} does not exist.")
-            spec = importlib.util.spec_from_file_location(f"weaver_grader_{path.stem}", path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-        function = getattr(module, name)
-    except (ImportError, AttributeError, SyntaxError, ValueError) as error:
+        module = importlib.import_module(place)
+    except Exception as error:
         raise ConfigurationError(
-            f"The grader python:{where} cannot be loaded: {error}.",
-            hint="Write python:FILE.py:FUNCTION or python:MODULE:FUNCTION.",
+            f"The grader python:{where} cannot be loaded: {type(error).__name__}: {error}.", hint=hint
         ) from error
-    if not callable(function):
-        raise ConfigurationError(f"The grader python:{where} is not a function.")
-    return function  # type: ignore[no-any-return]  # whatever it is, `as_grade` checks what it returns
+    return member(module, name)
 
 
 class _Verdict(BaseModel):
@@ -164,9 +177,15 @@ def _by_model(model: Model) -> Grader:
             right=fenced(item.answer, "right answer"),
             given=fenced(answer, "given answer"),
         )
-        result = await weaver.run(prompt, output=_Verdict)
+        about = f"The judge {model.name} gave no verdict on item {item.id!r}"
+        try:
+            result = await weaver.run(prompt, output=_Verdict)
+        except ModelError:  # it names the model itself
+            raise
+        except WeaverError as error:
+            raise OutputInvalid(f"{about}: {error.message}", hint=error.hint) from error
         if not isinstance(result.output, _Verdict):
-            raise OutputInvalid(f"The judge {model.name} gave no verdict on item {item.id!r}.")
+            raise OutputInvalid(f"{about}.")
         correct = result.output.correct
         return Grade(correct, float(correct), result.output.reason)
 

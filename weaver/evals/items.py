@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 INSTRUCTION = 'Give your final answer on the last line, after "Answer:".'
 """Added to every question, for every strategy alike, so that graders find the answer."""
+
+
+def digest(*parts: Any) -> str:
+    """Sixteen hex digits that tell JSON-able values apart."""
+    said = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class Item:
         structure: ``independent``, ``tree``, ``chain``, ``mixed`` or ``""`` when unknown.
         parts: the pieces of work, where the structure is known.
         metadata: anything else, JSON-able.
+        graded_by: the grader's name, where it is not the task's own.
     """
 
     id: str
@@ -63,6 +72,12 @@ class Item:
     structure: str = ""
     parts: tuple[Part, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    graded_by: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Differs between items of which anything that results depend on is different."""
+        return digest(self.id, self.question, self.answer, self.graded_by, self.metadata)
 
     @property
     def ideal_speedup(self) -> float:

@@ -68,6 +68,8 @@ def _panel(
 
     models = list(dict.fromkeys(s.model for s in summaries))
     for i, summary in enumerate(summaries):
+        if summary.accuracy is None:
+            continue
         x, (low, high) = tokens(summary)
         down, up = summary.accuracy_interval
         label = summary.strategy if len(models) == 1 else f"{summary.strategy}, {summary.model}"
@@ -87,7 +89,9 @@ def _panel(
             label=label,
         )
     for model in models:
-        front = sorted((tokens(s)[0], s.accuracy) for s in summaries if s.model == model and on_front(s))
+        front = sorted(
+            (tokens(s)[0], s.accuracy or 0.0) for s in summaries if s.model == model and on_front(s)
+        )
         if front:
             axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=0)
     places = [tokens(s)[0] for s in summaries if tokens(s)[0] > 0]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from weaver.errors import ConfigurationError
+from weaver.evals.header import VERSION, Header, extended
+from weaver.evals.locking import lock
 
-VERSION = 1
 Key = tuple[str, str, str, str, int]
 
 
@@ -24,8 +27,9 @@ class Record:
         task, item, strategy, model, repeat: which run; together its key.
         seed: sampling seed of the run.
         status: ``complete``, ``partial`` or ``failed``; a failed run counts as wrong.
+        graded: False when the grader failed; ``why`` says how, and the answer is graded again on resuming.
         correct, score, why: the grade.
-        answer, expected: texts; ``answer`` is cut after 4000 characters.
+        answer, expected: texts; a graded ``answer`` is cut after 4000 characters.
         run_id, trace_id: to open the run as a trace.
         critical_path_tokens, total_output_tokens: generated tokens, on the longest chain and of all calls.
         thread_tokens: generated tokens of all threads; the rest is the root's.
@@ -36,6 +40,7 @@ class Record:
         wall_seconds, critical_path_seconds, queue_seconds: as in the run's metrics.
         cost_usd: None when unknown. ``estimated``: some usage was estimated.
         redundancy: mean overlap (Jaccard, words) of the threads' answers; None with fewer than two.
+        concurrency: runs that were allowed at the same time.
         structure, ideal_speedup: of the item, where known.
         error: the message of a failed run, or None.
     """
@@ -47,6 +52,7 @@ class Record:
     repeat: int = 0
     seed: int = 0
     status: str = "complete"
+    graded: bool = True
     correct: bool = False
     score: float = 0.0
     why: str = ""
@@ -71,6 +77,7 @@ class Record:
     cost_usd: float | None = None
     estimated: bool = False
     redundancy: float | None = None
+    concurrency: int = 1
     structure: str = ""
     ideal_speedup: float = 1.0
     notes: tuple[str, ...] = ()
@@ -102,93 +109,158 @@ class Record:
 class RecordFile:
     """The records of a comparison on disk: a header line that says what is compared, then one line per run.
 
-    A line that was cut by a crash is dropped; everything before it is kept.
+    It is only ever added to. Of several lines for one run the last counts, and of several headers (a
+    comparison that was extended). A line that was cut by a crash is dropped; everything before it is kept.
+    While it is open, nobody else can open it.
 
     Args:
         path: of the file; its folder is made.
-        header: what is compared (tasks, seed, limits, ...): another header means another comparison.
+        header: what is compared (`Comparison.header`).
+
+    Attributes:
+        records: one for each run, in the order in which they were added.
 
     Raises:
-        ConfigurationError: on entering: the file belongs to another comparison, or is no such file.
+        ConfigurationError: on entering: the file belongs to another comparison, is open elsewhere, has a
+            damaged line, cannot be written, or is no such file.
     """
 
     path: Path
-    header: dict[str, Any]
-    records: list[Record] = field(default_factory=list)
-    _file: TextIO | None = None
+    header: Header
+    _records: dict[Key, Record] = field(default_factory=dict)
+    _file: FileIO | None = None
+
+    @property
+    def records(self) -> list[Record]:
+        """What has been run so far."""
+        return list(self._records.values())
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        header = {"comparison": VERSION, **json.loads(json.dumps(self.header))}
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        whole, _, _ = text.rpartition("\n")
-        lines = whole.splitlines()
-        if lines:
-            self._check(lines[0], header)
-            self.records = _records(lines[1:])
-        else:
-            whole = json.dumps(header)
-        # Written anew, so that a line cut by a crash does not spoil the next one.
-        draft = self.path.with_suffix(".draft")
-        draft.write_text(whole + "\n", encoding="utf-8")
-        draft.replace(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(self.path, "a+")
+            if not lock(self._file.fileno()):
+                raise ConfigurationError(
+                    f"Another `weaver compare` is writing {self.path}.",
+                    hint="Wait until it has ended, or give another --out.",
+                )
+            self._begin(self._file)
+        except OSError as error:
+            self._close()
+            raise _unwritable(self.path, error) from error
+        except BaseException:
+            self._close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def add(self, record: Record) -> None:
+        """Keep a record, in place of an earlier one of the same run; it is on disk when this returns.
+
+        Raises:
+            ConfigurationError: it cannot be written (the disk is full); the file is as it was before.
+        """
+        self._append(record.as_dict())
+        self._records.pop(record.key, None)
+        self._records[record.key] = record
+
+    def _begin(self, file: FileIO) -> None:
+        header = {"comparison": VERSION, **json.loads(json.dumps(self.header))}
+        file.seek(0)
+        whole, newline, torn = file.readall().rpartition(b"\n")
+        if not newline and not _is_header_cut_short(torn):
+            raise _foreign(self.path)
+        if not newline:
+            file.truncate(0)
+            self._append(header)
+            return
+        before, records = _read(self.path, whole)
+        self._records = {record.key: record for record in records}
+        header = extended(before, header, str(self.path))
+        if torn:  # only once it is known to be a file of ours
+            file.truncate(len(whole) + 1)
+        if header != before:
+            self._append(header)
+
+    def _append(self, data: dict[str, Any]) -> None:
+        assert self._file is not None
+        file, line = self._file, json.dumps(data).encode() + b"\n"
+        end = file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                file.truncate(end)
+            raise _unwritable(self.path, error) from error
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def add(self, record: Record) -> None:
-        """Keep a record; it is on disk when this returns."""
-        assert self._file is not None
-        self._file.write(json.dumps(record.as_dict()) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.records.append(record)
 
-    def _check(self, line: str, header: dict[str, Any]) -> None:
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or "comparison" not in found:
-            raise ConfigurationError(
-                f"{self.path} is not a file of `weaver compare`.", hint="Give another --out."
-            )
-        if changed := sorted(k for k in header | found if header.get(k) != found.get(k)):
-            different = "; ".join(f"{k}: {found.get(k)!r} there, {header.get(k)!r} now" for k in changed)
-            raise ConfigurationError(
-                f"{self.path} has the results of another comparison ({different}).",
-                hint="Give another --out, or the same settings to go on.",
-            )
-
-
-def read_records(path: Path) -> tuple[dict[str, Any], list[Record]]:
+def read_records(path: Path) -> tuple[Header, list[Record]]:
     """The header and the records of a finished or unfinished comparison.
 
     Raises:
-        ConfigurationError: it is no such file.
+        ConfigurationError: it is no such file, or has a damaged line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
-        header = json.loads(lines[0])
-        assert "comparison" in header
-        return header, _records(lines[1:])
-    except (OSError, ValueError, IndexError, AssertionError, TypeError) as error:
-        raise ConfigurationError(f"{path} is not a file of `weaver compare`: {error}.") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} is not a file of `weaver compare`: {error.strerror or error}."
+        ) from error
+    return _read(path, content.rpartition(b"\n")[0])
 
 
-def _records(lines: Iterable[str]) -> list[Record]:
-    """One record for each run: the last, where it was run again."""
+def _read(path: Path, content: bytes) -> tuple[Header, list[Record]]:
+    """The last header, and one record for each run: the last, where it was run again."""
+    header: Header = {}
     found: dict[Key, Record] = {}
-    for record in (Record.from_dict(json.loads(line)) for line in lines if line.strip()):
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if number > 1 and not line.strip():
+            continue
+        try:
+            data = json.loads(line)
+            if "comparison" in data:
+                header = dict(data)
+                continue
+            record = Record.from_dict(data)
+        except (ValueError, TypeError, AttributeError) as error:
+            if number == 1:
+                raise _foreign(path) from None
+            raise ConfigurationError(
+                f"{path}:{number}: this line is damaged: {error}.",
+                hint="Delete the line; the same command with the same --out then runs what is missing again.",
+            ) from error
+        if not header:
+            raise _foreign(path)
         found.pop(record.key, None)
         found[record.key] = record
-    return list(found.values())
+    return header, list(found.values())
+
+
+def _is_header_cut_short(line: bytes) -> bool:
+    """Whether a file of one unfinished line is one of ours: empty, or the start of a header."""
+    start = b'{"comparison": '
+    return line.startswith(start) or start.startswith(line)
+
+
+def _foreign(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} is not a file of `weaver compare`.", hint="Give another --out.")
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be written: {error.strerror or error}.", hint="Give another --out."
+    )
 
 
 def overlap(texts: Iterable[str]) -> float | None:

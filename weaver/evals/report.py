@@ -20,8 +20,8 @@ SIMULATED = "SIMULATION: no model was run; these numbers come from a simulated e
 Cell = Callable[[Summary], str]
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
 
 
 def _times(value: float) -> str:
@@ -29,12 +29,14 @@ def _times(value: float) -> str:
 
 
 def _accuracy(s: Summary) -> str:
+    if s.accuracy is None:
+        return "not graded"
     low, high = s.accuracy_interval
     return f"{_percent(s.accuracy)} [{_percent(low)}, {_percent(high)}]"
 
 
 def _gain(s: Summary) -> str:
-    if s.against is None:
+    if s.against is None or s.against.accuracy_gain is None:
         return ""
     low, high = s.against.accuracy_gain_interval
     p = "" if s.against.p_value is None else f", p={s.against.p_value:.2g}"
@@ -80,7 +82,7 @@ MORE: tuple[tuple[str, Cell], ...] = (
     ("threads", lambda s: f"{s.threads:.1f}"),
     ("prompt tokens", lambda s: f"{s.input_tokens:.0f}"),
     ("p90 s", lambda s: f"{s.wall_seconds_p90:.2f}"),
-    ("failed / partial", lambda s: f"{s.failed} / {s.partial}"),
+    ("failed / partial / not graded", lambda s: f"{s.failed} / {s.partial} / {s.ungraded}"),
 )
 
 
@@ -120,7 +122,8 @@ def markdown(
         lines += [f"**{SIMULATED}**", ""]
     limits = ", ".join(f"{k} = {v}" for k, v in header.get("limits", {}).items()) or "none"
     how = f"seed {header.get('seed')}, {header.get('repeats', 1)} per item"
-    at_a_time = header.get("concurrency", 1)
+    least, most = (pick((r.concurrency for r in records), default=1) for pick in (min, max))
+    at_a_time = str(most) if least == most else f"{least} to {most}"
     lines += [f"{len(records)} runs, {how}, {at_a_time} at a time. Limits of every run: {limits}.", ""]
     if told := header.get("instruction"):
         lines += [f"Every question ended with: {_cell(told)}", ""]
@@ -133,7 +136,11 @@ def markdown(
         ]
         lines += [*_markdown_table(COLUMNS, rows), "", *_markdown_table(MORE, rows), ""]
         if rows[0].pass_at_k is not None:
-            repeated = (("strategy", lambda s: s.strategy), ("pass@k %", _pass), ("maj@k %", _majority))
+            repeated = (
+                ("strategy", lambda s: s.strategy),
+                ("pass@k %", lambda s: _percent(s.pass_at_k)),
+                ("maj@k %", lambda s: _percent(s.majority_at_k)),
+            )
             lines += [*_markdown_table(repeated, rows), ""]
     for plot in plots:
         lines += [f"![accuracy against tokens]({plot})", ""]
@@ -147,8 +154,23 @@ def write(
     """Write all reports into a folder: ``report.json``, ``report.md``, ``summary.csv``, ``runs.csv``, plots.
 
     Returns:
-        Notes about what could not be written.
+        Notes about plots that could not be made.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
     """
+    try:
+        return _write(folder, header, records, summaries)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The reports cannot be written to {folder}: {error.strerror or error}.",
+            hint="The runs are kept. Write the reports again with --report-only.",
+        ) from error
+
+
+def _write(
+    folder: Path, header: dict[str, Any], records: Sequence[Record], summaries: Sequence[Summary]
+) -> list[str]:
     from weaver.evals.plot import draw
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,14 +201,6 @@ def write(
     return notes
 
 
-def _pass(s: Summary) -> str:
-    return "" if s.pass_at_k is None else _percent(s.pass_at_k)
-
-
-def _majority(s: Summary) -> str:
-    return "" if s.majority_at_k is None else _percent(s.majority_at_k)
-
-
 def _caption(rows: Sequence[Summary]) -> str:
     budgets = rows[0].budgets
     tokens = f"{budgets.tokens:.0f} tokens, {budgets.latency_tokens:.0f} on the critical path"
@@ -194,22 +208,23 @@ def _caption(rows: Sequence[Summary]) -> str:
         "* on a Pareto front; tokens are generated tokens, means per run.",
         f"Equal budgets: {tokens}, {budgets.seconds:.2f} s, {budgets.context:.0f} tokens of context.",
     ]
-    if any(r.failed for r in rows):
-        parts.append(
-            "Failed runs count as wrong: "
-            + ", ".join(f"{r.strategy} {r.failed}" for r in rows if r.failed)
-            + "."
-        )
+    for said, name in (
+        ("Failed runs count as wrong", "failed"),
+        ("Not graded, and left out of accuracy", "ungraded"),
+    ):
+        if counted := [f"{r.strategy} {number}" for r in rows if (number := getattr(r, name))]:
+            parts.append(f"{said}: {', '.join(counted)}.")
     if any(r.estimated for r in rows):
         parts.append("Some usage was estimated: " + ", ".join(r.strategy for r in rows if r.estimated) + ".")
     return " ".join(parts)
 
 
 def _traces(records: Sequence[Record]) -> list[str]:
-    """Examples that can be opened: of each strategy one right and one wrong run."""
-    shown: dict[tuple[str, bool], Record] = {}
+    """Examples that can be opened: of each strategy one right, one wrong and one ungraded run."""
+    shown: dict[tuple[str, str], Record] = {}
     for record in records:
-        shown.setdefault((record.strategy, record.correct), record)
+        verdict = ("yes" if record.correct else "no") if record.graded else "not graded"
+        shown.setdefault((record.strategy, verdict), record)
     lines = [
         "## Runs to look at",
         "",
@@ -217,10 +232,9 @@ def _traces(records: Sequence[Record]) -> list[str]:
         "",
     ]
     lines += ["| strategy | task, item | right | run | answer |", "|---|---|---|---|---|"]
-    for (strategy, right), r in sorted(shown.items()):
+    for (strategy, verdict), r in sorted(shown.items()):
         answer = " ".join(r.answer.split())[-80:]
-        where, verdict = f"{r.task}, {r.item}", "yes" if right else "no"
-        cells = (strategy, where, verdict, r.run_id, answer or r.error or "")
+        cells = (strategy, f"{r.task}, {r.item}", verdict, r.run_id, answer or r.error or "")
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")
     return [*lines, ""]
 

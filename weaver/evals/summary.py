@@ -31,8 +31,8 @@ class Against:
 
     Attributes:
         items: how many those are.
-        accuracy_gain: difference in accuracy, with a paired bootstrap interval; ``p_value`` is McNemar's,
-            exact; only for one run per item, else None.
+        accuracy_gain: difference in accuracy, with a paired bootstrap interval; None where no item was graded
+            for both. ``p_value`` is McNemar's, exact; only for one run per item, else None.
         token_latency_speedup: mean over items of the baseline's total generated tokens over this strategy's
             critical path; ``best`` is the largest among items that both got right.
         wall_speedup: mean over items of the baseline's seconds over this strategy's.
@@ -43,7 +43,7 @@ class Against:
 
     baseline: str
     items: int
-    accuracy_gain: float
+    accuracy_gain: float | None
     accuracy_gain_interval: Interval
     p_value: float | None
     token_latency_speedup: float
@@ -61,16 +61,17 @@ class Summary:
     """One strategy on one task. Token counts are generated tokens unless they say input; means over runs.
 
     Attributes:
-        runs, failed, partial: how many; ``failed`` ones count as wrong.
-        accuracy: pass@1, the mean over items of the share of correct runs. Its interval is Wilson's for one
-            run per item, else a bootstrap over items.
+        runs, failed, partial, ungraded: how many; ``failed`` ones count as wrong. ``ungraded`` ones, whose
+            grader failed, count in tokens and seconds, and not in anything about right and wrong.
+        accuracy: pass@1, the mean over items of the share of correct runs; None when none was graded. Its
+            interval is Wilson's for one run per item, else a bootstrap over items.
         pass_at_k, majority_at_k: with several runs per item, else None.
         acceleration_ratio: 1 - critical path / total, mean over runs.
         self_parallel_speedup: total / critical path, mean over runs.
         activation_ratio: share of runs with at least two threads.
         token_parallel_ratio: share of all generated tokens that threads wrote.
         at_equal_tokens, at_equal_token_latency, at_equal_seconds, at_equal_context: accuracy when an answer
-            counts only if its run stayed within the budget.
+            counts only if its run stayed within the budget; None when none was graded.
         cost_usd: mean per run; None when unknown for any.
         against: next to the baseline; None for the baseline itself and where there is none.
     """
@@ -82,7 +83,8 @@ class Summary:
     runs: int
     failed: int
     partial: int
-    accuracy: float
+    ungraded: int
+    accuracy: float | None
     accuracy_interval: Interval
     pass_at_k: float | None
     majority_at_k: float | None
@@ -108,10 +110,10 @@ class Summary:
     redundancy: float | None
     estimated: bool
     budgets: Budgets
-    at_equal_tokens: float
-    at_equal_token_latency: float
-    at_equal_seconds: float
-    at_equal_context: float
+    at_equal_tokens: float | None
+    at_equal_token_latency: float | None
+    at_equal_seconds: float | None
+    at_equal_context: float | None
     on_front_of_latency: bool = False
     on_front_of_tokens: bool = False
     against: Against | None = None
@@ -161,14 +163,14 @@ def _of_one(scope: _Scope, by_strategy: dict[str, list[Record]]) -> list[Summary
         if base is not None and strategy != scope.baseline:
             against = _against(scope, base, runs)
         rows.append(_row(scope, strategy, runs, against))
-    latency = pareto([(r.critical_path_tokens, r.accuracy) for r in rows])
-    tokens = pareto([(r.total_output_tokens, r.accuracy) for r in rows])
+    latency = pareto([(r.critical_path_tokens, r.accuracy or 0.0) for r in rows])
+    tokens = pareto([(r.total_output_tokens, r.accuracy or 0.0) for r in rows])
     return [
         Summary(
             **{
                 **{name: getattr(row, name) for name in Summary.__slots__},
-                "on_front_of_latency": i in latency and row.accuracy > 0,
-                "on_front_of_tokens": i in tokens and row.accuracy > 0,
+                "on_front_of_latency": i in latency and bool(row.accuracy),
+                "on_front_of_tokens": i in tokens and bool(row.accuracy),
             }
         )
         for i, row in enumerate(rows)
@@ -177,14 +179,15 @@ def _of_one(scope: _Scope, by_strategy: dict[str, list[Record]]) -> list[Summary
 
 def _row(scope: _Scope, strategy: str, runs: Sequence[Record], against: Against | None) -> Summary:
     items, seed, budgets = _by_item(runs), scope.seed, scope.budgets
-    shares = [mean([float(r.correct) for r in tries]) for tries in items.values()]
+    graded = _by_item(r for r in runs if r.graded)
+    shares = [_share(tries) for tries in graded.values()]
     repeated = len(runs) > len(items)
     critical = [float(r.critical_path_tokens) for r in runs]
     total = [float(r.total_output_tokens) for r in runs]
     seconds = [r.wall_seconds for r in runs]
     generated = sum(total)
     redundancy = [r.redundancy for r in runs if r.redundancy is not None]
-    right = sum(r.correct for r in runs)
+    right, judged = sum(r.correct for r in runs), sum(r.graded for r in runs)
     return Summary(
         task=scope.task,
         model=scope.model,
@@ -193,10 +196,11 @@ def _row(scope: _Scope, strategy: str, runs: Sequence[Record], against: Against 
         runs=len(runs),
         failed=sum(r.status == "failed" for r in runs),
         partial=sum(r.status == "partial" for r in runs),
-        accuracy=mean(shares),
-        accuracy_interval=bootstrap(shares, seed=seed) if repeated else wilson(right, len(runs)),
-        pass_at_k=mean([float(any(r.correct for r in t)) for t in items.values()]) if repeated else None,
-        majority_at_k=mean([float(_majority(t)) for t in items.values()]) if repeated else None,
+        ungraded=len(runs) - judged,
+        accuracy=_mean(shares),
+        accuracy_interval=bootstrap(shares, seed=seed) if repeated and shares else wilson(right, judged),
+        pass_at_k=_mean([float(any(r.correct for r in t)) for t in graded.values()]) if repeated else None,
+        majority_at_k=_mean([float(_majority(t)) for t in graded.values()]) if repeated else None,
         critical_path_tokens=mean(critical),
         critical_path_tokens_interval=bootstrap(critical, seed=seed),
         total_output_tokens=mean(total),
@@ -219,10 +223,10 @@ def _row(scope: _Scope, strategy: str, runs: Sequence[Record], against: Against 
         redundancy=mean(redundancy) if redundancy else None,
         estimated=any(r.estimated for r in runs),
         budgets=budgets,
-        at_equal_tokens=_within(items, lambda r: r.total_output_tokens, budgets.tokens),
-        at_equal_token_latency=_within(items, lambda r: r.critical_path_tokens, budgets.latency_tokens),
-        at_equal_seconds=_within(items, lambda r: r.wall_seconds, budgets.seconds),
-        at_equal_context=_within(items, lambda r: r.longest_context, budgets.context),
+        at_equal_tokens=_within(graded, lambda r: r.total_output_tokens, budgets.tokens),
+        at_equal_token_latency=_within(graded, lambda r: r.critical_path_tokens, budgets.latency_tokens),
+        at_equal_seconds=_within(graded, lambda r: r.wall_seconds, budgets.seconds),
+        at_equal_context=_within(graded, lambda r: r.longest_context, budgets.context),
         against=against,
     )
 
@@ -232,11 +236,12 @@ def _against(scope: _Scope, base: Sequence[Record], runs: Sequence[Record]) -> A
     shared = [key for key in ours if key in theirs]
     if not shared:
         return None
+    graded = [k for k in shared if all(r.graded for r in (*theirs[k], *ours[k]))]
     one_each = all(len(ours[k]) == 1 == len(theirs[k]) for k in shared)
-    gains, speedups, faster, best = [], [], [], 0.0
+    gains = [_share(ours[k]) - _share(theirs[k]) for k in graded]
+    speedups, faster, best = [], [], 0.0
     for key in shared:
         a, b = theirs[key], ours[key]
-        gains.append(_share(b) - _share(a))
         critical = mean([r.critical_path_tokens for r in b])
         before = mean([r.total_output_tokens for r in a])
         if critical and before:
@@ -250,16 +255,16 @@ def _against(scope: _Scope, base: Sequence[Record], runs: Sequence[Record]) -> A
         _mean_total([r for k in shared for r in ours[k]]),
     )
     their_share, our_share = (
-        mean([_share(theirs[k]) for k in shared]),
-        mean([_share(ours[k]) for k in shared]),
+        mean([_share(theirs[k]) for k in graded]),
+        mean([_share(ours[k]) for k in graded]),
     )
     ratio = our_tokens / their_tokens if their_tokens else 0.0
     return Against(
         baseline=scope.baseline,
         items=len(shared),
-        accuracy_gain=mean(gains),
+        accuracy_gain=_mean(gains),
         accuracy_gain_interval=bootstrap(gains, seed=seed),
-        p_value=mcnemar(sum(g > 0 for g in gains), sum(g < 0 for g in gains)) if one_each else None,
+        p_value=mcnemar(sum(g > 0 for g in gains), sum(g < 0 for g in gains)) if one_each and gains else None,
         token_latency_speedup=mean(speedups),
         token_latency_speedup_interval=bootstrap(speedups, seed=seed),
         best_speedup=best,
@@ -267,7 +272,7 @@ def _against(scope: _Scope, base: Sequence[Record], runs: Sequence[Record]) -> A
         wall_speedup_interval=bootstrap(faster, seed=seed),
         token_overhead=ratio - 1,
         efficiency=our_share / ratio / their_share if ratio and their_share else None,
-        error_amplification=(1 - our_share) / (1 - their_share) if their_share < 1 else None,
+        error_amplification=(1 - our_share) / (1 - their_share) if graded and their_share < 1 else None,
     )
 
 
@@ -294,13 +299,17 @@ def _majority(tries: Sequence[Record]) -> bool:
     return max(groups, key=lambda g: (g[0] is not None, len(g[1])))[1][0].correct
 
 
-def _within(items: dict[Any, list[Record]], used: Callable[[Record], float], budget: float) -> float:
-    return mean(
+def _within(items: dict[Any, list[Record]], used: Callable[[Record], float], budget: float) -> float | None:
+    return _mean(
         [
             mean([float(r.correct and used(r) <= budget * (1 + 1e-9)) for r in tries])
             for tries in items.values()
         ]
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return mean(values) if values else None
 
 
 def _share(runs: Sequence[Record]) -> float:

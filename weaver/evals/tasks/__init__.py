@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from weaver.errors import ConfigurationError, UnknownName
-from weaver.evals.graders import grader
+from weaver.evals.graders import check_answer, grader, title
 from weaver.evals.items import TaskSet
 from weaver.evals.tasks.parameters import parameters
 from weaver.models.protocol import Model
@@ -50,7 +50,9 @@ def load(name: str, *, n: int, seed: int, judge: Model | None = None) -> TaskSet
         items = generate(place, n=n, seed=seed, options=options)
     if chosen is not None:
         judged = grader(chosen, judge=judge)
-        items = tuple(replace(item, grader=judged) for item in items)
+        items = tuple(replace(item, grader=judged, graded_by=title(chosen, judge)) for item in items)
+        for item in items:
+            check_answer(item)
     return TaskSet(name, items)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weaver.errors import ConfigurationError
-from weaver.evals.graders import grader
+from weaver.evals.graders import check_answer, grader, title
 from weaver.evals.items import Item
 from weaver.models.protocol import Model
 
@@ -31,7 +31,8 @@ def read_items(
             f"A file has no parameter {', '.join(map(repr, options))}; only grader=NAME."
         )
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        # Not `splitlines`: JSON may have other line ends, such as U+2028, in its texts.
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The task file {path} cannot be read: {error}.") from error
     items: dict[str, Item] = {}
@@ -59,18 +60,23 @@ def _item(line: str, place: str, number: int, grader_name: str | None, judge: Mo
     question = next((data[k] for k in ("question", "prompt", "problem") if k in data), None)
     if not isinstance(question, str) or not question.strip():
         raise ConfigurationError(f"{place}: there is no question.")
-    if "answer" not in data:
+    if data.get("answer") is None:
         raise ConfigurationError(f"{place}: there is no answer.")
     answer = data["answer"]
     known = {"question", "prompt", "problem", "answer", "id", "grader"}
+    kind = grader_name or data.get("grader") or "auto"
+    if not isinstance(kind, str):
+        raise ConfigurationError(f"{place}: the grader must be a name.")
     try:
-        judged = grader(grader_name or data.get("grader"), judge=judge)
+        item = Item(
+            id=str(data.get("id", number)),
+            question=question,
+            answer=answer if isinstance(answer, str) else json.dumps(answer),
+            grader=grader(kind, judge=judge),
+            metadata={k: v for k, v in data.items() if k not in known},
+            graded_by=title(kind, judge),
+        )
+        check_answer(item)
     except ConfigurationError as error:
         raise ConfigurationError(f"{place}: {error.message}", hint=error.hint) from error
-    return Item(
-        id=str(data.get("id", number)),
-        question=question,
-        answer=answer if isinstance(answer, str) else json.dumps(answer),
-        grader=judged,
-        metadata={k: v for k, v in data.items() if k not in known},
-    )
+    return item
