@@ -7,11 +7,25 @@ from collections.abc import Iterator
 import pytest
 
 from tests.real import Llama, serve
+from weaver.strategies import registry
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def _strategies() -> dict[str, registry.Strategy]:
+    for name in registry.names():
+        registry.load(name)
+    return dict(registry._registered)
+
+
+@pytest.fixture(autouse=True)
+def _own_strategies(_strategies: dict[str, registry.Strategy], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_registered", dict(_strategies))
 
 
 @pytest.fixture(scope="session")

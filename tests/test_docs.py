@@ -28,7 +28,6 @@ from weaver.cli.commands import OURS
 from weaver.models.protocol import Request
 from weaver.result import Metrics, Result, ThreadReport
 from weaver.settings import Settings
-from weaver.strategies import registry
 from weaver.testing import Scripted, Server
 from weaver.usage import Usage
 
@@ -83,9 +82,6 @@ async def test_python_blocks_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp
     page = ROOT / name
     namespace: dict[str, object] = {"__name__": "docs"}
     monkeypatch.chdir(tmp_path)
-    for strategy in registry.names():
-        registry.load(strategy)
-    monkeypatch.setattr(registry, "_registered", {**registry._registered})  # a page registers its own
     (tmp_path / "weaver.toml").write_text('[prices."openai/gpt-5-mini"]\ninput = 0.25\noutput = 2.0\n')
     # As a module of its own: pydantic and dataclasses look their classes' modules up.
     module = types.ModuleType("docs")

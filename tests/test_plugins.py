@@ -63,7 +63,6 @@ NO_STRATEGY = {
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A distribution ``badplug`` is installed."""
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     for name, code in MODULES.items():
         (tmp_path / f"{name}.py").write_text(code)
     folder = tmp_path / "badplug-1.0.dist-info"
@@ -90,7 +89,7 @@ def test_one_broken_strategy_does_not_take_the_others_down(capsys: pytest.Captur
     listed = {strategy["name"]: strategy for strategy in json.loads(capsys.readouterr().out)}
 
     assert listed["epgood"]["summary"] == "Answers as a plugin does."
-    assert listed["epgood"]["options"] == [{"name": "width", "type": "int", "default": 2}]
+    assert listed["epgood"]["options"] == [{"name": "width", "type": "int", "default": 2, "needs": []}]
     assert {"adaptive", "sequential"} <= set(listed)
     for name, (_, cause) in (BROKEN | NO_STRATEGY).items():
         summary = listed[name]["summary"]

@@ -19,7 +19,6 @@ from weaver.evals.tasks import load
 from weaver.evals.tasks.world import StructuredWorld
 from weaver.models.protocol import Capabilities
 from weaver.settings import Settings
-from weaver.strategies import registry
 from weaver.strategies.registry import strategy
 from weaver.testing import Scripted, ScriptedModel, SimulatedModel, virtual_time
 
@@ -44,8 +43,6 @@ async def two_threads(run: Run, task: Task, *, wait: float = 0.0) -> Answer:
 def known_by_name():
     """For these tests only, the strategy above is one of those that can be named."""
     strategy("two_threads_for_tests")(two_threads)
-    yield
-    del registry._registered["two_threads_for_tests"]
 
 
 def right(request) -> str:

@@ -37,8 +37,7 @@ def test_every_option_that_the_page_names_exists():
 
 
 @pytest.fixture
-def own(monkeypatch, tmp_path):
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+def own(tmp_path):
     path = tmp_path / "checked.py"
     path.write_text(CODE[1])
     return path

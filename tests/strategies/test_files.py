@@ -43,7 +43,6 @@ def no_strategy():
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     path = tmp_path / "mine.py"
     path.write_text(MINE)
     return path
