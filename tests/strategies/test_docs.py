@@ -10,6 +10,7 @@ import pytest
 from weaver import Weaver
 from weaver.cli.flags import settings_from
 from weaver.strategies import registry
+from weaver.strategies.named import load_functions
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +28,11 @@ def test_the_table_has_every_strategy_and_its_source():
         assert number is None or number[0] in registry.load(name).source
 
 
-def test_every_option_that_the_page_names_exists():
+def test_every_option_that_the_page_names_exists(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("checks.py").write_text("def passes(answer): ...")
     for name, options in re.findall(r"--strategy (\w+):(\S+) ", PAGE):
+        load_functions(options)
         registry.find(f"{name}:{options}")
     for said in ("wait", "think_tokens"):
         assert said in registry.load("sequential").options

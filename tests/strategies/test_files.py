@@ -14,6 +14,7 @@ from weaver.cli.flags import settings_from
 from weaver.errors import ConfigurationError, NoAnswer, StrategyFailed, UnknownName
 from weaver.runtime.terms import Hedge
 from weaver.settings import Settings
+from weaver.strategies import named as named_functions
 from weaver.strategies import registry
 from weaver.testing import ScriptedModel, Server
 
@@ -184,3 +185,48 @@ def test_the_command_line_lists_it(mine, capsys):
     assert "marks=1  (int)" in out
     assert main(["strategies", f"{mine}:gone"]) == 2
     assert "named 'gone'" in capsys.readouterr().err
+
+
+CHECKS = """
+def longest(answer):
+    return len(answer.text)
+
+limit = 3
+"""
+
+
+@pytest.fixture
+def checks(tmp_path, monkeypatch):
+    monkeypatch.setattr(named_functions, "_functions", {})
+    path = tmp_path / "checks.py"
+    path.write_text(CHECKS)
+    return path
+
+
+async def test_a_verifier_named_by_a_flag_is_loaded(checks):
+    settings = settings_from({"strategy": f"best_of_n:n=3,verifier=python:{checks}:longest"})
+    result = await Weaver(ScriptedModel(["a", "abc", "ab"]), settings=settings).run("q")
+    assert (result.answer, result.notes) == ("abc", ())
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [("gone", "no function in .* named 'gone'"), ("limit", "limit of .* is not a function")],
+)
+def test_a_verifier_that_cannot_be_loaded_is_named(checks, function, why):
+    with pytest.raises(ConfigurationError, match=why):
+        settings_from({"strategy": f"best_of_n:verifier=python:{checks}:{function}"})
+
+
+async def test_only_a_flag_runs_a_verifiers_file(checks, monkeypatch):
+    """A variable, a settings file or a request may name it, but nothing is run."""
+    checks.write_text("raise SystemExit('run')")
+    text = f"best_of_n:verifier=python:{checks}:longest"
+    monkeypatch.setenv("WEAVER_STRATEGY", text)
+    for settings in (settings_from({}), Settings(strategy=text)):
+        with pytest.raises(
+            ConfigurationError, match=r"Option verifier of strategy 'best_of_n': .*not loaded"
+        ):
+            await Weaver(ScriptedModel(), settings=settings).run("q")
+    with pytest.raises(ConfigurationError, match=r"not loaded.*Its code runs only if --strategy"):
+        registry.load("best_of_n").parsed_options({"verifier": f"python:{checks}:longest"})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.flags import load_named_file, settings_flags_without, settings_from
+from weaver.cli.flags import load_named_files, settings_flags_without, settings_from
 from weaver.cli.guard import debug_option
 from weaver.cli.interrupt import run_until_interrupted
 from weaver.cli.text import count, seconds
@@ -123,7 +123,7 @@ def compare(
     if models is not None and not chosen:
         raise click.UsageError("--models names no model.")
     for name in named:
-        load_named_file(name)
+        load_named_files(name)
     settings = settings_from(options)
     folder = shown.folder = out or _fresh_folder()
     before = read_records(folder / RUNS)[1] if baseline and (folder / RUNS).exists() else []

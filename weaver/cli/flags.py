@@ -48,18 +48,20 @@ def settings_from(options: dict[str, Any]) -> Settings:
     Raises:
         ConfigurationError: naming what is wrong.
     """
-    load_named_file(options.get("strategy"))
+    load_named_files(options.get("strategy"))
     given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
     return Settings.load(flags=True, **given)
 
 
-def load_named_file(strategy: Any) -> None:
-    """Load the Python file that a flag such as ``--strategy path/to/file.py:name`` names, if it names one.
+def load_named_files(strategy: Any) -> None:
+    """Load the Python files that ``--strategy`` names: ``path/to/file.py:name``, and functions in options.
 
     Only a flag may do that: a variable, a settings file or a request over the network must not run code.
     """
     if isinstance(strategy, str) and ".py" in strategy:
+        from weaver.strategies.named import load_functions
         from weaver.strategies.registry import is_file, load_file
 
+        load_functions(strategy)
         if is_file(strategy.strip()):
             load_file(strategy.strip())

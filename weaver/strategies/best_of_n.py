@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, SupportsFloat
+from typing import Annotated, Any, Literal, SupportsFloat
 
 import anyio.to_thread
 from pydantic import BaseModel, Field
@@ -19,7 +19,7 @@ from weaver.models.protocol import Request
 from weaver.result import Answer
 from weaver.runtime.joining import missing
 from weaver.runtime.run import Run
-from weaver.strategies.options import Count, Warmth
+from weaver.strategies.options import FROM_FILE, Count, Warmth
 from weaver.strategies.registry import strategy
 from weaver.strategies.samples import each, said, samples, shown, with_losses
 from weaver.task import Task
@@ -52,7 +52,7 @@ async def best_of_n(
     n: Count = 3,
     temperature: Warmth = 1.0,
     judge: Literal["absolute", "pairwise", "listwise"] = "absolute",
-    verifier: Verifier | None = None,
+    verifier: Annotated[Verifier | None, FROM_FILE] = None,
     enough: float | None = None,
 ) -> Answer:
     """Draw ``n`` samples and hand up the best one.
@@ -68,8 +68,9 @@ async def best_of_n(
         judge: ``absolute`` rates each sample; ``pairwise`` is a knock-out tournament; ``listwise`` shows
             all samples at once.
         verifier: instead of a judge, a function of the `Answer` (may be async; a sync one is called in a
-            worker thread): True or False for passed or not, or a score, the higher the better. Also
-            ``task.metadata["verifier"]``. Where it raises or returns something else, that sample is unrated.
+            worker thread): True or False for passed or not, or a score, the higher the better. Where it
+            raises or returns something else, that sample is unrated. Also ``task.metadata["verifier"]``; on
+            a command line ``python:FILE.py:FUNCTION``.
         enough: a score that passes; True of a verifier always does.
 
     The best sample is handed up; an unrated one is never better than a rated one. When a verifier passes

@@ -17,7 +17,43 @@ IN_FILE = re.compile(
     r"(?P<path>(?:[A-Za-z]:[\\/])?[^:]*\.py)(?::(?P<name>\w+))?(?::(?P<rest>.*))?", re.DOTALL
 )
 """``path/to/file.py``, ``path/to/file.py:name`` and ``path/to/file.py:name:key=value,...``."""
+IN_OPTION = re.compile(r"=\s*(python:[^,]*\.py:\w+)\s*(?=,|$)")
+"""A function as the value of an option: ``verifier=python:path/to/file.py:name``."""
 _loaded: dict[Path, tuple[int, ModuleType]] = {}
+_functions: dict[str, Callable[..., Any]] = {}
+
+
+def load_functions(given: str) -> None:
+    """Run the Python files that the options of a strategy name (``python:path/to/file.py:name``).
+
+    Call this only with what the user has typed: it runs the files' code.
+
+    Raises:
+        ConfigurationError: a file cannot be run, or what is named is no function.
+        UnknownName: a file has nothing of that name.
+    """
+    for text in IN_OPTION.findall(given):
+        path, _, name = text.removeprefix("python:").rpartition(":")
+        _functions[text] = member(module_of(Path(path)), name)
+
+
+def loaded(value: Any) -> Any:
+    """The function that `load_functions` has loaded under the text ``value``; any other value as it is.
+
+    Never loads anything: the text may come from a settings file or over the network.
+
+    Raises:
+        ConfigurationError: it names a function that was not loaded.
+    """
+    if not isinstance(value, str) or not value.startswith("python:"):
+        return value
+    if value not in _functions:
+        raise ConfigurationError(
+            f"{value} is not loaded.",
+            hint="Its code runs only if --strategy on the command line names it, as python:file.py:name. "
+            "In Python, pass the function itself.",
+        )
+    return _functions[value]
 
 
 def member(module: ModuleType, name: str) -> Callable[..., Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from weaver.coordination.equivalence import equivalence
+from weaver.strategies.named import loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,10 @@ class Needs:
     """Put into an option's type: whoever sets the option needs a capability (a field of `Capabilities`)."""
 
     capability: str
+
+
+FROM_FILE = BeforeValidator(loaded)
+"""Put into the type of a function: on a command line it may be typed as ``python:path/to/file.py:name``."""
 
 
 def _known(same: str) -> str:
