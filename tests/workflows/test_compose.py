@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
+from pydantic import BaseModel
 
 from weaver import Weaver
 from weaver.errors import InvalidTask, InvalidWorkflow, StepFailed
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
-from weaver.workflows.cases import run_case
+from weaver.workflows.cases import dry, run_case
 from weaver.workflows.load import examine
 from weaver.workflows.run import Given, started
 from weaver.workflows.surroundings import Surroundings, unregister
@@ -324,6 +327,84 @@ def test_arguments_are_checked_before_anything_runs():
     assert "count_words has no parameter 'most'; known: least, text" in said
     assert "count_words has no parameter 'txt'; did you mean 'text'?" in said
     assert "the argument 'text' of count_words is missing" in said
+
+
+class Page(BaseModel):
+    title: str
+    links: list[int] = []
+
+
+def typed(
+    text: str, n: int = 3, mode: Literal["a", "b"] = "a", page: Page | None = None, any_of: int | str = 1
+) -> int:
+    """Everything that a function may ask for."""
+    raise NotImplementedError
+
+
+def paged() -> Page:
+    raise NotImplementedError
+
+
+def maybe() -> str | None:
+    raise NotImplementedError
+
+
+def untyped(x):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("text: 3", "a text is expected, a whole number is given"),
+        ("text: x, n: '${{ \"x\" }}'", "a whole number is expected, a text is given; use number(x)"),
+        ("text: x, n: 2.5", "a whole number is expected, a number is given"),
+        ("text: x, mode: c", "'c' is none of 'a', 'b'"),
+        ("text: x, page: {title: 3}", "title: a text is expected, a whole number is given"),
+        ("text: x, page: {links: []}", "the field 'title' is missing"),
+        ("text: x, n: null", "a whole number is expected, null is given"),
+        ("text: x, n: '${{ number(\"3\") }}', mode: b, page: {title: t, links: [1]}, any_of: x", ""),
+        ("text: x, page: null, n: '${{ round(2.6) }}'", ""),
+    ],
+)
+def test_arguments_of_functions_are_typed_by_their_annotations(given, why):
+    flow = parent(f"  a: {{function: typed, with: {{{given}}}}}\n")
+    _, found = examine(flow, surroundings=Surroundings.of([typed]))
+    assert [p.what + (f"; {p.hint}" if p.hint else "") for p in found.found] == (
+        [f"the argument does not fit: {why}"] if why else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("steps.n.output + 1", ""),
+        ("steps.n.output + 'x'", "a whole number and a text cannot be added"),
+        ("steps.p.output.titel", "the output of step 'p' has no field 'titel'"),
+        ("steps.p.output.links[0] + 1", ""),
+        ("steps.m.output + 1", ""),  # a text that may be null is read as JSON
+        ("steps.u.output.x + 1", ""),
+    ],
+)
+def test_what_functions_give_is_typed_by_their_annotations(expression, why):
+    flow = parent(
+        "  n: {function: typed, with: {text: x}}\n  p: {function: paged}\n  m: {function: maybe}\n"
+        f'  u: {{function: untyped, with: {{x: 1}}}}\n  b: {{task: "${{{{ {expression} }}}}"}}\n'
+    )
+    _, found = examine(flow, surroundings=Surroundings.of([typed, paged, maybe, untyped]))
+    assert [problem.what for problem in found.found] == ([why] if why else [])
+
+
+async def test_stand_ins_of_functions_fit_what_they_give():
+    register(typed)
+    try:
+        flow = parent("  n: {function: typed, with: {text: x}}\n  b: {task: '${{ steps.n.output + 1 }}'}\n")
+        workflow = Workflow.from_yaml(flow)
+        weaver = Weaver(ScriptedModel("unused"))
+        start = await started(workflow, {}, weaver.settings, dry(workflow), {})
+        assert (await weaver.run(start.task, **start.changes)).status == "complete"
+    finally:
+        unregister("typed")
 
 
 def test_only_registered_functions_can_be_named():

@@ -262,6 +262,7 @@ def test_what_the_types_allow_does_not_fail_by_its_types(text):
         assert any(word in str(error) for word in FAULTS_OF_VALUES), error
     elif kind.name != "any" and result is not None:
         assert of_value(result).one_of(kind.name) or (kind.name == "integer" and isinstance(result, float))
+        assert kind.enum is None or result in kind.enum
 
 
 FAULTS_OF_VALUES = [
@@ -293,6 +294,26 @@ def test_kinds_follow_the_values():
     assert kind_of("plan.parts + [1]", plan=plan)[0].each.name == "any"
     assert not kind_of("1 + 2", plan=plan)[0].data
     assert kind_of("text(plan.n)", plan=plan)[0].data
+
+
+@pytest.mark.parametrize(
+    ("text", "never"),
+    [
+        ("score == 3", True),
+        ("score in [3, 4]", True),
+        ("score == 2.0", False),
+        ("score + 1 == 3", False),
+        ("abs(score) == 3", False),
+        ("sum([1, 2]) == 3", False),
+        ("sum([score]) == 3", False),
+        ("max([1, 2]) == 3", True),
+        ("default(score, 3) == 3", False),
+        ("3 in [i for i in range(9)]", False),
+    ],
+)
+def test_a_comparison_of_numbers_that_can_never_be_true(text, never):
+    _, found = kind_of(text, score=Kind("integer", enum=(1, 2)))
+    assert ["is none of the possible values" in what for what in found] == [True] * never
 
 
 def test_the_path_of_what_is_read_is_known():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,10 +12,10 @@ from weaver.messages import ToolCall
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.tool_calls import use_tool
-from weaver.tools.function import FunctionTool
 from weaver.workflows.functions import text_of
 from weaver.workflows.prepared import PreparedStep
 from weaver.workflows.setting import Setting
+from weaver.workflows.signatures import gives_text
 
 
 async def call_function(
@@ -38,7 +37,7 @@ async def call_function(
     else:
         call = ToolCall(f"step-{one.id}", tool.name, json.dumps(arguments, ensure_ascii=False))
         said = await use_tool(run, {tool.name: tool}, call)
-        value = said if _gives_text(tool) else _json(said)
+        value = said if gives_text(tool) else _json(said)
     if one.output is not None:
         try:
             value = TypeAdapter(one.output).validate_python(value)
@@ -50,13 +49,6 @@ async def call_function(
             ) from None
     values[run.path] = value
     return Answer(text_of(value) or "done", output=value)
-
-
-def _gives_text(tool: FunctionTool) -> bool:
-    try:
-        return get_type_hints(tool.function).get("return") is str
-    except (NameError, TypeError):
-        return inspect.signature(tool.function).return_annotation in (str, "str")
 
 
 def _json(text: str) -> Any:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from weaver.errors import ConfigurationError, ModelFailed, WeaverError
 from weaver.models.protocol import Capabilities, Prices, Request, Stream
 from weaver.result import Result
+from weaver.workflows import signatures
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.functions import text_of
 from weaver.workflows.run import FlowStrategy, Given, started
 from weaver.workflows.setting import Question, current_step
+from weaver.workflows.surroundings import Surroundings
 from weaver.workflows.units import parse_duration
 
 if TYPE_CHECKING:
@@ -242,7 +244,10 @@ def smallest(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
         return schema["enum"][0]
     if "anyOf" in schema:
         return smallest(schema["anyOf"][0], root)
-    match schema.get("type"):
+    type_ = schema.get("type")
+    match type_[0] if isinstance(type_, list) else type_:
+        case "object" if "properties" not in schema:
+            return {}
         case "object":
             return {name: smallest(schema["properties"][name], root) for name in schema.get("required", ())}
         case "array":
@@ -280,10 +285,13 @@ def dry(workflow: Definition) -> Given:
         del question
         return True
 
-    functions = dict.fromkeys(_functions(workflow))
+    surroundings = Surroundings()
+    functions = {}
+    for name in _functions(workflow):
+        tool = surroundings.known(name)
+        gives = signatures.result(tool) if tool is not None else signatures.UNKNOWN
+        functions[name] = smallest(gives.json_schema())
     for step in workflow.steps.values():
-        if step.function is not None:
-            functions[step.function] = (
-                smallest(step.output.json_schema()) if step.output is not None else "ok"
-            )
+        if step.function is not None and step.output is not None:
+            functions[step.function] = smallest(step.output.json_schema())
     return Given(approve=approve, functions=functions, only_model=Answers({}).model())

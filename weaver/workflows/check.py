@@ -6,12 +6,12 @@ import keyword
 import re
 from typing import TYPE_CHECKING, Any
 
-from weaver.workflows import graph
+from weaver.workflows import graph, signatures
 from weaver.workflows.checks import NAME, Checks
 from weaver.workflows.compiled import Compiled, CompiledStep
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.inference import is_constant
-from weaver.workflows.kinds import ANY, record
+from weaver.workflows.kinds import ANY, Kind, of_spec, record
 from weaver.workflows.problems import did_you_mean
 from weaver.workflows.scopes import (
     SHAPING,
@@ -259,13 +259,18 @@ class Checker(Checks):
 
     def _kinds(self) -> None:
         for id_, step in self.workflow.steps.items():
-            used = self.used.get(id_)
-            outputs = record(used.compiled.output_kinds) if used is not None else None
-            kind = step_kind(step, output_kind(step, outputs, id_=id_), id_=id_)
+            kind = step_kind(step, output_kind(step, self._given(id_, step), id_=id_), id_=id_)
             known = self.unsaid(id_, *SHAPING) and not self.odd(id_)
             self.kinds[id_] = kind if known else of_any_shape(kind)
         for id_ in self.broken:
             self.kinds.setdefault(id_, ANY)
+
+    def _given(self, id_: str, step: Step) -> Kind:
+        """What the workflow or the function of a step gives."""
+        if (used := self.used.get(id_)) is not None:
+            return record(used.compiled.output_kinds)
+        tool = self.surroundings.known(step.function) if step.function is not None else None
+        return of_spec(signatures.result(tool)) if tool is not None else ANY
 
     # ---- what comes out
 

@@ -56,7 +56,15 @@ def _flat(given: list[Kind]) -> Kind:
 
 
 def _total(given: list[Kind]) -> Kind:
-    return given[0].each if given[0].each.numeric else NUMBER
+    return INTEGER if given[0].each.name == "integer" else NUMBER
+
+
+def _size(given: list[Kind]) -> Kind:
+    return INTEGER if given[0].name == "integer" else NUMBER
+
+
+def _rounded(given: list[Kind]) -> Kind:
+    return INTEGER if len(given) == 1 else NUMBER
 
 
 def _default(given: list[Kind]) -> Kind:
@@ -174,8 +182,8 @@ FUNCTIONS: dict[str, Function] = _listed(
     _function("text(x)", "any", STRING, text_of, "Anything as a text."),
     _function("number(text)", "string|number", NUMBER, _number, "The number that a text spells."),
     _function("json(x)", "any", STRING, _as_json, "As JSON text."),
-    _function("abs(n)", "number", _same, abs, "Without its sign."),
-    _function("round(n, digits=0)", "number, integer?", NUMBER, _round, "Rounded."),
+    _function("abs(n)", "number", _size, abs, "Without its sign."),
+    _function("round(n, digits=0)", "number, integer?", _rounded, _round, "Rounded."),
     _function("sum(list)", "array", _total, _sum, "All numbers added."),
     _function("min(list)", "array", _item, _best(min), "The smallest; null for none."),
     _function("max(list)", "array", _item, _best(max), "The largest; null for none."),

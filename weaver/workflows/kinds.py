@@ -121,9 +121,9 @@ def of_value(value: Any) -> Kind:
         case bool():
             return BOOLEAN
         case int():
-            return INTEGER
+            return Kind("integer", enum=(value,))
         case float():
-            return NUMBER
+            return Kind("number", enum=(value,))
         case str():
             return Kind("string", enum=(value,))
         case list() | tuple():
@@ -155,6 +155,11 @@ def either(kinds: Iterable[Kind]) -> Kind:
     return result or ANY
 
 
+def _may_be(number: str, given: Kind) -> bool:
+    """Whether a number can be of the type ``number``; one that is not known may be whole."""
+    return number == "number" or (number == "integer" and given.enum is None)
+
+
 def accepts(wanted: ValueSpec, given: Kind, *, template: bool = False) -> str | None:
     """Why values of kind ``given`` cannot be what ``wanted`` asks for, or None.
 
@@ -167,7 +172,7 @@ def accepts(wanted: ValueSpec, given: Kind, *, template: bool = False) -> str | 
         return None
     if given.name == "null":
         return None if wanted.nullable else f"{of_spec(wanted).words} is expected, null is given"
-    if not given.one_of(wanted.type) and not (wanted.type == "number" and given.numeric):
+    if not given.one_of(wanted.type) and not (given.numeric and _may_be(wanted.type, given)):
         return f"{of_spec(wanted).words} is expected, {given.words} is given"
     wrong = [value for value in given.enum or () if wanted.enum is not None and value not in wanted.enum]
     if wrong:

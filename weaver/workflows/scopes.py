@@ -38,22 +38,21 @@ def inputs_kind(inputs: Mapping[str, Input]) -> Kind:
     return record(fields, noun="input")
 
 
-def output_kind(step: Step, used: Kind | None, *, id_: str) -> Kind:
+def output_kind(step: Step, given: Kind, *, id_: str) -> Kind:
     """What one run of a step gives, without regard to ``for_each``.
 
     Args:
-        used: outputs of the workflow that the step uses.
+        given: what the workflow or the function gives that the step uses or calls.
     """
     label = f"the output of step {id_!r}"
     match step.does:
         case "uses":
-            return replace(used or ANY, data=True, label=label)
+            return replace(given, data=True, label=label)
         case "approve":
             return record({"approved": BOOLEAN, "comment": _TEXT}, label=label)
         case "function":
-            return (
-                of_spec(step.output, data=True, label=label) if step.output else Kind(data=True, label=label)
-            )
+            kind = of_spec(step.output) if step.output else given
+            return replace(kind, data=True, label=label)
         case _:
             return (
                 of_spec(step.output, data=True, label=label) if step.output else replace(_TEXT, label=label)

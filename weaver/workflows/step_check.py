@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from weaver.errors import WeaverError
+from weaver.workflows import signatures
 from weaver.workflows.checks import NAME, Checks
 from weaver.workflows.compiled import Values
 from weaver.workflows.kinds import ANY, INTEGER, Kind, accepts, array, record
@@ -118,20 +119,21 @@ class StepChecker:
 
     def _function(self, given: Mapping[str, Kind], keys: Keys, *, all_given: bool) -> None:
         name = str(self.step.function)
-        try:
-            schema = self.surroundings.tool(name).spec.parameters
-        except WeaverError:
+        if (tool := self.surroundings.known(name)) is None:
             if self.surroundings.strict:
                 hint = did_you_mean(name, self.surroundings.tool_names())
                 hint = hint or "a program registers it with weaver.workflows.register(function)"
                 self.texts.wrong((*self.keys, "function"), f"there is no function {name!r}", hint)
             return
-        parameters = schema.get("properties", {})
-        for argument in given:
+        parameters = signatures.parameters(tool)
+        for argument, kind in given.items():
             if argument not in parameters:
                 hint = did_you_mean(argument, parameters)
                 self.texts.wrong((*keys, argument), f"{name} has no parameter {argument!r}", hint, key=True)
-        for argument in schema.get("required", ()):
+            elif (why := accepts(parameters[argument], kind)) is not None:
+                hint = "use number(x)" if kind.name == "string" and "number" in why else ""
+                self.texts.wrong((*keys, argument), f"the argument does not fit: {why}", hint)
+        for argument in tool.spec.parameters.get("required", ()):
             if argument not in given and all_given:
                 what, hint = (
                     f"the argument {argument!r} of {name} is missing",

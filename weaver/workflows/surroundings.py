@@ -94,6 +94,13 @@ class Surroundings:
             raise UnknownName("tool", name, self.tool_names(), hint=hint)
         return as_tool(plugins.load(point, "tool"))
 
+    def known(self, name: str) -> FunctionTool | None:
+        """The tool of that name, or None when there is none here."""
+        try:
+            return self.tool(name)
+        except ConfigurationError:
+            return None
+
     def strategy_problem(self, name: str, options: Mapping[str, Any]) -> list[tuple[str | None, str, str]]:
         """What is wrong with a strategy and its options: (option or None, what, hint)."""
         from weaver.strategies import registry
