@@ -89,7 +89,7 @@ async def test_lists_go_to_items_by_place_and_whole_to_steps_that_answer_with_a_
 
 async def test_inputs_of_a_case_that_do_not_fit():
     assert (await run_case(flow("    inputs: {x: 3}\n"), 0)).problems == (
-        "Workflow t: the input 'x' does not fit: it should be a valid string. Give inputs as -i name=value.",
+        "Workflow t: the input 'x' does not fit: it should be a valid string. They are `inputs` of the case.",
     )
 
 

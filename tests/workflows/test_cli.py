@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -156,6 +157,47 @@ def test_inputs_that_are_wrong_or_missing(flow, capsys):
     assert "the input 'n' does not fit" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        (['tags=["a", 1]'], "[1]: it should be a valid string"),
+        (['tags=["a"'], "the JSON is not closed: a bracket or a quote is missing at its end"),
+        (["tags=[a, b]"], "this is no JSON: expecting value before 'a, b]'"),
+        (['o={"a":'], "the JSON is not closed"),
+        (['o={"a'], "the JSON is not closed"),
+        (["o={a: 1}"], "this is no JSON: expecting property name enclosed in double quotes before 'a: 1}'"),
+        (["o=[1]"], 'an object is expected, as JSON: {"name": "value"}'),
+        (["topic=t", "topic=u"], "it is given 2 times, and only a list takes several values"),
+        (["n=1", "n=x"], "it should be a valid integer"),
+        (["yes=maybe"], "true or false is expected"),
+    ],
+)
+def test_values_that_cannot_be_read_are_told_as_they_were_given(inputs, why, tmp_path, capsys):
+    path = tmp_path / "typed.yaml"
+    path.write_text(
+        "version: weaver/v1\nname: typed\nsteps: {a: {task: x}}\ninputs:\n"
+        "  tags: {type: array, items: string, default: []}\n  o: {type: object, default: {}}\n"
+        "  topic: {type: string, default: t}\n  n: {type: array, items: integer, default: []}\n"
+        "  yes: {type: boolean, default: true}\n"
+    )
+    given = [part for one in inputs for part in ("-i", one)]
+    assert main(["run", str(path), "--dry-run", *given]) == 2
+    said = capsys.readouterr().err
+    assert f"the input {inputs[0].partition('=')[0]!r} does not fit: {why}" in said
+    assert "Give inputs as -i name=value." in said
+
+
+def test_an_input_comes_from_stdin(flow, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("Öl\n".encode())))
+    assert main(["run", str(flow), "--dry-run", "--events", "-q", "-i", "topic=@-"]) == 0
+    capsys.readouterr()
+    assert main(["run", str(flow), "--dry-run", "-i", "topic=@-", "-i", "n=@-"]) == 2
+    assert "Only one input can be read from stdin." in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    assert main(["run", str(flow), "--dry-run", "-i", "topic=@-"]) == 2
+    assert "The input 'topic': stdin is not UTF-8 text." in capsys.readouterr().err
+
+
 def test_a_wrong_file_is_told_and_json_is_still_json(tmp_path, capsys):
     path = tmp_path / "wrong.yaml"
     path.write_text("version: weaver/v1\nname: x\nsteps:\n  a: {tusk: x}\n")
@@ -226,10 +268,13 @@ def test_a_person_at_a_terminal_is_asked(flow, tmp_path):
 
     path = tmp_path / "ask.yaml"
     path.write_text(
-        "version: weaver/v1\nname: ask\ninputs: {n: {type: integer, description: How many.}}\n"
+        "version: weaver/v1\nname: ask\ninputs:\n  n: {type: integer, description: How many.}\n"
+        "  deep: boolean\n  o: object\n  page: string\n"
         "steps:\n  a: {approve: 'Take ${{ inputs.n }}?', task: go}\n"
-        "outputs: {n: '${{ inputs.n }}', state: '${{ steps.a.state }}'}\n"
+        "outputs: {n: '${{ inputs.n }}', state: '${{ steps.a.state }}', deep: '${{ inputs.deep }}',"
+        " o: '${{ inputs.o }}', page: '${{ inputs.page }}'}\n"
     )
+    (tmp_path / "page.txt").write_text("from a file")
     master, slave = pty.openpty()
     with Server("fine").in_thread() as server:
         process = subprocess.Popen(
@@ -238,7 +283,7 @@ def test_a_person_at_a_terminal_is_asked(flow, tmp_path):
             stdin=slave, stderr=slave, stdout=subprocess.PIPE, env={**os.environ, "TERM": "dumb"},
         )  # fmt: skip
         os.close(slave)
-        os.write(master, b"many\n7\ny\n")
+        os.write(master, b"many\n7\nmaybe\nYes\n{\n" + b'{"a": 1}\n@none.txt\n@page.txt\ny\n')
         out, _ = process.communicate(timeout=50)
     shown = b""
     while True:
@@ -247,7 +292,17 @@ def test_a_person_at_a_terminal_is_asked(flow, tmp_path):
         except OSError:
             break
     os.close(master)
-    assert json.loads(out)["output"] == {"n": 7, "state": "succeeded"}
+    assert json.loads(out)["output"] == {
+        "n": 7, "state": "succeeded", "deep": True, "o": {"a": 1}, "page": "from a file",
+    }  # fmt: skip
+    for told in (
+        b"deep [yes or no]",
+        b"yes or no is expected",
+        b"as JSON",
+        b"is not closed",
+        b"none.txt cannot",
+    ):
+        assert told in shown
     assert b"How many." in shown
     assert b"it should be a valid integer" in shown
     assert b"Take 7?" in shown

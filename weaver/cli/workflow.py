@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from weaver.settings import Settings
     from weaver.stream import RunStream
     from weaver.workflows.format import Definition
+    from weaver.workflows.parts import Input
     from weaver.workflows.run import Start
     from weaver.workflows.setting import Question
 
@@ -139,6 +141,8 @@ def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
     """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
     from weaver.workflows.given import checked_inputs, read_inputs
 
+    if sum(pair.partition("=")[2] == "@-" for pair in given) > 1:
+        raise ConfigurationError("Only one input can be read from stdin.", hint="Put the others into files.")
     texts: dict[str, list[str]] = {}
     whole: set[str] = set()
     for pair in given:
@@ -148,53 +152,84 @@ def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
             raise ConfigurationError(
                 f"-i {pair!r} is no input.", hint="Write -i name=value, or -i name=@file."
             )
-        if value.startswith("@@"):
-            value = value[1:]
-        elif value.startswith("@") and len(value) > 1:
-            value = _from_file(value[1:], name)
+        text, from_file = _text(value, name)
+        if from_file:
             whole.add(name)
-        texts.setdefault(name, []).append(value)
-    values = read_inputs(workflow, texts, whole)
+        texts.setdefault(name, []).append(text)
+    values, wrong = read_inputs(workflow, texts, whole)
     if sys.stdin.isatty() and sys.stderr.isatty():
-        values |= _asked(workflow, values)
-    return checked_inputs(workflow, values)
+        values |= _asked(workflow, {*values, *wrong})
+    return checked_inputs(workflow, values, wrong=wrong, hint="Give inputs as -i name=value.")
+
+
+def _text(given: str, key: str) -> tuple[str, bool]:
+    """What a person means: ``@path`` is the text of a file, ``@-`` of stdin, ``@@`` begins with a plain @.
+
+    Returns:
+        The text, and whether it was read from a file.
+    """
+    if given.startswith("@@"):
+        return given[1:], False
+    if given.startswith("@") and len(given) > 1:
+        return _from_file(given[1:], key), True
+    return given, False
 
 
 def _from_file(name: str, key: str) -> str:
     path = Path(name).expanduser()
+    shown = "stdin" if name == "-" else str(path)
     try:
-        with path.open("rb") as file:
+        with nullcontext(sys.stdin.buffer) if name == "-" else path.open("rb") as file:
             content = file.read(MAX_INPUT_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(
-            f"The input {key!r}: {path} cannot be read: {error.strerror or error}.",
+            f"The input {key!r}: {shown} cannot be read: {error.strerror or error}.",
             hint="A value that begins with @ is a file; write @@ for a text that does.",
         ) from None
     if len(content) > MAX_INPUT_BYTES:
-        raise ConfigurationError(f"The input {key!r}: {path} is larger than {MAX_INPUT_BYTES:,} bytes.")
+        raise ConfigurationError(f"The input {key!r}: {shown} is larger than {MAX_INPUT_BYTES:,} bytes.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigurationError(f"The input {key!r}: {path} is not UTF-8 text.") from None
+        raise ConfigurationError(f"The input {key!r}: {shown} is not UTF-8 text.") from None
 
 
-def _asked(workflow: Definition, values: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(workflow: Definition, given: Collection[str]) -> dict[str, Any]:
     """Ask on the terminal for every input that is missing, until it fits."""
     found: dict[str, Any] = {}
     for name, spec in workflow.inputs.items():
-        if name in values or spec.optional:
+        if name in given or spec.optional:
             continue
         about = f" - {spec.description}" if spec.description else ""
-        choices = f" ({', '.join(map(str, spec.enum))})" if spec.enum else f" [{spec.type}]"
-        click.echo(f"{name}{choices}{about}", err=True)
-        found[name] = click.prompt(f"{name}", value_proc=_reader(spec), err=True)
+        choices = f"({', '.join(map(str, spec.enum))})" if spec.enum else _ASKED_AS.get(spec.type, "")
+        click.echo(" ".join(filter(None, [name, choices or f"[{spec.type}]"])) + about, err=True)
+        found[name] = click.prompt(f"{name}", value_proc=_reader(name, spec), err=True)
     return found
 
 
-def _reader(spec: Any) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
+_ASKED_AS = {
+    "boolean": "[yes or no]",
+    "object": '[object, as JSON: {"name": "value"}; or @file]',
+    "array": "[list: a, b, or as JSON; or @file]",
+    "string": "[string, or @file]",
+}
+_YES_OR_NO = {**dict.fromkeys(("true", "yes", "y"), True), **dict.fromkeys(("false", "no", "n"), False)}
+
+
+def _reader(name: str, spec: Input) -> Callable[[str], Any]:
+    from weaver.workflows.given import read_input
+
+    def read(given: str) -> Any:
         try:
-            value = spec.read(text)
+            text, whole = _text(given, name) if given != "@-" else (given, False)
+        except ConfigurationError as error:
+            raise click.UsageError(error.message) from None
+        if spec.type == "boolean":
+            if text.strip().lower() not in _YES_OR_NO:
+                raise click.UsageError("yes or no is expected")
+            return _YES_OR_NO[text.strip().lower()]
+        try:
+            value = read_input(spec, [text], whole=whole)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
         if (problem := spec.problem_with(value)) is not None:

@@ -15,6 +15,7 @@ from weaver.workflows import signatures
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.functions import text_of
+from weaver.workflows.given import checked_inputs
 from weaver.workflows.run import FlowStrategy, Given, started
 from weaver.workflows.setting import Question, current_step
 from weaver.workflows.surroundings import Surroundings
@@ -68,6 +69,7 @@ async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Out
         only_model=answers.model(),
     )
     try:
+        checked_inputs(workflow, case.inputs, hint="They are `inputs` of the case.")
         weaver = Weaver(given.only_model, deadline=SECONDS)
         start = await started(workflow, case.inputs, weaver.settings, given, {})
         result = await _result(weaver, start.task, start.changes)

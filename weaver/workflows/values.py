@@ -240,16 +240,33 @@ class ValueSpec(BaseModel):
             return text
         if self.type == "any":
             return _json_or(text, text)
-        value = _json_or(text.strip(), None)
+        as_json = text.lstrip().startswith({"array": "[", "object": "{"}.get(self.type, "\0"))
+        value = _json(text.strip()) if as_json else _json_or(text.strip(), None)
         if self.type == "array" and not isinstance(value, list):
             value = [part.strip() for part in text.split(",") if part.strip()]
             if self.items is not None and self.items.type != "string":
                 value = [_json_or(part, part) for part in value]
         if self.type == "number" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if self.type == "boolean" and not isinstance(value, bool):
+            raise ValueError("true or false is expected")
+        if self.type == "object" and not isinstance(value, dict):
+            raise ValueError('an object is expected, as JSON: {"name": "value"}')
         if (problem := self.problem_with(value)) is not None:
             raise ValueError(problem)
         return value
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text) or error.msg.startswith("Unterminated"):
+            raise ValueError("the JSON is not closed: a bracket or a quote is missing at its end") from None
+        what = f"{error.msg[:1].lower()}{error.msg[1:]} before {text[error.pos : error.pos + 20]!r}"
+        raise ValueError(f"this is no JSON: {what}") from None
+    except RecursionError:
+        raise ValueError("the JSON is nested too deep") from None
 
 
 def _json_or(text: str, otherwise: Any) -> Any:
