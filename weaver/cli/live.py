@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -52,7 +54,8 @@ class Row:
 
 def terminal() -> Console | None:
     """The console to draw on: stderr, when it is a terminal that can move its cursor."""
-    console = Console(file=sys.stderr, highlight=False)
+    # What others write to stderr meanwhile passes through the console too: no markup, no emoji codes.
+    console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
     return console if console.is_terminal and not console.is_dumb_terminal else None
 
 
@@ -72,7 +75,11 @@ class LiveView:
         self._plain = not encoding.startswith("utf")
         self._done = False
         self._began = time.monotonic()
-        self._live = Live(
+        self._live = self._drawing()
+        self._held: list[str] | None = None
+
+    def _drawing(self) -> Live:
+        return Live(
             console=self.console, get_renderable=self._picture, auto_refresh=False, vertical_overflow="crop"
         )
 
@@ -86,7 +93,23 @@ class LiveView:
 
     def tick(self) -> None:
         """Draw what is known by now. Drawn from the event loop: a thread would see rows change."""
-        self._live.refresh()
+        if self._held is None:
+            self._live.refresh()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The picture leaves the screen, and comes back below what was written meanwhile."""
+        self._live.transient = True
+        self._live.stop()
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            self._live = self._drawing()
+            self._live.start()
+            for line in held:
+                self._remark(line)
 
     def show(self, event: Any) -> None:
         """Take one event in; the next `tick` draws it."""
@@ -121,7 +144,14 @@ class LiveView:
                 self.answer = (self.answer + event.text)[-_KEPT:]
             case _:
                 if line := line_of(event):
-                    self._live.console.print(Text(line, style="yellow"), soft_wrap=True)
+                    self._remark(line)
+
+    def _remark(self, line: str) -> None:
+        """A line above the picture."""
+        if self._held is not None:
+            self._held.append(line)
+        else:
+            self.console.print(Text(line, style="yellow"), soft_wrap=True)
 
     def _plan(self, subtask: Subtask) -> None:
         self.rows.setdefault(subtask.id, Row(subtask.label))

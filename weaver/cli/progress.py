@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -30,6 +32,10 @@ class Progress(Protocol):
         """Called about ten times a second."""
         ...
 
+    def paused(self) -> AbstractContextManager[None]:
+        """Within this block the screen is somebody else's; what happens meanwhile is shown after it."""
+        ...
+
     @property
     def told_notes(self) -> bool:
         """Whether notes were shown when they came; else they are told at the end."""
@@ -53,16 +59,38 @@ class Silent:
     def tick(self) -> None:
         """Nothing."""
 
+    def paused(self) -> AbstractContextManager[None]:
+        """Nothing to hold back."""
+        return nullcontext()
+
 
 class Lines(Silent):
     """One line per event that a person wants to know of."""
 
     told_notes = True
 
+    def __init__(self) -> None:
+        self._held: list[str] | None = None
+
     def show(self, event: Any) -> None:
         """Write the event's line to stderr, if it has one."""
-        if line := line_of(event):
+        if not (line := line_of(event)):
+            return
+        if self._held is not None:
+            self._held.append(line)
+        else:
             click.echo(line, file=sys.stderr)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Lines are held back until the block is left."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for line in held:
+                click.echo(line, file=sys.stderr)
 
 
 def decided(decision: Decision) -> str:

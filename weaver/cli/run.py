@@ -25,6 +25,13 @@ from weaver.cli.workflow import is_workflow, run_workflow
 @click.option(
     "--dry-run", is_flag=True, help="Workflows: ask no model and call no function; show what would run."
 )
+@click.option(
+    "--approve",
+    "approved",
+    multiple=True,
+    metavar="STEP|all",
+    help="Workflows: say yes to what this step asks, beforehand.",
+)
 @settings_flags
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object (docs/cli.md) instead of the answer."
@@ -42,6 +49,7 @@ def run(
     inputs: tuple[str, ...],
     root: str | None,
     dry_run: bool,
+    approved: tuple[str, ...],
     as_json: bool,
     as_events: bool,
     live_page: bool,
@@ -63,12 +71,13 @@ def run(
     try:
         if is_workflow(question):
             flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
-            workflow_flags = {"dry_run": dry_run, "root": root}
+            workflow_flags = {"dry_run": dry_run, "root": root, "approve": approved}
             with telemetry(live=live_page, question=question):
                 return run_workflow(Path(question), inputs, options | flags | workflow_flags)
-        if inputs or dry_run or root:
+        if inputs or dry_run or root or approved:
             raise click.UsageError(
-                "-i is for workflows, and so are --dry-run and --root: give a .yaml file, not a question."
+                "-i is for workflows, and so are --approve, --dry-run and --root: "
+                "give a .yaml file, not a question."
             )
         asked = question_from(question)
         settings = settings_from(options)

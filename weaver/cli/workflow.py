@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.errors import ConfigurationError
+from weaver.errors import ConfigurationError, RunCancelled, UnknownName
 
 if TYPE_CHECKING:
     from weaver.cli.output import Form
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from weaver.workflows.format import Definition
     from weaver.workflows.parts import Input
     from weaver.workflows.run import Start
-    from weaver.workflows.setting import Question
 
 MAX_INPUT_BYTES = 10_000_000
 _CHANGES = (
@@ -41,25 +40,31 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     Raises:
         InvalidWorkflow: every problem of the file.
         ConfigurationError: an input or a flag is wrong.
+        RunCancelled: the user stopped at a question about an input.
     """
+    import anyio
+
     from weaver.cli.answering import answer, progress_for
+    from weaver.cli.asking import Person, somebody_there
     from weaver.cli.interrupt import run_async
     from weaver.cli.output import FORMS
     from weaver.workflows.run import Given
 
     workflow = loaded(path, options.get("root"))
+    approved = _approved(workflow, options.get("approve") or ())
     values = _inputs(workflow, inputs)
+    form: Form = "json" if options.get("json") else "events" if options.get("events") else "text"
+    quiet = bool(options.get("quiet"))
+    progress = progress_for(form, no_live=bool(options.get("no_live")), quiet=quiet)
     if options.get("dry_run"):
         from weaver.workflows.cases import dry
 
         given = dry(workflow)
         click.echo("Dry run: no model is asked and no function is called; answers are stand-ins.", err=True)
     else:
-        given = Given(approve=_asks())
+        asks = Person(progress).approve if somebody_there() else None
+        given = Given(approve=asks, approved=approved, turn=anyio.Lock())
     settings = _settings(options)
-    form: Form = "json" if options.get("json") else "events" if options.get("events") else "text"
-    quiet = bool(options.get("quiet"))
-    progress = progress_for(form, no_live=bool(options.get("no_live")), quiet=quiet)
 
     async def work() -> int:
         from weaver.cli.facade import weaver_from
@@ -139,6 +144,7 @@ def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 
 def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
     """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
+    from weaver.cli.asking import somebody_there
     from weaver.workflows.given import checked_inputs, read_inputs
 
     if sum(pair.partition("=")[2] == "@-" for pair in given) > 1:
@@ -157,7 +163,7 @@ def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
             whole.add(name)
         texts.setdefault(name, []).append(text)
     values, wrong = read_inputs(workflow, texts, whole)
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if somebody_there():
         values |= _asked(workflow, {*values, *wrong})
     return checked_inputs(workflow, values, wrong=wrong, hint="Give inputs as -i name=value.")
 
@@ -203,7 +209,11 @@ def _asked(workflow: Definition, given: Collection[str]) -> dict[str, Any]:
         about = f" - {spec.description}" if spec.description else ""
         choices = f"({', '.join(map(str, spec.enum))})" if spec.enum else _ASKED_AS.get(spec.type, "")
         click.echo(" ".join(filter(None, [name, choices or f"[{spec.type}]"])) + about, err=True)
-        found[name] = click.prompt(f"{name}", value_proc=_reader(name, spec), err=True)
+        try:
+            found[name] = click.prompt(f"{name}", value_proc=_reader(name, spec), err=True)
+        except click.Abort:
+            click.echo(err=True)
+            raise RunCancelled(f"Interrupted at the question for the input {name!r}.") from None
     return found
 
 
@@ -239,18 +249,28 @@ def _reader(name: str, spec: Input) -> Callable[[str], Any]:
     return read
 
 
-def _asks() -> Callable[[Question], Any] | None:
-    """Asks for approvals on the terminal; None where nobody sits."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
+def _approved(workflow: Definition, names: Sequence[str]) -> frozenset[str]:
+    """The steps that ``--approve`` names, checked.
 
-    def ask(question: Question) -> bool:
-        from weaver.cli.text import printable
+    Raises:
+        UnknownName: no step of that name asks.
+    """
+    from weaver.workflows.setting import EVERY_STEP
 
-        message = f"\n{question.workflow}, step {question.step}:\n{printable(question.message)}\nGo on?"
-        return click.confirm(message, err=True)
+    known = list(_asking(workflow))
+    for name in names:
+        if name != EVERY_STEP and name not in known:
+            raise UnknownName("step that asks for approval", name, [*known, EVERY_STEP])
+    return frozenset(names)
 
-    return ask
+
+def _asking(workflow: Definition, within: str = "") -> Iterator[str]:
+    """Paths of the steps with ``approve``, those of used workflows too."""
+    for id_, step in workflow.steps.items():
+        if step.approve is not None:
+            yield f"{within}{id_}"
+        if (used := workflow.compiled.steps[id_].workflow) is not None:
+            yield from _asking(used, f"{within}{id_}/")
 
 
 def _prices(workflow: Definition, options: Mapping[str, Any]) -> Any:

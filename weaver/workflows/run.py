@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from weaver.errors import ConfigurationError
@@ -93,6 +94,7 @@ class Given:
     Args:
         functions: results of functions that are not to be called; for tests.
         only_model: the one model of every role and agent, whatever the workflow says; for tests.
+        approved, turn: see `Setting`.
     """
 
     tools: Iterable[Any] | Mapping[str, Any] = ()
@@ -100,6 +102,8 @@ class Given:
     ask: Ask | None = None
     functions: Mapping[str, Any] | None = None
     only_model: Model | None = None
+    approved: frozenset[str] = frozenset()
+    turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ async def started(
     values = checked_inputs(workflow, inputs)
     timeout = changes.get("thread_timeout") or settings.thread_timeout
     prepared = prepare(workflow, surroundings, Usual(changes.get("strategy"), timeout))
-    setting = Setting(given.approve, given.ask, given.functions or {})
+    setting = Setting(given.approve, given.ask, given.functions or {}, given.approved, given.turn)
     strategy = FlowStrategy(prepared, values, setting)
     merged = {**_limits(workflow, settings, prepared, changes), **await _models(workflow, given, changes)}
     agents = [await _with_model(agent, given) for agent in prepared.agents]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ class Question:
         workflow, step: names.
         path: the step within the outermost workflow: ``outer/inner`` where ``outer`` uses this one.
         message: the text to be read, with its values filled in. Part of it may be a model's.
+        path: the step with those that use its workflow, outermost first: ``outer/inner``.
     """
 
     workflow: str
@@ -34,6 +36,9 @@ class Reply:
     comment: str = ""
 
 
+EVERY_STEP = "all"
+"""Stands for every step in `Setting.approved`."""
+
 Approve = Callable[[Question], "bool | Reply | Awaitable[bool | Reply]"]
 Ask = Callable[[Conflict], "str | Awaitable[str | None] | None"]
 
@@ -46,11 +51,19 @@ class Setting:
         approve: asks a person; a plain function runs in a worker thread. None: nobody can be asked.
         ask: asks a person for the right value of a conflict, for the policy ``ask``.
         functions: results of functions that are not to be called, by name; for tests.
+        approved: paths of steps that are approved beforehand, without asking; `EVERY_STEP` for all.
+        turn: held while a person is asked; a lock where only one question can be asked at a time.
     """
 
     approve: Approve | None = None
     ask: Ask | None = None
     functions: Mapping[str, Any] = field(default_factory=dict)
+    approved: frozenset[str] = frozenset()
+    turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
+
+    def agreed(self, path: str) -> bool:
+        """Whether the step at ``path`` was approved beforehand."""
+        return path in self.approved or EVERY_STEP in self.approved
 
 
 current_step: ContextVar[tuple[str, int | None]] = ContextVar("weaver_workflow_step", default=("", None))
