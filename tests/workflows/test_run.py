@@ -276,7 +276,9 @@ async def test_fail_fast_in_a_for_each_stops_the_other_items_and_starts_no_more(
 
 async def test_all_items_failed_means_the_step_failed():
     workflow = flow("each: {for_each: [1, 2], task: 'broken ${{ item }}'}")
-    with pytest.raises(StepFailed, match=r"Nothing came out .* each/1 failed \(ModelFailed") as caught:
+    with pytest.raises(
+        StepFailed, match=r"Nothing came out .* each/1, each/2 failed \(ModelFailed"
+    ) as caught:
         await workflow.run(weaver=Weaver(ScriptedModel([BROKEN])))
     assert caught.value.result is not None
     assert caught.value.result.usage.calls == 2
@@ -406,7 +408,8 @@ async def test_more_items_than_threads_allowed():
     result = await workflow.run(weaver=Weaver(ScriptedModel("ok")))
     assert result.output == {"each": ["ok", "ok"]}
     assert result.status == "partial"
-    assert any("item 3 and later ones were not started" in note for note in result.notes)
+    started = "The run may start 3 threads and has started them all."
+    assert result.notes == (f"Step each: 2 of 4 items (3, 4) were not started: {started}",)
 
 
 # ---- joins
@@ -574,7 +577,10 @@ async def test_nobody_to_ask_means_what_the_file_says():
     head = "outputs: {x: '${{ steps.draft.output }}'}\n"
     result = await flow(GATE, head=head).run(weaver=Weaver(says(draft=0, publish=0, after=0)))
     assert states(result)["publish"] == "skipped"
-    assert any("nobody could be asked; the file says reject" in note for note in result.notes)
+    assert (
+        "Step publish: nobody could be asked, so it counts as not approved "
+        "(the default; `otherwise` is what changes it)."
+    ) in result.notes
     allowed = GATE.replace(
         "approve: 'Publish ${{ steps.draft.output }}?'", "approve: {message: Publish?, otherwise: approve}"
     )

@@ -88,20 +88,26 @@ class Pruner(Protocol):
 
 
 def missing(threads: list[Any], what: str) -> str:
-    """``what``, followed by the threads that did not succeed and how they ended."""
-    ended = [
-        f"{t.id} {t.state}" + (f" ({type(t.error).__name__}: {_short(t.error)})" if t.error else "")
-        for t in threads
-        if t.state != "succeeded"
-    ]
+    """``what``, followed by the threads that did not succeed and how they ended, the same end once."""
+    ends: dict[str, list[str]] = {}
+    for t in threads:
+        if t.state != "succeeded":
+            why = f" ({type(t.error).__name__}: {_short(t.error)})" if t.error else ""
+            ends.setdefault(f"{t.state}{why}", []).append(t.id)
+    ended = [f"{_listed(ids)} {end}" for end, ids in ends.items()]
     if len(ended) > 8:
         ended[8:] = [f"and {len(ended) - 8} more"]
     return f"{what}: {'; '.join(ended)}." if ended else f"{what}."
 
 
+def _listed(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:8])
+    return shown if len(ids) <= 8 else f"{shown} and {len(ids) - 8} more"
+
+
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 class Waiting:

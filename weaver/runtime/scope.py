@@ -58,6 +58,7 @@ class Scope:
         task: what this thread works on.
         ledger: what it and all that it forks may spend.
         own_model: a model for this attempt alone, instead of its role's.
+        offered: the best answer so far, see `offer`.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Scope:
         self.ledger: Ledger = parent.ledger if parent is not None else state.ledger
         self.lost_race = False
         self.own_model: Model | None = None
+        self.offered: Answer | None = None
         self._call_span: Span | None = None
         self._last_text = ""
         self._said_before = ""
@@ -238,7 +240,11 @@ class Scope:
         )
 
     def offer(self, answer: Answer) -> None:
-        """The best answer so far, used if the deadline comes before the strategy is done."""
+        """The best answer so far, for the case that the strategy is cut before it is done.
+
+        The root's is used if the run's deadline comes; a thread's by whoever cut its time.
+        """
+        self.offered = answer
         if self.parent is None:
             self.state.offered = answer
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
@@ -31,20 +32,37 @@ OUTER_ROLES = ("planner", "judge", "synthesizer")
 
 
 class Attempts:
-    """What a step does: a task, a function or another workflow."""
+    """What a step does: a task, a function or another workflow.
+
+    Attributes:
+        until: event-loop time of the step's own deadline, or infinity.
+    """
 
     def __init__(self, progress: Progress, one: PreparedStep) -> None:
         self.progress = progress
         self.one = one
+        self.until = float("inf")
 
     # Plain functions that hand on a coroutine: a thread's way to its model has no frame that does nothing.
 
     def run(self, run: Run, names: Mapping[str, Any], task: Task | None = None) -> Awaitable[Answer]:
         """The work itself, tried again as often as the file allows, each try within its time.
 
+        ``on_timeout`` says what comes of work that its timeout or the step's deadline cut, be it the work of
+        the step or of one of its items.
+
         Args:
             task: the task with its texts filled in, where that is done already.
         """
+        if self.until < run.deadline:
+            return self._by_the_deadline(run, names, task)
+        return self._tries(run, names, task)
+
+    async def _by_the_deadline(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Answer:
+        answer = await self._within(run, self.until, lambda: self._tries(run, names, task))
+        return answer if answer is not None else self.late(run, names)
+
+    def _tries(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
         if self.one.retry.times:
             return self._again(run, names, task)
         return self._in_time(run, names, task, last=True)
@@ -60,7 +78,8 @@ class Attempts:
                 if not left:
                     raise
                 because = error.message if isinstance(error, WeaverError) else str(error)
-                run.note(f"{run.path} is tried again: {because}")
+                tries = f"try {self.one.retry.times - left + 2} of {self.one.retry.times + 1}"
+                run.note(f"{run.path} is tried again: {because} ({tries})")
                 run.emit(ThreadRestarted(run.path, because))
                 if run.thread is not None:
                     run.thread.attempts += 1
@@ -79,30 +98,56 @@ class Attempts:
     async def _timed(
         self, run: Run, names: Mapping[str, Any], task: Task | None, timeout: float, *, last: bool
     ) -> Answer:
-        outer = run.deadline
-        run.deadline = anyio.current_time() + timeout
-        try:
-            with anyio.CancelScope(deadline=run.deadline):
-                return await self._once(run, names, task)
-        finally:
-            run.deadline = outer
+        until = anyio.current_time() + timeout
+        answer = await self._within(run, until, lambda: self._once(run, names, task))
+        if answer is not None:
+            return answer
         took = f"it took longer than {timeout:g} s"
         if not last:
             raise _TooLong(took)
-        return self.too_long(run, names, took)
+        return self._too_long(run, names, took)
 
-    def too_long(self, run: Run, names: Mapping[str, Any], took: str) -> Answer:
-        """What ``on_timeout`` makes of it."""
-        said = run.text_so_far.strip()
+    async def _within(self, run: Run, until: float, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """What the work comes to, or None when it was not done by ``until``."""
+        if anyio.current_time() >= until:
+            return None
+        outer, run.deadline = run.deadline, until
+        try:
+            with anyio.CancelScope(deadline=until):
+                return await work()
+        finally:
+            run.deadline = outer
+        return None
+
+    def late(self, run: Run, names: Mapping[str, Any]) -> Answer:
+        """What ``on_timeout`` makes of work that the step's deadline cut.
+
+        Raises:
+            Ending: nothing; it has timed out.
+        """
+        return self._too_long(run, names, self.deadline_passed)
+
+    @property
+    def deadline_passed(self) -> str:
+        """The step's deadline as a reason."""
+        return f"the step's deadline of {self.one.step.deadline or 0:g} s passed"
+
+    def _too_long(self, run: Run, names: Mapping[str, Any], took: str) -> Answer:
         if self.one.on_timeout == "fallback" and self.one.compiled.fallback is not None:
             run.note(f"{run.path}: {took}; the fallback is used.")
             value = self.one.compiled.fallback.value(names)
             return Answer(text_of(value), output=None if isinstance(value, str) else value)
-        if self.one.on_timeout == "partial" and said and self.one.output is None:
-            run.note(f"{run.path}: {took}; what it had said by then is used.")
-            return Answer(said, complete=False, missing=(f"only a part was finished: {took}",))
-        self.failed()
+        if self.one.on_timeout == "partial" and (said := self._so_far(run)) is not None:
+            return _cut(said, f"{took}; what there was by then is used")
+        self._failed()
         raise Ending("timed_out", f"{took[0].upper()}{took[1:]}.")
+
+    def _so_far(self, run: Run) -> Answer | None:
+        """What it has come to by now, if that can be the output."""
+        if run.offered is not None and (self.one.output is None or run.offered.output is not None):
+            return run.offered
+        said = run.text_so_far.strip()
+        return Answer(said) if said and self.one.output is None else None
 
     def _once(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
         if self.one.does == "function":
@@ -177,22 +222,29 @@ class Attempts:
         if defaults.budget is not None:
             run.limit(limits_of(defaults.budget), f"Workflow {used.workflow.name!r}")
         work = self.progress.nested(one, inputs)
-        if defaults.deadline is None:
+        if defaults.deadline is None or (until := anyio.current_time() + defaults.deadline) >= run.deadline:
             return await work(run)
-        outer = run.deadline
-        run.deadline = min(outer, anyio.current_time() + defaults.deadline)
-        try:
-            with anyio.fail_after(run.deadline - anyio.current_time()):
-                return await work(run)
-        except TimeoutError:
-            raise StepFailed(
-                f"Workflow {used.workflow.name} took longer than {defaults.deadline:g} s."
-            ) from None
-        finally:
-            run.deadline = outer
+        answer = await self._within(run, until, lambda: work(run))
+        if answer is not None:
+            return answer
+        took = f"workflow {used.workflow.name} took longer than {defaults.deadline:g} s"
+        if run.offered is None:
+            raise StepFailed(f"{took[0].upper()}{took[1:]}, and there was nothing to answer with.")
+        return _cut(run.offered, took)
 
-    def failed(self) -> None:
-        """What the failure of the step means for the others."""
+    def fail(self, error: Exception) -> NoReturn:
+        """End the work with this error, and let the others know what it means for them.
+
+        Raises:
+            Exception: the error. Under ``fail_fast`` a `StepFailed` instead of a `BudgetExceeded`: a thread
+                that ran out of budget is cancelled, and a cancelled one stops nobody.
+        """
+        self._failed()
+        if self.one.on_error == "fail_fast" and isinstance(error, BudgetExceeded):
+            raise StepFailed(f"Step {self.one.id}: {error.message}", hint=error.hint) from error
+        raise error
+
+    def _failed(self) -> None:
         if self.one.on_error == "fail_fast":
             self.progress.stopped = True
         elif self.one.on_error == "skip":
@@ -201,6 +253,10 @@ class Attempts:
 
 class _TooLong(Exception):
     """A try took too long, and there will be another."""
+
+
+def _cut(answer: Answer, why: str) -> Answer:
+    return replace(answer, complete=False, missing=(*answer.missing, why))
 
 
 def limits_of(budget: Budget) -> Limits:

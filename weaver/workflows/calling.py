@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -53,6 +54,12 @@ async def call_function(
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except ValueError:
         return text
+
+
+def _finite(written: str) -> float:
+    if not math.isfinite(number := float(written)):
+        raise StepFailed(f"{written} is not a number that JSON has.", hint="Give null, or a text, instead.")
+    return number

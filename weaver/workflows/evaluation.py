@@ -7,6 +7,7 @@ call but of the functions in `weaver.workflows.functions`, no I/O, and both time
 from __future__ import annotations
 
 import ast
+import math
 import operator as op
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,20 @@ MAX_TEXT = 2_000_000
 _MISSING = object()
 
 
+class NoValue(ExpressionError):
+    """An expression that has no value with the names it was given.
+
+    Attributes:
+        steps: ids of the steps that it reads.
+    """
+
+    def __init__(self, expression: Expression, what: str, *, hint: str = "") -> None:
+        super().__init__(f"{_quoted(expression)}: {what}", hint=hint)
+        nodes = [node for node in ast.walk(expression.tree) if isinstance(node, ast.Attribute)]
+        read = [n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "steps"]
+        self.steps = tuple(dict.fromkeys(read))
+
+
 def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
     """The value of an expression.
 
@@ -27,7 +42,7 @@ def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
         names: JSON values by name.
 
     Raises:
-        ExpressionError: it has no value, or takes too many steps; the message quotes the expression.
+        NoValue: it has none, or takes too many steps; the message quotes the expression.
     """
     global _evaluator  # noqa: PLW0603 - building one takes longer than most expressions do
     if _evaluator is None:
@@ -41,15 +56,15 @@ def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
                 return value
         return _evaluator(expression, names)
     except ExpressionError as error:
-        raise ExpressionError(f"{_quoted(expression)}: {error.what}", hint=error.hint) from None
+        raise NoValue(expression, error.what, hint=error.hint) from None
     except Unfit as error:
-        raise ExpressionError(f"{_quoted(expression)}: {error}") from None
+        raise NoValue(expression, str(error)) from None
     except ZeroDivisionError:
-        raise ExpressionError(f"{_quoted(expression)}: division by zero") from None
+        raise NoValue(expression, "division by zero") from None
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise ExpressionError(f"{_quoted(expression)}: {error}") from None
+        raise NoValue(expression, str(error)) from None
     except RecursionError:
-        raise ExpressionError(f"{_quoted(expression)}: nested too deep") from None
+        raise NoValue(expression, "nested too deep") from None
 
 
 _evaluator: Callable[[Expression, Mapping[str, Any]], Any] | None = None
@@ -106,6 +121,8 @@ def _make_evaluator() -> Callable[[Expression, Mapping[str, Any]], Any]:
                 raise ExpressionError(f"it takes more than {MAX_STEPS:,} steps")
             if type(item) not in JSON_TYPES and type(item) is not slice:
                 raise ExpressionError(f"{type(item).__name__} is not a JSON value")
+            if type(item) is float and not math.isfinite(item):
+                raise ExpressionError(f"{item} is not a number that JSON has")
 
         def _counted(self, name: str) -> Callable[..., Any]:
             does = FUNCTIONS[name].does

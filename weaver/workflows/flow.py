@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import anyio
 
-from weaver.coordination.rule_text import parse_rule
-from weaver.errors import BudgetExceeded, StepFailed
+from weaver.errors import BudgetExceeded, NoAnswer, StepFailed
 from weaver.result import Answer
 from weaver.runtime.fork import Threads
 from weaver.runtime.joining import JoinState, Waiting
@@ -19,7 +20,7 @@ from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.functions import text_of
 from weaver.workflows.graph import levels, sinks
 from weaver.workflows.prepared import NO_TIMEOUT, Prepared, PreparedStep
-from weaver.workflows.progress import Progress
+from weaver.workflows.progress import Progress, ended
 from weaver.workflows.setting import Setting
 from weaver.workflows.work import StepWork
 
@@ -38,13 +39,13 @@ class Flow:
         self.prepared = prepared
         self.progress = Progress(prepared, inputs, setting, self._nested, path)
         self._begun = {id_: anyio.Event() for id_ in prepared.steps}
-        self._missing: list[str] = []
+        self._unjoined: list[str] = []
 
     async def run(self, run: Run) -> Answer:
         """Run every step, and put the outputs together.
 
         Raises:
-            StepFailed: no output came out, or one cannot be worked out.
+            StepFailed: no output came out.
             WeaverError: a step with ``on_error: fail_fast`` failed.
         """
         if run.parent is None:
@@ -54,10 +55,14 @@ class Flow:
                 await self._start_all(run, threads)
                 threads.close()
                 await threads.join(_Everything())
-        except BaseException:
-            self._offer(run)
+        except BaseException as error:
+            if not self.progress.stopped:
+                self._offer(run)
+            elif isinstance(error, NoAnswer):
+                # For the run that means "take what there is"; under fail_fast it has failed.
+                raise StepFailed(error.message, hint=error.hint) from error
             raise
-        return self._answer()
+        return self._answer(run)
 
     def _nested(self, step: PreparedStep, inputs: Mapping[str, Any]) -> Callable[[Run], Awaitable[Answer]]:
         """What runs the workflow that one of the steps uses."""
@@ -94,10 +99,7 @@ class Flow:
         needs, others = one.compiled.needs, set(one.compiled.waits_for) - set(one.compiled.needs)
         for id_ in one.compiled.waits_for:
             await self._begun[id_].wait()
-        rule = parse_rule(
-            str(one.step.join), judge=self.progress.judge(run, one), predicate=self.progress.until(run, one)
-        )
-        state = rule.begin()
+        state = self.progress.rule(run, one).begin()
         send, receive = anyio.create_memory_object_stream[Thread](len(needs))
         racing = [self.progress.threads[id_] for id_ in needs if id_ in self.progress.threads]
 
@@ -124,13 +126,13 @@ class Flow:
         for thread in racing:
             if not thread.finished and thread.id.rpartition("/")[2] not in kept:
                 thread.cancel("lost_race")
-        if state.unmet is not None:
-            run.note(f"Step {one.id}: {state.unmet}")
         if not winners:
             self.progress.records[one.id] |= {"state": "skipped", "error": state.unmet}
-            self._missing.append(f"{one.title}: {state.unmet}")
+            self._unjoined.append(f"step {one.id} was skipped: {state.unmet}")
             self._begun[one.id].set()
             return
+        if state.unmet is not None:
+            run.note(f"Step {one.id}: {state.unmet}")
         won = tuple(
             id_ for id_ in needs if any(self.progress.threads.get(id_) is winner for winner in winners)
         )
@@ -144,58 +146,74 @@ class Flow:
         several = any(one.step.for_each is not None for one in self.prepared.steps.values())
         run.decide(wide or several, "user", f"the workflow {self.prepared.workflow.name} says so")
 
-    def _answer(self) -> Answer:
+    def _answer(self, run: Run) -> Answer:
+        """The outputs, and what is missing; the outermost workflow puts that into the run's notes."""
+        missing = list(self._unjoined)
         for id_, one in self.prepared.steps.items():
-            self._account(id_, one)
-        outputs = self._outputs()
+            missing += self._lost(run, id_, one)
+        outputs = self._outputs(missing)
         if all(value is None for value in outputs.values()):
+            if missing:
+                raise StepFailed(f"Nothing came out of the workflow. {' '.join(map(_sentence, missing))}")
             why = " ".join(f"{id_}: {r['error']}" for id_, r in self.progress.records.items() if r["error"])
-            if self._missing:
-                raise StepFailed(f"Nothing came out of the workflow. {why}".strip())
             return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
+        if run.parent is None:
+            for what in missing:
+                run.note(_sentence(what))
         text = text_of(outputs.get("answer")) or (
             text_of(next(iter(outputs.values()))) if len(outputs) == 1 else text_of(outputs)
         )
-        return Answer(text, output=outputs, complete=not self._missing, missing=tuple(self._missing))
+        return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
 
-    def _account(self, id_: str, one: PreparedStep) -> None:
-        """Note what is missing because of a step."""
+    def _lost(self, run: Run, id_: str, one: PreparedStep) -> list[str]:
+        """What is missing because of a step."""
         record, thread = self.progress.record(id_), self.progress.threads.get(id_)
         state = record["state"]
         if state == "succeeded":
-            if thread is not None and thread.answer is not None:
-                self._missing += [f"{one.title}: {what}" for what in thread.answer.missing]
-        elif state == "skipped" or (state == "cancelled" and thread and thread.cancel_reason == "lost_race"):
-            return
-        elif one.on_error != "skip":
-            self._missing.append(f"{one.title}: {record['error'] or state}")
+            answer = thread.answer if thread is not None else None
+            return [f"step {id_}: {what}" for what in answer.missing] if answer is not None else []
+        reason = thread.cancel_reason if thread is not None else None
+        if state == "skipped" or reason == "lost_race":
+            return []
+        why = record["error"] or (f"the {reason} came first" if reason in ("budget", "deadline") else "")
+        what = f"step {id_} {ended(state)}" + (f": {why}" if why else "")
+        if one.on_error == "skip" and state != "cancelled":
+            run.note(_sentence(f"{what.rstrip('.')}; the rest went on without it"))
+            return []
+        return [] if one.on_error == "skip" else [what]
 
-    def _outputs(self) -> dict[str, Any]:
+    def _outputs(self, missing: list[str]) -> dict[str, Any]:
+        """The outputs by name; what of them cannot be worked out is null, and said in ``missing``."""
         compiled = self.prepared.workflow.compiled
+        outputs: dict[str, Any] = {}
         if not compiled.outputs:
-            return {id_: self.progress.records[id_]["output"] for id_ in sinks(compiled.graph)}
-        try:
-            return {name: values.value(self.progress.names) for name, values in compiled.outputs.items()}
-        except ExpressionError as error:
-            raise StepFailed(
-                f"The outputs of {self.prepared.workflow.name} cannot be worked out: {error}."
-            ) from None
+            outputs = {id_: self.progress.records[id_]["output"] for id_ in sinks(compiled.graph)}
+        for name, values in compiled.outputs.items():
+            try:
+                outputs[name] = values.value(self.progress.names)
+            except ExpressionError as error:
+                outputs[name] = None
+                missing.append(f"output {name} cannot be worked out: {self.progress.explained(error)}")
+        for name, value in outputs.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except ValueError:
+                outputs[name] = None
+                missing.append(f"output {name} has a number that JSON does not have (infinity or nan)")
+        return outputs
 
     def _offer(self, run: Run) -> None:
-        """What there is, for the case that the run is out of time."""
-        if run.parent is not None:
-            return
+        """What there is, for the case that the run, or the part of it that this is, is out of time."""
         self.progress.refresh(tuple(self.progress.records))
         try:
-            answer = self._answer()
+            answer = self._answer(run)
         except StepFailed:
             return
-        left = [
-            one.title
-            for id_, one in self.prepared.steps.items()
-            if self.progress.records[id_]["state"] in ("waiting", "running")
-        ]
-        run.offer(Answer(answer.text, output=answer.output, complete=False, missing=(*answer.missing, *left)))
+        run.offer(replace(answer, complete=False))
+
+
+def _sentence(what: str) -> str:
+    return f"{what[0].upper()}{what[1:].rstrip('.')}."
 
 
 class _Everything:

@@ -8,21 +8,25 @@ from typing import Any
 
 import anyio
 
-from weaver.coordination.rule_text import parse_rule
 from weaver.coordination.settling import settle_conflicts
 from weaver.errors import BudgetExceeded, StepFailed, WeaverError
 from weaver.result import Answer
 from weaver.runtime.fork import Threads
-from weaver.runtime.joining import All, JoinRule, JoinState
+from weaver.runtime.joining import JoinRule, JoinState
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
+from weaver.runtime.work import Ending
 from weaver.task import Task
 from weaver.workflows.attempts import Attempts
 from weaver.workflows.compiled import Values
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.prepared import NO_TIMEOUT
+from weaver.workflows.progress import ended
 from weaver.workflows.setting import current_step
+
+_NUMBERS = 10
+"""How many items a message lists by number."""
 
 
 class Items:
@@ -39,7 +43,11 @@ class Items:
         self._threads: Threads | None = None
         self._given: dict[str, tuple[dict[str, Any], Task, Exception | None]] = {}
         self._path = f"{attempts.progress.path}{attempts.one.id}"
-        self._timed = run.deadline < float("inf")
+        self._unstarted = ""
+        # With a fallback every item has an output, also those that the step's deadline left no time for.
+        until = float("inf") if self.one.on_timeout == "fallback" else attempts.until
+        self._until = min(run.deadline, until)
+        self._timed = self._until < float("inf")
         self._context = copy_context()
 
     async def run(self) -> Answer:
@@ -47,21 +55,23 @@ class Items:
 
         Raises:
             StepFailed: what should be a list is none.
-            NoAnswer: no item succeeded.
+            NoAnswer: no item succeeded, or not as many as the join needs.
         """
         items = self._list()
         if not items:
             return Answer("", output=[])
         one = self.one
-        async with self.run_.fork(
-            body=self._work,
-            name="item",
-            timeout=NO_TIMEOUT,
-            on_error="fail_fast" if one.on_error == "fail_fast" else "keep",
-            on_timeout="fail",
-        ) as threads:
-            winners = await self._joined(threads, items)
-        self._record(threads, items)
+        try:
+            async with self.run_.fork(
+                body=self._work,
+                name="item",
+                timeout=NO_TIMEOUT,
+                on_error="fail_fast" if one.on_error == "fail_fast" else "keep",
+                on_timeout="fail",
+            ) as threads:
+                winners = await self._joined(threads, items)
+        finally:
+            self._record(items)
         if one.step.conflicts:
             told = [t for t in threads.all if t.state == "succeeded"]
             conflicts = await settle_conflicts(self.run_, told, ladder=self.progress.ladder(one))
@@ -81,18 +91,12 @@ class Items:
         return value[:most]
 
     async def _joined(self, threads: Threads, items: list[Any]) -> list[Thread]:
-        progress, run = self.progress, self.run_
-        text = self.one.step.join
-        rule: JoinRule = All()
-        if text is not None:
-            rule = parse_rule(
-                text, judge=progress.judge(run, self.one), predicate=progress.until(run, self.one)
-            )
+        rule = self.progress.rule(self.run_, self.one)
         self._threads = threads
         self._left = enumerate(items)
         for _ in range(min(self.one.max_parallel or len(items), len(items))):
             self._start_next()
-        return await threads.join(rule if text is None else _Watched(rule, self))
+        return await threads.join(rule if self.one.step.join is None else _Watched(rule, self))
 
     def _start_next(self) -> None:
         """Start the next item, if there is one and it still matters."""
@@ -100,7 +104,10 @@ class Items:
         if threads is None:
             return
         index, item = next(self._left, (-1, None))
-        late = self._timed and anyio.current_time() >= self.run_.deadline
+        late = self._timed and anyio.current_time() >= self._until
+        if late:
+            by_step = self.attempts.until <= self.run_.deadline
+            self._unstarted = self.attempts.deadline_passed if by_step else "the deadline passed"
         if index < 0 or late or self.settled or not self._start(threads, index, item):
             self._left = iter(())
             threads.close()
@@ -118,9 +125,7 @@ class Items:
         try:
             threads.start(task, id=str(index + 1))
         except BudgetExceeded as error:
-            self.run_.note(
-                f"Step {one.id}: item {index + 1} and later ones were not started: {error.message}"
-            )
+            self._unstarted = error.message.rstrip(".")
             return False
         return True
 
@@ -136,8 +141,12 @@ class Items:
             answer = await self.attempts.run(run, names, task if self.one.does == "task" else None)
             failed = False
             return answer
+        except Ending:
+            raise
         except ExpressionError as error:
-            raise StepFailed(f"Step {self.one.id}: {error}.") from None
+            self.attempts.fail(StepFailed(f"Step {self.one.id}: {self.progress.explained(error)}."))
+        except Exception as error:  # noqa: BLE001 - raised again
+            self.attempts.fail(error)
         finally:
             current_step.reset(token)
             self.leave(failed=failed)
@@ -153,11 +162,11 @@ class Items:
         """Start the next item, in the step's own context: that of an item has the item's span."""
         self._context.run(self._start_next)
 
-    def _record(self, threads: Threads, items: list[Any]) -> None:
-        by_number = {int(t.id.rpartition("/")[2]) - 1: t for t in threads.all}
+    def _record(self, items: list[Any]) -> None:
+        by_number = {_number(t): t for t in self._threads.all} if self._threads is not None else {}
         record = self.progress.records[self.one.id]
         for index, item in enumerate(items):
-            thread = by_number.get(index)
+            thread = by_number.get(index + 1)
             output = (
                 self.progress.output(thread) if thread is not None and thread.state == "succeeded" else None
             )
@@ -165,18 +174,7 @@ class Items:
 
     def _answer(self, winners: list[Thread], threads: Threads, count: int) -> Answer:
         """The winners' outputs in the order of the items, and what is missing."""
-        started = len(threads.all)
-        lost = [
-            t
-            for t in threads.all
-            if t.state in ("failed", "timed_out") or t.cancel_reason in ("budget", "deadline")
-        ]
-        missing = [f"item {t.id.rpartition('/')[2]} ended as {t.state}" for t in lost]
-        missing += [
-            f"item {t.id.rpartition('/')[2]}: {m}" for t in winners if t.answer for m in t.answer.missing
-        ]
-        if started < count and not self.settled:
-            missing.append(f"{count - started} items were not started")
+        missing = self._missing(winners, threads, count)
         if self.one.single:
             answer = winners[0].answer
             assert answer is not None
@@ -187,10 +185,44 @@ class Items:
                 complete=not missing,
                 missing=tuple(missing),
             )
-        ordered = sorted(winners, key=lambda t: int(t.id.rpartition("/")[2]))
+        ordered = sorted(winners, key=_number)
         outputs = [self.progress.output(t) for t in ordered]
         text = "\n\n".join(t.text for t in ordered)
         return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
+
+    def _missing(self, winners: list[Thread], threads: Threads, count: int) -> list[str]:
+        """Which items have no output, or only a part of one, and why: each cause once."""
+        lost: dict[tuple[str, str], list[int]] = {}
+        for t in threads.all:
+            if t.state in ("failed", "timed_out") or t.cancel_reason in ("budget", "deadline"):
+                why = str(t.error) if t.error is not None else f"the {t.cancel_reason} came first"
+                lost.setdefault((t.state, why.rstrip(".")), []).append(_number(t))
+        parts: dict[str, list[int]] = {}
+        for t in winners:
+            for what in t.answer.missing if t.answer is not None else ():
+                parts.setdefault(what, []).append(_number(t))
+        if len(threads.all) < count and not self.settled:
+            lost["waiting", self._unstarted] = list(range(len(threads.all) + 1, count + 1))
+        return [
+            *(
+                f"{_items(numbers, count)} {ended(state, several=len(numbers) > 1)}: {why}"
+                for (state, why), numbers in lost.items()
+            ),
+            *(f"{_items(numbers, count)}: {what}" for what, numbers in parts.items()),
+        ]
+
+
+def _number(thread: Thread) -> int:
+    """Which item a thread works on, from 1."""
+    return int(thread.id.rpartition("/")[2])
+
+
+def _items(numbers: list[int], count: int) -> str:
+    """``item 3 of 5``, ``3 of 5 items (1, 2, 4)``."""
+    if len(numbers) == 1:
+        return f"item {numbers[0]} of {count}"
+    shown = ", ".join(map(str, sorted(numbers)[:_NUMBERS])) + (", ..." if len(numbers) > _NUMBERS else "")
+    return f"{len(numbers)} of {count} items ({shown})"
 
 
 class _Watched:

@@ -8,14 +8,24 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from weaver.coordination.resolution import parse_ladder
+from weaver.coordination.rule_text import parse_rule
 from weaver.result import Answer, Conflict
+from weaver.runtime.joining import All, JoinRule
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.workflows.evaluation import evaluate
+from weaver.workflows.enough import Enough
+from weaver.workflows.evaluation import NoValue, evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.judging import score
 from weaver.workflows.prepared import Prepared, PreparedStep
 from weaver.workflows.setting import Setting
+
+_PASSIVE = {
+    "waiting": "not started",
+    "running": "not finished",
+    "cancelled": "cancelled",
+    "skipped": "skipped",
+}
 
 Nested = Callable[[PreparedStep, Mapping[str, Any]], Callable[[Run], Awaitable[Answer]]]
 
@@ -85,11 +95,28 @@ class Progress:
             return f"It needs {need!r}, which ended as {state}."
         return None
 
-    def judge(self, run: Run, one: PreparedStep) -> Any:
+    def explained(self, error: ExpressionError) -> str:
+        """What is wrong with an expression, and which steps without an output are behind it."""
+        said = str(error)
+        for id_ in error.steps if isinstance(error, NoValue) else ():
+            if id_ in self.records and self.records[id_]["output"] is None:
+                state = self.record(id_)["state"]
+                if state != "succeeded":
+                    said += f"; step {id_!r} {ended(state)} and has no output (default(x, y) is y for null)"
+        return said
+
+    def rule(self, run: Run, one: PreparedStep) -> JoinRule:
+        """The join of a step, or `All` without one."""
+        if one.step.join is None:
+            return All()
+        judge = self._judge(run, one)
+        return Enough(parse_rule(one.step.join, judge=judge, predicate=self._until(run, one)))
+
+    def _judge(self, run: Run, one: PreparedStep) -> Any:
         """Scores a finding for ``best``."""
         return lambda finding: score(run, one.title, finding)
 
-    def until(self, run: Run, one: PreparedStep) -> Any:
+    def _until(self, run: Run, one: PreparedStep) -> Any:
         """Makes the predicate of ``until(...)``."""
 
         def compiled(text: str) -> Any:
@@ -100,7 +127,7 @@ class Progress:
                 try:
                     return bool(evaluate(expression, {**self.names, "done": done}))
                 except ExpressionError as error:
-                    run.note(f"Step {one.id}: {error}")
+                    run.note(f"Step {one.id}: {self.explained(error)}")
                     return False
 
             return holds
@@ -129,6 +156,13 @@ def plain_output(answer: Answer) -> Any:
     if answer.output is None:
         return answer.text
     return to_jsonable_python(answer.output, by_alias=True, fallback=str)
+
+
+def ended(state: str, *, several: bool = False) -> str:
+    """A thread's state as what happened to it: ``failed``, ``was cancelled``, ``were not started``."""
+    if state in _PASSIVE:
+        return f"{'were' if several else 'was'} {_PASSIVE[state]}"
+    return state.replace("_", " ")
 
 
 def _blank() -> dict[str, Any]:

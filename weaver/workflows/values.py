@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     PlainSerializer,
     TypeAdapter,
     ValidationError,
@@ -214,7 +215,7 @@ class ValueSpec(BaseModel):
             case "any":
                 return Any
             case _:
-                return {"string": str, "integer": int, "number": float, "boolean": bool}[self.type]
+                return {"string": str, "integer": int, "number": FiniteFloat, "boolean": bool}[self.type]
 
     def problem_with(self, value: Any) -> str | None:
         """What is wrong with a value, in words, or None. Numbers are not text and text is no number."""

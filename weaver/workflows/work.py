@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from weaver.coordination.settling import settle_conflicts
-from weaver.errors import StepFailed, WeaverError
+from weaver.errors import StepFailed
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.work import Ending
@@ -20,6 +21,7 @@ from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import ExpressionError
 from weaver.workflows.functions import text_of
 from weaver.workflows.items import Items
+from weaver.workflows.parts import Approval
 from weaver.workflows.prepared import PreparedStep
 from weaver.workflows.progress import Progress, plain_output
 from weaver.workflows.setting import Question, Reply, current_step
@@ -41,12 +43,12 @@ class StepWork:
             raise Ending("skipped", why)
         try:
             answer = await self._work(run)
-        except ExpressionError as error:
-            self.attempts.failed()
-            raise StepFailed(f"Step {one.id}: {error}.") from None
-        except WeaverError:
-            self.attempts.failed()
+        except Ending:
             raise
+        except ExpressionError as error:
+            self.attempts.fail(StepFailed(f"Step {one.id}: {progress.explained(error)}."))
+        except Exception as error:  # noqa: BLE001 - raised again
+            self.attempts.fail(error)
         record = progress.records[one.id]
         record["output"] = progress.values.get(run.path, plain_output(answer))
         record["text"] = answer.text
@@ -58,39 +60,31 @@ class StepWork:
         if one.compiled.condition is not None and not evaluate(one.compiled.condition, names):
             progress.tolerated.add(one.id)
             raise Ending("skipped", f"Its condition is false: {step.if_}")
-        if step.approve is not None:
-            reply = await self._approval(run, names)
-            if not reply.approved:
-                run.note(f"Step {one.id} was not approved.")
-                raise Ending("skipped", f"It was not approved. {reply.comment}".strip())
-            if self.one.does == "approve":
-                return Answer(
-                    reply.comment or "approved", output={"approved": True, "comment": reply.comment}
-                )
+        attempts = self.attempts
+        if step.deadline is not None:
+            attempts.until = anyio.current_time() + step.deadline
         if step.budget is not None:
             run.limit(limits_of(step.budget), f"Step {one.id!r}")
-        if step.conflicts and step.for_each is None:
-            await self._settle_needs(run)
+        with anyio.CancelScope(deadline=attempts.until) as clock:
+            if step.approve is not None:
+                reply = await self._approval(run, names)
+                if not reply.approved:
+                    run.note(f"Step {one.id} was not approved.")
+                    raise Ending("skipped", f"It was not approved. {reply.comment}".strip())
+                if one.does == "approve":
+                    said = {"approved": True, "comment": reply.comment}
+                    return Answer(reply.comment or "approved", output=said)
+            if step.conflicts and step.for_each is None:
+                await self._settle_needs(run)
+        if clock.cancelled_caught:
+            return attempts.late(run, names)
         token = current_step.set((f"{progress.path}{one.id}", None))
         try:
-            return await self._by_the_deadline(run, names)
+            if step.for_each is not None:
+                return await Items(attempts, run, names).run()
+            return await attempts.run(run, names)
         finally:
             current_step.reset(token)
-
-    async def _by_the_deadline(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        """All of the work, within the step's own deadline."""
-        limit = float("inf")
-        if self.step.deadline is not None:
-            limit = anyio.current_time() + self.step.deadline
-        inner = limit < run.deadline
-        run.deadline = min(run.deadline, limit)
-        if self.step.for_each is not None:
-            return await Items(self.attempts, run, names).run()
-        if not inner:
-            return await self.attempts.run(run, names)
-        with anyio.CancelScope(deadline=limit):
-            return await self.attempts.run(run, names)
-        return self.attempts.too_long(run, names, f"it took longer than {self.step.deadline:g} s")
 
     async def _settle_needs(self, run: Run) -> None:
         threads = [t for id_ in self.one.compiled.needs if (t := self.progress.threads.get(id_)) is not None]
@@ -105,23 +99,30 @@ class StepWork:
         assert approve is not None
         assert one.compiled.approve is not None
         message = text_of(one.compiled.approve.value(names))
-        path = f"{self.progress.path}{one.id}"
+        setting, path = self.progress.setting, f"{self.progress.path}{one.id}"
         question = Question(self.progress.prepared.workflow.name, one.id, message, path)
 
         async def ask() -> dict[str, Any]:
-            asks = self.progress.setting.approve
-            if asks is None:
-                run.note(f"Step {one.id}: nobody could be asked; the file says {approve.otherwise}.")
-                return {"approved": approve.otherwise == "approve", "comment": ""}
-            with anyio.move_on_after(approve.timeout) as clock:
-                said = await _called(asks, question)
+            if setting.agreed(path):
+                return asdict(Reply(True))
+            if setting.approve is None:
+                return asdict(self._without_a_reply(run, approve, "nobody could be asked"))
+            async with setting.turn:
+                with anyio.move_on_after(approve.timeout) as clock:
+                    said = await _called(setting.approve, question)
             if clock.cancelled_caught:
-                run.note(f"Step {one.id}: nobody answered in time; the file says {approve.otherwise}.")
-                return {"approved": approve.otherwise == "approve", "comment": ""}
-            reply = said if isinstance(said, Reply) else Reply(bool(said))
-            return {"approved": reply.approved, "comment": reply.comment}
+                return asdict(self._without_a_reply(run, approve, "nobody answered in time"))
+            return asdict(said if isinstance(said, Reply) else Reply(bool(said)))
 
         return Reply(**await run.step("approve", ask))
+
+    def _without_a_reply(self, run: Run, approve: Approval, why: str) -> Reply:
+        """What ``otherwise`` says, and a note about it."""
+        counts = "approved" if approve.otherwise == "approve" else "not approved"
+        said = "otherwise" in approve.model_fields_set
+        source = "the file says so" if said else "the default; `otherwise` is what changes it"
+        run.note(f"Step {self.one.id}: {why}, so it counts as {counts} ({source}).")
+        return Reply(approve.otherwise == "approve")
 
 
 async def _called(function: Any, question: Any) -> Any:

@@ -1,0 +1,45 @@
+"""Joins that need so many successes: with fewer the step has failed, whoever was quick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weaver.result import CancelReason
+from weaver.runtime.joining import JoinRule, JoinState
+
+
+class Enough:
+    """A rule that hands up nothing unless as many threads succeeded as it needs.
+
+    A quorum is given up as soon as it cannot be met. What had succeeded by then is a matter of chance, so it
+    must not decide whether the step has an output.
+    """
+
+    def __init__(self, rule: JoinRule) -> None:
+        self.name = rule.name
+        self._rule = rule
+
+    def begin(self) -> JoinState:
+        """One join."""
+        return _EnoughState(self._rule.begin())
+
+
+class _EnoughState:
+    def __init__(self, state: JoinState) -> None:
+        self._state = state
+        self._succeeded = 0
+
+    @property
+    def needed(self) -> int | None:
+        return self._state.needed
+
+    @property
+    def unmet(self) -> str | None:
+        return self._state.unmet
+
+    async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
+        self._succeeded += thread.state == "succeeded"
+        return await self._state.finished(thread, outstanding=outstanding)
+
+    def winners(self) -> list[Any]:
+        return [] if self._succeeded < (self.needed or 0) else self._state.winners()
