@@ -10,7 +10,7 @@ from weaver import Answer, Task, Weaver
 from weaver.errors import InvalidTask, ModelFailed, NoAnswer, StepFailed
 from weaver.events import ThreadRestarted
 from weaver.journal.memory import MemoryJournal
-from weaver.models.protocol import Prices
+from weaver.models.protocol import Capabilities, Prices
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Reply, Workflow, run_workflow, stream_workflow
 
@@ -702,6 +702,14 @@ async def test_a_strategy_flag_is_for_steps_that_name_none():
     result = await workflow.run(weaver=Weaver(ScriptedModel("theirs")), strategy=mine)
     assert seen == [("a", 1)]
     assert result.output == {"a": "mine", "b": "theirs"}
+
+
+async def test_what_an_option_needs_of_the_model_is_looked_at_before_a_call():
+    model = ScriptedModel("x", can=Capabilities())
+    workflow = flow("a: {task: a, strategy: {name: sequential, wait: 2}}")
+    with pytest.raises(StepFailed, match="Option wait of strategy 'sequential' needs prefill"):
+        await workflow.run(weaver=Weaver(model))
+    assert not model.requests
 
 
 async def test_depth_below_a_step_is_what_the_limit_is_about():

@@ -72,19 +72,24 @@ class Strategy:
             ConfigurationError: as `check_together`.
         """
         self.check_together(options)
-        demands = [
-            (f"Strategy {self.name!r}", self.needs, "Choose another strategy (`weaver strategies`)")
-        ] + [
-            (f"Option {name} of strategy {self.name!r}", tuple(needs), "Leave the option out,")
-            for name, needs in self.option_needs.items()
-            if name in options and options[name] != self.options[name][1]
-        ]
-        for who, needs, otherwise in demands:
+        for who, needs, otherwise in self.demands(options):
             if lacking := [need for need in needs if not getattr(can, need)]:
                 raise CapabilityMissing(
                     f"{who} needs {', '.join(lacking)}, which {model} does not offer.",
                     hint=f"{otherwise} or choose an endpoint that offers it.",
                 )
+
+    def demands(self, options: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], str]]:
+        """Who needs which capabilities, and what there is instead, with these options; often nobody."""
+        found = [
+            (f"Option {name} of strategy {self.name!r}", tuple(needs), "Leave the option out,")
+            for name, needs in self.option_needs.items()
+            if name in options and options[name] != self.options[name][1]
+        ]
+        if self.needs:
+            instead = "Choose another strategy (`weaver strategies`)"
+            found.insert(0, (f"Strategy {self.name!r}", self.needs, instead))
+        return found
 
     def check_together(self, options: Mapping[str, Any]) -> None:
         """Refuse options that do not go together.

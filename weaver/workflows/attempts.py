@@ -165,8 +165,8 @@ class Attempts:
     async def _carefully(self, run: Run, task: Task, body: Body) -> Answer:
         """A strategy that needs something of the model, or whose findings are compared."""
         strategy = self.one.strategy
-        if strategy is not None and strategy.needs:
-            strategy.check(await run.capabilities(), run.model().name)
+        if strategy is not None and strategy.demands(self.one.options):
+            strategy.check(await run.capabilities(), run.model().name, self.one.options)
         return await (claiming(body) if self.one.claims else body)(run, task)
 
     def task(self, names: Mapping[str, Any], title: str) -> Task:

@@ -30,7 +30,7 @@ class PreparedStep:
     """One step, ready to run; the workflow's defaults are in.
 
     Attributes:
-        strategy: what is checked against the model's capabilities; ``body`` is the same with its options.
+        strategy, options: what is checked against the model's capabilities; ``body`` is the two as one.
         output: a type for `Task.output`, or None for text.
         claims: whether its threads are asked for claims, because somebody compares them.
         used: the workflow that it runs, for ``uses``.
@@ -44,6 +44,7 @@ class PreparedStep:
     step: Step
     compiled: CompiledStep
     strategy: Strategy | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     body: Body | None = None
     tools: tuple[FunctionTool, ...] = ()
     function: FunctionTool | None = None
@@ -122,7 +123,7 @@ def prepare(
         one = _step(workflow, id_, surroundings, usual, f"{prefix}{id_}")
         one.agents, one.agent = agents, own
         one.claims = bool(step.conflicts) or id_ in compared
-        one.direct = not one.claims and not (one.strategy is not None and one.strategy.needs)
+        one.direct = not one.claims and not (one.strategy is not None and one.strategy.demands(one.options))
         prepared.steps[id_] = one
         below = 0
         if one.used is not None:
@@ -163,12 +164,13 @@ def _step(
         from weaver.strategies import registry
 
         if step.strategy is None and usual.strategy is not None:
-            one.strategy, options = registry.find(usual.strategy)
+            one.strategy, one.options = registry.find(usual.strategy)
         else:
             given = step.strategy or defaults.strategy
             one.strategy = registry.load(given.name if given is not None else "sequential")
-            options = one.strategy.parsed_options(given.options) if given is not None else {}
-        one.body = partial(one.strategy.function, **options) if options else one.strategy.function
+            one.options = one.strategy.parsed_options(given.options) if given is not None else {}
+        function = one.strategy.function
+        one.body = partial(function, **one.options) if one.options else function
     return one
 
 

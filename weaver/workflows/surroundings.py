@@ -110,11 +110,17 @@ class Surroundings:
         except WeaverError as error:
             return [(None, _lower(error.message), _lower(error.hint))]
         problems: list[tuple[str | None, str, str]] = []
+        parsed: dict[str, Any] = {}
         for option, value in options.items():
             try:
-                found.parsed_options({option: value})
+                parsed |= found.parsed_options({option: value})
             except WeaverError as error:
                 problems.append((option, _lower(error.message), _lower(error.hint)))
+        if not problems:
+            try:
+                found.check_together(parsed)
+            except WeaverError as error:
+                problems.append((None, _lower(error.message), _lower(error.hint)))
         missing = [o for o, (_, default) in found.options.items() if default is inspect.Parameter.empty]
         problems += [
             (None, f"the strategy {name!r} needs the option {o!r}", "") for o in missing if o not in options
