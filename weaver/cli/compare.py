@@ -236,6 +236,7 @@ async def _real(asked: _Asked, settings: Settings, folder: Path) -> None:
 
 
 async def _simulated(asked: _Asked, settings: Settings, folder: Path) -> None:
+    from weaver.evals.tasks.structured import GENERATORS
     from weaver.evals.tasks.world import StructuredWorld
     from weaver.testing.simulated import SimulatedModel
 
@@ -244,7 +245,7 @@ async def _simulated(asked: _Asked, settings: Settings, folder: Path) -> None:
     if any(not item.parts for item in items):
         raise ConfigurationError(
             "Only tasks of known structure can be simulated.",
-            hint="Use tree_sum, independent, chain or mixed.",
+            hint=f"Use one of {', '.join(GENERATORS)}.",
         )
     model = SimulatedModel(StructuredWorld(items), seed=comparison.seed)
     await _run(replace(comparison, models=[model]), asked, folder, None)
