@@ -139,9 +139,11 @@ def test_the_help_has_no_flags_that_do_nothing(capsys) -> None:
 def test_prices_that_are_unknown_are_refused_once_before_anything_is_asked(capsys) -> None:
     with Server().in_thread() as server:
         where = ["--base-url", server.url, "--max-cost", "1"]
-        for command in (["compare", *SUM[:2], *SUM[3:], "--models", "m"], ["run", "x", "--model", "m"]):
+        compared = ["--task", "tree_sum", "--strategies", "self_consistency", "--models", "m"]
+        asked = ["hello", "--strategy", "self_consistency", "--model", "m"]
+        for command in (["compare", *compared], ["run", *asked]):
             assert main([*command, *where]) == 2
-            assert "prices of" in capsys.readouterr().err
+            assert capsys.readouterr().err.count("prices of m are unknown") == 1
         assert server.requests == []
 
 
