@@ -48,6 +48,12 @@ async def test_a_case_that_fails_says_what_there_was_instead():
     )
 
 
+async def test_fail_fast_is_a_failed_case_also_when_something_was_finished():
+    steps = "b: {task: end}\n  a: {needs: b, task: x, on_error: fail_fast}"
+    case = "    answers: {a: {error: down}}\n    status: failed\n    expect: [\"'down' in error\"]\n"
+    assert await problems(case, steps=steps) == ()
+
+
 async def test_a_status_that_was_not_expected_says_why():
     assert await problems("    answers: {a: {error: down}}\n    status: complete\n") == (
         ("it ended as failed, not complete: Nothing came out of the workflow. Step a failed: down."),

@@ -387,6 +387,7 @@ async def test_a_step_has_a_budget_of_its_own_within_the_run():
     result = await workflow.run(weaver=Weaver(model))
     assert result.output == {"small": ["ok", "ok"], "big": ["ok", "ok", "ok"]}
     assert any("Step 'small' may make 2 model calls" in (t.error or "") for t in result.threads)
+    assert "Raise calls in its budget." in " ".join(result.notes)
 
 
 async def test_a_budget_in_dollars():
@@ -408,7 +409,7 @@ async def test_more_items_than_threads_allowed():
     result = await workflow.run(weaver=Weaver(ScriptedModel("ok")))
     assert result.output == {"each": ["ok", "ok"]}
     assert result.status == "partial"
-    started = "The run may start 3 threads and has started them all."
+    started = "The run may start 3 threads and has started them all. Raise max_threads."
     assert result.notes == (f"Step each: 2 of 4 items (3, 4) were not started: {started}",)
 
 

@@ -141,7 +141,7 @@ def last_words(result: Result[Any], *, told_notes: bool, told_all: bool, interru
     elif result.error is not None and result.status == "failed":
         _tell(f"Error: {printable(result.error.message)}")
     elif result.status == "partial":
-        _tell("The answer is partial: see the notes.")
+        _tell("The answer is partial: see the notes." if result.notes else "The answer is partial.")
     if result.run_id:
         _tell(summary(result))
     if result.trace_id:

@@ -78,6 +78,12 @@ class Ledger:
         own = None if self.limits.threads is None else max(0, self.limits.threads - self.threads)
         return _least(own, self.outer.threads_left if self.outer else None)
 
+    def _raise(self, *limits: str) -> str:
+        """What to do about a limit: a run's is a setting, a part has a budget of its own."""
+        if self.outer is None:
+            return f"Raise {' or '.join(f'max_{limit}' for limit in limits)}"
+        return f"Raise {' or '.join(limits)} in its budget"
+
     def take_thread(self) -> None:
         """Count one more thread.
 
@@ -88,7 +94,7 @@ class Ledger:
             raise BudgetExceeded(
                 f"{self.whose} may start {self.limits.threads} threads and has started them all.",
                 limit="threads",
-                hint="Raise max_threads.",
+                hint=f"{self._raise('threads')}.",
             )
         if self.outer is not None:
             self.outer.take_thread()
@@ -138,7 +144,7 @@ class Ledger:
             raise BudgetExceeded(
                 f"{self.whose} may make {self.limits.calls} model calls and has made them all.",
                 limit="calls",
-                hint="Raise max_calls.",
+                hint=f"{self._raise('calls')}.",
             )
         room = self._room_for_output(input_tokens, prices, model)
         if room is not None:
@@ -148,7 +154,7 @@ class Ledger:
                     f"{self.whose}'s budget of {getattr(self.limits, limit)} {limit} has no room for "
                     "another call.",
                     limit=limit,
-                    hint="Raise max_tokens or max_cost, or fork less wide.",
+                    hint=f"{self._raise('tokens', 'cost')}, or fork less wide.",
                 )
             share = max(USEFUL_TOKENS, room // max(1, sharers))
             max_tokens = share if max_tokens is None else min(max_tokens, share)

@@ -125,7 +125,7 @@ class Items:
         try:
             threads.start(task, id=str(index + 1))
         except BudgetExceeded as error:
-            self._unstarted = error.message.rstrip(".")
+            self._unstarted = str(error).rstrip(".")
             return False
         return True
 
