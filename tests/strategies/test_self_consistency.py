@@ -140,7 +140,7 @@ async def test_a_failed_sample_is_data():
 async def test_when_all_samples_fail_the_error_says_how():
     model = ScriptedModel([Scripted(error=ModelFailed("broken"))])
     with pytest.raises(
-        NoAnswer, match=r"No sample came to an answer: sample1 failed \(ModelFailed: broken\)"
+        NoAnswer, match=r"No sample came to an answer: sample1, sample2 failed \(ModelFailed: broken\)"
     ):
         await Weaver(model, strategy="self_consistency:samples=2").run("q")
 

@@ -299,4 +299,5 @@ async def test_fail_fast_is_a_failed_run_also_when_something_was_finished(bad):
     assert result is not None
     assert not isinstance(caught.value, BudgetExceeded)
     assert (result.status, result.answer) == ("failed", "")
+    assert any(note.endswith("and the workflow with it (on_error: fail_fast).") for note in result.notes)
     assert result.threads[0].answer == "Tokyo."

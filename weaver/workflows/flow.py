@@ -58,7 +58,12 @@ class Flow:
         except BaseException as error:
             if not self.progress.stopped:
                 self._offer(run)
-            elif isinstance(error, NoAnswer):
+                raise
+            for id_, one in self.prepared.steps.items():
+                state = self.progress.record(id_)["state"]
+                if one.on_error == "fail_fast" and state in ("failed", "timed_out"):
+                    run.note(f"Step {id_} {ended(state)}, and the workflow with it (on_error: fail_fast).")
+            if isinstance(error, NoAnswer):
                 # For the run that means "take what there is"; under fail_fast it has failed.
                 raise StepFailed(error.message, hint=error.hint) from error
             raise
