@@ -193,6 +193,25 @@ def test_a_file_with_many_problems_says_the_first_hundred(tmp_path):
                 ":11:6: tests[2].nme: there is no key 'nme' here",
             ],
         ),
+        (  # what people of other tools write
+            "a: {run: x}\n  b: {task: x, strategy: {matrix: {n: [1]}}}\n  c: {for_each: [1], if: item > 0}",
+            [
+                ":4:7: steps.a.run: there is no key 'run' here; known: task, agent, uses, function, approve",
+                ":5:16: steps.b.strategy: the key 'name' is missing; a strategy has a name; a step runs",
+                ":6:3: steps.c: the step does nothing",
+                ":6:26: steps.c.if: there is no name 'item'; `if` is for the whole step; filter the list",
+            ],
+        ),
+        (  # in our words, not in those of a library
+            "a: {task: '', output: {enum: []}}\noutputs: {größe: x, a-é: x}\nagents: []",
+            [
+                ":4:13: steps.a.task: it should have at least 1 character, not ''",
+                ":4:32: steps.a.output.enum: it should have at least 1 item",
+                ":5:11: outputs.größe: 'größe' cannot be used in expressions: names have letters a-z, digits",
+                ":5:21: outputs.a-é: 'a-é' cannot be used in expressions: names have letters a-z, digits and",
+                ":6:9: agents: a mapping is expected, not a list; agents are keyed by name",
+            ],
+        ),
         (  # of an anchor that is not there nothing follows
             (
                 "a: {task: *foo}\n  b: {<<: *foo}\n  c: {approve: {message: *foo}}\n"

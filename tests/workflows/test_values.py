@@ -113,7 +113,7 @@ def test_json_schema_spells_everything_out():
         "additionalProperties": False,
     }
     assert spec.problem_with({"a": "x"}) is None
-    assert spec.problem_with({"a": "toolong"}) == "a: string should have at most 5 characters"
+    assert spec.problem_with({"a": "toolong"}) == "a: it should have at most 5 characters"
     assert spec.problem_with({"b": [1]}) == "a: field required"
     assert spec.problem_with({"a": "x", "b": [1, "2"]}) == "b[1]: it should be a valid integer"
 

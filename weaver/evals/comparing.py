@@ -242,9 +242,9 @@ async def check(comparison: Comparison) -> None:
         if twice := sorted({name for name in names if list(names).count(name) > 1}):
             raise ConfigurationError(f"The {kind} {twice[0]!r} is given twice.")
     for given in comparison.strategies:
-        strategy, _ = find(given)
+        strategy, options = find(given)
         for model in models:
-            strategy.check(await model.capabilities(), model.name)
+            strategy.check(await model.capabilities(), model.name, options)
     if comparison.settings.max_cost is not None:
         roles = (getattr(comparison.settings, name) for name in _ROLES)
         await check_prices([*models, *(model for model in roles if isinstance(model, Model))])

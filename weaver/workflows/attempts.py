@@ -199,7 +199,8 @@ class Attempts:
         name = text_of(one.compiled.agent.value(names))
         if name not in one.agents:
             raise StepFailed(
-                f"Step {one.id}: there is no agent {name!r}.", hint=f"Known: {', '.join(one.agents)}."
+                f"Step {one.id}: there is no agent {name!r}.",
+                hint=f"Known: {', '.join(one.agents) or 'none'}.",
             )
         return one.agents[name]
 

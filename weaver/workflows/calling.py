@@ -17,6 +17,7 @@ from weaver.workflows.functions import text_of
 from weaver.workflows.prepared import PreparedStep
 from weaver.workflows.setting import Setting
 from weaver.workflows.signatures import gives_text
+from weaver.workflows.values import in_words
 
 
 async def call_function(
@@ -46,7 +47,7 @@ async def call_function(
             first = error.errors()[0]
             where = ".".join(str(p) for p in first["loc"]) or "the result"
             raise StepFailed(
-                f"Step {one.id}: what {tool.name} gave does not fit: {where}: {first['msg']}."
+                f"Step {one.id}: what {tool.name} gave does not fit: {where}: {in_words(first['msg'])}."
             ) from None
     values[run.path] = value
     return Answer(text_of(value) or "done", output=value)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import keyword
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from weaver.workflows import graph, signatures
 from weaver.workflows.checks import NAME, Checks
 from weaver.workflows.compiled import Compiled, CompiledStep
 from weaver.workflows.evaluation import evaluate
+from weaver.workflows.expressions import WORDS
 from weaver.workflows.inference import is_constant
 from weaver.workflows.kinds import ANY, Kind, of_spec, record
 from weaver.workflows.problems import did_you_mean
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from weaver.workflows.step import Step
 
 _DOES = ("task", "function", "uses")
-_RESERVED = {"inputs", "steps", "index", "done", "true", "false", "null"}
+_RESERVED = {"inputs", "steps", "index", "done", *WORDS}
 
 # Keys that mean something only beside another one: key -> what there must be.
 _BESIDE = {
@@ -77,13 +78,14 @@ class Checker(Checks):
             self.check_tools(agent.tools, ("agents", name, "tools"))
 
     def _name(self, keys: Keys, name: str) -> None:
-        if NAME.fullmatch(name) and not keyword.iskeyword(name) and name not in _RESERVED:
+        if NAME.fullmatch(name) and name not in _RESERVED:
             return
-        if keyword.iskeyword(name) or name in _RESERVED:
+        if name in _RESERVED:
             what, hint = f"{name!r} is a word of the expression language", "choose another name"
         else:
-            what = f"{name!r} cannot be used in expressions: names have letters, digits and _"
-            better = re.sub(r"\W+", "_", name).strip("_")
+            what = f"{name!r} cannot be used in expressions: names have letters a-z, digits and _"
+            plain = _plain(name)
+            better = re.sub(r"\W+", "_", plain).strip("_") if plain.isascii() else ""
             hint = f"for example {better}" if NAME.fullmatch(better) else ""
         self.texts.wrong(keys, what, hint, key=True)
 
@@ -321,3 +323,8 @@ class Checker(Checks):
                 if (condition := self.texts.expression(text, at)) is not None:
                     self.compiled.expectations[number, index] = condition
                     self.texts.infer(Reading(condition, at), names)
+
+
+def _plain(name: str) -> str:
+    """Without accents, where letters are only accented."""
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))

@@ -10,13 +10,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from weaver.workflows.problems import Problem, did_you_mean, shortened
+from weaver.workflows.problems import Problem, closest, did_you_mean, listed, shortened
 from weaver.workflows.source import Keys, Source, written
-from weaver.workflows.values import key_of
+from weaver.workflows.values import in_words, key_of
 
 MOST = 500
 """Problems explained of one file."""
 _YAML_1_1 = {"yes", "no", "on", "off", "y", "n"}
+_FIRST = (*("version", "name", "steps"), *("task", "agent", "uses", "function", "approve", "with", "output"))
+"""What people look for most among the keys that are known."""
 _SECRET = re.compile(r"key|token\b|secret|password|credential", re.IGNORECASE)
 _EXPECTED = {
     "string_type": "a text is expected",
@@ -58,7 +60,10 @@ def explained(
         if kind == "missing":
             where = keys[:-1]
             place = source.key_place(where) if where else source.value_place(())
-            yield keys, source.problem(place, where, f"the key {keys[-1]!r} is missing", _example(keys, root))
+            hint = _example(keys, root)
+            if where[-1:] == ("strategy",) and "matrix" in (_at(source.data, where) or ()):
+                hint = "a strategy has a name; a step runs once per item with `for_each`"
+            yield keys, source.problem(place, where, f"the key {keys[-1]!r} is missing", hint)
             continue
         hint = ""
         if kind in _EXPECTED:
@@ -66,7 +71,9 @@ def explained(
             short = getattr(model, "short_form", "")
             expected = f"{short} or a mapping is expected" if short else _EXPECTED[kind]
             what = f"{expected}, not {_shown(given)}"
-            hint = _for_type(kind, given)
+            hint = _for_type(kind, given) or (
+                _named(keys, root) if kind.startswith(("dict", "mapping")) else ""
+            )
         elif kind == "literal_error":
             allowed = [str(a) for a in _literals(context.get("expected", ""))]
             what = f"{_shown(given)} is none of {', '.join(allowed)}"
@@ -75,9 +82,10 @@ def explained(
             what, _, hint = str(context.get("error", entry["msg"])).partition("; ")
             if _worth_showing(given, what) and not _SECRET.search(str(keys[-1:])):
                 what += f" (given: {_shown(given)})"
+        elif kind == "secret":
+            what, _, hint = entry["msg"].partition("; ")
         else:
-            what = entry["msg"][0].lower() + entry["msg"][1:]
-            what = what.replace("input should be", "it should be").replace("dictionary", "mapping")
+            what = in_words(entry["msg"])
             if given is not None and not isinstance(given, (dict, list)):
                 what += f", not {_shown(given)}"
         yield keys, source.problem(source.value_place(keys), keys, what, hint)
@@ -157,7 +165,9 @@ def _unknown_key(keys: Keys, root: type[BaseModel]) -> tuple[str, str]:
         close = did_you_mean(key, known, cutoff=0.75)
         hint = close if close.startswith("did") else "name the fields of an object under `properties`"
     else:
-        hint = did_you_mean(key, known)
+        meant = closest(key, known)
+        first = sorted(known, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+        hint = f"did you mean {meant!r}?" if meant is not None else listed(first)
     return f"there is no key {shown!r} here", hint
 
 
@@ -169,6 +179,12 @@ def _example(keys: Keys, root: type[BaseModel]) -> str:
         if (key_of(name, field)) == keys[-1] and field.examples:
             return f"for example {keys[-1]}: {_flow(field.examples[0])}"
     return ""
+
+
+def _named(keys: Keys, root: type[BaseModel]) -> str:
+    """How a collection is written whose parts have names; people who know other tools give a list."""
+    example = _example(keys, root) if len(keys) == 1 else ""
+    return f"{keys[-1]} are keyed by name, {example}" if example else ""
 
 
 def _flow(value: Any) -> str:

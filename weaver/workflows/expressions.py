@@ -7,12 +7,22 @@ them values.
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 import warnings
 from dataclasses import dataclass
 
 MAX_CHARS = 2_000
 MAX_DEPTH = 30
+
+WORDS = frozenset(
+    {
+        *("and", "or", "not", "in", "is", "if", "else", "for", "lambda", "await"),
+        *("true", "false", "null", "True", "False", "None"),
+    }
+)
+"""Words of the language, or of Python's that are refused with a hint: nothing can have such a name."""
+_ONLY_PYTHON = re.compile(rf"(?<!\w)({'|'.join(sorted(set(keyword.kwlist) - WORDS))})(?!\w)")
 
 JSON_TYPES = frozenset({dict, list, str, int, float, bool, type(None)})
 _CONSTANTS = {"true": True, "false": False, "null": None}
@@ -80,15 +90,19 @@ def parse_expression(text: str) -> Expression:
         raise ExpressionError("the expression is empty")
     flat = re.sub(r"\s", " ", text)
     lead = len(flat) - len(flat.lstrip())
-    _reject_foreign(flat)
+    bare = _STRINGS.sub(lambda match: " " * len(match[0]), flat)
+    _reject_foreign(bare)
+    readable = _without_keywords(flat, bare)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(flat.strip(), mode="eval").body
+            tree = ast.parse(readable.strip(), mode="eval").body
     except SyntaxError as error:
         raise ExpressionError(*_syntax(error), offset=lead + max(0, (error.offset or 1) - 1)) from None
     except (ValueError, RecursionError, MemoryError):
         raise ExpressionError("the expression cannot be read") from None
+    if readable != flat:
+        _place_as_in(flat.strip(), readable.strip(), tree)
     plain = _Plain(flat, lead).visit_all(tree)
     expression = Expression(flat, plain, _path(plain))
     if lead:
@@ -106,9 +120,32 @@ def _path(node: ast.expr) -> tuple[str, ...] | None:
     return (node.id, *reversed(names)) if isinstance(node, ast.Name) else None
 
 
-def _reject_foreign(text: str) -> None:
-    """Say how operators of other languages are written here."""
-    bare = _STRINGS.sub(lambda match: " " * len(match[0]), text)
+def _without_keywords(text: str, bare: str) -> str:
+    """``text`` with names like ``class`` so that Python's parser takes them for names.
+
+    Their first letter becomes a full-width one: the parser then sees no keyword, and gives the name back in
+    plain letters (PEP 3131: identifiers are normalized by NFKC).
+
+    Args:
+        bare: the same without what stands in quotes.
+    """
+    letters = list(text)
+    for found in _ONLY_PYTHON.finditer(bare):
+        letters[found.start()] = chr(ord(text[found.start()]) - ord("a") + ord("\uff41"))
+    return "".join(letters)
+
+
+def _place_as_in(text: str, parsed: str, tree: ast.expr) -> None:
+    """Give the nodes of what was parsed their places in ``text``: it has as many characters, fewer bytes."""
+    for node in ast.walk(tree):
+        for name in ("col_offset", "end_col_offset"):
+            if (at := getattr(node, name, None)) is not None:
+                characters = len(parsed.encode()[:at].decode(errors="ignore"))
+                setattr(node, name, len(text[:characters].encode()))
+
+
+def _reject_foreign(bare: str) -> None:
+    """Say how operators of other languages are written here, in a text without what stands in quotes."""
     for pattern, what, hint in _FOREIGN:
         if (found := pattern.search(bare)) is not None and not _keyword_argument(bare, found):
             raise ExpressionError(what, hint=hint, offset=found.start())
@@ -139,9 +176,9 @@ _REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Starred: ("* is not known here", ""),
     ast.Set: ("{a, b} is not known", "write a list: [a, b]"),
     ast.Tuple: ("(a, b) is not known", "write a list: [a, b]"),
+    ast.Await: ("await is not known", ""),
     ast.SetComp: ("{... for ...} is not known", "write [... for ...]"),
     ast.DictComp: ("{... for ...} is not known", "write [... for ...]"),
-    ast.Await: ("await is not known", ""),
 }
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from weaver.workflows.expressions import Expression
 from weaver.workflows.functions import FUNCTIONS
@@ -31,15 +32,23 @@ class Inference:
     Args:
         names: kinds of the names that may be used.
         report: called for each problem.
+        elsewhere: names that are known in other places only, and what to do instead.
 
     Attributes:
         used: paths that the expression reads, as far as they are names: ``("steps", "search", "output")``.
     """
 
-    def __init__(self, expression: Expression, names: Mapping[str, Kind], report: Report) -> None:
+    def __init__(
+        self,
+        expression: Expression,
+        names: Mapping[str, Kind],
+        report: Report,
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._expression = expression
         self._names = dict(names)
         self._report = report
+        self._elsewhere = elsewhere
         self.used: list[tuple[str, ...]] = []
         self.kind = self._of(expression.tree)
 
@@ -94,7 +103,7 @@ class Inference:
             return self._names[node.id]
         if node.id in FUNCTIONS:
             return self._wrong(node, f"{node.id} is a function", f"write {FUNCTIONS[node.id].signature}")
-        hint = did_you_mean(node.id, self._names)
+        hint = self._elsewhere.get(node.id) or did_you_mean(node.id, self._names)
         for root in ("inputs", "steps"):
             if root in self._names and node.id in (self._names[root].fields or {}):
                 hint = f"did you mean '{root}.{node.id}'?"

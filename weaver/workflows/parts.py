@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -14,6 +16,7 @@ from pydantic import (
     StrictStr,
     WrapSerializer,
 )
+from pydantic_core import PydanticCustomError
 
 from weaver.workflows.templates import ENVIRONMENT
 from weaver.workflows.units import Duration, Money, Size
@@ -89,11 +92,45 @@ Texts = Annotated[
 def _from_environment(value: Any) -> Any:
     if isinstance(value, str) and not ENVIRONMENT.fullmatch(value):
         raise ValueError("a key is never written into the file; write ${env:NAME}, with the variable's name")
+    return _named(value)
+
+
+def _named(value: Any) -> Any:
+    """Refuse ``${env:}`` and other variables that no system has."""
+    if isinstance(value, str):
+        for found in ENVIRONMENT.finditer(value):
+            if not re.fullmatch(r"[A-Za-z_]\w*", found[1].strip(), re.ASCII):
+                raise ValueError(
+                    f"{found[0]} names no variable; write ${{env:NAME}}, with the variable's name"
+                )
+    return value
+
+
+def _url(value: Any) -> Any:
+    """Refuse what is no address, and what has a password in it; parts may come from the environment."""
+    if not isinstance(_named(value), str):
+        return value
+    filled = ENVIRONMENT.sub("x", value)
+    if "@" in filled.partition("://")[2].partition("/")[0]:
+        hint = "put the whole address into a variable: ${env:NAME}"
+        raise PydanticCustomError("secret", f"a user and a password are never written into the file; {hint}")
+    if value.startswith("${env:"):
+        return value
+    try:
+        parts = urlsplit(filled)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"\s", filled)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("it is no address of a server; for example http://localhost:8080/v1")
     return value
 
 
 Secret = Annotated[StrictStr, BeforeValidator(_from_environment)]
 """A reference to an environment variable, ``${env:NAME}``; never a value."""
+
+Url = Annotated[StrictStr, BeforeValidator(_url)]
+"""An http(s) address without a user; it, or parts of it, may be ``${env:NAME}``."""
 
 
 class ModelRef(Part):
@@ -101,12 +138,12 @@ class ModelRef(Part):
 
     short_form: ClassVar[str] = "a model's name"
 
-    name: StrictStr = Field(
+    name: Annotated[StrictStr, BeforeValidator(_named)] = Field(
         min_length=1,
         description="The model, in LiteLLM's naming; `weaver models` lists what can be used here.",
         examples=["openai/gpt-5-mini", "ollama/qwen3"],
     )
-    base_url: StrictStr | None = Field(
+    base_url: Url | None = Field(
         default=None,
         description="Endpoint that speaks the OpenAI protocol. May be ${env:NAME}.",
         examples=["http://localhost:8080/v1"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from weaver.errors import WeaverError
 from weaver.workflows import signatures
 from weaver.workflows.checks import NAME, Checks
 from weaver.workflows.compiled import Values
+from weaver.workflows.expressions import WORDS
 from weaver.workflows.kinds import ANY, INTEGER, Kind, accepts, array, record
 from weaver.workflows.problems import did_you_mean
 from weaver.workflows.source import Keys
@@ -37,7 +37,9 @@ class StepChecker:
         """Check everything."""
         step, compiled, texts = self.step, self.compiled, self.texts
         if compiled.condition is not None:
-            texts.infer(Reading(compiled.condition, (*self.keys, "if")), self.outer)
+            whole = "`if` is for the whole step; filter the list: [x for x in list if ...]"
+            elsewhere = dict.fromkeys((step.item_name, "index"), whole) if step.for_each is not None else {}
+            texts.infer(Reading(compiled.condition, (*self.keys, "if")), self.outer, elsewhere)
         self._items()
         for name in ("task", "agent"):
             if (template := getattr(compiled, name)) is not None:
@@ -77,7 +79,7 @@ class StepChecker:
             if not step.for_each:
                 self.texts.wrong(keys, "the step is never reached: the list is empty")
         name = step.item_name
-        if name in self.outer or not NAME.fullmatch(name) or keyword.iskeyword(name):
+        if name in self.outer or not NAME.fullmatch(name) or name in WORDS:
             self.texts.wrong(
                 (*self.keys, "as"), f"{name!r} cannot be the name of the item", "for example item"
             )
@@ -87,6 +89,9 @@ class StepChecker:
         agents = self.checks.workflow.agents
         if not kind.one_of("string"):
             self.texts.wrong((*self.keys, "agent"), f"an agent's name is a text, and this is {kind.words}")
+        if not agents and not self.checks.lost_agents and kind.enum is None:
+            hint = "describe some under `agents`"
+            self.texts.wrong((*self.keys, "agent"), "there are no agents to choose from", hint)
         for name in kind.enum or ():
             if name not in agents and name not in self.checks.lost_agents:
                 hint = did_you_mean(str(name), agents) or "describe it under `agents`"

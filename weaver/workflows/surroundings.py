@@ -13,6 +13,7 @@ from weaver import plugins
 from weaver.errors import ConfigurationError, UnknownName, WeaverError
 from weaver.tools.function import FunctionTool, as_tool
 from weaver.workflows.problems import did_you_mean
+from weaver.workflows.values import in_words
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -115,7 +116,7 @@ class Surroundings:
             try:
                 parsed |= found.parsed_options({option: value})
             except WeaverError as error:
-                problems.append((option, _lower(error.message), _lower(error.hint)))
+                problems.append((option, _lower(in_words(error.message)), _lower(error.hint)))
         if not problems:
             try:
                 found.check_together(parsed)

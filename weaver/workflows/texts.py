@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from weaver.workflows.compiled import Values
@@ -98,11 +99,18 @@ class Texts:
         texts = {path: self.template(text, (*keys, *path)) for path, text in templates_in(given)}
         return Values(given, texts)
 
-    def infer(self, reading: Reading, names: Mapping[str, Kind]) -> Kind:
-        """The kind of an expression, with its problems reported."""
-        return Inference(
-            reading.expression, names, lambda offset, what, hint: self.wrong_in(reading, offset, what, hint)
-        ).kind
+    def infer(
+        self,
+        reading: Reading,
+        names: Mapping[str, Kind],
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
+    ) -> Kind:
+        """The kind of an expression, with its problems reported; see `Inference`."""
+
+        def report(offset: int, what: str, hint: str) -> None:
+            self.wrong_in(reading, offset, what, hint)
+
+        return Inference(reading.expression, names, report, elsewhere).kind
 
     def infer_template(
         self, template: Template, keys: Keys, names: Mapping[str, Kind]

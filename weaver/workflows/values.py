@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -226,8 +227,7 @@ class ValueSpec(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             at = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-            said = first["msg"].replace("Input should", "it should")
-            said = said[0].lower() + said[1:]
+            said = in_words(first["msg"])
             return f"{at}: {said}" if at else said
         return None
 
@@ -268,6 +268,16 @@ def _json(text: str) -> Any:
         raise ValueError(f"this is no JSON: {what}") from None
     except RecursionError:
         raise ValueError("the JSON is nested too deep") from None
+
+
+_SUBJECT = re.compile(r"\b(Input|String|List|Tuple|Mapping|Dictionary) should")
+_ASIDE = re.compile(r" after validation, not \d+|, unable to parse string as an? \w+")
+
+
+def in_words(said: str) -> str:
+    """What pydantic says of a value, for people who do not know pydantic."""
+    said = _ASIDE.sub("", _SUBJECT.sub("it should", said)).replace("dictionary", "mapping")
+    return said[:1].lower() + said[1:]
 
 
 def _json_or(text: str, otherwise: Any) -> Any:
