@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +29,16 @@ def raising(error: BaseException) -> Callable[[], Any]:
         raise error
 
     return end
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["version"], ["schema"], ["validate", "--json", "none.yaml"]])
+def test_a_full_disk_is_no_bug(arguments):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "weaver", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Error: the output cannot be written: No space left on device.\n"
 
 
 @pytest.mark.parametrize(

@@ -170,3 +170,8 @@ def test_the_command_runs_the_cases(capsys, tmp_path):
     assert "2 cases, 1 failed" in out
     assert main(["test", str(path), "-k", "CAS"]) == 0
     assert main(["test", str(path), "-k", "nothing"]) == 2
+    path.write_text(flow("    answers: {a: {error: down}}\n").to_yaml())
+    assert main(["test", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "        step a: failed: down\n" in out
+    assert "        step b: skipped: It needs 'a', which ended as failed.\n" in out

@@ -64,6 +64,17 @@ def test_validate_says_what_is_fine_and_what_is_not(flow, tmp_path, capsys):
     assert "nobody_has_this" not in capsys.readouterr().out
 
 
+def test_validate_reads_stdin(monkeypatch, capsys):
+    for content, code, said in [
+        (b"version: weaver/v1\nname: x\nsteps: {a: {task: x}}\n", 0, "-: x is fine"),
+        (b"version: weaver/v1\nname: x\nsteps: {a: {tusk: x}}\n", 2, "<stdin>:3:13: steps.a.tusk: "),
+        (b"name: \xff", 2, "<stdin>:1:7: byte 0xff is not UTF-8"),
+    ]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert main(["validate", "-"]) == code
+        assert said in capsys.readouterr().out
+
+
 def test_validate_for_machines(tmp_path, capsys):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("version: weaver/v1\nname: x\nsteps:\n  a: {tusk: x}\n")
@@ -87,12 +98,21 @@ def test_init_writes_a_file_that_is_fine_and_tested(tmp_path, capsys):
     assert (path.parent / "weaver-v1.schema.json").read_text() == schema_text()
     assert main(["validate", str(path)]) == 0
     assert main(["test", str(path)]) == 0
-    capsys.readouterr()
+    said = capsys.readouterr().out
+    assert "  weaver validate 'new/my flow.yaml'\n" in said
+    assert "weaver validate 'new/my flow.yaml' " in path.read_text()
     assert main(["init", str(path)]) == 2
     assert "is there already" in capsys.readouterr().err
     assert main(["init", str(path), "--force", "--schema", "https://example.org/s.json"]) == 0
     assert path.read_text().startswith("# yaml-language-server: $schema=https://example.org/s.json\n")
     assert main(["init", "flow.txt"]) == 2
+    (path.parent / "weaver-v1.schema.json").write_text("mine")
+    capsys.readouterr()
+    assert main(["init", "new/other.yaml"]) == 2
+    assert "it is another schema" in capsys.readouterr().err
+    assert (path.parent / "weaver-v1.schema.json").read_text() == "mine"
+    assert not (path.parent / "other.yaml").exists()
+    assert main(["init", "new/other.yaml", "--force"]) == 0
 
 
 def test_plan_draws_the_steps_and_the_most_they_can_take(flow, capsys):
@@ -103,7 +123,7 @@ def test_plan_draws_the_steps_and_the_most_they_can_take(flow, capsys):
     assert "for each of steps.plan.output, 2 at a time" in out
     assert "* longest chain: plan -> work -> end" in out
     # plan: 1 call and 2 repairs; work: at most 4 items, each tried twice; end: 1.
-    assert "At most: 12 calls, tokens without a limit, cost unknown" in out
+    assert "At most: 12 calls, any number of tokens, cost unknown" in out
 
 
 def test_plan_as_json_and_as_pictures(flow, capsys):
@@ -196,6 +216,26 @@ def test_an_input_comes_from_stdin(flow, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
     assert main(["run", str(flow), "--dry-run", "-i", "topic=@-"]) == 2
     assert "The input 'topic': stdin is not UTF-8 text." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("2m", 120), ("1m30s", 90), ("45", 45), ("0.5", 0.5)])
+def test_times_on_the_command_line_are_written_as_in_files(given, seconds):
+    import click
+
+    from weaver.cli.flags import settings_flags, settings_from
+
+    @click.command()
+    @settings_flags
+    def command(**options):
+        return settings_from(options)
+
+    settings = command.main(["--deadline", given, "--thread-timeout", given], standalone_mode=False)
+    assert (settings.deadline, settings.thread_timeout) == (seconds, seconds)
+
+
+def test_a_time_that_is_none_is_told(flow, capsys):
+    assert main(["run", str(flow), "--dry-run", "-i", "topic=x", "--deadline", "2 minutes"]) == 2
+    assert "--deadline" in capsys.readouterr().err
 
 
 def test_a_wrong_file_is_told_and_json_is_still_json(tmp_path, capsys):

@@ -30,13 +30,26 @@ def _with_flags(command: F, left_out: set[str]) -> F:
         if name in left_out:
             continue
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        metavar = str(extra.get("metavar", "TEXT"))
+        timed = metavar == "SECONDS"
         command = click.option(
             "--" + name.replace("_", "-"),
             name,
-            metavar=str(extra.get("metavar", "TEXT")),
-            help=field.description,
+            metavar=metavar,
+            help=f"{field.description} Also 90s, 2m, 1h30m." if timed else field.description,
+            callback=_in_seconds if timed else None,
         )(command)
     return command
+
+
+def _in_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> str | float | None:
+    """The durations of workflow files; `Settings.load` says what is wrong with anything else."""
+    from weaver.workflows.units import parse_duration
+
+    try:
+        return parse_duration(value)
+    except ValueError:
+        return value
 
 
 def settings_from(options: dict[str, Any]) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +65,10 @@ def guarded(command: click.Command, arguments: list[str] | None) -> int:
         if isinstance(inner, BrokenPipeError):
             _close_stdout()
             return PIPE_CLOSED
+        if isinstance(inner, OSError) and inner.filename is None and inner.errno in _FULL:
+            why = inner.strerror
+            _close_stdout()
+            return _quietly(lambda: click.echo(f"Error: the output cannot be written: {why}.", err=True), 1)
         return _quietly(lambda: _tell(inner), _exit_code(inner))
 
 
@@ -129,10 +135,10 @@ def _quietly(say: Callable[[], None], code: int) -> int:
 
 
 def _close_stdout() -> None:
-    """Keep the interpreter from complaining when it flushes a pipe that nobody reads."""
+    """Keep the interpreter from complaining when it flushes what nobody reads, or what cannot be written."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):
             os.dup2(nowhere, stream.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -30,15 +31,34 @@ def init(file: str, force: bool, schema: str | None) -> None:
         raise ConfigurationError(f"{path} is no .yaml file.", hint="For example: weaver init brief.yaml")
     if path.exists() and not force:
         raise ConfigurationError(f"{path} is there already.", hint="Choose another name, or use --force.")
+    beside = path.with_name(SCHEMA_FILE)
+    if schema is None and not force and _other(beside):
+        raise ConfigurationError(
+            f"{beside} is there already, and it is another schema.",
+            hint="Replace it with --force, or name the one to use with --schema.",
+        )
+    shown = shlex.quote(str(path))
     name = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-") or "workflow"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if schema is None:
-            path.with_name(SCHEMA_FILE).write_text(schema_text(), encoding="utf-8")
-        path.write_text(starter(name, str(path), schema or f"./{SCHEMA_FILE}"), encoding="utf-8")
+            beside.write_text(schema_text(), encoding="utf-8")
+        path.write_text(starter(name, shown, schema or f"./{SCHEMA_FILE}"), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
     click.echo(f"{path} is written. Next:")
     for command in ("validate", "plan", "test"):
-        click.echo(f"  weaver {command} {path}")
-    click.echo(f'  weaver run {path} -i topic="green tea"')
+        click.echo(f"  weaver {command} {shown}")
+    click.echo(f'  weaver run {shown} -i topic="green tea"')
+
+
+def _other(schema: Path) -> bool:
+    """Whether there is a file that is not the schema that would be written."""
+    from weaver.workflows.schema import schema_text
+
+    try:
+        return schema.read_bytes() != schema_text().encode()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

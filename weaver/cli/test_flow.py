@@ -45,6 +45,8 @@ def test(files: tuple[str, ...], pattern: str, root: str | None) -> int:
             click.echo(f"{'passed' if outcome.passed else 'FAILED'}  {file}: {one_line(outcome.name)}")
             for problem in outcome.problems:
                 click.echo(f"        {one_line(problem, 500)}")
+            for line in () if outcome.passed else outcome.happened:
+                click.echo(f"        {one_line(line)}")
     failed = sum(not outcome.passed for outcome in outcomes)
     click.echo(
         f"{count(len(outcomes), 'case')}, {failed} failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +27,18 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the problems as a JSON list.")
 @debug_option
 def validate(files: tuple[str, ...], root: str | None, elsewhere: bool, as_json: bool) -> int:
-    """Check workflow files: every problem with its line and column. Exit code 2 if there are any."""
+    """Check workflow files, - for stdin: every problem with its line and column.
+
+    Exit code 2 if there are any.
+    """
     from weaver.workflows.load import examine
     from weaver.workflows.surroundings import Surroundings
 
     found: list[Problem] = []
     for file in files:
         surroundings = Surroundings(strict=not elsewhere)
-        workflow, problems = examine(Path(file), root=root, surroundings=surroundings)
+        source = sys.stdin.buffer.read() if file == "-" else Path(file)
+        workflow, problems = examine(source, root=root, surroundings=surroundings, name="<stdin>")
         found += sorted(problems.found)
         if not as_json:
             for problem in sorted(problems.found):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,12 +35,14 @@ class Outcome:
 
     Attributes:
         problems: what was not as expected; empty when it passed.
+        happened: a line for each step that did not succeed, and the notes of the run.
     """
 
     name: str
     problems: tuple[str, ...] = ()
     result: Result[Any] | None = None
     seconds: float = 0.0
+    happened: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -82,6 +84,7 @@ async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Out
         tuple(_problems(workflow, number, result, start.strategy, answers)),
         result,
         result.metrics.wall_seconds,
+        tuple(_happened(result)),
     )
 
 
@@ -115,6 +118,13 @@ def _problems(
         except ExpressionError as error:
             problems.append(str(error))
     return problems
+
+
+def _happened(result: Result[Any]) -> Iterator[str]:
+    for thread in result.threads:
+        if thread.state != "succeeded":
+            yield f"step {thread.id}: {thread.state}" + (f": {thread.error}" if thread.error else "")
+    yield from (f"note: {note}" for note in result.notes)
 
 
 def _names(result: Result[Any], strategy: FlowStrategy) -> dict[str, Any]:

@@ -162,8 +162,8 @@ def _tooltip(one: PreparedStep) -> str:
 
 
 def _most(most: Most) -> str:
-    calls = "calls without a limit" if most.calls is None else _count(most.calls, "call")
-    tokens = "tokens without a limit" if most.tokens is None else f"{most.tokens:,} tokens"
+    calls = "any number of calls" if most.calls is None else _count(most.calls, "call")
+    tokens = "any number of tokens" if most.tokens is None else _count(most.tokens, "token")
     cost = "cost unknown" if most.cost_usd is None else f"${most.cost_usd:,.4f}"
     return ", ".join([calls, tokens, cost])
 

@@ -181,7 +181,7 @@ FUNCTIONS: dict[str, Function] = _listed(
     _function("join(list, by=', ')", "array, string?", STRING, _join, "The items as one text."),
     _function("text(x)", "any", STRING, text_of, "Anything as a text."),
     _function("number(text)", "string|number", NUMBER, _number, "The number that a text spells."),
-    _function("json(x)", "any", STRING, _as_json, "As JSON text."),
+    _function("json(x)", "any", STRING, _as_json, "Anything written as JSON; it reads none."),
     _function("abs(n)", "number", _size, abs, "Without its sign."),
     _function("round(n, digits=0)", "number, integer?", _rounded, _round, "Rounded."),
     _function("sum(list)", "array", _total, _sum, "All numbers added."),

@@ -41,14 +41,23 @@ def load(
 
 
 def examine(
-    source: str | Path, *, root: str | Path | None = None, surroundings: Surroundings | None = None
+    source: str | bytes | Path,
+    *,
+    root: str | Path | None = None,
+    surroundings: Surroundings | None = None,
+    name: str = "<text>",
 ) -> tuple[Definition | None, Problems]:
-    """`load` without raising: the workflow as far as it could be read, and its problems."""
+    """`load` without raising: the workflow as far as it could be read, and its problems.
+
+    Args:
+        source: as for `load`, or the bytes of a file.
+        name: what problems call a text or bytes.
+    """
     problems = Problems()
-    if isinstance(source, str) and "\n" in source:
+    if isinstance(source, bytes) or (isinstance(source, str) and "\n" in source):
         folder = Path(root) if root is not None else Path.cwd()
         loader = _Loader(folder, surroundings or Surroundings(), problems)
-        return loader.checked(parse(source, "<text>", problems), folder), problems
+        return loader.checked(parse(source, name, problems), folder), problems
     path = Path(source).expanduser()
     folder = Path(root) if root is not None else path.parent
     loader = _Loader(folder, surroundings or Surroundings(), problems)

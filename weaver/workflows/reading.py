@@ -27,8 +27,8 @@ def decoded(name: str, content: bytes, problems: Problems) -> str | None:
             "pass large texts as inputs: -i name=@file",
         )
         return None
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in content[:2]:
-        wrong(Place(), "the file is UTF-16", "save it as UTF-8")
+    if (encoding := _wide(content)) is not None:
+        wrong(Place(), f"the file is {encoding}", "save it as UTF-8")
         return None
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
@@ -47,6 +47,16 @@ def decoded(name: str, content: bytes, problems: Problems) -> str | None:
         wrong(Place(), "the file is empty", "start with `weaver init`")
         return None
     return text
+
+
+def _wide(content: bytes) -> str | None:
+    """The encoding of a file in units of several bytes, by its mark or the zeros beside its first letter."""
+    zeros = content[:4].count(0)
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) or (len(content) >= 4 and zeros == 3):
+        return "UTF-32"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in content[:2]:
+        return "UTF-16"
+    return None
 
 
 def mark_place(mark: Any) -> Place:

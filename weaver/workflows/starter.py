@@ -89,7 +89,7 @@ def starter(name: str, file: str, schema: str) -> str:
 
     Args:
         name: the workflow's name.
-        file: how the file will be called, for the commands in its comments.
+        file: how the file is called in the commands of its comments: quoted for a shell.
         schema: where the editor finds the JSON Schema: a path relative to the file, or a URL.
     """
     return STARTER.format(modeline=f"{MODELINE}{schema}", name=name, file=file)
