@@ -14,7 +14,7 @@ from typing import Any
 
 from weaver.workflows.expressions import JSON_TYPES, Expression, ExpressionError
 from weaver.workflows.functions import FUNCTIONS, Unfit
-from weaver.workflows.kinds import Kind, of_value
+from weaver.workflows.kinds import Kind, plain_kind
 
 MAX_STEPS = 100_000
 MAX_TEXT = 2_000_000
@@ -224,7 +224,7 @@ def _fitting(name: str, given: tuple[Any, ...]) -> None:
     if not function.required <= len(given) <= len(function.takes):
         raise ExpressionError(f"{function.signature} cannot take {len(given)} arguments")
     for value, kinds in zip(given, function.takes, strict=False):
-        if kinds and not of_value(value).one_of(*kinds):
+        if kinds and not plain_kind(value).one_of(*kinds):
             wanted = " or ".join(Kind(kind).words for kind in kinds)
             raise ExpressionError(f"{name}() takes {wanted}, not {_kind(value)}")
 
@@ -257,4 +257,4 @@ def _bounded(value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return of_value(value).words
+    return plain_kind(value).words

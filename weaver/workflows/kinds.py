@@ -12,6 +12,8 @@ _WORDS = {
     "any": "anything", "null": "null", "boolean": "true or false", "integer": "a whole number",
     "number": "a number", "string": "a text", "array": "a list", "object": "an object",
 }  # fmt: skip
+MOST_VALUES = 100
+"""Values that a kind lists at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,17 @@ def of_value(value: Any) -> Kind:
             return ANY
 
 
+_PLAIN = {
+    type(None): NULL, bool: BOOLEAN, int: INTEGER, float: NUMBER, str: STRING, list: array(), tuple: array(),
+    dict: Kind("object"),
+}  # fmt: skip
+
+
+def plain_kind(value: Any) -> Kind:
+    """The kind of a value without looking inside: for values at run time, which may be large."""
+    return _PLAIN.get(type(value), ANY)
+
+
 def either(kinds: Iterable[Kind]) -> Kind:
     """A kind that covers all of ``kinds``."""
     result: Kind | None = None
@@ -145,7 +158,7 @@ def either(kinds: Iterable[Kind]) -> Kind:
         if "null" in (result.name, kind.name):
             result, nullable = (kind if result.name == "null" else result), True
         elif result.name == kind.name:
-            enum = (*result.enum, *kind.enum) if result.enum is not None and kind.enum is not None else None
+            enum = _together(result.enum, kind.enum)
             fields = result.fields if result.fields == kind.fields else None
             item = either([result.item, kind.item]) if result.item and kind.item else None
             result = Kind(result.name, item=item, fields=fields, enum=enum)
@@ -153,6 +166,13 @@ def either(kinds: Iterable[Kind]) -> Kind:
             result = NUMBER if result.numeric and kind.numeric else ANY
         result = replace(result, data=data, nullable=nullable, label="")
     return result or ANY
+
+
+def _together(some: tuple[Any, ...] | None, more: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """All values of both; not known when there are too many to be worth listing."""
+    if some is None or more is None or len(some) + len(more) > MOST_VALUES:
+        return None
+    return (*some, *more)
 
 
 def _may_be(number: str, given: Kind) -> bool:
