@@ -505,6 +505,20 @@ async def test_a_subtask_that_repeats_a_finished_one_is_pruned_and_not_missed():
     ]
 
 
+async def test_what_is_left_of_several_subtasks_is_merged_into_an_answer_to_the_task():
+    model = ScriptedModel(
+        [
+            Scripted(plan_text("flip a coin", "Flip a  coin"), when=PLANNER),
+            Scripted("Both flips gave heads.", when=SYNTHESIZER),
+            Scripted("heads", when="flip a coin", first=1),
+            Scripted("never", when="Flip a  coin", first=90),
+        ]
+    )
+    result = await Weaver(model).run(SURE)
+    assert [t.cancel_reason for t in result.threads] == [None, "pruned"]
+    assert result.answer == "Both flips gave heads."
+
+
 async def test_a_judge_may_prune_what_a_finding_has_answered():
     model = ScriptedModel(
         [

@@ -200,7 +200,8 @@ class Following:
         run.ledger.release(self._held)
         missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
         told = briefing(conflicts)
-        answer = await synthesize(run, self._task, findings, missing=missing, settled=told)
+        whole = len(self._begun) == 1
+        answer = await synthesize(run, self._task, findings, missing=missing, settled=told, whole=whole)
         if wrong := self._contradicted(answer, conflicts):
             run.note(
                 f"The synthesis contradicted what was settled about {'; '.join(wrong)}; it was asked again."

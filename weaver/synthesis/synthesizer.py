@@ -22,7 +22,13 @@ circles at 0."""
 
 
 async def synthesize(
-    run: Run, task: Task, threads: Sequence[Thread], *, missing: Sequence[str] = (), settled: str = ""
+    run: Run,
+    task: Task,
+    threads: Sequence[Thread],
+    *,
+    missing: Sequence[str] = (),
+    settled: str = "",
+    whole: bool = False,
 ) -> Answer:
     """Merge the findings of ``threads`` into an answer to ``task``.
 
@@ -30,6 +36,7 @@ async def synthesize(
         threads: those with something to hand up; a cut thread's partial text is marked as such.
         missing: what is missing, in words; the answer is then incomplete and says so.
         settled: conflicts and how they were resolved, for the synthesizer to respect.
+        whole: a single thread was asked the whole task, so that its finding is the answer as it is.
 
     Returns:
         The answer. If the synthesizer fails, the findings one under the other, with a note.
@@ -38,7 +45,7 @@ async def synthesize(
     cut = [f for f in findings if not f.answer.complete]
     missing = [*missing, *(f"{f.title}: only a part was finished" for f in cut)]
     run.offer(listed(findings, missing))
-    if len(findings) == 1 and not missing and not settled and task.output is None:
+    if whole and len(findings) == 1 and not missing and not settled and task.output is None:
         return speak(run, findings[0].answer)
     span = run.state.tracing.start_synthesis(run.span)
     failed: BaseException | None = None
