@@ -21,7 +21,7 @@ from weaver.cli.progress import Lines
 from weaver.events import Noted
 from weaver.testing import Scripted, Server
 
-from .test_terminal import read_until, terminal
+from .test_terminal import interrupted, read_until, terminal
 
 needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -98,7 +98,7 @@ def test_ctrl_c_at_a_question_ends_the_run(server: Server, tmp_path: Path):
     with asked(server, ONE, tmp_path) as (master, process):
         read_until(master, "[y/N]")
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        assert process.wait(20) == 130
         shown = read_until(master, "Interrupted.")
         assert "Fatal" not in shown
 
@@ -121,7 +121,7 @@ def test_time_limits_hold_while_a_question_waits(
         process,
     ):
         read_until(master, "[y/N]")
-        assert process.wait(10) == code
+        assert process.wait(20) == code
         assert answer(process) == {"other": "Tokyo.", "ok": None}
 
 
@@ -130,7 +130,7 @@ def test_ctrl_d_is_a_no(server: Server, tmp_path: Path):
     with asked(server, ONE, tmp_path, "--json") as (master, process):
         read_until(master, "[y/N]")
         os.write(master, b"\x04")
-        assert process.wait(10) == 0
+        assert process.wait(20) == 0
         assert answer(process) == {"other": "Tokyo.", "ok": None}
 
 
@@ -139,8 +139,7 @@ def test_ctrl_c_at_the_question_for_an_input_is_an_interrupted_run(server: Serve
     flow = HEAD + "inputs: {n: integer}\nsteps: {a: {task: '${{ inputs.n }}'}}\n"
     with asked(server, flow, tmp_path, "--json") as (master, process):
         read_until(master, "n: ")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        assert interrupted(process) == 130
         assert process.stdout is not None
         assert json.loads(process.stdout.read())["error"]["type"] == "RunCancelled"
 
