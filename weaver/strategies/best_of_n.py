@@ -97,10 +97,11 @@ async def best_of_n(
     passed = False
     async with run.fork(samples(run, task, n, temperature=temperature), body=rated, name="sample") as threads:
         async for thread in threads.as_finished():
-            if (answer := said(thread)) is None:
+            if said(thread) is None:
                 continue
             score = scores.get(thread.id)
-            candidates.append((score, answer))
+            # In the order of the samples and not of their ends, so that ties do not depend on the clock.
+            candidates = [(scores.get(t.id), a) for t in threads.all if (a := said(t)) is not None]
             run.offer(replace(_best(candidates), complete=False))
             if score is True or (score is not None and enough is not None and score >= enough):
                 passed = True
