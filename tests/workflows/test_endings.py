@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.workflows.flows import flow, states
 from weaver import Weaver
 from weaver.errors import BudgetExceeded, ModelFailed, StepFailed, WeaverError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
@@ -22,18 +23,9 @@ def anyio_backend():
     return virtual_time()
 
 
-def flow(steps: str, *, head: str = "") -> Workflow:
-    body = "\n".join(f"  {line}" for line in steps.strip("\n").split("\n"))
-    return Workflow.from_yaml(f"version: weaver/v1\nname: test\n{head}steps:\n{body}\n")
-
-
 async def run(steps: str, *, head: str = "", replies=(), **changes):
     model = ScriptedModel(list(replies) or [DOWN, SLOW, WORDS, Scripted("Tokyo.")])
     return await flow(steps, head=head).run(weaver=Weaver(model), **changes)
-
-
-def states(result) -> dict[str, str]:
-    return {thread.id: thread.state for thread in result.threads}
 
 
 # ---- outputs and conditions that cannot be worked out

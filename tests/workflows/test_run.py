@@ -6,13 +6,14 @@ import json
 
 import pytest
 
+from tests.workflows.flows import flow, states
 from weaver import Answer, Task, Weaver
 from weaver.errors import InvalidTask, ModelFailed, NoAnswer, StepFailed
 from weaver.events import ThreadRestarted
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities, Prices
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.workflows import Reply, Workflow, run_workflow, stream_workflow
+from weaver.workflows import Reply, run_workflow, stream_workflow
 
 pytestmark = pytest.mark.anyio
 
@@ -20,12 +21,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend():
     return virtual_time()
-
-
-def flow(steps: str, *, head: str = "") -> Workflow:
-    """A workflow of these steps."""
-    body = "\n".join(f"  {line}" for line in steps.strip("\n").split("\n"))
-    return Workflow.from_yaml(f"version: weaver/v1\nname: test\n{head}steps:\n{body}\n")
 
 
 def says(**seconds: float) -> ScriptedModel:
@@ -40,10 +35,6 @@ def says(**seconds: float) -> ScriptedModel:
 
 def prompts(model: ScriptedModel) -> list[str]:
     return [recorded.request.messages[-1].content for recorded in model.requests]
-
-
-def states(result) -> dict[str, str]:
-    return {thread.id: thread.state for thread in result.threads}
 
 
 async def test_steps_start_as_soon_as_what_they_read_is_done_and_not_a_moment_later():
@@ -711,6 +702,13 @@ async def test_what_an_option_needs_of_the_model_is_looked_at_before_a_call():
     with pytest.raises(StepFailed, match="Option wait of strategy 'sequential' needs prefill"):
         await workflow.run(weaver=Weaver(model))
     assert not model.requests
+
+
+async def test_an_unknown_input_does_not_change_how_inputs_are_given():
+    workflow = flow("a: {task: x}", head="inputs: {topic: string}\n")
+    with pytest.raises(InvalidTask, match=r"no input 'topik' \(did you mean 'topic'\?\)") as caught:
+        await workflow.run({"topik": "tea"}, weaver=Weaver(ScriptedModel("x")))
+    assert caught.value.hint.startswith("Give inputs by name")
 
 
 async def test_depth_below_a_step_is_what_the_limit_is_about():

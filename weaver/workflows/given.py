@@ -39,8 +39,8 @@ def checked_inputs(
     values: dict[str, Any] = {}
     for name in {**given, **wrong}:
         if name not in workflow.inputs:
-            hint = did_you_mean(name, workflow.inputs)
-            problems.append(f"there is no input {name!r}" + (f" ({hint})" if hint else ""))
+            meant = did_you_mean(name, workflow.inputs)
+            problems.append(f"there is no input {name!r}" + (f" ({meant})" if meant else ""))
     for name, spec in workflow.inputs.items():
         if name in wrong:
             problems.append(f"the input {name!r} does not fit: {wrong[name]}")
