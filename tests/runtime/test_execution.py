@@ -290,7 +290,8 @@ async def test_output_types_are_parsed_repaired_and_at_last_refused():
     assert len(stubborn.requests) == 3
 
 
-async def test_a_journal_answers_for_finished_calls():
+@pytest.mark.parametrize(("limits", "capped"), [({}, False), ({"max_tokens": 200}, True)])
+async def test_a_journal_answers_for_finished_calls(limits, capped):
     from weaver.journal.memory import MemoryJournal
 
     journal = MemoryJournal()
@@ -302,32 +303,14 @@ async def test_a_journal_answers_for_finished_calls():
         return Answer(f"{first.text} {second.text}")
 
     with pytest.raises(DeadlineExceeded):
-        await Weaver(model, strategy=method, journal=journal, deadline=1, temperature=0.5).run(
+        await Weaver(model, strategy=method, journal=journal, deadline=1, temperature=0.5, **limits).run(
             "q", run_id="r"
         )
+    assert (model.requests[0].request.max_tokens is not None) == capped
     result = await Weaver(model, strategy=method, journal=journal, temperature=0.5).run("q", run_id="r")
     assert result.answer == "one two"
     assert ["first" in r.request.messages[0].content for r in model.requests] == [True, False, False]
     assert result.usage.calls == 2
-
-
-async def test_a_journal_answers_for_calls_that_the_budget_had_capped():
-    from weaver.journal.memory import MemoryJournal
-
-    journal = MemoryJournal()
-    model = ScriptedModel([Scripted("one", when="first"), Scripted("two", when="second", first=50)])
-
-    async def method(run: Run, task: Task) -> Answer:
-        first = await run.think("first")
-        second = await run.think("second")
-        return Answer(f"{first.text} {second.text}")
-
-    with pytest.raises(DeadlineExceeded):
-        await Weaver(model, strategy=method, journal=journal, deadline=1, max_tokens=200).run("q", run_id="r")
-    assert model.requests[0].request.max_tokens is not None
-    result = await Weaver(model, strategy=method, journal=journal).run("q", run_id="r")
-    assert result.answer == "one two"
-    assert len(model.requests) == 3
 
 
 async def test_a_cap_leaves_room_for_reasoning_once_a_model_is_seen_to_reason():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from weaver.errors import ConfigurationError, InvalidTask
@@ -10,33 +11,52 @@ from weaver.errors import ConfigurationError, InvalidTask
 MAX_BYTES = 10_000_000
 
 
-def text_from(place: str, what: str, *, hint: str = "") -> str:
+class Unreadable(Exception):
+    """Why there is no text, as the end of a sentence that begins with the place."""
+
+
+class TooLong(Unreadable):
+    """It has more than `MAX_BYTES`."""
+
+
+def read_text(place: str) -> str:
     """The text of a file in UTF-8, or of stdin.
 
     Args:
         place: a path; ``-`` for stdin.
+
+    Raises:
+        Unreadable: the file cannot be read, is not text, or is too long.
+    """
+    path = Path(place).expanduser()
+    shown = "stdin" if place == "-" else str(path)
+    try:
+        with nullcontext(sys.stdin.buffer) if place == "-" else path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise Unreadable(f"{shown} cannot be read: {error.strerror or error}") from None
+    if len(content) > MAX_BYTES:
+        raise TooLong(f"{shown} is longer than {MAX_BYTES:,} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable(f"{shown} is not UTF-8 text") from None
+
+
+def text_from(place: str, what: str, *, hint: str = "") -> str:
+    """`read_text` with errors for people.
+
+    Args:
         what: what the text is, for messages: ``question``.
-        hint: what to do when the file cannot be read.
+        hint: what to do when it cannot be read.
 
     Raises:
         ConfigurationError: the file cannot be read, or is not text.
         InvalidTask: it has more than `MAX_BYTES`.
     """
-    if place == "-":
-        return _decoded(sys.stdin.buffer.read(MAX_BYTES + 1), what, "stdin")
-    path = Path(place).expanduser()
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.", hint=hint) from None
-    return _decoded(content, what, str(path))
-
-
-def _decoded(content: bytes, what: str, place: str) -> str:
-    if len(content) > MAX_BYTES:
-        raise InvalidTask(f"The {what} from {place} is longer than {MAX_BYTES:,} bytes.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"The {what} from {place} is not UTF-8 text.") from None
+        return read_text(place)
+    except TooLong as problem:
+        raise InvalidTask(f"The {what} from {problem}.") from None
+    except Unreadable as problem:
+        raise ConfigurationError(f"The {what} from {problem}.", hint=hint) from None

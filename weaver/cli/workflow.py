@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from weaver.cli.reading import Unreadable, read_text
 from weaver.errors import ConfigurationError, RunCancelled, UnknownName
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from weaver.workflows.parts import Input
     from weaver.workflows.run import Start
 
-MAX_INPUT_BYTES = 10_000_000
 _CHANGES = (
     *("model", "planner_model", "judge_model", "synthesizer_model", "deadline", "thread_timeout"),
     *("max_tokens", "max_cost", "max_calls", "max_threads", "max_depth", "temperature", "seed", "strategy"),
@@ -182,22 +181,13 @@ def _text(given: str, key: str) -> tuple[str, bool]:
 
 
 def _from_file(name: str, key: str) -> str:
-    path = Path(name).expanduser()
-    shown = "stdin" if name == "-" else str(path)
     try:
-        with nullcontext(sys.stdin.buffer) if name == "-" else path.open("rb") as file:
-            content = file.read(MAX_INPUT_BYTES + 1)
-    except OSError as error:
+        return read_text(name)
+    except Unreadable as problem:
         raise ConfigurationError(
-            f"The input {key!r}: {shown} cannot be read: {error.strerror or error}.",
+            f"The input {key!r}: {problem}.",
             hint="A value that begins with @ is a file; write @@ for a text that does.",
         ) from None
-    if len(content) > MAX_INPUT_BYTES:
-        raise ConfigurationError(f"The input {key!r}: {shown} is larger than {MAX_INPUT_BYTES:,} bytes.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"The input {key!r}: {shown} is not UTF-8 text.") from None
 
 
 def _asked(workflow: Definition, given: Collection[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from types import TracebackType
 import anyio
 
 from weaver.errors import ConfigurationError, ModelError
-from weaver.models.call import CallLog, Fallback, current_call
+from weaver.models.call import CallLog, Fallback, current_call, tell
 from weaver.models.layer import Layer
 from weaver.models.protocol import Capabilities, Model, Prices, Request, Stream
 
@@ -101,8 +101,7 @@ class _FirstThatAnswers:
             try:
                 return await self._open(model, log)
             except ModelError as error:
-                if log is not None:
-                    log.add(Fallback(model.name, str(error), instead.name))
+                tell(Fallback(model.name, str(error), instead.name))
         return await self._open(last, log)
 
     async def __aexit__(

@@ -10,7 +10,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from weaver.errors import ModelError
-from weaver.models.call import Retry, current_call
+from weaver.models.call import Retry, current_call, tell
 from weaver.models.layer import Layer
 from weaver.models.protocol import Model, Request, Stream
 
@@ -129,6 +129,4 @@ def _error_of(state: RetryCallState) -> ModelError:
 
 
 def _note(state: RetryCallState) -> None:
-    log = current_call.get()
-    if log is not None:
-        log.add(Retry(state.attempt_number, str(_error_of(state)), state.upcoming_sleep))
+    tell(Retry(state.attempt_number, str(_error_of(state)), state.upcoming_sleep))

@@ -79,6 +79,31 @@ class JoinRule(Protocol):
     def begin(self) -> JoinState: ...
 
 
+class Around:
+    """A `JoinState` around another one, which it asks for everything."""
+
+    def __init__(self, state: JoinState) -> None:
+        self.inner = state
+
+    @property
+    def needed(self) -> int | None:
+        """As the inner one."""
+        return self.inner.needed
+
+    @property
+    def unmet(self) -> str | None:
+        """As the inner one."""
+        return self.inner.unmet
+
+    async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
+        """As the inner one."""
+        return await self.inner.finished(thread, outstanding=outstanding)
+
+    def winners(self) -> list[Any]:
+        """As the inner one."""
+        return self.inner.winners()
+
+
 class Pruner(Protocol):
     """Names threads that a result has made unnecessary (`weaver.coordination.pruning`)."""
 

@@ -123,7 +123,7 @@ class Attempts:
         """What ``on_timeout`` makes of work that the step's deadline cut.
 
         Raises:
-            Ending: nothing; it has timed out.
+            Ending: it has timed out, and nothing of it is to be used.
         """
         return self._too_long(run, names, self.deadline_passed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weaver.result import CancelReason
-from weaver.runtime.joining import JoinRule, JoinState
+from weaver.runtime.joining import Around, JoinRule, JoinState
 
 
 class Enough:
@@ -24,22 +24,14 @@ class Enough:
         return _EnoughState(self._rule.begin())
 
 
-class _EnoughState:
+class _EnoughState(Around):
     def __init__(self, state: JoinState) -> None:
-        self._state = state
+        super().__init__(state)
         self._succeeded = 0
-
-    @property
-    def needed(self) -> int | None:
-        return self._state.needed
-
-    @property
-    def unmet(self) -> str | None:
-        return self._state.unmet
 
     async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
         self._succeeded += thread.state == "succeeded"
-        return await self._state.finished(thread, outstanding=outstanding)
+        return await super().finished(thread, outstanding=outstanding)
 
     def winners(self) -> list[Any]:
-        return [] if self._succeeded < (self.needed or 0) else self._state.winners()
+        return [] if self._succeeded < (self.needed or 0) else super().winners()

@@ -10,9 +10,9 @@ import anyio
 
 from weaver.coordination.settling import settle_conflicts
 from weaver.errors import BudgetExceeded, StepFailed, WeaverError
-from weaver.result import Answer
+from weaver.result import Answer, CancelReason
 from weaver.runtime.fork import Threads
-from weaver.runtime.joining import JoinRule, JoinState
+from weaver.runtime.joining import Around, JoinRule, JoinState
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.runtime.work import Ending
@@ -237,29 +237,18 @@ class _Watched:
         return _WatchedState(self._rule.begin(), self._items)
 
 
-class _WatchedState:
+class _WatchedState(Around):
     def __init__(self, state: JoinState, items: Items) -> None:
-        self._state = state
+        super().__init__(state)
         self._items = items
 
-    @property
-    def needed(self) -> int | None:
-        return self._state.needed
-
-    @property
-    def unmet(self) -> str | None:
-        return self._state.unmet
-
-    async def finished(self, thread: Any, *, outstanding: int) -> Any:
-        reason = await self._state.finished(thread, outstanding=outstanding)
+    async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
+        reason = await super().finished(thread, outstanding=outstanding)
         if reason is not None:
             self._items.settled = True
         else:
             self._items.go_on()
         return reason
-
-    def winners(self) -> list[Any]:
-        return self._state.winners()
 
 
 def _item_record(index: int, item: Any, thread: Thread | None, output: Any) -> dict[str, Any]:
