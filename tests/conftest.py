@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.real import Llama, serve
-from weaver.strategies import registry
+from weaver.strategies.common import registry
 
 # Of what a shell runs in the background, it has SIGINT ignored, and programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

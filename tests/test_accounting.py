@@ -13,8 +13,8 @@ from opentelemetry.trace import StatusCode
 
 from weaver import Weaver
 from weaver.errors import ModelFailed, ModelOverloaded, StreamBroken
+from weaver.models.layers.retry import Retrying
 from weaver.models.protocol import Prices
-from weaver.models.retry import Retrying
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

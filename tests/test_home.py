@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from weaver.home import home
+from weaver.paths import home
 
 
 def test_weaver_home_wins_and_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.real import Llama
 from weaver import Answer, Run, Task, Weaver
 from weaver.events import Planned, ThreadStarted
-from weaver.models.openai import OpenAIModel
+from weaver.models.openai.model import OpenAIModel
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ import pytest
 from weaver import plugins
 from weaver.cli import main
 from weaver.errors import ConfigurationError
-from weaver.strategies import registry
+from weaver.strategies.common import registry
 from weaver.workflows import surroundings
 from weaver.workflows.surroundings import Surroundings
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from weaver.result import Answer as Answer
     from weaver.result import Result as Result
     from weaver.runtime.run import Run as Run
-    from weaver.strategies.registry import strategy as strategy
+    from weaver.strategies.common.registry import strategy as strategy
     from weaver.task import Agent as Agent
     from weaver.task import Task as Task
     from weaver.tools.function import tool as tool
@@ -37,7 +37,7 @@ _HOME = {
     "Weaver": "weaver.api",
     "WeaverError": "weaver.errors",
     "Workflow": "weaver.workflows.workflow",
-    "strategy": "weaver.strategies.registry",
+    "strategy": "weaver.strategies.common.registry",
     "tool": "weaver.tools.function",
 }
 

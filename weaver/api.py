@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from weaver.budget import Limits
-from weaver.cast import Cast
 from weaver.events import Event
 from weaver.messages import Message
-from weaver.models.priced import check_prices
+from weaver.model_roles import Cast
+from weaver.models.layers.prices import check_prices
 from weaver.models.protocol import Model, Prices
 from weaver.plan import Plan
 from weaver.planning.planner import make_plan
@@ -24,10 +24,10 @@ from weaver.runtime.execution import Execution
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
 from weaver.settings import Settings
-from weaver.strategies.registry import find
+from weaver.strategies.common.registry import find
 from weaver.stream import RunStream
 from weaver.task import Agent, Task, as_task
-from weaver.tracing.spans import Tracing
+from weaver.tracing.record.tracer import Tracing
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -55,7 +55,7 @@ class Weaver:
 
     Args:
         model: a name in LiteLLM's naming (``openai/gpt-5-mini``), or a `Model` object, which is used as it
-            is (no retries or limits around it; see `weaver.models.compose`). None looks for a model:
+            is (no retries or limits around it; see `weaver.models.layers.compose`). None looks for a model:
             a key in the environment, a local server, the embedded model.
         base_url: an OpenAI-compatible endpoint.
         api_key: for ``base_url`` or the model's provider.

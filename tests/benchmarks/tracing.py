@@ -30,8 +30,8 @@ from weaver.models.protocol import Request
 from weaver.models.reply import Reply
 from weaver.result import ThreadReport
 from weaver.testing.server_process import ServerProcess
-from weaver.tracing.setup import Telemetry, configure
-from weaver.tracing.spans import Tracing
+from weaver.tracing.export.setup import Telemetry, configure
+from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
 
 SINK = """

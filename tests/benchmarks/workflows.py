@@ -29,7 +29,7 @@ from typing import Any
 import anyio
 
 from weaver import Answer, Run, Task, Weaver
-from weaver.models.openai import OpenAIModel
+from weaver.models.openai.model import OpenAIModel
 from weaver.testing import Scripted, ServerProcess
 from weaver.usage import Usage
 from weaver.workflows import Workflow

@@ -16,8 +16,8 @@ import anyio
 import pytest
 
 from weaver.cli import main
-from weaver.cli.asking import Keyboard
-from weaver.cli.progress import Lines
+from weaver.cli.support.asking import Keyboard
+from weaver.cli.support.progress import Lines
 from weaver.events import Noted
 from weaver.testing import Scripted, Server
 

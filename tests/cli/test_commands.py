@@ -14,9 +14,9 @@ import click
 import pytest
 
 from weaver.cli import commands, main
-from weaver.cli.flags import settings_flags
-from weaver.cli.question import question_from
 from weaver.cli.run import run
+from weaver.cli.support.flags import settings_flags
+from weaver.cli.support.question import question_from
 from weaver.cli.workflow import is_workflow
 from weaver.errors import ConfigurationError, InvalidTask
 from weaver.settings import Settings
@@ -204,7 +204,7 @@ class TestQuestion:
 def test_a_reader_that_goes_away_is_no_error() -> None:
     script = (
         "import sys, weaver.cli.version as v, click\n"
-        "from weaver.cli.guard import guarded\n"
+        "from weaver.cli.support.guard import guarded\n"
         "@click.command()\n"
         "def much():\n"
         "    for _ in range(100_000): click.echo('line')\n"

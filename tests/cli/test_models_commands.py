@@ -14,9 +14,9 @@ import pytest
 from weaver.cli import main
 from weaver.cli.doctor import Check, diagnose
 from weaver.cli.models import usable
-from weaver.models import registry, resolve
+from weaver.models.catalog import registry, resolve
+from weaver.models.catalog.registry import Offer, Opening
 from weaver.models.protocol import Model
-from weaver.models.registry import Offer, Opening
 from weaver.testing import Server
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from weaver.cli.answering import answer
-from weaver.cli.output import FORMS, exit_code, refused
-from weaver.cli.progress import Lines, Silent
+from weaver.cli.support.answering import answer
+from weaver.cli.support.output import FORMS, exit_code, refused
+from weaver.cli.support.progress import Lines, Silent
 from weaver.errors import InvalidTask
 from weaver.events import RunFinished
 from weaver.result import ErrorReport

@@ -9,8 +9,8 @@ import pytest
 
 from weaver.cli import main
 from weaver.result import Answer
-from weaver.strategies import registry
-from weaver.strategies.options import Needs
+from weaver.strategies.common import registry
+from weaver.strategies.common.option_types import Needs
 
 
 async def mine(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from weaver.cli.facade import confirmation
+from weaver.cli.support.facade import confirmation
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-
 ASKS = """
 import sys
 from weaver.cli import main
-from weaver.cli.facade import confirmation
-from weaver.cli.guard import guarded
-from weaver.cli.interrupt import run_until_interrupted
+from weaver.cli.support.facade import confirmation
+from weaver.cli.support.guard import guarded
+from weaver.cli.support.interrupt import run_until_interrupted
 import click
 
 async def choose():

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver import Agent, Task, Weaver
-from weaver.coordination.claims import (
+from weaver.coordination.answers.equivalence import KINDS
+from weaver.coordination.conflicts.claims import (
     REQUEST,
     asking_for_claims,
     claiming,
@@ -16,8 +17,7 @@ from weaver.coordination.claims import (
     with_claims,
     written,
 )
-from weaver.coordination.equivalence import KINDS
-from weaver.coordination.topics import same_topic, topic_of
+from weaver.coordination.conflicts.topics import same_topic, topic_of
 from weaver.coordination.values.mentions import mentions
 from weaver.models.protocol import Capabilities
 from weaver.result import Answer, Claim

@@ -8,7 +8,7 @@ import pytest
 
 from tests.coordination.telling import Told, claimed, failed, said
 from weaver import Answer, Task, Weaver
-from weaver.coordination.conflicts import conflicts_among, find_conflicts
+from weaver.coordination.conflicts.detection import conflicts_among, find_conflicts
 from weaver.errors import ModelFailed
 from weaver.result import Claim, Conflict, ConflictValue
 from weaver.testing import Scripted, ScriptedModel

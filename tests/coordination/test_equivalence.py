@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver import Answer, Weaver
-from weaver.coordination.equivalence import KINDS, equivalence
-from weaver.coordination.judged import judged
-from weaver.coordination.mathematics import compare_by_algebra
-from weaver.coordination.sameness import Equivalence
+from weaver.coordination.answers.equivalence import KINDS, equivalence
+from weaver.coordination.answers.judged import judged
+from weaver.coordination.answers.math import compare_by_algebra
+from weaver.coordination.answers.protocol import Equivalence
+from weaver.coordination.answers.votes import Votes
 from weaver.coordination.values.dates import date_of
 from weaver.coordination.values.final import final_answer, json_value, plain, trimmed
-from weaver.coordination.votes import Votes
 from weaver.errors import ConfigurationError, ModelFailed, UnknownName
 from weaver.testing import Scripted, ScriptedModel
 from weaver.testing.scripted import text_of
@@ -238,6 +238,6 @@ def test_mathematics_compares_text_and_numbers_without_algebra():
 
 
 def test_mathematics_without_its_extra_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("weaver.coordination.mathematics.find_spec", lambda name: None)
+    monkeypatch.setattr("weaver.coordination.answers.math.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"weaver-reasoning\[math\]"):
         equivalence("math")

@@ -10,8 +10,8 @@ import pytest
 
 from tests.coordination.telling import claimed, said
 from weaver import Agent, Answer, Weaver
-from weaver.coordination.conflicts import conflicts_among
-from weaver.coordination.resolution import (
+from weaver.coordination.conflicts.detection import conflicts_among
+from weaver.coordination.conflicts.policies import (
     DEFAULT_LADDER,
     ask,
     clear_majority,
@@ -25,7 +25,7 @@ from weaver.coordination.resolution import (
     policy_name,
     verify,
 )
-from weaver.coordination.resolution.ladder import climb
+from weaver.coordination.conflicts.policies.ladder import climb
 from weaver.errors import BudgetExceeded, ConfigurationError, ModelFailed, UnknownName
 from weaver.result import Claim, Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel

@@ -10,9 +10,9 @@ import pytest
 
 from tests.coordination.telling import claimed
 from weaver import Answer, Plan, Subtask, Weaver
-from weaver.coordination.briefing import briefing, contradicted, open_point, with_open_points
-from weaver.coordination.resolution import ask, verify
-from weaver.coordination.settling import settle_conflicts
+from weaver.coordination.conflicts.briefing import briefing, contradicted, open_point, with_open_points
+from weaver.coordination.conflicts.policies import ask, verify
+from weaver.coordination.conflicts.resolve import settle_conflicts
 from weaver.events import ConflictFound
 from weaver.result import Claim, Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel

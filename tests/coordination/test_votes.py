@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaver.coordination.certainty import beta_certainty, dirichlet_certainty
-from weaver.coordination.sameness import Equivalence
-from weaver.coordination.votes import Votes, confidence_weight
+from weaver.coordination.answers.protocol import Equivalence
+from weaver.coordination.answers.stopping import beta_certainty, dirichlet_certainty
+from weaver.coordination.answers.votes import Votes, confidence_weight
 from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import Answer, Finding
 

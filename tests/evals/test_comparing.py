@@ -19,7 +19,7 @@ from weaver.evals.tasks import load
 from weaver.evals.tasks.world import StructuredWorld
 from weaver.models.protocol import Capabilities
 from weaver.settings import Settings
-from weaver.strategies.registry import strategy
+from weaver.strategies.common.registry import strategy
 from weaver.testing import Scripted, ScriptedModel, SimulatedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

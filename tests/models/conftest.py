@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from weaver.models.openai import OpenAIModel
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Delta, Finish, Model, Request, Text, UsageReport
 from weaver.testing import Server
 from weaver.usage import Usage

@@ -19,7 +19,7 @@ from weaver.errors import (
     ModelUnauthorized,
     ModelUnreachable,
 )
-from weaver.models import detect
+from weaver.models.catalog import detect
 from weaver.models.endpoint import endpoint
 from weaver.testing import Server
 

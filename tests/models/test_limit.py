@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from weaver.errors import ConfigurationError, ModelError, ModelOverloaded, ModelRejected, ModelTimeout
 from weaver.messages import user
-from weaver.models.aimd import Adaptive, Fixed
-from weaver.models.call import CallLog, current_call
-from weaver.models.gate import Gate, Window
-from weaver.models.limit import EndpointLimits, Gates, Limited
-from weaver.models.openai import OpenAIModel
+from weaver.models.layers.aimd import Adaptive, Fixed
+from weaver.models.layers.call_log import CallLog, current_call
+from weaver.models.layers.limit import EndpointLimits, Gates, Limited
+from weaver.models.layers.limiter import Gate, Window
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Capabilities, Model, Request
 from weaver.testing import Scripted, ScriptedModel, Server, virtual_time
 

@@ -25,8 +25,8 @@ from weaver.errors import (
     StreamBroken,
 )
 from weaver.messages import assistant, user
-from weaver.models.call import CallLog, Change, Dropped, current_call
-from weaver.models.openai import OpenAIModel
+from weaver.models.layers.call_log import CallLog, Change, Dropped, current_call
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import (
     Finish,
     Model,

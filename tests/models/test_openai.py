@@ -14,9 +14,9 @@ import pytest
 
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelRejected
 from weaver.messages import Message, ToolCall, assistant, system, user
-from weaver.models.call import CallLog, Change, Dropped, current_call
-from weaver.models.openai import OpenAIModel
-from weaver.models.openai_request import fits_strict_mode
+from weaver.models.layers.call_log import CallLog, Change, Dropped, current_call
+from weaver.models.openai.model import OpenAIModel
+from weaver.models.openai.request import fits_strict_mode
 from weaver.models.protocol import (
     Capabilities,
     Logprobs,
@@ -425,7 +425,7 @@ async def test_capabilities_of_an_unreachable_server_do_not_raise() -> None:
 async def test_capabilities_are_looked_for_again_when_the_server_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("weaver.models.openai_probe._ASK_AGAIN", 0.0)
+    monkeypatch.setattr("weaver.models.openai.probe._ASK_AGAIN", 0.0)
     server = Server(slots=3)
     async with server:
         pass

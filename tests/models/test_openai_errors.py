@@ -27,8 +27,8 @@ from weaver.errors import (
     StreamBroken,
 )
 from weaver.messages import user
-from weaver.models.http_errors import Failures, retry_after
-from weaver.models.openai import OpenAIModel
+from weaver.models.openai.http_errors import Failures, retry_after
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Request
 from weaver.testing import Scripted
 from weaver.testing import faults as f
@@ -168,7 +168,7 @@ async def test_huge_answers_are_bounded(serve: Serve, fault: f.Fault, kind: type
 async def test_a_stall_after_the_finish_reason_is_no_failure(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaver.models.openai_stream._GRACE", 0.05)
+    monkeypatch.setattr("weaver.models.openai.stream._GRACE", 0.05)
     _, model = await serve(faults=[f.Stall(after=4)])
     heard = await hear(model, HELLO)
     assert heard.text == "one two three"
@@ -185,7 +185,7 @@ class NeverEnds(f.Fault):
 async def test_a_connection_that_never_ends_is_closed_in_the_end(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaver.models.connections._LINGER", 0.05)
+    monkeypatch.setattr("weaver.models.openai.connections._LINGER", 0.05)
     server, model = await serve(faults=[NeverEnds()])
     heard = await hear(model, HELLO)
     assert heard.text == "one two three"

@@ -13,10 +13,10 @@ import pytest
 
 from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable, UnknownName
 from weaver.messages import user
-from weaver.models import detect, registry, resolve
-from weaver.models.openai import OpenAIModel
+from weaver.models.catalog import detect, registry, resolve
+from weaver.models.catalog.resolve import Choice, choose
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Model, Request
-from weaver.models.resolve import Choice, choose
 from weaver.testing import ScriptedModel, Server
 
 from .conftest import hear

@@ -19,9 +19,9 @@ from weaver.errors import (
     StreamBroken,
 )
 from weaver.messages import user
-from weaver.models.call import CallLog, current_call
+from weaver.models.layers.call_log import CallLog, current_call
+from weaver.models.layers.retry import Retrying
 from weaver.models.protocol import Model, Request
-from weaver.models.retry import Retrying
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 from .conftest import Heard, hear

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaver.models.sse import ErrorEvent, EventReader, TooLarge
+from weaver.models.openai.sse import ErrorEvent, EventReader, TooLarge
 
 
 def read(*reads: bytes) -> list[bytes]:

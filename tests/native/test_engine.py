@@ -10,6 +10,7 @@ from weaver import Agent, Task, Weaver
 from weaver.errors import CapabilityMissing, ConfigurationError, InvalidTask, ModelFailed, UnknownName
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities
+from weaver.strategies.common.registry import find
 from weaver.strategies.native import FORMATS, check, statistics
 from weaver.strategies.native.apr import apr
 from weaver.strategies.native.multiverse import SWITCH, SYSTEM, multiverse
@@ -18,7 +19,6 @@ from weaver.strategies.native.parallel_r1 import parallel_r1
 from weaver.strategies.native.pasta import pasta
 from weaver.strategies.native.prompts import TEMPLATES
 from weaver.strategies.native.threadweaver import threadweaver
-from weaver.strategies.registry import find
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

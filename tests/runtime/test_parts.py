@@ -9,8 +9,8 @@ from weaver.budget import Limits
 from weaver.errors import BudgetExceeded
 from weaver.messages import user
 from weaver.models.protocol import Request
-from weaver.runtime.ledger import Ledger
-from weaver.runtime.work import Ending
+from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.thread_runner import Ending
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.usage import Usage
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from weaver import Answer, Run, Task, Weaver, WeaverError
 from weaver.budget import Limits
-from weaver.coordination.joins import First, Quorum
+from weaver.coordination.joins.rules import First, Quorum
 from weaver.errors import BudgetExceeded, ModelFailed
 from weaver.models.protocol import Prices
-from weaver.runtime.joining import All
-from weaver.runtime.ledger import Ledger
+from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.join_protocol import All
 from weaver.testing import Scripted, ScriptedModel, VirtualTimeLoop
 from weaver.usage import Usage
 

@@ -8,7 +8,7 @@ import pytest
 from weaver import Answer, Run, Task, Weaver
 from weaver.errors import ConfigurationError, ModelFailed, NoAnswer
 from weaver.events import ThreadHedged
-from weaver.runtime.terms import Hedge, Terms
+from weaver.runtime.thread_options import Hedge, Terms
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

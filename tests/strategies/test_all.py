@@ -25,7 +25,7 @@ from weaver.errors import (
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.journal.memory import MemoryJournal
 from weaver.models.protocol import Capabilities, Request
-from weaver.strategies import registry
+from weaver.strategies.common import registry
 from weaver.testing import Scripted, ScriptedModel
 from weaver.testing.scripted import text_of
 
@@ -38,7 +38,7 @@ FAST = {
     "hogwild": "hogwild:tokens=30,step_tokens=10",
     "group_think": "group_think:tokens=30,chunk=10",
 }
-NATIVE = Path(registry.__file__).parent / "native"
+NATIVE = Path(registry.__file__).parent.parent / "native"
 OURS = [n for n in registry.names() if not (NATIVE / f"{n}.py").exists()]
 HARD = "Compare lists: 1. apples 2. pears. What is better? What is cheaper?"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver.models.protocol import ToolSpec
-from weaver.strategies.call_plan import CallPlan, Step, arguments_of, resolved
+from weaver.strategies.common.call_plan import CallPlan, Step, arguments_of, resolved
 
 
 def spec(name: str, **types: str) -> ToolSpec:

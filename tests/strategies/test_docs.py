@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from weaver import Weaver
-from weaver.cli.flags import settings_from
-from weaver.strategies import registry
-from weaver.strategies.named import load_functions
+from weaver.cli.support.flags import settings_from
+from weaver.strategies.common import registry
+from weaver.strategies.common.from_file import load_functions
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

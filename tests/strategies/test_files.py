@@ -10,12 +10,11 @@ import pytest
 
 from weaver import Answer, Task, Weaver
 from weaver.cli import main
-from weaver.cli.flags import settings_from
+from weaver.cli.support.flags import settings_from
 from weaver.errors import ConfigurationError, NoAnswer, StrategyFailed, UnknownName
-from weaver.runtime.terms import Hedge
+from weaver.runtime.thread_options import Hedge
 from weaver.settings import Settings
-from weaver.strategies import named as named_functions
-from weaver.strategies import registry
+from weaver.strategies.common import from_file, registry
 from weaver.testing import ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
@@ -197,7 +196,7 @@ limit = 3
 
 @pytest.fixture
 def checks(tmp_path, monkeypatch):
-    monkeypatch.setattr(named_functions, "_functions", {})
+    monkeypatch.setattr(from_file, "_functions", {})
     path = tmp_path / "checks.py"
     path.write_text(CHECKS)
     return path

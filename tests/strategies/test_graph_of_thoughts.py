@@ -11,8 +11,7 @@ import pytest
 
 from weaver import Weaver
 from weaver.errors import ConfigurationError, ModelFailed
-from weaver.strategies.graph_of_thoughts import graph_of_thoughts
-from weaver.strategies.thoughts import (
+from weaver.strategies.common.thought_graph import (
     Aggregate,
     Generate,
     Graph,
@@ -25,6 +24,7 @@ from weaver.strategies.thoughts import (
     Thought,
     ValidateAndImprove,
 )
+from weaver.strategies.graph_of_thoughts import graph_of_thoughts
 from weaver.testing import Scripted, ScriptedModel
 from weaver.testing.scripted import text_of
 

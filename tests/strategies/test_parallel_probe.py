@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weaver import Weaver
-from weaver.coordination.equivalence import equivalence
+from weaver.coordination.answers.equivalence import equivalence
 from weaver.models.protocol import Capabilities
 from weaver.strategies.parallel_probe import Board
 from weaver.testing import Scripted, ScriptedModel

@@ -8,7 +8,7 @@ from weaver import Task, Weaver
 from weaver.errors import CapabilityMissing
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.models.protocol import Capabilities
-from weaver.strategies import registry
+from weaver.strategies.common import registry
 from weaver.testing import Scripted, ScriptedModel
 from weaver.testing.scripted import text_of
 

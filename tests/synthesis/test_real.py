@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.real import Llama
-from weaver.models.openai import OpenAIModel
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Request, Text
 from weaver.result import Answer, Finding
 from weaver.synthesis.prompts import synthesizer_messages

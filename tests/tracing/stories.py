@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from weaver import Answer, Task
 from weaver.models.protocol import Prices, Request
 from weaver.testing import Scripted, ScriptedModel
-from weaver.tracing import semconv as sc
-from weaver.tracing.record import LinkRecord, SpanRecord
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.store.span_record import LinkRecord, SpanRecord
 
 MARK = "PRIVATE-WORDS"
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123"

@@ -11,12 +11,12 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from tests.tracing.browser import browser, chromium
 from tests.tracing.stories import Story, quorum_story
-from weaver.tracing import semconv as sc
-from weaver.tracing.conversation import dumps
-from weaver.tracing.live import LiveFeed, LiveServer
-from weaver.tracing.page import page_of
-from weaver.tracing.spans import Tracing
-from weaver.tracing.view import RunView, view_of
+from weaver.tracing.export.live import LiveFeed, LiveServer
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.record.messages import dumps
+from weaver.tracing.record.tracer import Tracing
+from weaver.tracing.views.html import page_of
+from weaver.tracing.views.run_view import RunView, view_of
 
 pytestmark = [
     pytest.mark.anyio,

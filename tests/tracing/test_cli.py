@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.tracing.stories import quorum_story
-from weaver.cli.guard import guarded
+from weaver.cli.support.guard import guarded
 from weaver.cli.trace import trace
-from weaver.tracing import semconv as sc
-from weaver.tracing.store import Store
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.store.sqlite import Store
 
 
 @pytest.fixture

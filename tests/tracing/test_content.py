@@ -14,9 +14,9 @@ from weaver.models.protocol import Request
 from weaver.models.reply import Reply
 from weaver.result import Conflict, ConflictValue, Resolution
 from weaver.testing import virtual_time
-from weaver.tracing import semconv as sc
-from weaver.tracing.content import Capture, capture_mode
-from weaver.tracing.spans import Tracing
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.record.content import Capture, capture_mode
+from weaver.tracing.record.tracer import Tracing
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from weaver import Answer, Task, Weaver
 from weaver.errors import ModelFailed
 from weaver.result import Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel
-from weaver.tracing import semconv as sc
-from weaver.tracing.otlp import otlp_json
-from weaver.tracing.setup import configure
-from weaver.tracing.store import Store
+from weaver.tracing.export.setup import configure
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.store.otlp_json import otlp_json
+from weaver.tracing.store.sqlite import Store
 
 pytestmark = [
     pytest.mark.anyio,

@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from weaver.errors import ConfigurationError
-from weaver.tracing.live import LiveFeed, LiveServer
-from weaver.tracing.spans import Tracing
+from weaver.tracing.export.live import LiveFeed, LiveServer
+from weaver.tracing.record.tracer import Tracing
 
 pytestmark = pytest.mark.anyio
 

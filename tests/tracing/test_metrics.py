@@ -14,9 +14,9 @@ from weaver.errors import ModelFailed
 from weaver.models.protocol import Request
 from weaver.models.reply import Reply
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.tracing import semconv as sc
-from weaver.tracing.metrics import Instruments, live_meter
-from weaver.tracing.spans import Tracing
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.record.metrics import Instruments, live_meter
+from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -115,7 +115,7 @@ def test_what_a_cancellation_saved_is_estimated_from_usual_replies() -> None:
 
 
 def test_queue_and_retries() -> None:
-    from weaver.models.call import Retry
+    from weaver.models.layers.call_log import Retry
 
     meters = Meters()
     meter = live_meter(meters.provider)

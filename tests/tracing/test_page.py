@@ -8,9 +8,9 @@ import json
 import re
 
 from tests.tracing.stories import identity, quorum_story
-from weaver.tracing import semconv as sc
-from weaver.tracing.page import embedded, page_of, run_of
-from weaver.tracing.view import view_of
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.views.html import embedded, page_of, run_of
+from weaver.tracing.views.run_view import view_of
 
 EVIL = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\u2028&"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weaver.errors import ConfigurationError
-from weaver.tracing.redact import Redactor
+from weaver.tracing.record.redact import Redactor
 
 REDACT = Redactor(environ={})
 

@@ -16,10 +16,10 @@ from tests.tracing.collector import Collector, nobody
 from weaver import Answer, Task, Weaver
 from weaver.errors import ConfigurationError
 from weaver.testing import Scripted, ScriptedModel
-from weaver.tracing import exporting, keeping
-from weaver.tracing import semconv as sc
-from weaver.tracing.setup import Telemetry, configure
-from weaver.tracing.store import Store
+from weaver.tracing.export import otlp_exporter, store_processor
+from weaver.tracing.export.setup import Telemetry, configure
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.store.sqlite import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ async def test_a_dead_collector_costs_its_spans_and_is_told_once(
 async def test_a_stalled_collector_is_given_up(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exporting, "STALLED_SECONDS", 0.05)
+    monkeypatch.setattr(otlp_exporter, "STALLED_SECONDS", 0.05)
     with Collector(stall=True) as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         telemetry = configure()
@@ -150,7 +150,7 @@ async def test_a_collector_that_refuses_is_quoted(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_full_queue_drops_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "STALLED_SECONDS", 0.05)
+    monkeypatch.setattr(otlp_exporter, "STALLED_SECONDS", 0.05)
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "4")
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
     with Collector(stall=True) as collector:
@@ -162,7 +162,7 @@ async def test_a_full_queue_drops_and_counts(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_missing_exporter_is_named_with_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from weaver.tracing import setup
+    from weaver.tracing.export import setup
 
     monkeypatch.setattr(setup, "find_spec", lambda _: None)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
@@ -230,7 +230,7 @@ async def test_a_store_that_cannot_be_written_costs_no_run(tmp_path: Path) -> No
 
 async def test_a_slow_disk_drops_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
-    monkeypatch.setattr(keeping, "MAX_WAITING", 3)
+    monkeypatch.setattr(store_processor, "MAX_WAITING", 3)
     monkeypatch.setattr(Store, "add", lambda *_, **__: held.wait(10))
     telemetry = configure()
     assert telemetry.store is not None
@@ -269,7 +269,7 @@ async def test_full_texts_are_kept_beside_the_spans(monkeypatch: pytest.MonkeyPa
 def test_a_killed_process_leaves_its_run_in_the_list(tmp_path: Path) -> None:
     script = (
         "import os, time\n"
-        "from weaver.tracing.setup import configure\n"
+        "from weaver.tracing.export.setup import configure\n"
         "telemetry = configure()\n"
         "root = telemetry.tracing.start_run(run_id='r9', strategy='s', model='m', question='What now?')\n"
         "telemetry.tracing.end(telemetry.tracing.start_step(root, 'done'))\n"

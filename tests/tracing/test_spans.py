@@ -15,12 +15,12 @@ from tests.tracing.stories import MARK, SECRET, Spans, about, assert_one_tree, p
 from weaver import Answer, Task, Weaver
 from weaver.errors import ModelFailed, ToolFailed
 from weaver.messages import user
-from weaver.models.call import Fallback, Retry
+from weaver.models.layers.call_log import Fallback, Retry
 from weaver.models.protocol import Request
 from weaver.models.reply import Reply
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.tracing import semconv as sc
-from weaver.tracing.spans import Tracing
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
 
 pytestmark = pytest.mark.anyio

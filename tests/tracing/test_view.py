@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tracing.stories import Story, identity, quorum_story
-from weaver.tracing import semconv as sc
-from weaver.tracing.critical import Node, critical_path
-from weaver.tracing.view import RunView, view_of
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.record.critical_path import Node, critical_path
+from weaver.tracing.views.run_view import RunView, view_of
 
 
 def named(view: RunView) -> dict[str, object]:

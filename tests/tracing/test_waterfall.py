@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from tests.tracing.stories import Story, quorum_story
-from weaver.tracing import semconv as sc
-from weaver.tracing.view import view_of
-from weaver.tracing.waterfall import clean, dollars, draw, seconds
+from weaver.tracing.record import semconv as sc
+from weaver.tracing.views.run_view import view_of
+from weaver.tracing.views.waterfall import clean, dollars, draw, seconds
 
 
 def drawn(story: Story, *, width: int = 100, encoding: str = "utf-8", **options: Any) -> str:

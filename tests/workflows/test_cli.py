@@ -222,7 +222,7 @@ def test_an_input_comes_from_stdin(flow, monkeypatch, capsys):
 def test_times_on_the_command_line_are_written_as_in_files(given, seconds):
     import click
 
-    from weaver.cli.flags import settings_flags, settings_from
+    from weaver.cli.support.flags import settings_flags, settings_from
 
     @click.command()
     @settings_flags

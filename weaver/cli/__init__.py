@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaver.cli.guard import guarded
+from weaver.cli.support.guard import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:

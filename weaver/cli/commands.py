@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from weaver.cli.guard import debug_option
+from weaver.cli.support.guard import debug_option
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.flags import load_named_files, settings_flags_without, settings_from
-from weaver.cli.guard import debug_option
-from weaver.cli.interrupt import run_until_interrupted
-from weaver.cli.text import count, seconds
+from weaver.cli.support.flags import load_named_files, settings_flags_without, settings_from
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.interrupt import run_until_interrupted
+from weaver.cli.support.text import count, seconds
 from weaver.errors import ConfigurationError, UnknownName
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from weaver.evals.summary import Budgets
     from weaver.models.protocol import Model
     from weaver.settings import Settings
-    from weaver.tracing.spans import Tracing
+    from weaver.tracing.record.tracer import Tracing
 
 RUNS = "runs.jsonl"
 BASELINE = "sequential"
@@ -218,8 +218,8 @@ class _Shown:
 
 
 async def _real(asked: _Asked, settings: Settings, folder: Path) -> None:
-    from weaver.cast import Cast
-    from weaver.tracing.setup import configure
+    from weaver.model_roles import Cast
+    from weaver.tracing.export.setup import configure
 
     names: list[Any] = [*asked.models] or [settings.model]
     casts = [await Cast.of(settings.changed(model=name)) for name in names]

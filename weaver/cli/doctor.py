@@ -15,11 +15,11 @@ from typing import Literal
 
 import click
 
-from weaver.cli.guard import debug_option
-from weaver.cli.interrupt import run_async
-from weaver.cli.text import printable
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.interrupt import run_async
+from weaver.cli.support.text import printable
 from weaver.errors import ConfigurationError, ModelError, WeaverError
-from weaver.models import detect, registry, resolve
+from weaver.models.catalog import detect, registry, resolve
 from weaver.models.endpoint import endpoint
 from weaver.models.providers import BY_PREFIX
 from weaver.settings import Settings
@@ -237,7 +237,7 @@ def _extras(environ: Mapping[str, str]) -> list[Check]:
 
 
 def _home(environ: Mapping[str, str]) -> Check:
-    from weaver.home import home
+    from weaver.paths import home
 
     folder = home(environ)
     there = next(path for path in (folder, *folder.parents) if path.exists())

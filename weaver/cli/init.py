@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from weaver.cli.guard import debug_option
+from weaver.cli.support.guard import debug_option
 from weaver.errors import ConfigurationError
 
 SCHEMA_FILE = "weaver-v1.schema.json"

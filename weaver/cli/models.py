@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 import click
 
 from weaver import plugins
-from weaver.cli.guard import debug_option, tell_error
-from weaver.cli.interrupt import run_async
-from weaver.cli.text import printable
+from weaver.cli.support.guard import debug_option, tell_error
+from weaver.cli.support.interrupt import run_async
+from weaver.cli.support.text import printable
 from weaver.errors import ConfigurationError, UnknownName
-from weaver.models import detect, registry, resolve
+from weaver.models.catalog import detect, registry, resolve
 from weaver.models.endpoint import endpoint
 from weaver.models.providers import BY_PREFIX, LITELLM_PREFIXES, Provider
 

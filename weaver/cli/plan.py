@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.facade import weaver_from
-from weaver.cli.flags import settings_flags, settings_from
-from weaver.cli.guard import debug_option
-from weaver.cli.interrupt import run_until_interrupted
-from weaver.cli.question import question_from
-from weaver.cli.text import count, one_line, printable
+from weaver.cli.support.facade import weaver_from
+from weaver.cli.support.flags import settings_flags, settings_from
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.interrupt import run_until_interrupted
+from weaver.cli.support.question import question_from
+from weaver.cli.support.text import count, one_line, printable
 from weaver.cli.workflow import is_workflow, plan_workflow
 from weaver.planning.estimate import Estimate, estimate
 

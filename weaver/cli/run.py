@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from weaver.cli.answering import answer, progress_for
-from weaver.cli.facade import weaver_from
-from weaver.cli.flags import settings_flags, settings_from
-from weaver.cli.guard import debug_option, leaf
-from weaver.cli.interrupt import run_async
-from weaver.cli.output import FORMS, Form, refused
-from weaver.cli.question import question_from
-from weaver.cli.telemetry import telemetry
+from weaver.cli.support.answering import answer, progress_for
+from weaver.cli.support.facade import weaver_from
+from weaver.cli.support.flags import settings_flags, settings_from
+from weaver.cli.support.guard import debug_option, leaf
+from weaver.cli.support.interrupt import run_async
+from weaver.cli.support.output import FORMS, Form, refused
+from weaver.cli.support.question import question_from
+from weaver.cli.support.telemetry import telemetry
 from weaver.cli.workflow import is_workflow, run_workflow
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from weaver.cli.guard import debug_option
+from weaver.cli.support.guard import debug_option
 
 
 @click.command()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from weaver.cli.guard import debug_option
-from weaver.cli.text import count, one_line
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.text import count, one_line
 from weaver.cli.workflow import loaded
 from weaver.errors import ConfigurationError
 

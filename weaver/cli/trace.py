@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.guard import debug_option
-from weaver.cli.text import count, one_line, printable
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.text import count, one_line, printable
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from weaver.tracing.store import RunRow, Store
-    from weaver.tracing.view import RunView
+    from weaver.tracing.store.sqlite import RunRow, Store
+    from weaver.tracing.views.run_view import RunView
 
 _RUN = click.argument("run", required=False, default="last")
 
@@ -60,7 +60,7 @@ def list_(limit: int, status: str | None, as_json: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from weaver.tracing.waterfall import dollars, seconds
+    from weaver.tracing.views.waterfall import dollars, seconds
 
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     for name in ("run", "started", "status"):
@@ -101,7 +101,7 @@ def show(run: str, calls: bool, rows: int, text: str | None, as_json: bool) -> N
     if text is not None:
         _show_text(store, row, text.rpartition("/")[2])
         return
-    from weaver.tracing.waterfall import draw
+    from weaver.tracing.views.waterfall import draw
 
     console = _console()
     console.print(draw(_view(store, row), console, calls=calls, rows=rows or None))
@@ -115,7 +115,7 @@ def show(run: str, calls: bool, rows: int, text: str | None, as_json: bool) -> N
 @debug_option
 def open_(run: str, compare: str | None, output: Path | None, no_browser: bool) -> None:
     """Write RUN as one HTML file and open it in the browser."""
-    from weaver.tracing.page import page_of
+    from weaver.tracing.views.html import page_of
 
     store = _store()
     rows = [store.find(run), *([store.find(compare)] if compare else [])]
@@ -147,11 +147,11 @@ def export(run: str, form: str, output: Path | None) -> None:
     store = _store()
     row = store.find(run)
     if form == "otlp":
-        from weaver.tracing.otlp import otlp_json
+        from weaver.tracing.store.otlp_json import otlp_json
 
         text = json.dumps(otlp_json(store.spans(row))) + "\n"
     elif form == "html":
-        from weaver.tracing.page import page_of
+        from weaver.tracing.views.html import page_of
 
         text = page_of([_view(store, row)])
     else:
@@ -190,7 +190,7 @@ def rm(runs: tuple[str, ...], everything: bool, yes: bool) -> None:
 @debug_option
 def gc(days: float | None, runs: int | None, mb: float | None) -> None:
     """Forget old runs and give the space back. A limit of 0 means none."""
-    from weaver.tracing.retention import Retention
+    from weaver.tracing.store.retention import Retention
 
     base = Retention.from_environment()
     keep = Retention(
@@ -211,7 +211,7 @@ def gc(days: float | None, runs: int | None, mb: float | None) -> None:
 
 
 def _store() -> Store:
-    from weaver.tracing.store import Store
+    from weaver.tracing.store.sqlite import Store
 
     store = Store()
     click.get_current_context().call_on_close(store.close)
@@ -219,7 +219,7 @@ def _store() -> Store:
 
 
 def _view(store: Store, row: RunRow) -> RunView:
-    from weaver.tracing.view import view_of
+    from weaver.tracing.views.run_view import view_of
 
     spans = store.spans(row)
     if not spans:
@@ -231,7 +231,7 @@ def _view(store: Store, row: RunRow) -> RunView:
 
 def _show_text(store: Store, row: RunRow, span_id: str) -> None:
     """The captured texts of a span: in full where they were cut, else from its attributes."""
-    from weaver.tracing.page import CONTENT
+    from weaver.tracing.views.html import CONTENT
 
     span = next((s for s in store.spans(row) if s.span_id.startswith(span_id)), None)
     if span is None:

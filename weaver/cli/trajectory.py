@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.guard import debug_option
-from weaver.cli.reading import text_from
-from weaver.cli.text import count, printable
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.reading import text_from
+from weaver.cli.support.text import count, printable
 from weaver.strategies.native import FORMATS, check, format_named, statistics
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from weaver.cli.guard import debug_option
-from weaver.cli.text import count, printable
+from weaver.cli.support.guard import debug_option
+from weaver.cli.support.text import count, printable
 
 if TYPE_CHECKING:
     from weaver.workflows.problems import Problem

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.cli.reading import Unreadable, read_text
+from weaver.cli.support.reading import Unreadable, read_text
 from weaver.errors import ConfigurationError, RunCancelled, UnknownName
 
 if TYPE_CHECKING:
-    from weaver.cli.output import Form
+    from weaver.cli.support.output import Form
     from weaver.settings import Settings
     from weaver.stream import RunStream
     from weaver.workflows.format import Definition
@@ -43,10 +43,10 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     """
     import anyio
 
-    from weaver.cli.answering import answer, progress_for
-    from weaver.cli.asking import Person, somebody_there
-    from weaver.cli.interrupt import run_async
-    from weaver.cli.output import FORMS
+    from weaver.cli.support.answering import answer, progress_for
+    from weaver.cli.support.asking import Person, somebody_there
+    from weaver.cli.support.interrupt import run_async
+    from weaver.cli.support.output import FORMS
     from weaver.workflows.run import Given
 
     workflow = loaded(path, options.get("root"))
@@ -66,7 +66,7 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     settings = _settings(options)
 
     async def work() -> int:
-        from weaver.cli.facade import weaver_from
+        from weaver.cli.support.facade import weaver_from
         from weaver.workflows.run import started
 
         start = await started(workflow, values, settings, given, _explicit(options, settings))
@@ -131,7 +131,7 @@ class _Begun:
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:
-    from weaver.cli.flags import settings_from
+    from weaver.cli.support.flags import settings_from
 
     return settings_from(dict(options))
 
@@ -143,7 +143,7 @@ def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 
 def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
     """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
-    from weaver.cli.asking import somebody_there
+    from weaver.cli.support.asking import somebody_there
     from weaver.workflows.given import checked_inputs, read_inputs
 
     if sum(pair.partition("=")[2] == "@-" for pair in given) > 1:
@@ -274,7 +274,7 @@ def _prices(workflow: Definition, options: Mapping[str, Any]) -> Any:
         return None
 
     async def look() -> Any:
-        from weaver.models.resolve import choose
+        from weaver.models.catalog.resolve import choose
 
         name = options.get("model") or await opened(ref)  # type: ignore[arg-type]
         model = name if not isinstance(name, str) else (await choose(name)).model

@@ -25,13 +25,13 @@ from weaver.evals.header import Header
 from weaver.evals.items import Item, TaskSet, digest
 from weaver.evals.metering import Meter, Metered, current_meter
 from weaver.evals.records import Key, Record, RecordFile, overlap
-from weaver.models import registry
-from weaver.models.priced import check_prices
+from weaver.models.catalog import registry
+from weaver.models.catalog.resolve import LOCAL
+from weaver.models.layers.prices import check_prices
 from weaver.models.protocol import Model
-from weaver.models.resolve import LOCAL
 from weaver.result import Result
 from weaver.settings import Settings
-from weaver.strategies.registry import find
+from weaver.strategies.common.registry import find
 
 ANSWER_CHARS = 4000
 Done = Callable[[Record], None]

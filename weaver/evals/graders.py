@@ -12,14 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from weaver.coordination.equivalence import KINDS, equivalence
-from weaver.coordination.sameness import Equivalence
+from weaver.coordination.answers.equivalence import KINDS, equivalence
+from weaver.coordination.answers.protocol import Equivalence
 from weaver.coordination.values.final import answer_of
 from weaver.errors import ConfigurationError, ModelError, OutputInvalid, UnknownName, WeaverError
 from weaver.evals.items import Grade, Grader, Item
-from weaver.fencing import fenced
 from weaver.models.protocol import Model
-from weaver.strategies.named import member, module_of
+from weaver.strategies.common.from_file import member, module_of
+from weaver.untrusted import fenced
 
 NAMES = (*KINDS, "numeric", "math", "judge", "python:FILE_OR_MODULE:FUNCTION")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from weaver.coordination.equivalence import AUTO
+from weaver.coordination.answers.equivalence import AUTO
 from weaver.evals.records import Record
 from weaver.evals.statistics import Interval, bootstrap, mcnemar, mean, pareto, quantile, wilson
 

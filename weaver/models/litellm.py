@@ -20,12 +20,12 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from weaver.errors import ConfigurationError, ModelError, ModelRejected
-from weaver.models.call import Dropped, current_call, tell
-from weaver.models.connections import Connections
 from weaver.models.endpoint import endpoint
-from weaver.models.http_errors import Failures
-from weaver.models.openai_chunks import ChunkReader, ServerSaidError
-from weaver.models.openai_request import Dialect, fields_of
+from weaver.models.layers.call_log import Dropped, current_call, tell
+from weaver.models.openai.chunks import ChunkReader, ServerSaidError
+from weaver.models.openai.connections import Connections
+from weaver.models.openai.http_errors import Failures
+from weaver.models.openai.request import Dialect, fields_of
 from weaver.models.protocol import Capabilities, Delta, Prices, Request, Stream
 from weaver.models.providers import family
 

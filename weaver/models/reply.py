@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from weaver.messages import ToolCall
-from weaver.models.call import Fallback, Retry
+from weaver.models.layers.call_log import Fallback, Retry
 from weaver.models.protocol import FinishReason, TokenLogprob
 from weaver.result import CancelReason
 from weaver.usage import NOTHING, Usage

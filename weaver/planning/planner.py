@@ -13,7 +13,7 @@ from weaver.plan import Plan, Subtask
 from weaver.planning.prompts import plan_schema, planner_messages
 from weaver.planning.reader import PlanReader
 from weaver.runtime.run import Run
-from weaver.runtime.structured import asking_for, output_piece
+from weaver.runtime.structured_output import asking_for, output_piece
 from weaver.task import Agent, Task
 
 REPAIRS = 2

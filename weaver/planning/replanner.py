@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from weaver.fencing import fenced
 from weaver.plan import Plan, Subtask
 from weaver.planning.planner import make_plan
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 
 async def make_replan(

@@ -14,7 +14,7 @@ import anyio
 
 from weaver.errors import JournalError, ModelError, WeaverError
 from weaver.messages import ToolCall
-from weaver.models.call import CallLog, current_call
+from weaver.models.layers.call_log import CallLog, current_call
 from weaver.models.protocol import (
     Delta,
     Finish,
@@ -28,7 +28,7 @@ from weaver.models.protocol import (
 )
 from weaver.models.reply import Reply
 from weaver.result import CancelReason
-from weaver.runtime.scope import Scope
+from weaver.runtime.context import Scope
 from weaver.usage import Usage, estimate_tokens
 
 REASONING_TOKENS = 4096

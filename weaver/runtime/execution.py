@@ -18,10 +18,10 @@ from weaver.errors import (
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
 from weaver.result import Answer, CancelReason, Decision, ErrorReport, Metrics, Result, Status
-from weaver.runtime.body import answered
-from weaver.runtime.reasoning import in_form
+from weaver.runtime.default_body import in_form
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
+from weaver.runtime.user_code import answered
 from weaver.task import Task
 from weaver.usage import total
 

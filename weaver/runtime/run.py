@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager
 
 from weaver.errors import NoAnswer
 from weaver.result import Answer
-from weaver.runtime.fork import Threads, open_fork
-from weaver.runtime.reasoning import reason
-from weaver.runtime.terms import Body, Hedge, OnError, OnTimeout, Terms
-from weaver.runtime.thinker import Listen, Thinker
+from weaver.runtime.default_body import reason
+from weaver.runtime.group import Threads, open_fork
+from weaver.runtime.model_calls import Listen, Thinker
+from weaver.runtime.thread_options import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.task import Task
 
 
@@ -50,7 +50,7 @@ class Run(Thinker):
             name: prefix of thread ids.
             timeout: seconds for each thread; the run's ``thread_timeout`` by default.
             deadline: event-loop time at which all of them are stopped; at most this run's.
-            on_error, on_timeout, fallback, hedge: see `weaver.runtime.terms.Terms`.
+            on_error, on_timeout, fallback, hedge: see `weaver.runtime.thread_options.Terms`.
         """
         terms = Terms(
             body=body or reason,

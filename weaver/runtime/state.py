@@ -11,12 +11,12 @@ import anyio
 
 from weaver.budget import Limits
 from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
-from weaver.models.call import Change, Dropped, Fallback, Retry
+from weaver.models.layers.call_log import Change, Dropped, Fallback, Retry
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, Conflict, Decision
-from weaver.runtime.ledger import Ledger
-from weaver.tracing.spans import Tracing
+from weaver.runtime.budget_ledger import Ledger
+from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class RunState:
         self.queue_seconds += reply.queue_seconds
 
     def call_changed(self, thread: str | None, entry: Change) -> None:
-        """Tell listeners what has become of a call: see `weaver.models.call.Change`."""
+        """Tell listeners what has become of a call: see `weaver.models.layers.call_log.Change`."""
         match entry:
             case Fallback():
                 self.note(f"{entry.failed} failed ({entry.error}); {entry.instead} answered instead.")

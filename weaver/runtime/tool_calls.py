@@ -9,7 +9,7 @@ import anyio
 from weaver.errors import ToolFailed, WeaverError
 from weaver.events import ToolCalled
 from weaver.messages import Message, ToolCall
-from weaver.runtime.scope import Scope
+from weaver.runtime.context import Scope
 from weaver.tools.function import FunctionTool
 
 

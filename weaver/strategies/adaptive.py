@@ -7,22 +7,22 @@ from typing import Annotated, Literal
 import anyio
 from pydantic import AfterValidator
 
-from weaver.coordination.pruning import judged, same_work
-from weaver.coordination.resolution import Policy
-from weaver.coordination.resolution.ladder import parse_ladder
+from weaver.coordination.conflicts.policies import Policy
+from weaver.coordination.conflicts.policies.ladder import parse_ladder
+from weaver.coordination.joins.pruning import judged, same_work
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan
 from weaver.planning.planner import DEFAULT_SUBTASKS, make_plan
 from weaver.planning.policy import Rules
 from weaver.result import Answer
-from weaver.runtime.joining import Pruner
+from weaver.runtime.join_protocol import Pruner
 from weaver.runtime.run import Run
-from weaver.runtime.terms import Hedge
-from weaver.strategies.following import Following, Manner
-from weaver.strategies.options import Count, Number
-from weaver.strategies.registry import strategy
+from weaver.runtime.thread_options import Hedge
+from weaver.strategies.common.option_types import Count, Number
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.speculation import Speculation
+from weaver.strategies.plan_runner import Following, Manner
 from weaver.strategies.sequential import sequential
-from weaver.strategies.speculation import Speculation
 from weaver.task import Task
 
 PLANNING_SHARE = 0.4

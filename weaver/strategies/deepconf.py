@@ -10,13 +10,13 @@ from functools import partial
 from weaver.errors import CapabilityMissing, NoAnswer
 from weaver.models.protocol import Logprobs, Request, TokenLogprob
 from weaver.result import Answer
-from weaver.runtime.joining import missing
-from weaver.runtime.reasoning import opening, thread_listener
+from weaver.runtime.default_body import opening, thread_listener
+from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.options import Count, Percent, Same, Share, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import said, samples, told_without_tools, votes_on, with_losses
+from weaver.strategies.common.option_types import Count, Percent, Same, Share, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import said, samples, told_without_tools, votes_on, with_losses
 from weaver.task import Task
 
 MOST = 1000.0

@@ -13,11 +13,11 @@ from weaver.models.protocol import Request
 from weaver.plan import Plan, Subtask
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.runtime.structured import Shape
-from weaver.strategies.following import Following, Manner
-from weaver.strategies.options import Count
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import shown
+from weaver.runtime.structured_output import Shape
+from weaver.strategies.common.option_types import Count
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import shown
+from weaver.strategies.plan_runner import Following, Manner
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
 

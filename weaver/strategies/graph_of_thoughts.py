@@ -10,13 +10,12 @@ from pydantic import InstanceOf
 
 from weaver.errors import NoAnswer
 from weaver.result import Answer
-from weaver.runtime.joining import missing
+from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
-from weaver.strategies.options import Count, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import told_without_tools
-from weaver.strategies.sequential import sequential
-from weaver.strategies.thoughts import (
+from weaver.strategies.common.option_types import Count, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import told_without_tools
+from weaver.strategies.common.thought_graph import (
     Aggregate,
     Generate,
     Graph,
@@ -26,6 +25,7 @@ from weaver.strategies.thoughts import (
     Score,
     Thought,
 )
+from weaver.strategies.sequential import sequential
 from weaver.task import Task
 
 ALWAYS = 8
@@ -60,8 +60,8 @@ async def graph_of_thoughts(
     """Run a graph of operations on thoughts; answer with the best thought of its last operation.
 
     Besta et al. 2023. An operation starts as soon as those before it are done. The paper's graphs are made
-    by hand for each task, from the operations in `weaver.strategies.thoughts`; without ``graph`` a general
-    recipe is followed (`default_graph`).
+    by hand for each task, from the operations in `weaver.strategies.common.thought_graph`; without ``graph``
+    a general recipe is followed (`default_graph`).
 
     Args:
         branches: drafts; keep: how many of them are merged; merges: how often (default graph only). Fewer

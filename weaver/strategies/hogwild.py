@@ -10,17 +10,24 @@ from typing import Annotated
 from pydantic import Field
 
 from weaver.errors import NoAnswer
-from weaver.fencing import fenced
 from weaver.messages import assistant
 from weaver.models.protocol import Request
 from weaver.result import Answer
-from weaver.runtime.reasoning import opening, thread_listener
+from weaver.runtime.default_body import opening, thread_listener
 from weaver.runtime.run import Run
-from weaver.strategies.continuing import Said, speaking
-from weaver.strategies.options import Count, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import adding, samples, spoken, stop_at, told_without_tools, with_losses
+from weaver.strategies.common.option_types import Count, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import (
+    adding,
+    samples,
+    spoken,
+    stop_at,
+    told_without_tools,
+    with_losses,
+)
+from weaver.strategies.common.streaming import Said, speaking
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 NAMES = ("Alice", "Bob", "Charlie", "Dave", "Erin", "Frank", "Grace", "Heidi")
 RULES = """\

@@ -12,22 +12,22 @@ import anyio
 from pydantic import BaseModel
 
 from weaver.errors import BudgetExceeded
-from weaver.fencing import fenced
 from weaver.messages import Message, ToolCall, assistant, system, user
 from weaver.models.protocol import Request, Text, ToolSpec
 from weaver.planning.planner import PATIENCE
 from weaver.result import Answer
-from weaver.runtime.fork import Threads
+from weaver.runtime.group import Threads
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.runtime.tool_calls import use_tool
-from weaver.strategies.call_plan import END_OF_PLAN, CallPlan, Step, resolved
-from weaver.strategies.options import Number
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import shown
+from weaver.strategies.common.call_plan import END_OF_PLAN, CallPlan, Step, resolved
+from weaver.strategies.common.option_types import Number
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import shown
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
 from weaver.tools.function import FunctionTool, as_tool
+from weaver.untrusted import fenced
 
 J = TypeVar("J", bound=BaseModel)
 ASK = ToolSpec(

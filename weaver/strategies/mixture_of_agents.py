@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from weaver.fencing import fenced
 from weaver.messages import system
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.continuing import speaking
-from weaver.strategies.options import Count, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import affordable, said, stop_at, with_losses
+from weaver.strategies.common.option_types import Count, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import affordable, said, stop_at, with_losses
+from weaver.strategies.common.streaming import speaking
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 AGGREGATE = """\
 Below are answers of several models to the user's latest message. Write one answer of your own from them. \

@@ -7,19 +7,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from zlib import crc32
 
-from weaver.coordination.sameness import Equivalence
-from weaver.coordination.votes import Votes
+from weaver.coordination.answers.protocol import Equivalence
+from weaver.coordination.answers.votes import Votes
 from weaver.errors import BudgetExceeded, ModelError, NoAnswer
 from weaver.messages import assistant, user
 from weaver.models.protocol import Request
 from weaver.result import Answer
-from weaver.runtime.joining import missing
-from weaver.runtime.reasoning import opening, thread_listener
+from weaver.runtime.default_body import opening, thread_listener
+from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
-from weaver.strategies.continuing import END, THINK, Said
-from weaver.strategies.options import Count, Same, Share, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import equivalence_of, said, samples, told_without_tools, with_losses
+from weaver.strategies.common.option_types import Count, Same, Share, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import equivalence_of, said, samples, told_without_tools, with_losses
+from weaver.strategies.common.streaming import END, THINK, Said
 from weaver.task import Task
 
 FORCE = "\n\nFinal answer:"

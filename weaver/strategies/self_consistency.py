@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from weaver.coordination.certainty import beta_certainty, dirichlet_certainty
-from weaver.coordination.votes import Votes
+from weaver.coordination.answers.stopping import beta_certainty, dirichlet_certainty
+from weaver.coordination.answers.votes import Votes
 from weaver.errors import NoAnswer
 from weaver.result import Answer
-from weaver.runtime.joining import missing
+from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.options import Count, Same, Share, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import said, votes_on, with_losses
-from weaver.strategies.samples import samples as samples_of
+from weaver.strategies.common.option_types import Count, Same, Share, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import said, votes_on, with_losses
+from weaver.strategies.common.sampling import samples as samples_of
 from weaver.task import Task
 
 Stop = Literal["none", "beta", "dirichlet", "entropy"]

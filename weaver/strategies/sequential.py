@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from weaver.fencing import fenced
 from weaver.models.protocol import Request
 from weaver.result import Answer
-from weaver.runtime.reasoning import opening, thread_listener
+from weaver.runtime.default_body import opening, thread_listener
 from weaver.runtime.run import Run
-from weaver.strategies.continuing import END, THINK, Turn, must_continue, speaking
-from weaver.strategies.options import Count, Needs, Number
-from weaver.strategies.registry import strategy
+from weaver.strategies.common.option_types import Count, Needs, Number
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.streaming import END, THINK, Turn, must_continue, speaking
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 WAIT = "\nWait"
 FINAL = "Final Answer:"

@@ -12,18 +12,18 @@ from pydantic import BaseModel
 
 from weaver.errors import ModelError, OutputInvalid
 from weaver.events import AnswerDelta, AnswerStarted
-from weaver.fencing import fenced
 from weaver.messages import assistant
 from weaver.models.protocol import Request
 from weaver.result import Answer
-from weaver.runtime.reasoning import opening, thread_listener
+from weaver.runtime.default_body import opening, thread_listener
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.strategies.options import Count
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import adding, told_without_tools
+from weaver.strategies.common.option_types import Count
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import adding, told_without_tools
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 ROUTE = """\
 Do not answer this. Say only how a good answer to it is organised: A, B or C.

@@ -11,18 +11,18 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from weaver.errors import BudgetExceeded, NoAnswer
-from weaver.fencing import fenced
 from weaver.messages import system, user
 from weaver.models.protocol import Request
 from weaver.result import Answer
-from weaver.runtime.joining import missing
-from weaver.runtime.reasoning import thread_listener
+from weaver.runtime.default_body import thread_listener
+from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
-from weaver.strategies.continuing import speaking
-from weaver.strategies.options import Count, Warmth
-from weaver.strategies.registry import strategy
-from weaver.strategies.samples import each, said, shown, told_without_tools
+from weaver.strategies.common.option_types import Count, Warmth
+from weaver.strategies.common.registry import strategy
+from weaver.strategies.common.sampling import each, said, shown, told_without_tools
+from weaver.strategies.common.streaming import speaking
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 WORTH = {"impossible": 0.001, "likely": 1.0, "sure": 20.0}
 """What a judge's verdict counts; the values of one state are added up."""

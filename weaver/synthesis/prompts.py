@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weaver.fencing import fenced
 from weaver.messages import Message, assistant, system, user
 from weaver.result import Answer, Finding
 from weaver.task import Task
+from weaver.untrusted import fenced
 
 INSTRUCTIONS = """\
 Several workers have each worked on a part of a task. Write the answer to the task from their findings.

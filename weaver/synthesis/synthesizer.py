@@ -20,6 +20,9 @@ TEMPERATURE = 0.3
 """Of merging, unless the run has one of its own: nothing new is looked for, but models that think aloud go in
 circles at 0."""
 
+SYNTHESIS_SECONDS = (0.2, 2.0, 0.4)
+"""Share of the time left that is kept for the synthesis, least seconds, and greatest share."""
+
 
 async def synthesize(
     run: Run,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import anyio
 
 from weaver.budget import Limits
-from weaver.coordination.briefing import briefing
-from weaver.coordination.claims import claiming
+from weaver.coordination.conflicts.briefing import briefing
+from weaver.coordination.conflicts.claims import claiming
 from weaver.errors import BudgetExceeded, ConfigurationError, StepFailed, WeaverError
 from weaver.events import ThreadRestarted
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.runtime.work import Ending
+from weaver.runtime.thread_runner import Ending
 from weaver.task import Agent, Task
 from weaver.workflows.calling import call_function
 from weaver.workflows.functions import text_of
@@ -25,7 +25,7 @@ from weaver.workflows.prepared import PreparedStep
 from weaver.workflows.progress import Progress
 
 if TYPE_CHECKING:
-    from weaver.runtime.terms import Body
+    from weaver.runtime.thread_options import Body
 
 OUTER_ROLES = ("planner", "judge", "synthesizer")
 """Roles whose models are one for the whole run; a used workflow chooses only that of its threads."""

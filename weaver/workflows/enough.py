@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weaver.result import CancelReason
-from weaver.runtime.joining import Around, JoinRule, JoinState
+from weaver.runtime.join_protocol import Around, JoinRule, JoinState
 
 
 class Enough:

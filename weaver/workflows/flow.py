@@ -11,8 +11,8 @@ import anyio
 
 from weaver.errors import BudgetExceeded, NoAnswer, StepFailed
 from weaver.result import Answer
-from weaver.runtime.fork import Threads
-from weaver.runtime.joining import JoinState, Waiting
+from weaver.runtime.group import Threads
+from weaver.runtime.join_protocol import JoinState, Waiting
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.task import Task

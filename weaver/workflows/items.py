@@ -8,14 +8,14 @@ from typing import Any
 
 import anyio
 
-from weaver.coordination.settling import settle_conflicts
+from weaver.coordination.conflicts.resolve import settle_conflicts
 from weaver.errors import BudgetExceeded, StepFailed, WeaverError
 from weaver.result import Answer, CancelReason
-from weaver.runtime.fork import Threads
-from weaver.runtime.joining import Around, JoinRule, JoinState
+from weaver.runtime.group import Threads
+from weaver.runtime.join_protocol import Around, JoinRule, JoinState
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
-from weaver.runtime.work import Ending
+from weaver.runtime.thread_runner import Ending
 from weaver.task import Task
 from weaver.workflows.attempts import Attempts
 from weaver.workflows.compiled import Values

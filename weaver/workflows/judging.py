@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from weaver.fencing import fenced
 from weaver.result import Finding
 from weaver.runtime.run import Run
+from weaver.untrusted import fenced
 
 PROMPT = """\
 Rate how well the answer below does its task, from 0 (useless) to 10 (nothing to improve). Judge what it \

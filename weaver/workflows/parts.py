@@ -269,7 +269,7 @@ class Approval(Part):
 Approve = Annotated[Approval, short("message", str)]
 
 Join = StrictStr
-"""A join rule as text; the grammar is that of `weaver.coordination.rule_text`."""
+"""A join rule as text; the grammar is that of `weaver.coordination.joins.parser`."""
 
 Conflicts = Texts
 """A ladder of policies that settle disagreement, tried in order; the grammar is that of `parse_ladder`."""

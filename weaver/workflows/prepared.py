@@ -15,8 +15,8 @@ from weaver.workflows.scopes import single
 from weaver.workflows.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from weaver.runtime.terms import Body, OnError, OnTimeout
-    from weaver.strategies.registry import Strategy
+    from weaver.runtime.thread_options import Body, OnError, OnTimeout
+    from weaver.strategies.common.registry import Strategy
     from weaver.workflows.format import Definition
     from weaver.workflows.step import Step
 
@@ -161,7 +161,7 @@ def _step(
     elif step.does == "uses":
         one.used = prepare(compiled.workflow, surroundings, usual, within=within)
     elif step.does == "task":
-        from weaver.strategies import registry
+        from weaver.strategies.common import registry
 
         if step.strategy is None and usual.strategy is not None:
             one.strategy, one.options = registry.find(usual.strategy)

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from weaver.coordination.resolution import parse_ladder
-from weaver.coordination.rule_text import parse_rule
+from weaver.coordination.conflicts.policies import parse_ladder
+from weaver.coordination.joins.parser import parse_rule
 from weaver.result import Answer, Conflict
-from weaver.runtime.joining import All, JoinRule
+from weaver.runtime.join_protocol import All, JoinRule
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.workflows.enough import Enough

@@ -215,8 +215,8 @@ async def opened(ref: ModelRef) -> Any:
     name = resolved(ref.name)
     if ref.base_url is None and ref.api_key is None:
         return name
-    from weaver.models.compose import layered
-    from weaver.models.resolve import choose
+    from weaver.models.catalog.resolve import choose
+    from weaver.models.layers.compose import layered
 
     url = resolved(ref.base_url) if ref.base_url is not None else None
     key = resolved(ref.api_key) if ref.api_key is not None else None

@@ -149,7 +149,7 @@ class StepChecker:
     def _join(self) -> None:
         if self.step.join is None:
             return
-        from weaver.coordination.rule_text import parse_rule
+        from weaver.coordination.joins.parser import parse_rule
 
         keys: Keys = (*self.keys, "join")
         conditions: dict[str, Any] = {}
@@ -179,7 +179,7 @@ class StepChecker:
             self.texts.wrong(keys, f"a quorum of {max(several)} can never be met: there are {most}")
 
     def _conflicts(self) -> None:
-        from weaver.coordination.resolution import parse_ladder
+        from weaver.coordination.conflicts.policies import parse_ladder
 
         for index, policy in enumerate(self.step.conflicts or ()):
             try:

@@ -104,7 +104,7 @@ class Surroundings:
 
     def strategy_problem(self, name: str, options: Mapping[str, Any]) -> list[tuple[str | None, str, str]]:
         """What is wrong with a strategy and its options: (option or None, what, hint)."""
-        from weaver.strategies import registry
+        from weaver.strategies.common import registry
 
         try:
             found = registry.load(name)
@@ -130,8 +130,8 @@ class Surroundings:
 
     def model_problem(self, name: str, *, base_url: bool) -> tuple[str, str] | None:
         """Why a model name cannot be right: (what, hint). Whether the model answers is another matter."""
+        from weaver.models.catalog.registry import installed
         from weaver.models.providers import BY_PREFIX, LITELLM_PREFIXES, family
-        from weaver.models.registry import installed
 
         prefix, slash, rest = name.partition("/")
         if base_url or os.environ.get("OPENAI_BASE_URL") or name.lower().endswith(".gguf") or "$" in name:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weaver.fencing import fenced
+from weaver.untrusted import fenced
 from weaver.workflows.evaluation import evaluate
 from weaver.workflows.expressions import Expression, ExpressionError, parse_expression
 from weaver.workflows.functions import text_of

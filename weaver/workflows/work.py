@@ -10,11 +10,11 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from weaver.coordination.settling import settle_conflicts
+from weaver.coordination.conflicts.resolve import settle_conflicts
 from weaver.errors import StepFailed
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.runtime.work import Ending
+from weaver.runtime.thread_runner import Ending
 from weaver.task import Task
 from weaver.workflows.attempts import Attempts, limits_of
 from weaver.workflows.evaluation import evaluate

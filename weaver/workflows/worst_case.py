@@ -133,7 +133,7 @@ def _calls(one: PreparedStep) -> tuple[int | None, str]:
     if one.output is not None:
         calls += REPAIRS
     if one.tools or any(agent.tools for agent in one.agents.values()):
-        from weaver.runtime.reasoning import MAX_TURNS
+        from weaver.runtime.default_body import MAX_TURNS
 
         calls += MAX_TURNS
     return calls, ""

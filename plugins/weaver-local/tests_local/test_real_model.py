@@ -15,9 +15,9 @@ import pytest
 
 from weaver.errors import ModelError
 from weaver.messages import assistant, user
-from weaver.models.openai import OpenAIModel
+from weaver.models.catalog.resolve import choose
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Finish, Logprobs, OutputSchema, Request, Text, UsageReport
-from weaver.models.resolve import choose
 from weaver_local.engine import stop_all
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(300)]

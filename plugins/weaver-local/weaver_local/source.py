@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from weaver.errors import ConfigurationError, UnknownName
-from weaver.home import home
-from weaver.models.openai import OpenAIModel
+from weaver.models.catalog.registry import Offer, Opening
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Capabilities, Model, Prices
-from weaver.models.registry import Offer, Opening
+from weaver.paths import home
 from weaver_local.engine import Options, engine
 from weaver_local.fetch import fetch_async, is_there
 from weaver_local.manifest import Entry, entries
@@ -30,7 +30,7 @@ def models_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 class LocalModels:
-    """The `weaver.models.registry.ModelSource` behind ``local/``."""
+    """The `weaver.models.catalog.registry.ModelSource` behind ``local/``."""
 
     def offers(self, environ: Mapping[str, str]) -> Sequence[Offer]:
         """The models of the manifest, the default first, then other GGUF files in the models folder."""

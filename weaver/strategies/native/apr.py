@@ -32,13 +32,13 @@ from dataclasses import dataclass
 from weaver.errors import InvalidTask
 from weaver.result import Answer
 from weaver.runtime.run import Run
+from weaver.strategies.common.option_types import Count, Number, Patience, Warmth
+from weaver.strategies.common.registry import strategy
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
 from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.scanner import disarmed
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
-from weaver.strategies.options import Count, Number, Patience, Warmth
-from weaver.strategies.registry import strategy
 from weaver.task import Task
 
 ROOT = "0"

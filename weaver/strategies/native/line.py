@@ -12,7 +12,7 @@ from weaver.errors import BudgetExceeded, NoAnswer
 from weaver.events import ThreadDelta
 from weaver.models.protocol import Request, Text
 from weaver.result import Answer
-from weaver.runtime.fork import Threads
+from weaver.runtime.group import Threads
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.native.format import Branch, Format, Told

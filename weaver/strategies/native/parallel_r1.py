@@ -17,14 +17,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weaver.result import Answer
-from weaver.runtime.reasoning import opening
+from weaver.runtime.default_body import opening
 from weaver.runtime.run import Run
+from weaver.strategies.common.option_types import Count, Patience, Share, Warmth
+from weaver.strategies.common.registry import strategy
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.prompts import TemplateName, template_named
 from weaver.strategies.native.tags import TagFormat
-from weaver.strategies.options import Count, Patience, Share, Warmth
-from weaver.strategies.registry import strategy
 from weaver.task import Task
 
 PARALLEL_R1 = TagFormat(

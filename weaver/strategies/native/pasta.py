@@ -17,16 +17,16 @@ import re
 from collections.abc import Sequence
 
 from weaver.result import Answer
-from weaver.runtime.reasoning import opening
+from weaver.runtime.default_body import opening
 from weaver.runtime.run import Run
+from weaver.strategies.common.option_types import Count, Patience, Warmth
+from weaver.strategies.common.registry import strategy
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
 from weaver.strategies.native.line import Decoding
 from weaver.strategies.native.prompts import TemplateName, template_named
 from weaver.strategies.native.scanner import Piece, TagScanner
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
-from weaver.strategies.options import Count, Patience, Warmth
-from weaver.strategies.registry import strategy
 from weaver.task import Task
 
 SYNC = "<sync/>"

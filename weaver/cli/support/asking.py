@@ -1,0 +1,96 @@
+"""Asking the person at the terminal while a run goes on: the run can still be stopped, and ends on time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from weaver.cli.support.text import printable
+
+if TYPE_CHECKING:
+    from weaver.cli.support.progress import Progress
+    from weaver.workflows.setting import Question
+
+_YES, _NO = {"y", "yes"}, {"n", "no", ""}
+
+
+class Person:
+    """Who sits at the terminal. One question at a time: see `Given.turn`.
+
+    Args:
+        progress: gives way while a question is on the screen.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._keyboard = Keyboard()
+
+    async def approve(self, question: Question) -> bool:
+        """Whether the person says yes. Enter alone and Ctrl-D are a no."""
+        with self._progress.paused():
+            head = f"\n{question.workflow}, step {question.path or question.step}:"
+            click.echo(f"{head}\n{printable(question.message)}", err=True)
+            while True:
+                click.echo("Go on? [y/N]: ", nl=False, err=True)
+                said: str | None = None
+                try:
+                    said = await self._keyboard.line()
+                finally:
+                    if not said:
+                        click.echo(err=True)  # nobody pressed Enter: what follows needs a line of its own
+                word = (said or "").strip().lower()
+                if word in _YES | _NO:
+                    return word in _YES
+                click.echo("Please answer y or n.", err=True)
+
+
+class Keyboard:
+    """Lines typed at the terminal.
+
+    A daemon thread reads: cancelling the wait for a line takes effect at once, and a read that nobody waits
+    for any more does not keep the process from ending. It reads the descriptor and not `sys.stdin`, whose
+    lock must be free when the interpreter ends.
+    """
+
+    def __init__(self, descriptor: int = 0) -> None:
+        self._descriptor = descriptor
+        self._waiting: asyncio.Future[str] | None = None
+        self._reading = False
+
+    async def line(self) -> str:
+        """The next line that is typed from now on, with its end; ``""`` for the end of input (Ctrl-D)."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[str] = loop.create_future()
+        self._waiting = waiting
+        if not self._reading:
+            self._reading = True
+            threading.Thread(target=self._read, args=(loop,), name="weaver-keyboard", daemon=True).start()
+        try:
+            return await waiting
+        finally:
+            self._waiting = None
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            said = os.read(self._descriptor, 65_536).decode("utf-8", "replace")
+        except OSError:  # the terminal is gone
+            said = ""
+        with suppress(RuntimeError):  # the run is over, and its loop closed
+            loop.call_soon_threadsafe(self._heard, said)
+
+    def _heard(self, said: str) -> None:
+        # What is typed when no question waits (the last one timed out) must not answer the next one.
+        self._reading = False
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(said)
+
+
+def somebody_there() -> bool:
+    """Whether there is a person to ask: both the keyboard and the screen are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()

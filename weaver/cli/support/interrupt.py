@@ -1,0 +1,87 @@
+"""Ctrl-C: the first one ends the run in good order, the second one ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+import anyio
+
+from weaver.cli.support.guard import stop_at_once
+
+T = TypeVar("T")
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM") if hasattr(signal, name))
+
+
+@dataclass(slots=True)
+class Interrupt:
+    """Whether the user asked to stop, and what to do then.
+
+    Attributes:
+        code: the exit code that the first signal asks for (130 for Ctrl-C), or None.
+        stop: called once, on the event loop, by the first signal.
+    """
+
+    stop: Callable[[], object]
+    code: int | None = field(default=None, init=False)
+
+    def receive(self, number: int) -> None:
+        """A signal came."""
+        if self.code is not None:
+            stop_at_once()
+        self.code = 128 + number
+        self.stop()
+
+
+@contextmanager
+def interrupts(stop: Callable[[], object]) -> Iterator[Interrupt]:
+    """Turn signals into a call of ``stop`` while the block runs; needs a running event loop."""
+    interrupt = Interrupt(stop)
+    loop = asyncio.get_running_loop()
+    taken: list[tuple[int, Any]] = []
+    for number in _SIGNALS:
+        try:
+            loop.add_signal_handler(number, interrupt.receive, number)
+            taken.append((number, None))
+        except NotImplementedError:  # Windows
+            handler = signal.signal(
+                number,
+                lambda n, _: loop.call_soon_threadsafe(interrupt.receive, n),
+            )
+            taken.append((number, handler))
+        except (ValueError, RuntimeError):  # not the main thread: signals are somebody else's
+            break
+    try:
+        yield interrupt
+    finally:
+        for number, handler in taken:
+            if handler is None:
+                loop.remove_signal_handler(number)
+            else:
+                signal.signal(number, handler)
+
+
+def run_async(function: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine function to its end, on uvloop where it is installed."""
+    return anyio.run(function, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def run_until_interrupted(function: Callable[[], Awaitable[T]]) -> T:
+    """Like `run_async`, but the first Ctrl-C cancels the function.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it.
+    """
+
+    async def guarded() -> T:
+        with anyio.CancelScope() as scope, interrupts(scope.cancel):
+            return await function()
+        raise KeyboardInterrupt
+
+    return run_async(guarded)

@@ -1,0 +1,1 @@
+"""Finding contradictions between threads and resolving them."""

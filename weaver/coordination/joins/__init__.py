@@ -1,0 +1,1 @@
+"""Join rules, how they are written, and pruning."""

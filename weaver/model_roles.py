@@ -1,0 +1,86 @@
+"""Which model plays which role of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weaver.errors import ConfigurationError
+from weaver.models.protocol import Model
+from weaver.settings import Settings
+
+
+class Cast:
+    """The models of all roles, with how they were chosen. Built once, used by many runs."""
+
+    def __init__(self, models: dict[str, Model], notes: tuple[str, ...], key: tuple[Any, ...]) -> None:
+        self.models = models
+        self.notes = notes
+        self.key = key
+
+    @staticmethod
+    def key_of(settings: Settings) -> tuple[Any, ...]:
+        """What decides which models a run has."""
+        given = (settings.model, settings.planner_model, settings.judge_model, settings.synthesizer_model)
+        return (
+            *map(_identity, given),
+            settings.base_url,
+            settings.api_key.get_secret_value() if settings.api_key else None,
+            tuple((a.name, _identity(a.model)) for a in settings.agents),
+            tuple(sorted(settings.prices.items(), key=lambda item: item[0])),
+        )
+
+    @classmethod
+    async def of(cls, settings: Settings, *, confirm: Callable[[str], bool] | None = None) -> Cast:
+        """Choose and build the models.
+
+        Args:
+            confirm: asked before the embedded model is downloaded; None: nobody can be asked.
+
+        Raises:
+            ConfigurationError: a name is unknown, or no model can be found.
+        """
+        built: dict[str, Model] = {}
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        notes: list[str] = []
+
+        async def model(given: Any) -> Model:
+            if given is not None and not isinstance(given, str):
+                if not isinstance(given, Model):
+                    raise ConfigurationError(f"{given!r} is not a model.", hint="See weaver.models.protocol.")
+                return given
+            if (known := built.get(given or "")) is None:
+                from weaver.models.catalog.resolve import choose
+                from weaver.models.layers.compose import layered
+                from weaver.models.layers.prices import Priced
+
+                choice = await choose(given, base_url=settings.base_url, api_key=key, confirm=confirm)
+                prices = settings.prices.get(choice.model.name)
+                known = layered(choice.model if prices is None else Priced(choice.model, prices))
+                built[given or ""] = known
+                if given is None:
+                    notes.append(f"Model {choice.model.name}: {choice.reason}")
+            return known
+
+        roles = {
+            "planner": settings.planner_model,
+            "judge": settings.judge_model,
+            "synthesizer": settings.synthesizer_model,
+        }
+        models = {"thread": await model(settings.model)}
+        for role, name in roles.items():
+            models[role] = models["thread"] if name is None else await model(name)
+        for agent in settings.agents:
+            if agent.model is not None:
+                models[f"agent/{agent.name}"] = await model(agent.model)
+        return cls(models, tuple(notes), cls.key_of(settings))
+
+    async def aclose(self) -> None:
+        """Release the connections of all models."""
+        for model in {id(m): m for m in self.models.values()}.values():
+            await model.aclose()
+
+
+def _identity(model: Any) -> object:
+    """Names are equal by their letters, models only if they are the same object."""
+    return model if model is None or isinstance(model, str) else id(model)

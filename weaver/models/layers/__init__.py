@@ -1,0 +1,1 @@
+"""Layers around a model: retry, rate limit, fallback, prices."""

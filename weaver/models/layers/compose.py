@@ -1,0 +1,37 @@
+"""A model with its layers, composed once when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weaver.models.layers.fallback import Fallbacks
+from weaver.models.layers.limit import EndpointLimits, Gates, Limited
+from weaver.models.layers.retry import Retrying
+from weaver.models.protocol import Model
+
+
+def layered(
+    model: Model,
+    *,
+    retries: int = 4,
+    limits: EndpointLimits | None = None,
+    fallbacks: Sequence[Model] = (),
+    gates: Gates | None = None,
+) -> Model:
+    """``model`` with limits and retries around it, and with models to fall back to.
+
+    A call waits for its endpoint's limits; when it fails in a way that may pass, it gives its place back
+    before it waits and tries again; when it fails for good, the next model is asked.
+
+    Args:
+        model: the model inside.
+        retries: how often a call is tried again at most; 0 for never.
+        limits: of the model's endpoint; None adapts to what the endpoint takes.
+        fallbacks: models to ask in turn when this one fails; each gets retries and adaptive limits too.
+        gates: where the endpoints' limits are kept; by default shared by the whole process.
+    """
+    chain = [
+        Retrying(Limited(one, limits if one is model else None, gates=gates), retries=retries)
+        for one in (model, *fallbacks)
+    ]
+    return chain[0] if len(chain) == 1 else Fallbacks(chain)

@@ -1,0 +1,132 @@
+"""The retry layer: what may succeed later is tried again, in good time."""
+
+from __future__ import annotations
+
+import random
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from weaver.errors import ModelError
+from weaver.models.layers.base import Layer
+from weaver.models.layers.call_log import Retry, current_call, tell
+from weaver.models.protocol import Model, Request, Stream
+
+
+class Retrying(Layer):
+    """Opens a call again when that failed in a way that may pass.
+
+    Only opening is repeated, and only errors that are ``retriable``: once output has begun, a failure is
+    the caller's. The wait grows exponentially with full jitter, is never shorter than the server asked
+    for, and never lasts beyond the deadline of the call (`CallLog.deadline`): then the error is raised at
+    once. Every retry is entered in the `CallLog`.
+
+    Args:
+        model: the model inside.
+        retries: how often at most, after the first attempt.
+        base: seconds; the first wait is up to this long, the next up to twice as long, and so on.
+        longest: seconds; no wait is longer. A server that asks for a longer one is not asked again.
+        chance: source of the jitter.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        retries: int = 4,
+        base: float = 0.5,
+        longest: float = 60.0,
+        chance: random.Random | None = None,
+    ) -> None:
+        super().__init__(model)
+        self._retries = retries
+        self._base = base
+        self._longest = longest
+        self._chance = chance or random.Random()
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
+        """See `weaver.models.protocol.Model`."""
+        return _Attempts(self, request)
+
+    async def opened(self, request: Request) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
+        """Open ``request``, with retries; the open context manager and its stream."""
+        try:
+            return await self._open(request)
+        except ModelError as error:
+            if not error.retriable or not self._retries:
+                raise
+            return await self._again(request, error)
+
+    async def _open(self, request: Request) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
+        manager = self.model.stream(request)
+        return manager, await manager.__aenter__()
+
+    async def _again(
+        self, request: Request, first: ModelError
+    ) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
+        # The first attempt is made without tenacity, which costs as much as half a call.
+        failed: ModelError | None = first
+
+        async def attempt() -> tuple[AbstractAsyncContextManager[Stream], Stream]:
+            nonlocal failed
+            if failed is not None:
+                error, failed = failed, None
+                raise error
+            return await self._open(request)
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda e: isinstance(e, ModelError) and e.retriable),
+            wait=self._wait,
+            stop=self._is_enough,
+            before_sleep=_note,
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _wait(self, state: RetryCallState) -> float:
+        upto = min(self._longest, self._base * 2.0 ** (state.attempt_number - 1))
+        wait = self._chance.uniform(0.0, upto)
+        asked = _error_of(state).retry_after
+        # A little more than asked, or all who were refused together come back together.
+        return wait if asked is None else max(wait, asked + self._chance.uniform(0.0, min(1.0, asked / 10)))
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        log = current_call.get()
+        asked = _error_of(state).retry_after
+        return (
+            state.attempt_number > self._retries
+            or (asked is not None and asked > self._longest)
+            or (log is not None and anyio.current_time() + state.upcoming_sleep >= log.deadline)
+        )
+
+
+class _Attempts:
+    __slots__ = ("_layer", "_manager", "_request")
+
+    def __init__(self, layer: Retrying, request: Request) -> None:
+        self._layer = layer
+        self._request = request
+        self._manager: AbstractAsyncContextManager[Stream] | None = None
+
+    async def __aenter__(self) -> Stream:
+        self._manager, stream = await self._layer.opened(self._request)
+        return stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._manager is not None
+        return await self._manager.__aexit__(kind, error, trace)
+
+
+def _error_of(state: RetryCallState) -> ModelError:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert isinstance(error, ModelError)
+    return error
+
+
+def _note(state: RetryCallState) -> None:
+    tell(Retry(state.attempt_number, str(_error_of(state)), state.upcoming_sleep))

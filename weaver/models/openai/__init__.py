@@ -1,0 +1,1 @@
+"""The adapter for endpoints that speak OpenAI's protocol."""

@@ -1,0 +1,176 @@
+"""What an OpenAI-compatible server can do, found once with two cheap requests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import from_json
+from yarl import URL
+
+from weaver.models.openai.request import Dialect
+from weaver.models.protocol import Capabilities, Prices
+
+Get = Callable[[URL], Awaitable[bytes | None]]
+
+_ASK_AGAIN = 30.0
+_SMALL = 4e9  # parameters
+
+# Inference engines: JSON Schema, raw prompts and unfinished messages.
+_ENGINE = Capabilities(
+    json_schema=True, json_object=True, tools=True, logprobs=True, completions=True, prefill=True
+)
+_DESKTOP = Capabilities(json_schema=True, json_object=True, tools=True, completions=True)
+_HOSTED = Capabilities(json_schema=True, json_object=True, tools=True, logprobs=True)
+_UNKNOWN = Capabilities(json_object=True, tools=True)
+_BY_OWNER = {
+    "llamacpp": _ENGINE,
+    "vllm": _ENGINE,
+    "sglang": _ENGINE,
+    "library": _DESKTOP,  # Ollama
+    "organization_owner": _DESKTOP,  # LM Studio
+}
+# OpenAI's models that reason before they answer do not show log-probabilities.
+_REASONS = re.compile(r"^(o\d|gpt-[5-9])")
+# "qwen2.5-0.5b", "Llama-3.2-3B-Instruct", "gemma-270m"; not the active part of "30b-a3b".
+_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)(b|m)(?![a-z0-9])", re.IGNORECASE)
+
+
+class Probe:
+    """Asks one server about one model, at most once; one that did not answer is asked again after 30 s.
+
+    Args:
+        model_id: what the server calls the model.
+        base: the base URL.
+        given: what the user says that the server can do; the server is then asked for its dialect only.
+        get: fetches a URL; None when that fails in whatever way.
+
+    Attributes:
+        dialect: how to talk to this server.
+        prices: from the server's list of models, where it has them.
+        known: what the server can do, once that is known.
+    """
+
+    def __init__(self, model_id: str, base: URL, given: Capabilities | None, get: Get) -> None:
+        self._model_id = model_id
+        self._base = base
+        self._given = given
+        self._get = get
+        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._ask_again_at: tuple[asyncio.AbstractEventLoop, float] | None = None
+        self.prices: Prices | None = None
+        self.known: Capabilities | None = None
+        official = base.host == "api.openai.com"
+        self.dialect = Dialect(completion_tokens=official)
+        if official:
+            self.known = given or replace(_HOSTED, logprobs=_REASONS.match(model_id) is None)
+
+    async def capabilities(self) -> Capabilities:
+        """What the server can do; asked now if that is not known. Never raises."""
+        if self.known is not None:
+            return self.known
+        loop = asyncio.get_running_loop()
+        if self._lock is None or self._lock[0] is not loop:
+            self._lock = loop, asyncio.Lock()
+        # A lock and not a shared task: whoever is cancelled while asking leaves it to the next.
+        async with self._lock[1]:
+            return await self._ask(loop)
+
+    async def _ask(self, loop: asyncio.AbstractEventLoop) -> Capabilities:
+        if self.known is not None:
+            return self.known
+        again = self._ask_again_at
+        if again is not None and again[0] is loop and loop.time() < again[1]:
+            return self._given or _UNKNOWN
+        path = self._base.path
+        listed = _parsed(await self._get(self._base.with_path(path + "/models")))
+        if listed is None:
+            self._ask_again_at = loop, loop.time() + _ASK_AGAIN
+            return self._given or _UNKNOWN
+        entry = _entry(listed, self._model_id)
+        owner = entry.get("owned_by")
+        can = _BY_OWNER.get(owner, _UNKNOWN) if isinstance(owner, str) else _UNKNOWN
+        can = replace(can, context=_first_int(entry, "max_model_len", "context_length", "context_window"))
+        if isinstance(supported := entry.get("supported_parameters"), list):  # OpenRouter
+            can = replace(
+                can,
+                json_schema="structured_outputs" in supported,
+                json_object="response_format" in supported,
+                tools="tools" in supported,
+                logprobs="logprobs" in supported,
+            )
+        parameters: float | None = None
+        if owner == "llamacpp":
+            self.dialect.llama_cpp = True
+            props = _parsed(await self._get(self._base.with_path(path.removesuffix("/v1") + "/props"))) or {}
+            can = _llama_cpp(can, props)
+            meta = entry.get("meta")
+            parameters = _first_int(meta, "n_params") if isinstance(meta, dict) else None
+        if parameters is None:
+            parameters = parameters_in(str(entry.get("id") or self._model_id))
+        can = replace(can, small=parameters is not None and parameters <= _SMALL)
+        self.prices = _prices(entry.get("pricing"))
+        self.known = self._given or can
+        return self.known
+
+
+def parameters_in(name: str) -> float | None:
+    """The number of parameters that a model's name tells (``qwen2.5-0.5b``: 5e8), if it does."""
+    sizes = [float(n) * (1e9 if unit in "bB" else 1e6) for n, unit in _SIZE.findall(name)]
+    return max(sizes, default=None)
+
+
+def _parsed(body: bytes | None) -> dict[str, Any] | None:
+    try:
+        found = from_json(body) if body else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _entry(listed: dict[str, Any], model_id: str) -> dict[str, Any]:
+    entries = listed.get("data")
+    entries = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    named = [e for e in entries if e.get("id") == model_id]
+    # A server with one model answers with it whatever name it is asked by.
+    return named[0] if named else entries[0] if len(entries) == 1 else _common_owner(entries)
+
+
+def _common_owner(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    owners = {str(e.get("owned_by")) for e in entries}
+    return {"owned_by": owners.pop()} if len(owners) == 1 else {}
+
+
+def _llama_cpp(can: Capabilities, props: dict[str, Any]) -> Capabilities:
+    settings = props.get("default_generation_settings")
+    template = props.get("chat_template")
+    return replace(
+        can,
+        slots=_first_int(props, "total_slots"),
+        context=_first_int(settings, "n_ctx") if isinstance(settings, dict) else can.context,
+        tools="tool" in template if isinstance(template, str) else can.tools,
+    )
+
+
+def _first_int(found: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = found.get(name)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def _prices(pricing: Any) -> Prices | None:
+    """OpenRouter's prices: dollars per token, as text."""
+    try:
+        cached = pricing.get("input_cache_read")
+        return Prices(
+            float(pricing["prompt"]) * 1e6,
+            float(pricing["completion"]) * 1e6,
+            None if cached is None else float(cached) * 1e6,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,357 @@
+"""A thread's place in the run: who it is, what it may spend, where it is on the longest path."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+import anyio
+
+from weaver.budget import Limits, Remaining
+from weaver.errors import BudgetExceeded
+from weaver.events import Decided, Event
+from weaver.models.protocol import Model
+from weaver.models.reply import Reply
+from weaver.result import Answer, CancelReason, DecidedBy, Decision
+from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.state import RunState
+from weaver.runtime.thread import Thread
+from weaver.task import Task
+from weaver.tracing.record import semconv as sc
+from weaver.untrusted import fenced
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+T = TypeVar("T")
+ANSWERING = ("thread", "synthesizer")
+"""Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
+
+
+class OpenCall(Protocol):
+    """What a scope reads of a model call that is under way (`weaver.runtime.call.Call`)."""
+
+    path_tokens: int
+    path_seconds: float
+
+    @property
+    def reply(self) -> Reply: ...
+    @property
+    def tokens_so_far(self) -> int: ...
+    @property
+    def seconds_so_far(self) -> float: ...
+    @property
+    def text_so_far(self) -> str: ...
+
+
+class Scope:
+    """One thread's place in the run. The root of a run has one, and so has every thread below it.
+
+    Attributes:
+        state: what all threads of the run share.
+        path: structural path: ``""`` for the root, ``s2``, ``s2/t1``.
+        depth: 0 for the root.
+        deadline: event-loop time by which this thread must be done, or infinity.
+        task: what this thread works on.
+        ledger: what it and all that it forks may spend.
+        own_model: a model for this attempt alone, instead of its role's.
+        offered: the best answer so far, see `offer`.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        span: Span,
+        task: Task,
+        *,
+        thread: Thread | None = None,
+        parent: Scope | None = None,
+        deadline: float = float("inf"),
+    ) -> None:
+        self.state = state
+        self.span = span
+        self.task = task
+        self.thread = thread
+        self.parent = parent
+        self.deadline = deadline
+        self.path: str = thread.id if thread is not None else ""
+        self.depth: int = parent.depth + 1 if parent is not None else 0
+        self.open_calls: list[OpenCall] = []
+        self.path_tokens: int = thread.path_tokens if thread is not None else 0
+        self.path_seconds: float = thread.path_seconds if thread is not None else 0.0
+        self.ledger: Ledger = parent.ledger if parent is not None else state.ledger
+        self.lost_race = False
+        self.own_model: Model | None = None
+        self.offered: Answer | None = None
+        self._call_span: Span | None = None
+        self._last_text = ""
+        self._said_before = ""
+        self._names: dict[str, int] = {}
+        self._threads: dict[str, int] = {}
+        self._random: random.Random | None = None
+
+    # ---- who and where
+
+    @property
+    def id(self) -> str:
+        """The run's id, the same in all its threads."""
+        return self.state.id
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread's id, or None in the root."""
+        return self.thread.id if self.thread is not None else None
+
+    @property
+    def random(self) -> random.Random:
+        """Randomness that depends on the run's seed and this path only."""
+        if self._random is None:
+            self._random = self.state.random_for(self.path)
+        return self._random
+
+    @property
+    def temperature(self) -> float | None:
+        """The task's sampling temperature, else the run's."""
+        return self.task.temperature if self.task.temperature is not None else self.state.temperature
+
+    @property
+    def seed(self) -> int | None:
+        """The task's sampling seed, else the run's."""
+        return self.task.seed if self.task.seed is not None else self.state.seed
+
+    @property
+    def remaining(self) -> Remaining:
+        """What is left of the limits, and of this thread's time."""
+        ledger, depth = self.ledger, self.state.limits.depth
+        return Remaining(
+            seconds=None if self.deadline == float("inf") else max(0.0, self.deadline - anyio.current_time()),
+            tokens=ledger.tokens_left,
+            cost_usd=ledger.cost_left,
+            calls=ledger.calls_left,
+            threads=ledger.threads_left,
+            depth=None if depth is None else max(0, depth - self.depth),
+        )
+
+    @property
+    def text_so_far(self) -> str:
+        """What this thread has said, complete or not: its latest call that is meant as an answer.
+
+        What it said before stands in front of it while it is being concluded (`concluding`).
+        """
+        said = [c for c in self.open_calls if c.reply.role in ANSWERING]
+        latest = said[-1].text_so_far if said else self._last_text
+        return "\n\n".join(filter(None, (self._said_before, latest)))
+
+    def concluding(self, said: str) -> None:
+        """What was said until now stays, until the conclusion is whole: then say so with ""."""
+        self._said_before = said
+        if said:
+            self._last_text = ""
+
+    @property
+    def why_cancelled(self) -> CancelReason:
+        """The reason that things below this thread are cancelled with when it is."""
+        if self.state.cancel_reason is not None:
+            return self.state.cancel_reason
+        if self.lost_race:
+            return "lost_race"
+        if self.thread is not None and self.thread.cancel_reason in ("deadline", "budget", "user"):
+            return self.thread.cancel_reason
+        if anyio.current_time() >= self.deadline:
+            return "deadline"
+        return "parent"
+
+    def model(self, role: str = "thread") -> Model:
+        """The model of a role: the agent's own for threads, else the run's."""
+        agent = self.task.agent if role == "thread" else None
+        own = self.state.models.get(f"agent/{agent.name}") if agent is not None else None
+        return (self.own_model if role == "thread" else None) or own or self.state.model_for(role)
+
+    def limit(self, limits: Limits, whose: str) -> None:
+        """Hold this thread, and all that it will fork, to ``limits`` within those that hold already.
+
+        Args:
+            limits: ``depth`` is not looked at.
+            whose: what messages call this thread.
+        """
+        self.ledger = Ledger(limits, outer=self.ledger, whose=whose)
+
+    def check_depth(self) -> None:
+        """Refuse to fork deeper than the limit.
+
+        Raises:
+            BudgetExceeded: this thread is as deep as threads may be.
+        """
+        deepest = self.state.limits.depth
+        if deepest is not None and self.depth >= deepest:
+            raise BudgetExceeded(
+                f"Threads may fork {deepest} deep, and {self.path or 'the root'} is at depth {self.depth}.",
+                limit="depth",
+                hint="Raise max_depth.",
+            )
+
+    # ---- record
+
+    async def step(self, name: str, function: Callable[[], Awaitable[T]]) -> T:
+        """Run ``function`` once per journal; a resumed run gets the recorded JSON value instead."""
+        key = self.key(name)
+        if key in self.state.recorded:
+            recorded: T = self.state.recorded[key]["value"]
+            return recorded
+        value = await function()
+        if self.state.journal is not None:
+            await self.state.journal.append(self.state.id, key, {"value": value})
+        return value
+
+    async def verdict(self, name: str, value: Any) -> Any:
+        """Record a decision (JSON); a resumed run gets the recorded one.
+
+        Raises:
+            JournalError: it cannot be recorded.
+        """
+
+        async def decided() -> Any:
+            return value
+
+        return await self.step(f"verdict/{name}", decided) if self.state.journal is not None else value
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to whoever listens."""
+        self.state.emit(event)
+
+    def note(self, text: str) -> None:
+        """Record a fallback or degradation, in words."""
+        self.state.note(text)
+
+    def decide(self, parallel: bool, by: DecidedBy, because: str) -> None:
+        """Record whether the run forks, who says so and why."""
+        if self.parent is None:
+            self.state.decision = Decision(parallel, by, because)
+            self.emit(Decided(self.state.decision))
+        self.state.tracing.decided(self.span, parallel=parallel, by=by, reason=because)
+
+    def voted(self, counts: Sequence[int], share: float) -> None:
+        """Record a vote's outcome: ballots per answer, the winner's first, and its part of the weight."""
+        self.state.tracing.event(
+            self.span, sc.EVENT_VOTE, {sc.VOTE_COUNTS: tuple(counts), sc.VOTE_SHARE: share}
+        )
+
+    def offer(self, answer: Answer) -> None:
+        """The best answer so far, for the case that the strategy is cut before it is done.
+
+        The root's is used if the run's deadline comes; a thread's by whoever cut its time.
+        """
+        self.offered = answer
+        if self.parent is None:
+            self.state.offered = answer
+
+    # ---- for the runtime
+
+    @contextmanager
+    def under(self, span: Span) -> Iterator[None]:
+        """Within this block, calls of this thread hang under ``span`` (of a plan, a synthesis, a step)."""
+        outer, self._call_span = self._call_span, span
+        try:
+            yield
+        finally:
+            self._call_span = outer
+
+    @property
+    def call_span(self) -> Span:
+        """The span that a new call hangs under."""
+        return self._call_span or self.span
+
+    @property
+    def path_so_far(self) -> tuple[int, float]:
+        """Tokens and seconds on the longest chain that leads up to this moment."""
+        tokens, seconds = self.path_tokens, self.path_seconds
+        for call in self.open_calls:
+            tokens = max(tokens, call.path_tokens + call.tokens_so_far)
+            seconds = max(seconds, call.path_seconds + call.seconds_so_far)
+        return tokens, seconds
+
+    def call_began(self, call: OpenCall) -> None:
+        """A call of this thread has been sent."""
+        call.path_tokens, call.path_seconds = self.path_tokens, self.path_seconds
+        self.open_calls.append(call)
+
+    def call_ended(self, call: OpenCall) -> None:
+        """A call of this thread is settled: count it, and lengthen the path."""
+        if call in self.open_calls:
+            self.open_calls.remove(call)
+        reply = call.reply
+        if reply.role in ANSWERING:
+            self._last_text = reply.text
+        self.path_tokens = max(self.path_tokens, call.path_tokens + reply.usage.output_tokens)
+        self.path_seconds = max(self.path_seconds, call.path_seconds + reply.seconds)
+        if self.thread is not None:
+            self.thread.usages.append(reply.usage)
+
+    def worked(self, seconds: float) -> None:
+        """Something other than a model call (a tool) took this long on this thread's path."""
+        self.path_seconds += seconds
+
+    def joined(self, thread: Thread) -> None:
+        """This thread has waited for ``thread``: what it did is on the path."""
+        self.path_tokens = max(self.path_tokens, thread.path_tokens)
+        self.path_seconds = max(self.path_seconds, thread.path_seconds)
+
+    def for_thread(self, thread: Thread, *, deadline: float) -> Self:
+        """The handle of a thread below this one, with its span open."""
+        span = self.state.tracing.start_thread(
+            self.span,
+            id=thread.id,
+            title=thread.task.title,  # not its label: that may be the prompt itself
+            agent=thread.task.agent.name if thread.task.agent else "thread",
+            depth=thread.depth,
+            depends_on=thread.depends_on,
+        )
+        below = type(self)(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
+        thread.span, thread.saying = span, lambda: below.text_so_far
+        return below
+
+    def second_attempt(self, span: Span, model: Model | None) -> Self:
+        """A handle for a second attempt at this thread's work, on ``model`` if one is given."""
+        again = type(self)(
+            self.state, span, self.task, thread=self.thread, parent=self.parent, deadline=self.deadline
+        )
+        again.path = f"{self.path}~hedge"
+        again.ledger = self.ledger
+        again.own_model = model
+        return again
+
+    def close(self) -> None:
+        """End the thread's span."""
+        if self.thread is not None:
+            self.thread.path_tokens, self.thread.path_seconds = self.path_tokens, self.path_seconds
+            self.state.tracing.end_thread(
+                self.span, self.thread.report(self.state.started), self.thread.error
+            )
+
+    def with_findings(self, task: Task, threads: Sequence[Thread]) -> Task:
+        """``task`` with the findings of the threads it depends on as fenced context."""
+        if not threads:
+            return task
+        parts = [fenced(t.text, f"finding {t.title}") for t in threads]
+        found = "\n\n".join([task.context, *parts] if task.context else parts)
+        return replace(task, context=found)
+
+    def thread_path(self, prefix: str, given: str | None) -> str:
+        """A path for a new thread that no other thread has: numbered, or by the id that a plan gave it."""
+        if given is None:
+            self._threads[prefix] = number = self._threads.get(prefix, 0) + 1
+            name = f"{prefix}{number}"
+        else:
+            self._threads[f"={given}"] = seen = self._threads.get(f"={given}", 0) + 1
+            name = given if seen == 1 else f"{given}~{seen}"
+        return f"{self.path}/{name}" if self.path else name
+
+    def key(self, name: str) -> str:
+        """The structural key of a step of this thread; repeated names are numbered in order."""
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        key = name if count == 0 and name != "call" else f"{name}/{count}"
+        return f"{self.path}/{key}" if self.path else key

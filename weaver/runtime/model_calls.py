@@ -1,0 +1,87 @@
+"""The verbs that call models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from weaver.messages import Message, user
+from weaver.models.protocol import Capabilities, Delta, Request
+from weaver.models.reply import Reply
+from weaver.runtime.call import Call
+from weaver.runtime.context import Scope
+from weaver.runtime.structured_output import Shape, asking_for, fitted
+
+T = TypeVar("T")
+Listen = Callable[[Delta], None]
+
+
+class Thinker(Scope):
+    """A scope that can ask models."""
+
+    async def capabilities(self, role: str = "thread") -> Capabilities:
+        """What the model of a role can do."""
+        return await self.model(role).capabilities()
+
+    def call(self, request: Request | str, *, role: str = "thread", name: str = "call") -> Call:
+        """A model call as a stream: ``async with run.call(...) as call: async for delta in call: ...``.
+
+        Args:
+            role: whose model answers: ``planner``, ``thread``, ``judge`` or ``synthesizer``.
+            name: structural name within this thread; repeated names are numbered in order.
+        """
+        return Call(self, _as_request(request), role=role, name=self.key(name))
+
+    async def think(
+        self,
+        request: Request | str,
+        *,
+        role: str = "thread",
+        name: str = "call",
+        listen: Listen | None = None,
+    ) -> Reply:
+        """One model call, to its end.
+
+        Args:
+            listen: called with each delta as it arrives.
+
+        Raises:
+            ModelError: the call failed.
+            BudgetExceeded: there is no room for it; nothing was sent.
+        """
+        async with self.call(request, role=role, name=name) as call:
+            if listen is None:
+                async for _ in call:
+                    pass
+            else:
+                async for delta in call:
+                    listen(delta)
+        return call.reply
+
+    async def parsed(
+        self, request: Request | str, shape: Shape[T] | type[T], *, role: str = "judge", name: str = "call"
+    ) -> T:
+        """A model call whose output is validated, with at most two repairs that quote what was wrong.
+
+        Args:
+            shape: a `Shape`, or the type to make one of.
+
+        Raises:
+            OutputInvalid: it still does not fit after the repairs.
+        """
+        fitting: Shape[T] = shape if isinstance(shape, Shape) else Shape(shape)
+        asked = asking_for(_as_request(request), fitting.schema, await self.capabilities(role))
+
+        async def ask(request: Request) -> Reply:
+            return await self.think(request, role=role, name=name)
+
+        value, _ = await fitted(fitting, asked, await ask(asked), ask)
+        return value
+
+
+def _as_request(request: Request | str | Sequence[Message]) -> Request:
+    if isinstance(request, Request):
+        return request
+    if isinstance(request, str):
+        return Request(messages=(user(request),))
+    return Request(messages=tuple(request))

@@ -1,0 +1,300 @@
+"""Following a plan: its threads, from the first subtask to the merged answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+
+from weaver.coordination.conflicts.briefing import briefing, contradicted, with_open_points
+from weaver.coordination.conflicts.claims import claiming
+from weaver.coordination.conflicts.policies import Policy
+from weaver.coordination.conflicts.resolve import settle_conflicts
+from weaver.coordination.joins.pruning import same_work
+from weaver.errors import (
+    BudgetExceeded,
+    ModelError,
+    ModelRejected,
+    ModelUnreachable,
+    NoAnswer,
+    PlanInvalid,
+)
+from weaver.events import AnswerDelta
+from weaver.plan import Plan, Subtask
+from weaver.planning.replanner import make_replan
+from weaver.result import Answer, Conflict
+from weaver.runtime.group import Threads
+from weaver.runtime.join_protocol import Pruner
+from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
+from weaver.runtime.thread_options import Body, Hedge
+from weaver.strategies.sequential import sequential
+from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS, synthesize
+from weaver.task import Agent, Task
+
+WORKER = Agent(
+    "worker",
+    instructions="Answer the task below completely and briefly. State the result in plain words.",
+)
+LEAST_TOKENS = 128
+"""Planners underestimate; no thread gets less room than this."""
+TOKEN_SLACK = 1.5
+SYNTHESIS_TOKENS = (0.2, 2000)
+"""Share of the token budget that is kept for the synthesis, and the most tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a plan is followed.
+
+    Args:
+        body: what its threads do.
+        ladder: policies that settle conflicts, in order; None: threads are not compared.
+        strict: a conflict that stays open makes the answer incomplete.
+        replans: how often the planner may be asked to make good for lost subtasks.
+        hedge: second attempts for stragglers, or None.
+        prune: drops threads that a finding has made unnecessary, or None.
+    """
+
+    body: Body
+    ladder: tuple[Policy, ...] | None = None
+    strict: bool = False
+    replans: int = 1
+    hedge: Hedge | None = None
+    prune: Pruner | None = same_work
+
+    def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
+        """A fork for a plan's threads, with time kept for the synthesis."""
+        left = run.remaining.seconds
+        if left is None:
+            return run.fork(hedge=self.hedge)
+        share, least, greatest = SYNTHESIS_SECONDS
+        kept = min(max(share * left, least), greatest * left)
+        return run.fork(hedge=self.hedge, deadline=run.deadline - kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A subtask whose thread was started; ``name`` and ``after`` are names within the fork."""
+
+    subtask: Subtask
+    thread: Thread
+    name: str
+    after: tuple[str, ...]
+
+
+class Following:
+    """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning.
+
+    A plan that turns out not to be valid is written again (`restart`). Threads go on where the new plan has
+    the same subtask after the same subtasks; the others get names of their own, since both may have run.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        task: Task,
+        threads: Threads,
+        manner: Manner,
+        *,
+        on_found: Callable[[], None] | None = None,
+    ) -> None:
+        self._run = run
+        self._on_found = on_found
+        self._task = task
+        self._threads = threads
+        self._manner = manner
+        self._begun: dict[str, Begun] = {}
+        self._earlier: dict[str, Begun] = {}
+        self._names: dict[str, str] = {}
+        self._attempt = 1
+        self._not_started: list[str] = []
+        share, most = SYNTHESIS_TOKENS
+        left = run.remaining.tokens
+        self._held = run.ledger.hold(0 if left is None else min(most, int(share * left)))
+
+    def start(self, subtask: Subtask) -> None:
+        """Start the subtask's thread, unless that of an invalid plan before can go on."""
+        promised = subtask.id in self._names
+        after = tuple(map(self._name, subtask.depends_on))
+        if (known := self._earlier.pop(subtask.id, None)) is not None:
+            if not promised and (known.subtask, known.after) == (subtask, after):
+                self._begun[subtask.id] = known
+                self._names[subtask.id] = known.name
+                return
+            known.thread.cancel("pruned")
+        name = self._name(subtask.id)
+        try:
+            thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=self._work_on)
+        except BudgetExceeded as error:
+            self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
+            self._not_started.append(f"{subtask.label}: not started")
+            return
+        self._begun[subtask.id] = Begun(subtask, thread, name, after)
+
+    def restart(self) -> None:
+        """The plan is not valid, and is written again from its beginning."""
+        self._earlier |= self._begun
+        self._begun, self._names, self._attempt = {}, {}, self._attempt + 1
+        self._not_started.clear()
+
+    def _name(self, subtask: str) -> str:
+        """What the thread of a subtask of the present plan is called, also before it is started."""
+        return self._names.setdefault(
+            subtask, subtask if self._attempt == 1 else f"{subtask}~{self._attempt}"
+        )
+
+    def as_far_as_written(self) -> Plan:
+        """The plan of a planner that was cut: the subtasks it had written, if any."""
+        self._begun = self._earlier | self._begun
+        subtasks = tuple(begun.subtask for begun in self._begun.values())
+        if not subtasks:
+            self._run.note("The planner took too long; the task is answered directly.")
+            return Plan(parallel=False, reason="the planner took too long")
+        self._run.note(
+            f"The planner took too long; the {len(subtasks)} subtasks it had written are followed."
+        )
+        self._not_started.append("parts that the planner had not written yet")
+        plan = Plan(parallel=True, reason="as far as it was written", subtasks=subtasks)
+        if self._run.parent is None:
+            self._run.state.plan = plan
+        return plan
+
+    def planned(self) -> None:
+        """The plan is complete: drop threads that only the invalid ones before had."""
+        for begun in self._earlier.values():
+            begun.thread.cancel("pruned")
+        self._earlier.clear()
+
+    def drop(self) -> None:
+        """The plan is not followed: stop its threads."""
+        self._threads.cancel("pruned")
+        self._run.ledger.release(self._held)
+
+    async def answer(self, plan: Plan) -> Answer:
+        """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
+        run, manner = self._run, self._manner
+        await self._finished(self._threads)
+        wanted = self._wanted()
+        for _ in range(manner.replans):
+            lost = [t for t in wanted if not self._found(t)]
+            if not lost or not _worth_replanning(run, lost):
+                break
+            found = [t for t in wanted if self._found(t)]
+            added = await self._replanned(plan, found, lost)
+            wanted = [*found, *added] if added else wanted
+            if not added:
+                break
+        findings = [t for t in wanted if self._found(t)]
+        lost = [t for t in wanted if not self._found(t)]
+        if not findings:
+            run.ledger.release(self._held)
+            run.note("No thread of the plan found anything; the task is answered directly.")
+            run.decide(parallel=False, by="fallback", because="no thread of the plan found anything")
+            return await sequential(run, self._task)
+        conflicts: tuple[Conflict, ...] = ()
+        if manner.ladder is not None and len(findings) > 1:
+            conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
+        run.ledger.release(self._held)
+        missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
+        told = briefing(conflicts)
+        whole = len(self._begun) == 1
+        answer = await synthesize(run, self._task, findings, missing=missing, settled=told, whole=whole)
+        if wrong := self._contradicted(answer, conflicts):
+            run.note(
+                f"The synthesis contradicted what was settled about {'; '.join(wrong)}; it was asked again."
+            )
+            told += f"\n\nAn earlier answer got this wrong, do not repeat it: {'; '.join(wrong)}."
+            answer = await synthesize(run, self._task, findings, missing=missing, settled=told)
+        return self._respecting(conflicts, answer)
+
+    def _contradicted(self, answer: Answer, conflicts: Sequence[Conflict]) -> list[str]:
+        """What the answer says otherwise than it was settled, in words."""
+        if answer.output is not None:
+            return []
+        return [
+            f"{c.subject} {c.attribute}".strip() + f" was settled as: {c.resolution.value}"
+            for c in contradicted(answer.text, conflicts)
+            if c.resolution is not None
+        ]
+
+    def _respecting(self, conflicts: Sequence[Conflict], answer: Answer) -> Answer:
+        """The answer, with open points said and settled values set right, whatever the synthesizer wrote."""
+        whole = with_open_points(answer, conflicts, strict=self._manner.strict)
+        for right in self._contradicted(whole, conflicts):
+            self._run.note(f"The synthesis contradicted what was settled, again; this was added: {right}.")
+            whole = replace(whole, text=f"{whole.text}\n\n{right}.")
+        if whole.text != answer.text:
+            self._run.emit(AnswerDelta(whole.text.removeprefix(answer.text)))
+        return whole
+
+    async def _replanned(
+        self, plan: Plan, findings: Sequence[Thread], lost: Sequence[Thread]
+    ) -> list[Thread]:
+        run = self._run
+        try:
+            added = await make_replan(run, self._task, plan, findings, lost)
+        except (PlanInvalid, ModelError, BudgetExceeded) as error:
+            run.note(f"What was lost could not be planned anew: {error.message}")
+            return []
+        if added is None:
+            return []
+        async with self._manner.open_threads(run) as threads:
+            again = Following(run, self._task, threads, self._manner)
+            run.ledger.release(again._held)
+            for subtask in added.subtasks:
+                again.start(subtask)
+            threads.close()
+            await self._finished(threads)
+            return again._wanted()
+
+    async def _work_on(self, run: Run, task: Task) -> Answer:
+        manner = self._manner
+        body = manner.body if manner.ladder is None else claiming(manner.body)
+        answer = await body(run, task)
+        if self._on_found is not None:
+            self._on_found()
+        return answer
+
+    async def _finished(self, threads: Threads) -> None:
+        try:
+            await threads.join(prune=self._manner.prune)
+        except NoAnswer as error:
+            self._run.note(error.message)
+
+    def _wanted(self) -> list[Thread]:
+        threads = [begun.thread for begun in self._begun.values()]
+        return [t for t in threads if t.cancel_reason not in ("pruned", "not_needed")]
+
+    def _found(self, thread: Thread) -> bool:
+        return thread.finding is not None and thread.state != "failed"
+
+    def _task_of(self, subtask: Subtask) -> Task:
+        agents = self._run.state.agents
+        if subtask.agent and subtask.agent not in agents:
+            self._run.note(
+                f"The plan names an agent {subtask.agent!r} that does not exist; a worker does it."
+            )
+        room = subtask.max_tokens
+        return Task(
+            prompt=subtask.prompt,
+            title=subtask.label,
+            agent=agents.get(subtask.agent or "", WORKER),
+            tools=self._task.tools,
+            max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
+        )
+
+
+def _worth_replanning(run: Run, lost: Sequence[Thread]) -> bool:
+    """Not where a new plan would meet the same end: limits, the clock, or a model that cannot be reached."""
+    if any(t.cancel_reason in ("budget", "deadline", "user", "parent") for t in lost):
+        return False
+    if any(isinstance(t.error, (ModelUnreachable, ModelRejected)) for t in lost):
+        return False
+    return not any((run.remaining.calls == 0, run.remaining.threads == 0, run.remaining.depth == 0))
+
+
+def _how_lost(thread: Thread) -> str:
+    if thread.error is not None:
+        return f"{thread.state} ({getattr(thread.error, 'message', thread.error)})"
+    return f"{thread.state} ({thread.cancel_reason})" if thread.cancel_reason else thread.state

@@ -1,0 +1,1 @@
+"""Sending spans to exporters, the store and the live view."""

@@ -1,0 +1,1 @@
+"""Recording spans and metrics."""
