@@ -49,6 +49,9 @@ POISON = (
 PUBLIC = {
     "Agent",
     "Answer",
+    "Approval",
+    "ApprovalRequest",
+    "Context",
     "Limits",
     "Message",
     "Plan",
@@ -56,6 +59,7 @@ PUBLIC = {
     "Run",
     "Subtask",
     "Task",
+    "Tool",
     "Weaver",
     "WeaverError",
     "Workflow",

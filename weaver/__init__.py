@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from weaver.strategies.common.registry import strategy as strategy
     from weaver.task import Agent as Agent
     from weaver.task import Task as Task
+    from weaver.tools.approvals import Approval as Approval
+    from weaver.tools.approvals import ApprovalRequest as ApprovalRequest
     from weaver.tools.function import tool as tool
+    from weaver.tools.protocol import Context as Context
+    from weaver.tools.protocol import Tool as Tool
     from weaver.workflows.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
@@ -27,6 +31,9 @@ __version__ = "0.1.0"
 _HOME = {
     "Agent": "weaver.task",
     "Answer": "weaver.result",
+    "Approval": "weaver.tools.approvals",
+    "ApprovalRequest": "weaver.tools.approvals",
+    "Context": "weaver.tools.protocol",
     "Limits": "weaver.budget",
     "Message": "weaver.messages",
     "Plan": "weaver.plan",
@@ -34,6 +41,7 @@ _HOME = {
     "Run": "weaver.runtime.run",
     "Subtask": "weaver.plan",
     "Task": "weaver.task",
+    "Tool": "weaver.tools.protocol",
     "Weaver": "weaver.api",
     "WeaverError": "weaver.errors",
     "Workflow": "weaver.workflows.workflow",
@@ -45,6 +53,9 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Weaver",
     "Agent",
     "Answer",
+    "Approval",
+    "ApprovalRequest",
+    "Context",
     "Limits",
     "Message",
     "Plan",
@@ -52,6 +63,7 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Run",
     "Subtask",
     "Task",
+    "Tool",
     "WeaverError",
     "Workflow",
     "strategy",

@@ -27,6 +27,11 @@ from weaver.settings import Settings
 from weaver.strategies.common.registry import find
 from weaver.stream import RunStream
 from weaver.task import Agent, Task, as_task
+from weaver.tools.approvals import Approve
+from weaver.tools.function import by_name
+from weaver.tools.protocol import Toolset
+from weaver.tools.run_tools import RunTools
+from weaver.tools.toolsets import Toolsets
 from weaver.tracing.record.tracer import Tracing
 
 if TYPE_CHECKING:
@@ -43,6 +48,8 @@ class _Asked:
     plan: Plan | None
     output: Any
     tools: Sequence[Any]
+    deps: Any
+    approve: Approve | None
     run_id: str | None
     changes: dict[str, Any]
 
@@ -68,6 +75,12 @@ class Weaver:
         prices: US dollars per million tokens, by model name; they beat what a server or price list says.
         temperature, seed: sampling, and weaver's own random choices.
         agents: named workers that the planner may assign subtasks to.
+        tools: functions, `Tool` objects or toolsets (`weaver.mcp`) that every task's threads may call.
+        deps: what tools find in their `Context`; any object.
+        approve: asks somebody about a tool call that needs approval: gets an `ApprovalRequest`, returns
+            True, False or an `Approval`; sync or async. Without it, a listener of `stream` answers by
+            `RunStream.approve` and `RunStream.deny`; where there is neither, such calls are denied.
+        tool_rounds, max_tool_result, approval_timeout, allow_effects: see `weaver.settings.Settings`.
         settings: ready settings instead of arguments, environment and file.
         tracer_provider: where spans go; the global provider by default.
         tracing: ready `Tracing` instead of ``tracer_provider``, for its options or metrics.
@@ -100,6 +113,13 @@ class Weaver:
         temperature: float | None = None,
         seed: int | None = None,
         agents: Sequence[Agent] = (),
+        tools: Sequence[Any] = (),
+        deps: Any = None,
+        approve: Approve | None = None,
+        tool_rounds: int | None = None,
+        max_tool_result: int | None = None,
+        approval_timeout: float | None = None,
+        allow_effects: bool | None = None,
         prices: Mapping[str, Prices] | None = None,
         settings: Settings | None = None,
         tracer_provider: TracerProvider | None = None,
@@ -126,6 +146,10 @@ class Weaver:
             "temperature": temperature,
             "seed": seed,
             "agents": tuple(agents) or None,
+            "tool_rounds": tool_rounds,
+            "max_tool_result": max_tool_result,
+            "approval_timeout": approval_timeout,
+            "allow_effects": allow_effects,
             "prices": prices or None,
         }
         self.settings = settings.changed(**given) if settings is not None else Settings.load(**given)
@@ -133,6 +157,11 @@ class Weaver:
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
+        self._tools = tuple(tools)
+        by_name(tuple(t for t in self._tools if not isinstance(t, Toolset)))
+        self._toolsets = Toolsets()
+        self._deps = deps
+        self._approve = approve
         self._casts: dict[object, Cast] = {}
         self._users = 0
 
@@ -143,6 +172,8 @@ class Weaver:
         plan: Plan | None = None,
         output: Any = None,
         tools: Sequence[Any] = (),
+        deps: Any = None,
+        approve: Approve | None = None,
         run_id: str | None = None,
         **changes: Any,
     ) -> Result[Any]:
@@ -151,7 +182,8 @@ class Weaver:
         Args:
             plan: a decomposition to follow instead of asking the planner.
             output: a type that ``result.output`` will be of (pydantic model, dataclass, ``list[int]``, ...).
-            tools: functions that threads may call.
+            tools: functions, `Tool` objects or toolsets that threads may call, besides the constructor's.
+            deps, approve: as in the constructor, for this run only.
             run_id: the id of the run; with a journal, that of a run to go on with.
             changes: any of the constructor's settings, for this run only.
 
@@ -161,7 +193,7 @@ class Weaver:
         Raises:
             WeaverError: there is no answer; ``error.result`` has everything that was finished.
         """
-        execution = await self._prepare(_Asked(task, plan, output, tools, run_id, changes))
+        execution = await self._prepare(_Asked(task, plan, output, tools, deps, approve, run_id, changes))
         async with self:
             result = await execution.run()
         if result.status == "failed" and execution.error is not None:
@@ -175,6 +207,8 @@ class Weaver:
         plan: Plan | None = None,
         output: Any = None,
         tools: Sequence[Any] = (),
+        deps: Any = None,
+        approve: Approve | None = None,
         run_id: str | None = None,
         **changes: Any,
     ) -> RunStream:
@@ -186,7 +220,8 @@ class Weaver:
         Raises:
             ConfigurationError: on entering: the task or a setting is wrong, or no model can be found.
         """
-        return RunStream(self, partial(self._prepare, _Asked(task, plan, output, tools, run_id, changes)))
+        asked = _Asked(task, plan, output, tools, deps, approve, run_id, changes)
+        return RunStream(self, partial(self._prepare, asked))
 
     def run_sync(self, task: Question, **options: Any) -> Result[Any]:
         """`run`, for programs without an event loop. Works inside a running one too (Jupyter), in a thread.
@@ -227,6 +262,7 @@ class Weaver:
         """Release pooled connections. The object may be used again afterwards."""
         for cast in self._casts.values():
             await cast.aclose()
+        await self._toolsets.aclose()
 
     async def __aenter__(self) -> Self:
         self._users += 1
@@ -244,9 +280,11 @@ class Weaver:
         task = as_task(asked.task)
         if asked.output is not None:
             task = replace(task, output=asked.output)
-        if asked.tools:
-            task = replace(task, tools=(*task.tools, *asked.tools))
+        if tools := (*self._tools, *asked.tools):
+            task = replace(task, tools=(*task.tools, *tools))
+        task = replace(task, tools=await self._toolsets.resolved(task.tools))
         settings = self.settings.changed(**asked.changes)
+        agents = tuple([replace(a, tools=await self._toolsets.resolved(a.tools)) for a in settings.agents])
         strategy, options = find(settings.strategy)
         cast = await self._models(settings)
         strategy.check(await cast.models["thread"].capabilities(), cast.models["thread"].name, options)
@@ -256,7 +294,7 @@ class Weaver:
         state = RunState(
             asked.run_id or self._new_id(),
             cast.models,
-            agents=settings.agents,
+            agents=agents,
             given_plan=asked.plan,
             limits=_limits(settings),
             deadline=float("inf") if settings.deadline is None else started + settings.deadline,
@@ -266,6 +304,15 @@ class Weaver:
             listen=listen,
             tracing=self._tracing,
             journal=self._journal,
+            tools=RunTools(
+                deps=self._deps if asked.deps is None else asked.deps,
+                rounds=settings.tool_rounds,
+                max_result_chars=settings.max_tool_result,
+                approve=asked.approve or self._approve,
+                approval_timeout=settings.approval_timeout,
+                allow_effects=settings.allow_effects,
+                emit=listen,
+            ),
         )
         for note in cast.notes:
             state.note(note)

@@ -20,6 +20,7 @@ WeaverError
 │   └── PlanInvalid
 ├── StepFailed                  a step of a workflow cannot go on
 ├── ToolFailed
+│   └── ToolArgumentsInvalid    a model's arguments do not fit the tool's parameters
 ├── BudgetExceeded
 ├── DeadlineExceeded
 ├── RunCancelled                the user stopped the run
@@ -174,7 +175,11 @@ class StepFailed(WeaverError):
 
 
 class ToolFailed(WeaverError):
-    """A tool raised, or was called with arguments that do not fit."""
+    """A tool raised, took too long, was not approved, or was called with arguments that do not fit."""
+
+
+class ToolArgumentsInvalid(ToolFailed):
+    """A model called a tool with arguments that do not fit its parameters."""
 
 
 class BudgetExceeded(WeaverError):

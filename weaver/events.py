@@ -112,13 +112,45 @@ class ModelFellBack:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCalled:
-    """A thread called a tool. ``error`` is None when it worked."""
+class ToolStarted:
+    """A thread calls a tool. ``arguments`` is the JSON text as the model wrote it; ``id`` names the call."""
 
+    id: str
     thread: str | None
     tool: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool call ended after ``seconds``. ``result`` is None when it failed, ``error`` when it worked."""
+
+    id: str
+    thread: str | None
+    tool: str
+    result: str | None
+    error: str | None
     seconds: float
-    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAsked:
+    """A tool call waits for a person: answer with `RunStream.approve` or `RunStream.deny` and this ``id``."""
+
+    id: str
+    thread: str | None
+    tool: str
+    arguments: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalAnswered:
+    """A request for approval was answered. ``reason`` is what the model is told when it was denied."""
+
+    id: str
+    approved: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +200,10 @@ Event = (
     | ThreadFinished
     | CallRetried
     | ModelFellBack
-    | ToolCalled
+    | ToolStarted
+    | ToolFinished
+    | ApprovalAsked
+    | ApprovalAnswered
     | ConflictFound
     | AnswerStarted
     | AnswerDelta

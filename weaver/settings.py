@@ -159,6 +159,28 @@ class Settings(BaseModel):
         description="Seed of sampling and of weaver's own random choices.",
         json_schema_extra={"metavar": "N"},
     )
+    tool_rounds: Count | None = Field(
+        default=None,
+        description="Most model calls of one thread that may end in tool calls. Default: 16.",
+        json_schema_extra={"metavar": "N"},
+    )
+    max_tool_result: Count | None = Field(
+        default=None,
+        description="Most characters of one tool result that a model gets at once; larger ones are kept "
+        "aside, and it reads them in pieces. Default: 20000.",
+        json_schema_extra={"metavar": "CHARS"},
+    )
+    approval_timeout: Seconds | None = Field(
+        default=None,
+        description="Seconds after which a tool call that nobody approved is denied. Default: no limit of "
+        "its own.",
+        json_schema_extra={"metavar": "SECONDS"},
+    )
+    allow_effects: bool | None = Field(
+        default=None,
+        description="Let tools with effects be called without approval by threads that have read untrusted "
+        "text.",
+    )
     agents: tuple[Agent, ...] = Field(
         default=(),
         description="YAML or TOML file with a list of agents (name, description, instructions, model) "

@@ -14,6 +14,7 @@ from weaver.errors import WeaverError
 from weaver.events import Event
 from weaver.result import CancelReason, Result
 from weaver.runtime.execution import Execution
+from weaver.tools.approvals import Approval
 
 
 class RunStream:
@@ -58,6 +59,25 @@ class RunStream:
     def cancel(self, reason: CancelReason = "user") -> None:
         """Stop the run; the remaining events, `RunFinished` among them, still come."""
         self._execution.cancel(reason)
+
+    def approve(self, id: str, *, always: bool = False) -> None:  # noqa: A002 - the word of `ApprovalAsked`
+        """Agree to the tool call of an `ApprovalAsked` event.
+
+        Args:
+            always: also to every later call of this tool in this run.
+
+        Raises:
+            UnknownName: no such request waits (any more).
+        """
+        self._execution.state.tools.approvals.answer(id, Approval(True, always=always))
+
+    def deny(self, id: str, reason: str = "", *, always: bool = False) -> None:  # noqa: A002 - as above
+        """Refuse the tool call of an `ApprovalAsked` event; the model reads ``reason``.
+
+        Raises:
+            UnknownName: no such request waits (any more).
+        """
+        self._execution.state.tools.approvals.answer(id, Approval(False, reason, always))
 
     @property
     def error(self) -> WeaverError | None:

@@ -59,6 +59,8 @@ class Scope:
         ledger: what it and all that it forks may spend.
         own_model: a model for this attempt alone, instead of its role's.
         offered: the best answer so far, see `offer`.
+        read_untrusted: whether it has read text that others may have written: a tool's result, or the result
+            of a thread that has.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Scope:
         self.lost_race = False
         self.own_model: Model | None = None
         self.offered: Answer | None = None
+        self.read_untrusted: bool = False if parent is None else parent.read_untrusted
         self._call_span: Span | None = None
         self._last_text = ""
         self._said_before = ""
@@ -197,7 +200,10 @@ class Scope:
 
     async def step(self, name: str, function: Callable[[], Awaitable[T]]) -> T:
         """Run ``function`` once per journal; a resumed run gets the recorded JSON value instead."""
-        key = self.key(name)
+        return await self.recorded_step(self.key(name), function)
+
+    async def recorded_step(self, key: str, function: Callable[[], Awaitable[T]]) -> T:
+        """`step`, under a structural key that was made before."""
         if key in self.state.recorded:
             recorded: T = self.state.recorded[key]["value"]
             return recorded
@@ -298,6 +304,14 @@ class Scope:
         """This thread has waited for ``thread``: what it did is on the path."""
         self.path_tokens = max(self.path_tokens, thread.path_tokens)
         self.path_seconds = max(self.path_seconds, thread.path_seconds)
+        if thread.read_untrusted:
+            self.has_read_untrusted()
+
+    def has_read_untrusted(self) -> None:
+        """This thread has read text that others may have written."""
+        self.read_untrusted = True
+        if self.thread is not None:
+            self.thread.read_untrusted = True
 
     def for_thread(self, thread: Thread, *, deadline: float) -> Self:
         """The handle of a thread below this one, with its span open."""

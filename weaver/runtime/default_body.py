@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,10 @@ from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.model_calls import Thinker
 from weaver.runtime.structured_output import Shape, asking_for, fitted, output_text
-from weaver.runtime.tool_calls import call_tools
+from weaver.runtime.tool_calls import ToolUse
 from weaver.task import Task
-from weaver.tools.function import FunctionTool, as_tool
+from weaver.tools.function import by_name
 
-MAX_TURNS = 16
-"""Model calls of one thread that may end in tool calls."""
 SOFT_SHARE = 0.8
 """Share of a thread's time after which it is told to conclude."""
 CONCLUSION_TOKENS = 64
@@ -37,6 +35,7 @@ CONCLUDE = (
     "You are out of room and must stop here. From what you have so far, give only your best final answer "
     "now, in as few words as possible."
 )
+NO_MORE_TOOLS = "No more tool calls are possible. Give your best final answer from what you have."
 IN_FORM = "Give your final answer in the form that is asked for."
 Hear = Callable[[Delta], None]
 
@@ -45,11 +44,11 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     """Work on ``task``: see `Run.reason`."""
     thinking = _Thinking(run, role, listen or thread_listener(run))
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    tools = {t.name: t for t in map(as_tool, given)}
+    use = ToolUse(run, by_name(given))
     can = await run.capabilities(role)
-    if tools and not can.tools:
+    if use.tools and not can.tools:
         raise CapabilityMissing(
-            f"{run.model(role).name} cannot call tools, and the task has {', '.join(tools)}.",
+            f"{run.model(role).name} cannot call tools, and the task has {', '.join(use.tools)}.",
             hint="Choose a model that can, or drop the tools.",
         )
     shape = Shape[Any](task.output) if task.output is not None else None
@@ -58,22 +57,21 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
         max_tokens=task.max_tokens,
         temperature=task.temperature,
         seed=task.seed,
-        tools=tuple(t.spec for t in tools.values()),
     )
-    if shape is not None and not tools:
+    if shape is not None and not use.tools:
         request = asking_for(request, shape.schema, can)
-    reply, request = await thinking.with_tools(request, tools)
+    reply, request = await thinking.with_tools(request, use)
     if reply.finish == "length" or reply.state == "cancelled":
         reply, request = await thinking.conclude(request, reply)
     if shape is None:
-        return Answer(reply.text.strip(), complete=reply.finish != "length")
-    if tools:
+        return Answer(reply.text.strip(), complete=reply.finish != "length" and not use.exhausted)
+    if use.tools:
         said = (assistant(reply.text), user(IN_FORM))
         plain = replace(request, messages=(*request.messages, *said), tools=())
         request = asking_for(plain, shape.schema, can)
         reply = await thinking.say(request)
     value, reply = await fitted(shape, request, reply, thinking.say)
-    return Answer(output_text(reply).strip(), output=value)
+    return Answer(output_text(reply).strip(), output=value, complete=not use.exhausted)
 
 
 async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
@@ -160,17 +158,29 @@ class _Thinking:
             self._restart("the model answered with nothing.")
         raise AssertionError("unreachable")
 
-    async def with_tools(self, request: Request, tools: Mapping[str, FunctionTool]) -> tuple[Reply, Request]:
-        """Calls until one does not ask for a tool; the reply, and the request it answers."""
-        reply = await self.say(request)
-        for _ in range(MAX_TURNS):
-            if not (reply.tool_calls and tools):
-                break
-            results = await call_tools(self.run, tools, reply.tool_calls)
-            asked = Message("assistant", reply.text, reply.tool_calls)
-            request = replace(request, messages=(*request.messages, asked, *results))
+    async def with_tools(self, request: Request, use: ToolUse) -> tuple[Reply, Request]:
+        """Calls until one does not ask for a tool; the reply, and the request it answers.
+
+        After as many rounds as the run allows, the model is asked for its answer without tools.
+        """
+        if not use.tools:
+            return await self.say(request), request
+        rounds = self.run.state.tools.rounds
+        for _ in range(rounds):
+            request = replace(request, tools=await use.specs())
             reply = await self.say(request)
-        return reply, request
+            if not reply.tool_calls:
+                return reply, request
+            asked = Message("assistant", reply.text, reply.tool_calls)
+            results = await use.results(reply.tool_calls)
+            request = replace(request, messages=(*request.messages, asked, *results))
+        use.exhausted = True
+        self.run.note(
+            f"{self.run.path or 'The answer'} used its {rounds} rounds of tool calls and was asked to answer "
+            "with what it had (tool_rounds)."
+        )
+        request = replace(request, messages=(*request.messages, user(NO_MORE_TOOLS)), tool_choice="none")
+        return await self.say(request), request
 
     async def conclude(self, request: Request, reply: Reply) -> tuple[Reply, Request]:
         """Ask once for the best answer so far, after tokens or time ran short."""

@@ -16,6 +16,7 @@ from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, Conflict, Decision
 from weaver.runtime.budget_ledger import Ledger
+from weaver.tools.run_tools import RunTools
 from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
 
@@ -39,6 +40,7 @@ class RunState:
         thread_timeout: default seconds a thread may take, or None.
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
+        tools: what tool calls share; without dependencies and with the default limits by default.
 
     Attributes:
         reasoners: names of the models that have been seen to reason before they answer.
@@ -59,6 +61,7 @@ class RunState:
         listen: Callable[[Event], None] | None = None,
         tracing: Tracing | None = None,
         journal: Journal | None = None,
+        tools: RunTools | None = None,
     ) -> None:
         self.id = run_id
         self.models = models
@@ -74,6 +77,7 @@ class RunState:
         self.listen = listen
         self.tracing = tracing or Tracing()
         self.journal = journal
+        self.tools = tools or RunTools(emit=None if listen is None else self.emit)
         self.recorded: Mapping[str, Any] = {}
         self.threads: list[Thread] = []
         self.usages: list[Usage] = []

@@ -28,12 +28,13 @@ class Thread:
         scope, span, saying: for the runtime: its cancel scope, its span, what it is saying just now.
         error: why it failed, or None.
         attempts: how often its work was started.
+        read_untrusted: whether it has read text that others may have written (a tool's result).
     """
 
     __slots__ = (
         "_done", "_emit", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at",
-        "error", "id", "parent", "path_seconds", "path_tokens", "saying", "scope", "span", "started_at",
-        "state", "task", "usages",
+        "error", "id", "parent", "path_seconds", "path_tokens", "read_untrusted", "saying", "scope", "span",
+        "started_at", "state", "task", "usages",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +61,7 @@ class Thread:
         self.started_at: float | None = None
         self.ended_at: float | None = None
         self.path_tokens = 0
+        self.read_untrusted = False
         self.path_seconds = 0.0
         self.span: Span | None = None
         self.saying: Callable[[], str] = str

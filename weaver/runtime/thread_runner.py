@@ -84,6 +84,8 @@ class Work:
         thread.state = "running"
         limit, own = self._limits()
         self.place = run = parent.for_thread(thread, deadline=limit)
+        if run.read_untrusted or any(t.read_untrusted for t in threads):
+            run.has_read_untrusted()
         state = parent.state
         if state.listen is not None:
             state.emit(

@@ -2,72 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import hashlib
+import inspect
+from collections.abc import Mapping, MutableMapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import anyio
+from pydantic_core import from_json
 
-from weaver.errors import ToolFailed, WeaverError
-from weaver.events import ToolCalled
+from weaver.errors import ToolArgumentsInvalid, ToolFailed, WeaverError
+from weaver.events import ToolFinished, ToolStarted
 from weaver.messages import Message, ToolCall
+from weaver.models.protocol import ToolSpec
 from weaver.runtime.context import Scope
-from weaver.tools.function import FunctionTool
+from weaver.tools.approvals import Approval, ApprovalRequest
+from weaver.tools.protocol import Context, Tool, options_of
+from weaver.tools.results import READ_RESULT
+
+SAME_CALLS = 3
+"""From the so-many-th call with the same arguments and the same result, the model is told so."""
+
+_slots: MutableMapping[Any, dict[int, tuple[anyio.Semaphore, Tool]]] = WeakKeyDictionary()
 
 
-async def call_tools(
-    run: Scope, tools: Mapping[str, FunctionTool], calls: tuple[ToolCall, ...]
-) -> list[Message]:
-    """All calls of one turn at the same time; the results in the order of the calls.
+@dataclass(slots=True)
+class ToolUse:
+    """The tools of one thread at work.
 
-    A tool that fails is told to the model as text; it may try otherwise.
+    Attributes:
+        tools: by name; `read_result` joins them once a result was too large.
+        exhausted: the thread has used all its rounds of tool calls.
     """
-    results = [Message("tool", "", tool_call_id=call.id) for call in calls]
-    errors: list[WeaverError] = []
-    began = anyio.current_time()
 
-    async def one(i: int, call: ToolCall) -> None:
+    run: Scope
+    tools: dict[str, Tool]
+    exhausted: bool = False
+    _repeats: dict[str, int] = field(default_factory=dict)
+
+    async def specs(self) -> tuple[ToolSpec, ...]:
+        """What the model is told this time: each tool's ``prepare`` may change or hide it."""
+        specs = []
+        for tool in self.tools.values():
+            prepare = options_of(tool).prepare
+            if prepare is None:
+                specs.append(tool.spec)
+                continue
+            spec = prepare(context_of(self.run), tool.spec)
+            if inspect.isawaitable(spec):
+                spec = await spec
+            if spec is not None:
+                specs.append(spec)
+        return tuple(specs)
+
+    async def results(self, calls: tuple[ToolCall, ...]) -> list[Message]:
+        """Make all calls of one turn at the same time; the results in the order of the calls.
+
+        A tool that fails is told to the model as text; it may try otherwise.
+        """
+        messages = [Message("tool", "", tool_call_id=call.id) for call in calls]
+        errors: list[WeaverError] = []
+        began = anyio.current_time()
+
+        async def one(i: int, call: ToolCall) -> None:
+            try:
+                messages[i] = Message("tool", await self._text(call), tool_call_id=call.id)
+            except WeaverError as error:
+                errors.append(error)
+                group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for i, call in enumerate(calls):
+                group.start_soon(one, i, call)
+        if errors:
+            raise errors[0]
+        self.run.worked(anyio.current_time() - began)
+        return messages
+
+    async def _text(self, call: ToolCall) -> str:
+        store = self.run.state.tools.results
         try:
-            results[i] = Message("tool", await _told(run, tools, call), tool_call_id=call.id)
-        except WeaverError as error:
-            errors.append(error)
-            group.cancel_scope.cancel()
+            result = await use_tool(self.run, self.tools, call)
+        except ToolFailed as error:
+            result = f"Error: {error.message}"
+        if len(result) > store.max_chars and call.name != READ_RESULT:
+            result = store.kept(result)
+            self.tools.setdefault(READ_RESULT, store)
+        return result + self._repetition(call, result)
 
-    async with anyio.create_task_group() as group:
-        for i, call in enumerate(calls):
-            group.start_soon(one, i, call)
-    if errors:
-        raise errors[0]
-    run.worked(anyio.current_time() - began)
-    return results
+    def _repetition(self, call: ToolCall, result: str) -> str:
+        """A line for a model that makes the same call again and again."""
+        key = hashlib.sha256(f"{call.name}\0{call.arguments}\0{result}".encode(errors="replace")).hexdigest()
+        count = self._repeats[key] = self._repeats.get(key, 0) + 1
+        if count < SAME_CALLS:
+            return ""
+        where = self.run.path or "The answer"
+        self.run.note(f"{where} called {call.name} {SAME_CALLS} times with the same arguments and result.")
+        return (
+            f"\n\n[This is call {count} with the same arguments and the same result. "
+            "Use what you have, or try something else.]"
+        )
 
 
-async def use_tool(run: Scope, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
-    """One call of a tool, traced and journaled; what it returned, as text.
+def context_of(run: Scope, call_id: str = "", attempt: int = 1) -> Context[Any]:
+    """What a tool may know about a call of this thread."""
+    return Context(run.state.tools.deps, run.id, run.thread_id, call_id, attempt, run.remaining.seconds)
+
+
+async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str:
+    """Make one call of a tool: approved where needed, limited, traced, journaled.
+
+    Returns:
+        What the tool returned, as text.
 
     Raises:
-        ToolFailed: there is no such tool, the arguments do not fit, or it raised.
+        ToolFailed: there is no such tool, the arguments do not fit, it raised, took too long, or a person
+            did not agree.
     """
-    span = run.state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
+    state = run.state
+    key = run.key(f"tool/{call.name}")
+    span = state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
+    run.emit(ToolStarted(key, run.thread_id, call.name, call.arguments))
     began = anyio.current_time()
     failed: BaseException | None = None
     result = ""
     try:
-        with run.state.tracing.attached(span):
-            if call.name not in tools:
+        with state.tracing.attached(span):
+            tool = tools.get(call.name)
+            if tool is None:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
-            result = await run.step(f"tool/{call.name}", lambda: tools[call.name](call.arguments))
-            return result
+            result = await run.recorded_step(key, lambda: _tried(run, tool, call.arguments, key))
+        trusted = options_of(tool).trusted
+        if not (options_of(tool).has_effects if trusted is None else trusted):
+            run.has_read_untrusted()
+        return result
     except BaseException as error:
         failed = error
         raise
     finally:
-        run.state.tracing.end_tool(span, failed, result=result)
-        seconds = anyio.current_time() - began
-        told = str(failed) if isinstance(failed, ToolFailed) else None
-        run.emit(ToolCalled(run.thread_id, call.name, seconds, told))
+        state.tracing.end_tool(span, failed, result=result)
+        run.emit(
+            ToolFinished(
+                key,
+                run.thread_id,
+                call.name,
+                result if failed is None else None,
+                failed.message if isinstance(failed, ToolFailed) else None,
+                anyio.current_time() - began,
+            )
+        )
 
 
-async def _told(run: Scope, tools: Mapping[str, FunctionTool], call: ToolCall) -> str:
+async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
+    options, name = options_of(tool), tool.spec.name
+    await _check_approval(run, tool, arguments, call_id)
+    failure = ToolFailed(f"Tool {name!r} was not tried.")
+    for attempt in range(1, options.tries + 1):
+        try:
+            async with AsyncExitStack() as stack:
+                if options.concurrency is not None:
+                    await stack.enter_async_context(_slot(tool, options.concurrency))
+                with anyio.fail_after(options.timeout):
+                    return await tool.call(arguments, context_of(run, call_id, attempt))
+        except TimeoutError as error:
+            failure = ToolFailed(f"Tool {name!r} took longer than {options.timeout:g} s.")
+            failure.__cause__ = error
+        except ToolArgumentsInvalid:
+            raise
+        except ToolFailed as error:
+            failure = error
+    raise failure
+
+
+async def _check_approval(run: Scope, tool: Tool, arguments: str, call_id: str) -> None:
+    """Have a person agree to a call that needs it.
+
+    Raises:
+        ToolFailed: the person, or nobody, agreed.
+    """
+    options, name = options_of(tool), tool.spec.name
+    values = _values(arguments)
+    needed: bool | Any = options.approve
+    if callable(needed):
+        needed = needed(context_of(run, call_id), values)
+        if inspect.isawaitable(needed):
+            needed = await needed
+    reason = "the tool asks for approval before each call"
+    if not needed:
+        if not (options.has_effects and run.read_untrusted and not run.state.tools.allow_effects):
+            return
+        reason = "the tool has effects, and the thread has read text that others may have written"
+    answer: Approval = await run.state.tools.approvals.ask(
+        ApprovalRequest(call_id, run.thread_id, name, values, reason)
+    )
+    if not answer.approved:
+        because = f": {answer.reason}" if answer.reason else ""
+        run.note(f"A call of {name!r} was not approved{because}.")
+        raise ToolFailed(f"The call of tool {name!r} was not approved{because}.")
+
+
+def _values(arguments: str) -> dict[str, Any]:
     try:
-        return await use_tool(run, tools, call)
-    except ToolFailed as error:
-        return f"Error: {error.message}"
+        values = from_json(arguments or "{}")
+    except ValueError:
+        return {"arguments": arguments}
+    return values if isinstance(values, dict) else {"arguments": values}
+
+
+def _slot(tool: Tool, most: int) -> anyio.Semaphore:
+    """The limit on calls of ``tool`` in this event loop."""
+    slots = _slots.setdefault(asyncio.get_running_loop(), {})
+    semaphore, _ = slots.setdefault(id(tool), (anyio.Semaphore(most), tool))  # the tool: ids are used again
+    return semaphore

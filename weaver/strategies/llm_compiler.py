@@ -26,7 +26,8 @@ from weaver.strategies.common.registry import strategy
 from weaver.strategies.common.sampling import shown
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
-from weaver.tools.function import FunctionTool, as_tool
+from weaver.tools.function import by_name
+from weaver.tools.protocol import Tool
 from weaver.untrusted import fenced
 
 J = TypeVar("J", bound=BaseModel)
@@ -94,7 +95,7 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
         max_replans: how often the joiner may ask for another plan.
     """
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    compiler = Compiler(run, task, {tool.name: tool for tool in map(as_tool, given)})
+    compiler = Compiler(run, task, by_name(given))
     async with run.fork(name="call") as threads:
         thought = ""
         for left in range(max_replans, -1, -1):
@@ -122,7 +123,7 @@ class Compiler:
 
     run: Run
     task: Task
-    tools: dict[str, FunctionTool]
+    tools: dict[str, Tool]
     steps: dict[int, Step] = field(default_factory=dict)
     threads: dict[int, Thread] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)

@@ -34,11 +34,11 @@ async def call_function(
     """
     tool = one.function
     assert tool is not None
-    if tool.name in setting.functions:
-        value = setting.functions[tool.name]
+    if tool.spec.name in setting.functions:
+        value = setting.functions[tool.spec.name]
     else:
-        call = ToolCall(f"step-{one.id}", tool.name, json.dumps(arguments, ensure_ascii=False))
-        said = await use_tool(run, {tool.name: tool}, call)
+        call = ToolCall(f"step-{one.id}", tool.spec.name, json.dumps(arguments, ensure_ascii=False))
+        said = await use_tool(run, {tool.spec.name: tool}, call)
         value = said if gives_text(tool) else _json(said)
     if one.output is not None:
         try:
@@ -47,7 +47,7 @@ async def call_function(
             first = error.errors()[0]
             where = ".".join(str(p) for p in first["loc"]) or "the result"
             raise StepFailed(
-                f"Step {one.id}: what {tool.name} gave does not fit: {where}: {in_words(first['msg'])}."
+                f"Step {one.id}: what {tool.spec.name} gave does not fit: {where}: {in_words(first['msg'])}."
             ) from None
     values[run.path] = value
     return Answer(text_of(value) or "done", output=value)

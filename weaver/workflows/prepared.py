@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from weaver.task import Agent
-from weaver.tools.function import FunctionTool
+from weaver.tools.protocol import Tool
 from weaver.workflows.compiled import CompiledStep
 from weaver.workflows.parts import Retry
 from weaver.workflows.scopes import single
@@ -46,8 +46,8 @@ class PreparedStep:
     strategy: Strategy | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     body: Body | None = None
-    tools: tuple[FunctionTool, ...] = ()
-    function: FunctionTool | None = None
+    tools: tuple[Tool, ...] = ()
+    function: Tool | None = None
     output: Any = None
     agents: Mapping[str, Agent] = field(default_factory=dict)
     agent: Agent | None = None

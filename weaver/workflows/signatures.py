@@ -10,22 +10,25 @@ from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from weaver.tools.function import FunctionTool
+from weaver.tools.protocol import Tool
 from weaver.workflows.values import TYPE_NAMES, ValueSpec
 
 UNKNOWN = ValueSpec(type="any")
 
 
-def parameters(tool: FunctionTool) -> dict[str, ValueSpec]:
+def parameters(tool: Tool) -> dict[str, ValueSpec]:
     """The types of a function's parameters, by name."""
     schema = tool.spec.parameters
     definitions = schema.get("$defs", {})
     return {name: spec_of(one, definitions) for name, one in schema.get("properties", {}).items()}
 
 
-def result(tool: FunctionTool) -> ValueSpec:
+def result(tool: Tool) -> ValueSpec:
     """The type of what a step gets that calls the function."""
     if gives_text(tool):
         return ValueSpec(type="string")
+    if not isinstance(tool, FunctionTool):
+        return UNKNOWN
     try:
         returned = get_type_hints(tool.function, include_extras=True)["return"]
         schema = TypeAdapter(returned).json_schema(mode="serialization")
@@ -36,8 +39,10 @@ def result(tool: FunctionTool) -> ValueSpec:
     return UNKNOWN if spec.type == "string" else spec
 
 
-def gives_text(tool: FunctionTool) -> bool:
+def gives_text(tool: Tool) -> bool:
     """Whether a function always returns a text."""
+    if not isinstance(tool, FunctionTool):
+        return False
     try:
         return get_type_hints(tool.function).get("return") is str
     except (NameError, TypeError):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from weaver import plugins
 from weaver.errors import ConfigurationError, UnknownName, WeaverError
-from weaver.tools.function import FunctionTool, as_tool
+from weaver.tools.function import FunctionTool, as_tool, by_name, identity
+from weaver.tools.protocol import Tool
 from weaver.workflows.problems import did_you_mean
 from weaver.workflows.values import in_words
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "weaver.tools"
-_registered: dict[str, FunctionTool] = {}
+_registered: dict[str, Tool] = {}
 
 
-def register(function: Callable[..., Any] | FunctionTool, *, name: str = "") -> FunctionTool:
+def register(function: Callable[..., Any] | Tool, *, name: str = "") -> Tool:
     """Let workflows of this program use a Python function, as a tool and as a step.
 
     Args:
@@ -34,13 +35,14 @@ def register(function: Callable[..., Any] | FunctionTool, *, name: str = "") -> 
     """
     tool = (
         FunctionTool(function, name=name)
-        if name and not isinstance(function, FunctionTool)
+        if name and callable(function) and not isinstance(function, FunctionTool)
         else as_tool(function)
     )
-    known = _registered.get(name or tool.name)
-    if known is not None and known.function is not tool.function:
-        raise ConfigurationError(f"A function named {name or tool.name!r} is registered already.")
-    _registered[name or tool.name] = tool
+    name = name or tool.spec.name
+    known = _registered.get(name)
+    if known is not None and identity(known) != identity(tool):
+        raise ConfigurationError(f"A function named {name!r} is registered already.")
+    _registered[name] = tool
     return tool
 
 
@@ -59,7 +61,7 @@ class Surroundings:
         strict: whether names that are not there are problems; a file may be checked on another machine.
     """
 
-    tools: Mapping[str, FunctionTool] = field(default_factory=dict)
+    tools: Mapping[str, Tool] = field(default_factory=dict)
     strict: bool = True
 
     @classmethod
@@ -71,13 +73,13 @@ class Surroundings:
         """
         if isinstance(tools, Mapping):
             return cls({name: as_tool(given) for name, given in tools.items()}, strict)
-        return cls({tool.name: tool for tool in map(as_tool, tools)}, strict)
+        return cls(by_name(tuple(tools)), strict)
 
     def tool_names(self) -> list[str]:
         """Names of all tools."""
         return sorted({*self.tools, *_registered, *_tool_points()})
 
-    def tool(self, name: str) -> FunctionTool:
+    def tool(self, name: str) -> Tool:
         """The tool of that name.
 
         Raises:
@@ -95,7 +97,7 @@ class Surroundings:
             raise UnknownName("tool", name, self.tool_names(), hint=hint)
         return as_tool(plugins.load(point, "tool"))
 
-    def known(self, name: str) -> FunctionTool | None:
+    def known(self, name: str) -> Tool | None:
         """The tool of that name, or None when there is none here."""
         try:
             return self.tool(name)

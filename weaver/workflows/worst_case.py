@@ -133,9 +133,9 @@ def _calls(one: PreparedStep) -> tuple[int | None, str]:
     if one.output is not None:
         calls += REPAIRS
     if one.tools or any(agent.tools for agent in one.agents.values()):
-        from weaver.runtime.default_body import MAX_TURNS
+        from weaver.tools.run_tools import TOOL_ROUNDS
 
-        calls += MAX_TURNS
+        calls += TOOL_ROUNDS
     return calls, ""
 
 

@@ -125,9 +125,13 @@ def line_of(event: Any) -> str | None:
         case events.ModelFellBack():
             error = one_line(event.error)
             return f"{_whose(event.thread)}{event.failed} failed, asking {event.instead}: {error}"
-        case events.ToolCalled():
+        case events.ToolFinished():
             failed = f" failed: {one_line(event.error)}" if event.error else ""
             return f"{_whose(event.thread)}tool {event.tool}, {seconds(event.seconds)}{failed}"
+        case events.ApprovalAsked():
+            return f"{_whose(event.thread)}tool {event.tool} waits for approval: {one_line(event.reason)}"
+        case events.ApprovalAnswered():
+            return f"tool call {event.id}: {'approved' if event.approved else 'denied'}"
         case events.ConflictFound():
             return conflict_line(event.conflict)
         case events.Noted():
