@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from weaver.errors import PlanInvalid
 
 MAX_SUBTASKS = 32
 MAX_PROMPT_CHARS = 20_000
+_NOTHING = {"", "none", "null", "nil", "n/a", "na", "-", "nothing", "[]"}
 
 
 class Subtask(BaseModel):
@@ -36,13 +38,37 @@ class Subtask(BaseModel):
 
     @field_validator("depends_on", mode="before")
     @classmethod
-    def _none_is_empty(cls, value: Any) -> Any:
-        return () if value is None else value
+    def _ids_as_written(cls, value: Any) -> Any:
+        """A name, names in one text, or objects with an id are as good as a list."""
+        if isinstance(value, str):
+            value = re.split(r"[\s,;\[\]\"']+", value)
+        elif isinstance(value, int | float) or value is None:
+            value = [value]
+        if not isinstance(value, list | tuple):
+            return value
+        names = [one.get("id") if isinstance(one, dict) else one for one in value]
+        return [name for name in names if not _says_nothing(name)]
 
     @field_validator("title", mode="before")
     @classmethod
-    def _no_title(cls, value: Any) -> Any:
-        return "" if value is None else value
+    def _title_as_written(cls, value: Any) -> Any:
+        return "" if value is None else value[:500] if isinstance(value, str) else value
+
+    @field_validator("agent", mode="before")
+    @classmethod
+    def _agent_as_written(cls, value: Any) -> Any:
+        return None if _says_nothing(value) else value
+
+    @field_validator("max_tokens", mode="before")
+    @classmethod
+    def _tokens_as_written(cls, value: Any) -> Any:
+        """A hint only: ``"~200"`` is 200; what is no positive number is no hint."""
+        if isinstance(value, str):
+            digits = re.search(r"\d+", value[:40].replace(",", "").replace("_", ""))
+            value = int(digits.group()) if digits else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 1e9:
+            return None
+        return int(value)
 
     @property
     def label(self) -> str:
@@ -135,6 +161,11 @@ def cycle_in(subtasks: Sequence[Subtask]) -> list[str]:
                 stack.append((node, True))
                 stack.extend((d, False) for d in by_id[node].depends_on if d in by_id)
     return []
+
+
+def _says_nothing(name: Any) -> bool:
+    """Whether a model means "none" by what it wrote in place of a name."""
+    return name is None or (isinstance(name, str) and name.strip().lower() in _NOTHING)
 
 
 def _names(ids: Iterable[str]) -> str:

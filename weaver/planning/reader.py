@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
+from typing import Any
 
 from pydantic import ValidationError
 
 from weaver.errors import PlanInvalid
+from weaver.json_reading.streaming import JsonReader
+from weaver.json_reading.whole import problem_in, read_json
 from weaver.plan import MAX_SUBTASKS, Plan, Subtask
 
 MAX_PLAN_CHARS = 200_000
-_BLANK = re.compile(r"[\s,]*")
-_decode = json.JSONDecoder().raw_decode
+# Nothing, or a fence with a short line before it. Longer texts may be thoughts that hold drafts.
+_SHORT_LEAD = re.compile(r"[\s\ufeff\u200b]*([^\n]{0,80}\n*\s*```\s*\w*\s*)?")
+_YES = {"true", "yes", "y", "1", "on", "parallel"}
+_NO = {"false", "no", "n", "0", "off", "none", "null", "sequential"}
 
 
 class PlanReader:
     """Hands each subtask over as soon as its JSON object is complete.
 
-    Text before the first ``{`` (prose, a code fence) and after the plan is skipped. Keys may come in any
-    order; `parallel` is known as soon as it has been written.
+    Keys may come in any order; `parallel` is known as soon as it has been written. After prose, which may
+    hold drafts, nothing is decided before `finish`. What is nearly JSON is read (`weaver.json_reading`).
 
     Args:
         max_subtasks: reading ends with the first subtask over this.
@@ -28,6 +32,7 @@ class PlanReader:
         parallel: None until the model has written it.
         subtasks: the complete ones so far.
         done: the plan is complete; further text is ignored.
+        cut: the text ended in the middle of the plan, after at least one subtask.
     """
 
     def __init__(self, *, max_subtasks: int = MAX_SUBTASKS) -> None:
@@ -35,11 +40,17 @@ class PlanReader:
         self.reason = ""
         self.subtasks: list[Subtask] = []
         self.done = False
-        self.text = ""
+        self.cut = False
+        self._json = JsonReader()
+        self._pieces: list[str] = []
+        self._chars = 0
         self._max = max_subtasks
-        self._at = 0
-        self._inside: str = "nothing"
         self._ids: set[str] = set()
+
+    @property
+    def text(self) -> str:
+        """All that was read."""
+        return "".join(self._pieces)
 
     def feed(self, piece: str) -> list[Subtask]:
         """Read on. Returns the subtasks that ``piece`` completed.
@@ -48,14 +59,19 @@ class PlanReader:
             PlanInvalid: a subtask does not fit, has the id of an earlier one or is one too many; or the text
                 is far too long.
         """
-        self.text += piece
-        if len(self.text) > MAX_PLAN_CHARS:
+        self._pieces.append(piece)
+        self._chars += len(piece)
+        if self._chars > MAX_PLAN_CHARS:
             raise PlanInvalid(f"The plan is longer than {MAX_PLAN_CHARS} characters.")
+        self._json.feed(piece)
+        if self.done or not _SHORT_LEAD.fullmatch(self._json.lead):
+            return []
         before = len(self.subtasks)
-        # An object can only have become complete if something was closed.
-        if self._inside != "subtasks" or "}" in piece or "]" in piece:
-            while not self.done and self._step():
-                pass
+        if self._json.values:
+            self._take(self._json.values[0].value)
+            self.done = self.parallel is not None or bool(self.subtasks)
+        elif self._json.root is not None:
+            self._take(self._json.root)
         return self.subtasks[before:]
 
     def finish(self) -> Plan:
@@ -64,68 +80,56 @@ class PlanReader:
         Raises:
             PlanInvalid: what was written is no plan that can be run.
         """
-        if self.parallel is None and not self.subtasks:
-            raise PlanInvalid("The planner's answer is no plan: it has neither 'parallel' nor 'subtasks'.")
         if not self.done:
-            raise PlanInvalid("The plan ends in the middle.")
+            values = self._json.finish()
+            for value in reversed(values):  # drafts come first
+                if _plan_in(value.value) is not None:
+                    self._take(value.value)
+                    self.cut = value.cut
+                    break
+        if self.parallel is None and not self.subtasks:
+            raise PlanInvalid(
+                f"The planner's answer is no plan: it has neither 'parallel' nor 'subtasks'.{self._where()}"
+            )
+        if self.cut and not self.subtasks and self.parallel is not False:
+            raise PlanInvalid(f"The plan ends before its first subtask is complete.{self._where()}")
         parallel = bool(self.subtasks) if self.parallel is None else self.parallel
         kept = tuple(self.subtasks) if parallel else ()
         return Plan(parallel=parallel, reason=self.reason, subtasks=kept).check(max_subtasks=self._max)
 
-    def _step(self) -> bool:
-        """Read one thing. False when it is not complete yet."""
-        if self._inside == "nothing":
-            start = self.text.find("{", self._at)
-            if start < 0:
-                return False
-            self._at, self._inside = start + 1, "object"
-            return True
-        blank = _BLANK.match(self.text, self._at)
-        self._at = blank.end() if blank else self._at
-        if self._at >= len(self.text):
-            return False
-        if self._inside == "subtasks":
-            return self._element()
-        if self.text[self._at] == "}":
-            self.done = True
-            return False
-        return self._pair()
+    def _where(self) -> str:
+        problem = problem_in(self.text)
+        return f" The JSON is wrong at {problem}." if problem else ""
 
-    def _pair(self) -> bool:
-        try:
-            key, at = _decode(self.text, self._at)
-        except ValueError:
-            return False
-        colon = re.compile(r"\s*:\s*").match(self.text, at)
-        if colon is None or colon.end() >= len(self.text):
-            return False
-        at = colon.end()
-        if key == "subtasks" and self.text[at] == "[":
-            self._at, self._inside = at + 1, "subtasks"
-            return True
-        try:
-            value, end = _decode(self.text, at)
-        except (ValueError, RecursionError):
-            return False
-        if end >= len(self.text):  # a number may go on
-            return False
-        if key == "parallel":
-            self.parallel = value is True or str(value).lower() == "true"
-        elif key == "reason" and isinstance(value, str):
-            self.reason = value
-        self._at = end
-        return True
+    def _take(self, value: Any) -> None:
+        """Take over what is new and complete in a plan's JSON."""
+        plan = _plan_in(value)
+        if plan is None:
+            return
+        if self.parallel is None and "parallel" in plan:
+            self.parallel = _truth(plan["parallel"])
+        if isinstance(reason := plan.get("reason"), str):
+            self.reason = reason
+        subtasks = plan.get("subtasks")
+        if isinstance(subtasks, str):
+            subtasks = next((v.value for v in read_json(subtasks) if isinstance(v.value, list)), None)
+        if not isinstance(subtasks, list):
+            return
+        for subtask in subtasks[len(self.subtasks) :]:
+            if self._json.is_open(subtask):
+                break
+            if (
+                subtask is subtasks[-1]
+                and self._json.values
+                and self._json.values[-1].cut
+                and _is_short(subtask)
+            ):
+                break
+            self._add(subtask)
 
-    def _element(self) -> bool:
-        if self.text[self._at] == "]":
-            self._at, self._inside = self._at + 1, "object"
-            return True
-        if self.text[self._at] != "{":
+    def _add(self, value: Any) -> None:
+        if not isinstance(value, dict):
             raise PlanInvalid("A subtask must be a JSON object.")
-        try:
-            value, end = _decode(self.text, self._at)
-        except (ValueError, RecursionError):
-            return False
         if len(self.subtasks) >= self._max:
             raise PlanInvalid(
                 f"The plan has more than {self._max} subtasks.",
@@ -140,5 +144,30 @@ class PlanReader:
             raise PlanInvalid(f"Two subtasks have the id {subtask.id!r}.")
         self._ids.add(subtask.id)
         self.subtasks.append(subtask)
-        self._at = end
+
+
+def _plan_in(value: Any) -> dict[str, Any] | None:
+    """The object with a plan's keys: ``value``, or the only one inside it."""
+    for _ in range(3):
+        if not isinstance(value, dict):
+            return None
+        if "parallel" in value or "subtasks" in value:
+            return value
+        inner = [one for one in value.values() if isinstance(one, dict)]
+        if len(inner) != 1:
+            return None
+        value = inner[0]
+    return None
+
+
+def _truth(value: Any) -> bool | None:
+    word = str(value).strip().lower()
+    return True if word in _YES else False if word in _NO else None
+
+
+def _is_short(subtask: Any) -> bool:
+    """Whether a subtask at the end of a cut text lacks something: its last value may be half of one."""
+    if not isinstance(subtask, dict):
         return True
+    keys = list(subtask)
+    return "id" not in keys or "prompt" not in keys or keys[-1] == "prompt"

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from weaver.errors import ConfigurationError, OutputInvalid
+from weaver.json_reading.whole import problem_in, read_json
 from weaver.messages import Message, assistant, system, user
 from weaver.models.protocol import Capabilities, Delta, OutputSchema, Request, Text, ToolCallPart, ToolSpec
 from weaver.models.reply import Reply
 
 T = TypeVar("T")
+_MOST_VALUES = 100  # of the JSON values in a text, the last ones
 REPAIRS = 2
 """How often an output that does not fit its schema is asked for again."""
 Way = Literal["json_schema", "tool", "json_object", "prompt"]
@@ -46,6 +48,7 @@ class Shape(Generic[T]):
             raise ConfigurationError(
                 f"{type_!r} cannot be an output type: {error}.", hint="Use a pydantic model or a dataclass."
             ) from error
+        self._fields = frozenset(given.get("properties") or ())
         self._wrapped = given.get("type") != "object" and "$ref" not in given
         if self._wrapped:
             definitions = given.pop("$defs", None)
@@ -54,30 +57,46 @@ class Shape(Generic[T]):
                 given["$defs"] = definitions
         self.schema = OutputSchema(self.name, given)
 
-    def parse(self, text: str) -> T:
-        """The value in ``text``, which may have prose or code fences around the JSON.
+    def parse(self, text: str, *, cut: bool = True) -> T:
+        """The value in ``text`` that fits, the last of several; prose, fences and drafts may stand around it.
+
+        Args:
+            cut: whether the text may have been cut off; a value that ends early is then not taken.
 
         Raises:
-            OutputInvalid: no JSON that fits; the message says what does not.
+            OutputInvalid: no JSON that fits; the message says what does not, or where it is no JSON.
         """
-        found = find_json(text)
-        if found is None:
-            raise OutputInvalid(f"The output has no JSON: {text[:200]!r}.")
-        candidates = (
-            [found["value"]] if self._wrapped and isinstance(found, dict) and "value" in found else []
-        )
-        candidates.append(found)
+        values = [one.value for one in read_json(text) if not (one.cut and cut)][-_MOST_VALUES:]
+        candidates = [one for value in reversed(values) for one in self._readings(value)]
+        # Any object fits a type without required fields: one that has a field comes before one that has none.
+        candidates.sort(key=lambda one: not self._has_a_field(one))
         problem: ValidationError | None = None
         for candidate in candidates:
             try:
                 return self._adapter.validate_python(candidate)
             except ValidationError as error:
                 problem = problem or error
-        assert problem is not None
+        if problem is None:
+            where = problem_in(text)
+            what = f"The output's JSON is wrong at {where}" if where else "The output has no JSON"
+            raise OutputInvalid(f"{what}: {text[:200]!r}.")
         wrong = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'output'}: {e['msg']}" for e in problem.errors()[:8]
         )
         raise OutputInvalid(f"The output does not fit {self.name}: {wrong}.") from problem
+
+    def _readings(self, value: Any) -> Iterator[Any]:
+        """What ``value`` may stand for: itself, or what is inside the only key of a wrapping object."""
+        if self._wrapped and isinstance(value, dict) and "value" in value:
+            yield value["value"]
+        yield value
+        if isinstance(value, dict) and len(value) == 1:
+            (inner,) = value.values()
+            if isinstance(inner, dict | list):
+                yield inner
+
+    def _has_a_field(self, value: Any) -> bool:
+        return not isinstance(value, dict) or not self._fields.isdisjoint(value)
 
 
 def way_of(can: Capabilities) -> Way:
@@ -113,20 +132,6 @@ def output_piece(delta: Delta) -> str:
 def output_text(reply: Reply) -> str:
     """The structured output of a finished reply, whichever way was taken."""
     return reply.text if reply.text.strip() or not reply.tool_calls else reply.tool_calls[0].arguments
-
-
-def find_json(text: str) -> Any:
-    """The first complete JSON object or array in ``text``, or None."""
-    decoder = json.JSONDecoder()
-    at = 0
-    while (match := re.compile(r"[\[{]").search(text, at)) is not None:
-        try:
-            return decoder.raw_decode(text, match.start())[0]
-        except (ValueError, RecursionError):
-            at = match.start() + 1
-            if at > 2000:
-                return None
-    return None
 
 
 async def fitted(

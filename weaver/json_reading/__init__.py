@@ -1,0 +1,1 @@
+"""Reading JSON as models write it."""
