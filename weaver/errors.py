@@ -106,9 +106,14 @@ class ModelError(WeaverError):
         model: the model's name as weaver knows it.
         retriable: whether the same request may succeed later.
         retry_after: seconds the server asked to wait, or None.
+        complaint: the server's error as its adapter read it, or None; never shown.
+        refuses_structure: whether the server may have refused the way in which structured output was asked
+            for, so that another way may be taken.
     """
 
     retriable = False
+    complaint: Any = None
+    refuses_structure = False
 
     def __init__(
         self, message: str, *, model: str = "", hint: str = "", retry_after: float | None = None

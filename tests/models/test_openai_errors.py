@@ -27,7 +27,8 @@ from weaver.errors import (
     StreamBroken,
 )
 from weaver.messages import user
-from weaver.models.openai.http_errors import Failures, retry_after
+from weaver.models.openai.complaints import wait_in
+from weaver.models.openai.http_errors import Failures
 from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Request
 from weaver.testing import Scripted
@@ -312,7 +313,7 @@ async def test_secrets_never_appear(serve: Serve, where: str) -> None:
     ],
 )
 def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds
+    assert wait_in(headers) == seconds
 
 
 async def test_retry_after_reaches_the_error(serve: Serve) -> None:

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any
@@ -19,13 +20,15 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from weaver.errors import ConfigurationError, ModelError, ModelRejected
+from weaver.errors import ConfigurationError, ModelError
 from weaver.models.endpoint import endpoint
-from weaver.models.layers.call_log import Dropped, current_call, tell
+from weaver.models.layers.call_log import current_call
 from weaver.models.openai.chunks import ChunkReader, ServerSaidError
 from weaver.models.openai.connections import Connections
+from weaver.models.openai.dialect import Dialect
 from weaver.models.openai.http_errors import Failures
-from weaver.models.openai.request import Dialect, fields_of
+from weaver.models.openai.negotiation import Learned, Negotiation
+from weaver.models.openai.request import fields_of
 from weaver.models.protocol import Capabilities, Delta, Prices, Request, Stream
 from weaver.models.providers import family
 
@@ -93,6 +96,7 @@ class LiteLLMModel:
         self._given = capabilities
         self._idle_timeout = idle_timeout
         self._dialect = Dialect()
+        self._learned = Learned(self.endpoint or f"litellm:{company}", name, self._dialect)
         self._connections = Connections(connect_timeout=10.0, idle_timeout=idle_timeout)
         self._session: tuple[object, float] | None = None
 
@@ -144,29 +148,27 @@ class LiteLLMModel:
             # one whose session is closed. A timeout of its own gives each session a client of its own.
             self._session = session, self._idle_timeout + next(_sessions) / 1000
         ask = litellm.acompletion if request.prompt is None else litellm.atext_completion
+        self._learned.recall()
+        tries = Negotiation(self.name, self._dialect, partial(fields_of, request, self._dialect))
         while True:
-            fields = fields_of(request, self._dialect)
             failed: ModelError | None = None
-            chunks: Any = None
+            stream: LiteLLMStream | None = None
             try:
-                chunks = await ask(**self._arguments(request, fields, session, self._session[1]))
+                arguments = self._arguments(request, tries.fields(), session, self._session[1])
+                stream = LiteLLMStream(self, await ask(**arguments))
+                await stream.begin()
+            except ModelError as error:
+                failed = error
             except Exception as error:  # noqa: BLE001 - litellm raises whatever its providers' packages raise
                 failed = self.failed(error, begun=False)
-            if failed is None:
-                break
-            if isinstance(failed, ModelRejected):
-                if dropped := self._dialect.adapt(failed.message, fields):
-                    tell(Dropped(self.name, dropped))
-                if fields_of(request, self._dialect).keys() != fields.keys():
-                    continue
-            raise failed  # and not in the handler: litellm's exceptions carry the request's headers
-        stream = LiteLLMStream(self, chunks)
-        try:
-            await stream.begin()
-        except BaseException:
-            await stream.aclose()
-            raise
-        return stream
+            finally:
+                if stream is not None and not stream.begun:
+                    await stream.aclose()
+            if failed is None and stream is not None:
+                tries.accepted(self._learned.keep)
+                return stream
+            if failed is not None and not tries.goes_on(failed):
+                raise failed  # and not in the handler: litellm's exceptions carry the request's headers
 
     def failed(self, error: Exception, *, begun: bool) -> ModelError:
         """Our error for litellm's."""
@@ -228,7 +230,7 @@ class LiteLLMStream:
 
     def __init__(self, model: LiteLLMModel, chunks: Any) -> None:
         self._model = model
-        self._chunks = chunks
+        self._chunks = chunks if hasattr(chunks, "__anext__") else _Whole(chunks)
         self._reader = ChunkReader()
         self._begun = False
         self._ended = False
@@ -246,6 +248,11 @@ class LiteLLMStream:
                 raise StopAsyncIteration
             await self._read()
         return self._reader.deltas.popleft()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first delta has come, or the end."""
+        return self._begun
 
     async def begin(self) -> None:
         """Wait for the first delta."""
@@ -274,6 +281,21 @@ class LiteLLMStream:
             self._reader.close()
         except Exception as error:  # noqa: BLE001 - see LiteLLMModel.opened
             self._failure = self._model.failed(error, begun=self._begun or bool(self._reader.deltas))
+
+
+class _Whole:
+    """An answer that was not streamed, as a stream of one chunk."""
+
+    def __init__(self, answer: Any) -> None:
+        self._left = [answer]
+
+    async def __anext__(self) -> Any:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+    async def aclose(self) -> None:
+        pass
 
 
 class _Opening:

@@ -148,4 +148,4 @@ class RunState:
             case Retry():
                 self.emit(CallRetried(thread, entry.error, entry.delay))
             case Dropped():
-                self.note(f"{entry.model} does not let {entry.wish} be chosen; its own is used.")
+                self.note(f"{entry.model} does not take {entry.wish}; {entry.instead}.")

@@ -32,10 +32,11 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A wish about sampling (``temperature``, ``top_p``, ``seed``) that ``model`` does not take."""
+    """A wish (``temperature``, ``stream``) that ``model`` does not take, and what is done ``instead``."""
 
     model: str
     wish: str
+    instead: str = "its own is used"
 
 
 Change = Retry | Fallback | Dropped

@@ -9,8 +9,6 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -26,8 +24,8 @@ from weaver.errors import (
     ModelUnreachable,
     StreamBroken,
 )
+from weaver.models.openai.complaints import Complaint, complaint_in, is_used_up, wait_in, window_in
 
-_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.IGNORECASE)
 _CHECK_URL = "Check the base URL; for most servers it ends in /v1."
 
 
@@ -59,19 +57,37 @@ class Failures:
             where = self.clean(headers.get("Location", "nowhere").partition("?")[0])
             return self._error(ModelProtocolError, f"redirects to {where} (HTTP {status})", _CHECK_URL)
         said = self.clean(_message_in(body)) or "no explanation"
-        return self._for_code(status, f"answered HTTP {status}: {said}", said, retry_after(headers))
+        complaint = complaint_in(status, body)
+        if unnamed := [name for name in complaint.named if name not in said]:
+            said = self.clean(f"{said} ({', '.join(dict.fromkeys(unnamed))})")
+        wait = wait_in(headers, body)
+        failed = self._for_code(status, f"answered HTTP {status}: {said}", complaint, wait)
+        failed.complaint = complaint
+        if wait is None and isinstance(failed, ModelOverloaded):
+            failed.retry_after = window_in(headers)
+        if headers.get("x-should-retry") in {"true", "false"} and not isinstance(failed, ModelUnauthorized):
+            failed.retriable = headers["x-should-retry"] == "true" and not is_used_up(status, complaint.text)
+        return failed
 
     def in_stream(self, body: Mapping[str, Any], *, begun: bool) -> ModelError:
         """For an error that the server reports inside its answer."""
-        said = self.clean(_message_in(json.dumps(body, default=str).encode())) or "no explanation"
-        if begun:
-            return self.broken(f"reported an error in the middle of its answer: {said}")
+        raw = json.dumps(body, default=str).encode()
+        said = self.clean(_message_in(raw)) or "no explanation"
         error = body.get("error")
         code = error.get("code") if isinstance(error, dict) else body.get("code")
         what = f"reported an error instead of an answer: {said}"
         if isinstance(code, str) and code.isdigit():
             code = int(code)
-        return self._for_code(code if isinstance(code, int) else 500, what, said, None)
+        status = code if isinstance(code, int) and 400 <= code < 600 else 500
+        complaint = complaint_in(status, raw)
+        wait = wait_in({}, raw)
+        if begun:
+            failed = self.broken(f"reported an error in the middle of its answer: {said}")
+            failed.retry_after = wait
+        else:
+            failed = self._for_code(complaint.status, what, complaint, wait)
+        failed.complaint = complaint
+        return failed
 
     def connection(self, error: Exception) -> ModelError:
         """For a request to which no answer has begun."""
@@ -146,7 +162,11 @@ class Failures:
         message = f"Model {self._model!r}: {self._endpoint} {what}."
         return kind(message, model=self._model, hint=hint, retry_after=wait)
 
-    def _for_code(self, code: int, what: str, said: str, wait: float | None) -> ModelError:
+    def _for_code(self, code: int, what: str, complaint: Complaint, wait: float | None) -> ModelError:
+        if code not in {401, 402} and is_used_up(code, complaint.text) and not (wait and code == 429):
+            return self._error(
+                ModelRejected, what, "Check the account's quota and credit; waiting does not help."
+            )
         match code:
             case 401 | 403:
                 return self._error(
@@ -160,8 +180,6 @@ class Failures:
                 lists = f" ({self._endpoint}/models lists them)" if "://" in self._endpoint else ""
                 hint = f"Check the model's name{lists} and the base URL."
                 return self._error(ModelRejected, what, hint)
-            case 429 if _QUOTA.search(said):
-                return self._error(ModelRejected, what, "Check the account's quota; waiting does not help.")
             case 408:
                 return self._error(ModelTimeout, what, "Try again later.", wait)
             case 409 | 425 | 429 | 503 | 529:
@@ -171,24 +189,6 @@ class Failures:
             case _ if code >= 400:
                 return self._error(ModelRejected, what, "Change the request as the message says.")
         return self._error(ModelProtocolError, what, _CHECK_URL)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait (``Retry-After`` as seconds or date, ``retry-after-ms``)."""
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
-        value = headers.get("Retry-After")
-        if not value:
-            return None
-        if re.fullmatch(r"\s*\d+(\.\d*)?\s*", value):
-            return float(value)
-        # Measured by the server's own clock where it tells it, so that ours may be wrong.
-        date = headers.get("Date")
-        now = parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def _message_in(body: bytes) -> str:

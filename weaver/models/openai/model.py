@@ -9,7 +9,9 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
+from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
@@ -17,9 +19,9 @@ from yarl import URL
 
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
 from weaver.models.endpoint import endpoint
-from weaver.models.layers.call_log import Dropped, tell
 from weaver.models.openai.connections import Connections, proxy_for, reused
 from weaver.models.openai.http_errors import Failures
+from weaver.models.openai.negotiation import Learned, Negotiation
 from weaver.models.openai.probe import Probe
 from weaver.models.openai.request import encoded, fields_of
 from weaver.models.openai.stream import OpenAIStream
@@ -88,6 +90,7 @@ class OpenAIModel:
         self._proxy = proxy_for(place.url)
         self._prices = prices
         self._probe = Probe(self.model_id, base, capabilities, self._get)
+        self._learned = Learned(place.url, self.model_id, self._probe.dialect)
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
@@ -121,8 +124,25 @@ class OpenAIModel:
             await probe.capabilities()  # what these need differs from server to server
         if probe.known is not None and (request.prefill or request.prompt is not None):
             self._check(request, probe.known)
+        self._learned.recall()
+        tries = Negotiation(self.name, self._probe.dialect, partial(fields_of, request, self._probe.dialect))
+        while True:
+            failed: ModelError
+            try:
+                stream = await self._begin(request, tries.fields())
+            except ModelError as error:
+                failed = error
+            else:
+                tries.accepted(self._learned.keep)
+                return stream
+            if not tries.goes_on(failed):
+                raise failed  # and not in the handler: the error has nothing to do with those before
+
+    async def _begin(self, request: Request, fields: Mapping[str, Any]) -> OpenAIStream:
+        response = await self._send(request, fields)
+        self._learned.met(response.headers.get("Server", ""))
         stream = OpenAIStream(
-            await self._send(request),
+            response,
             self._connections,
             self._failures,
             max_bytes=self._max_bytes,
@@ -135,14 +155,12 @@ class OpenAIModel:
             raise
         return stream
 
-    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+    async def _send(self, request: Request, fields: Mapping[str, Any]) -> aiohttp.ClientResponse:
         session = await self._connections.session()
         url = self._chat_url if request.prompt is None else self._completions_url
+        body = encoded(self.model_id, fields)
         stale = 0
         while True:
-            dialect = self._probe.dialect
-            fields = fields_of(request, dialect)
-            body = encoded(self.model_id, fields)
             reused.set(False)
             try:
                 response = await session.post(
@@ -164,12 +182,6 @@ class OpenAIModel:
                 failed = self._failures.connection(error)
             except (aiohttp.ClientError, OSError) as error:
                 failed = self._failures.connection(error)
-            else:
-                if response.status in {400, 422}:
-                    if dropped := dialect.adapt(failed.message, fields):
-                        tell(Dropped(self.name, dropped))
-                    if fields_of(request, dialect).keys() != fields.keys():
-                        continue
             # Raised here and not in a handler: aiohttp's exceptions carry the request's headers.
             raise failed
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 from yarl import URL
 
-from weaver.models.openai.request import Dialect
+from weaver.models.openai.dialect import Dialect
 from weaver.models.protocol import Capabilities, Prices
 
 Get = Callable[[URL], Awaitable[bytes | None]]
@@ -64,7 +64,7 @@ class Probe:
         self.prices: Prices | None = None
         self.known: Capabilities | None = None
         official = base.host == "api.openai.com"
-        self.dialect = Dialect(completion_tokens=official)
+        self.dialect = Dialect(max_tokens="max_completion_tokens" if official else "max_tokens")
         if official:
             self.known = given or replace(_HOSTED, logprobs=_REASONS.match(model_id) is None)
 

@@ -3,57 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from weaver.errors import ConfigurationError
 from weaver.messages import Message
+from weaver.models.openai.dialect import SAMPLING, Dialect
 from weaver.models.protocol import OutputSchema, Request
-
-# Wishes, and no part of what is asked: without them the answer is drawn in another way. Dropped from the
-# right, since providers that refuse two at once mean the second.
-_SAMPLING = ("temperature", "top_p", "seed")
-_NOT_TAKEN = re.compile(
-    r"support|recogni[sz]e|unknown|unexpected|deprecated|allowed|permitted|both", re.IGNORECASE
-)
-
-
-@dataclass(slots=True)
-class Dialect:
-    """What a server accepts beyond, or short of, the common protocol.
-
-    Attributes:
-        stream_usage: knows ``stream_options.include_usage``.
-        completion_tokens: chat takes ``max_completion_tokens``, not ``max_tokens``.
-        llama_cpp: says the matched stop string when asked in its own way.
-        without: sampling fields that the model does not take, as models that reason often do not.
-    """
-
-    stream_usage: bool = True
-    completion_tokens: bool = False
-    llama_cpp: bool = False
-    without: set[str] = field(default_factory=set)
-
-    def adapt(self, complaint: str, sent: Collection[str]) -> str | None:
-        """Learn from a server's complaint about one of the fields that it was ``sent``.
-
-        Returns:
-            The name of the sampling field that is left out from now on, if it is one.
-        """
-        if "stream_options" in sent and ("stream_options" in complaint or "include_usage" in complaint):
-            self.stream_usage = False
-        elif "max_tokens" in sent and "max_completion_tokens" in complaint:
-            self.completion_tokens = True
-        elif _NOT_TAKEN.search(complaint):
-            for name in reversed(_SAMPLING):
-                if name in sent and re.search(rf"\b{name}\b", complaint):
-                    self.without.add(name)
-                    return name
-        return None
 
 
 def encoded(model_id: str, fields: Mapping[str, Any]) -> bytes:
@@ -76,20 +34,18 @@ def encoded(model_id: str, fields: Mapping[str, Any]) -> bytes:
 
 
 def fields_of(request: Request, dialect: Dialect) -> dict[str, Any]:
-    """The fields of the body, without the model.
+    """The fields of the body, without the model, in the way that the server takes them.
 
     Raises:
         ConfigurationError: the request contradicts itself.
     """
-    body: dict[str, Any] = {"stream": True}
-    if dialect.stream_usage:
-        body["stream_options"] = {"include_usage": True}
+    body: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
     if request.prompt is not None:
         _completion_fields(body, request, dialect)
     else:
-        _chat_fields(body, request, dialect)
-    for name in _SAMPLING:
-        if name not in dialect.without and (wish := getattr(request, name)) is not None:
+        _chat_fields(body, request)
+    for name in SAMPLING:
+        if (wish := getattr(request, name)) is not None:
             body[name] = wish
     if request.stop:
         body["stop"] = list(request.stop)
@@ -100,6 +56,7 @@ def fields_of(request: Request, dialect: Dialect) -> dict[str, Any]:
         body["response_format"] = _response_format(request.output)
     elif request.json_object:
         body["response_format"] = {"type": "json_object"}
+    body = dialect.fields(body)
     if request.extra:
         body.update(request.extra)
     return body
@@ -117,10 +74,10 @@ def _completion_fields(body: dict[str, Any], request: Request, dialect: Dialect)
         body["json_schema"] = request.output.schema
 
 
-def _chat_fields(body: dict[str, Any], request: Request, dialect: Dialect) -> None:
+def _chat_fields(body: dict[str, Any], request: Request) -> None:
     body["messages"] = [_message(m) for m in request.messages]
     if request.max_tokens is not None:
-        body["max_completion_tokens" if dialect.completion_tokens else "max_tokens"] = request.max_tokens
+        body["max_tokens"] = request.max_tokens
     if request.logprobs is not None:
         body["logprobs"] = True
         if request.logprobs:

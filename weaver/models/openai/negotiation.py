@@ -1,0 +1,125 @@
+"""Sending one request until the server takes it, and keeping what it taught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weaver.errors import ModelError
+from weaver.models.endpoint_memory import memory
+from weaver.models.layers.call_log import Dropped, tell
+from weaver.models.openai.complaints import Complaint
+from weaver.models.openai.dialect import Dialect, Step, refusal_of_structure
+
+MAX_STEPS = 8
+"""How often one call is sent again because a server refused a wish."""
+NAMESPACE = "dialect"
+
+
+class Negotiation:
+    """The tries of one call.
+
+    Args:
+        model: its name, for notes.
+        dialect: what the server takes as far as known; shared by all calls.
+        fields: makes the fields of the body by that dialect.
+    """
+
+    def __init__(self, model: str, dialect: Dialect, fields: Callable[[], dict[str, Any]]) -> None:
+        self._model = model
+        self._dialect = dialect
+        self._fields = fields
+        self._sent: dict[str, Any] = {}
+        self._steps = 0
+        self._learned = False
+        self._room: int | None = None
+        self._suspects: set[str] = set()
+        self._unexplained: ModelError | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields to send now."""
+        fields = {name: value for name, value in self._fields().items() if name not in self._suspects}
+        if self._room is not None:
+            for name in ("max_tokens", "max_completion_tokens"):
+                if name in fields:
+                    fields[name] = min(fields[name], self._room)
+        self._sent = fields
+        return fields
+
+    def goes_on(self, error: ModelError) -> bool:
+        """Whether to send again, changed, after ``error``."""
+        complaint = error.complaint
+        if not isinstance(complaint, Complaint):
+            return False
+        if self._unexplained is not None:  # leaving out the suspects did not help: they were innocent
+            self._suspects = set()
+            self._unexplained.refuses_structure = False
+            return False
+        error.refuses_structure = refusal_of_structure(complaint, self._sent)
+        if self._steps >= MAX_STEPS:
+            return False
+        self._steps += 1
+        if step := self._dialect.learn(complaint, self._sent):
+            self._learned = True
+            self._tell(step)
+        elif (room := self._dialect.room_in(complaint, self._sent)) is not None and room != self._room:
+            self._room = room
+            self._tell(Step("that many max_tokens", f"{room} fit into its context window"))
+        elif not error.refuses_structure and (suspects := self._dialect.suspects(complaint, self._sent)):
+            self._suspects, self._unexplained = suspects, error
+        else:
+            # Another call may have learned it in the meantime.
+            return bool(self._fields().keys() != self._sent.keys() and self._room is None)
+        return True
+
+    def accepted(self, keep: Callable[[], None]) -> None:
+        """The server has taken the last try."""
+        if self._suspects:
+            self._dialect.without |= self._suspects
+            self._tell(Step(", ".join(sorted(self._suspects)), "it is left out"))
+        if self._learned or self._suspects:
+            keep()
+
+    def _tell(self, step: Step) -> None:
+        if step.instead:
+            tell(Dropped(self._model, step.wish, step.instead))
+
+
+class Learned:
+    """What one endpoint taught, kept between processes.
+
+    Args:
+        endpoint: the model's endpoint.
+        model: what the server calls it.
+        dialect: filled with what was learned earlier, when that is first needed.
+    """
+
+    def __init__(self, endpoint: str, model: str, dialect: Dialect) -> None:
+        self._endpoint = endpoint
+        self._model = model
+        self._dialect = dialect
+        self._recalled = False
+        self._server_then: str | None = None
+        self._server: str | None = None
+
+    def recall(self) -> None:
+        """Take over what was learned in earlier processes, once."""
+        if self._recalled:
+            return
+        self._recalled = True
+        if facts := memory().get(NAMESPACE, self._endpoint, self._model):
+            server = facts.get("server")
+            self._server_then = server if isinstance(server, str) else None
+            self._dialect.recall(facts)
+
+    def met(self, server: str) -> None:
+        """Compare what the server calls itself with earlier; forget everything when it is another one."""
+        if self._server is None and self._server_then not in {None, server}:
+            self._dialect.forget()
+            memory().forget(endpoint=self._endpoint, model=self._model)
+        self._server = server
+
+    def keep(self) -> None:
+        """Remember the dialect as it is now."""
+        facts = {**self._dialect.facts(), "server": self._server or ""}
+        memory().put(NAMESPACE, self._endpoint, self._model, facts, server=self._server or "")
