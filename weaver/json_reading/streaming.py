@@ -105,12 +105,10 @@ class JsonReader:
             self._given_up()
 
     def finish(self) -> list[Found]:
-        """Read to the end. A value that is still open is closed and marked as cut."""
+        """Read to the end. An open value is closed and marked as cut; half a string is left out."""
         self._ended = True
         self.feed("")
         if self.root is not None:
-            if self._state in {self._string, self._string_end} and self._keys[-1] is not None:
-                self._put("".join(self._parts))
             self.values.append(Found(self.root, cut=True))
             self._drop()
         return self.values

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from weaver.errors import PlanInvalid, WeaverError
+import anyio
+
+from weaver.errors import ModelError, PlanInvalid, StreamBroken, WeaverError
 from weaver.events import Planned, SubtaskPlanned
-from weaver.messages import assistant, user
 from weaver.models.protocol import OutputSchema, Request
 from weaver.plan import Plan, Subtask
 from weaver.planning.prompts import plan_schema, planner_messages
 from weaver.planning.reader import PlanReader
+from weaver.runtime.asking import Asking
 from weaver.runtime.run import Run
-from weaver.runtime.structured_output import asking_for, output_piece
+from weaver.runtime.structured_output import output_piece
 from weaver.task import Agent, Task
 
 REPAIRS = 2
@@ -54,7 +55,7 @@ async def make_plan(
     plan: Plan | None = None
     try:
         schema = OutputSchema("plan", plan_schema(max_subtasks))
-        request = asking_for(
+        asking = Asking(
             Request(
                 messages=planner_messages(task, agents, max_subtasks),
                 max_tokens=TOKENS_PER_SUBTASK * max(2, max_subtasks),
@@ -62,26 +63,12 @@ async def make_plan(
             ),
             schema,
             await run.capabilities("planner"),
+            run.model("planner"),
+            run.note,
         )
-        for attempt in range(REPAIRS + 1):
-            reader = PlanReader(max_subtasks=max_subtasks)
-            try:
-                with run.under(span):
-                    await _read(run, request, reader, on_parallel, on_subtask)
-                plan = reader.finish()
-                break
-            except PlanInvalid as invalid:
-                if attempt == REPAIRS:
-                    raise
-                run.note(f"The plan was asked for again: {invalid.message}")
-                if on_restart is not None:
-                    on_restart()
-                again = (
-                    assistant(reader.text),
-                    user(f"{invalid} Write the whole plan again, corrected."),
-                )
-                request = replace(request, messages=(*request.messages, *again))
-        assert plan is not None
+        listeners = _Listeners(run, on_parallel, on_subtask, on_restart)
+        with run.under(span):
+            plan = await _asked(run, asking, max_subtasks, listeners)
         if run.parent is None:
             run.state.plan = plan
         run.emit(Planned(plan))
@@ -94,31 +81,95 @@ async def make_plan(
         run.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
 
 
-async def _read(
-    run: Run,
-    request: Request,
-    reader: PlanReader,
-    on_parallel: Callable[[bool], None] | None,
-    on_subtask: Callable[[Subtask], None] | None,
-) -> None:
+async def _asked(run: Run, asking: Asking, max_subtasks: int, listeners: _Listeners) -> Plan:
+    """Ask until there is a valid plan: by the next way when one is refused, again when a stream breaks."""
+    was_cut = False
+    repairs = 0
+    broke = False
+    while True:
+        reader = PlanReader(max_subtasks=max_subtasks)
+        try:
+            was_cut = await _read(run, asking.request, reader, listeners)
+            plan = reader.finish()
+            listeners.hear(reader)
+            if reader.cut:
+                run.note("The plan was cut off; its complete subtasks are followed.")
+            asking.succeeded()
+            return plan
+        except PlanInvalid as invalid:
+            if repairs == REPAIRS:
+                raise
+            repairs += 1
+            run.note(f"The plan was asked for again: {invalid.message}")
+            if was_cut:
+                asking.with_more_room()
+            else:
+                asking.correct(reader.text, str(invalid), again="Write the whole plan again, corrected.")
+        except ModelError as failed_call:
+            if not asking.steps_down(failed_call):
+                in_time = anyio.current_time() + (failed_call.retry_after or 0.0) < run.deadline
+                if broke or not in_time or not isinstance(failed_call, StreamBroken):
+                    raise
+                broke = True
+                run.note(f"The plan was asked for again: {failed_call.message}")
+                await anyio.sleep(failed_call.retry_after or 0.0)
+        listeners.restart()
+
+
+class _Listeners:
+    """Hands over what a reader has read since the last time."""
+
+    def __init__(
+        self,
+        run: Run,
+        on_parallel: Callable[[bool], None] | None,
+        on_subtask: Callable[[Subtask], None] | None,
+        on_restart: Callable[[], None] | None,
+    ) -> None:
+        self._run = run
+        self._on_parallel = on_parallel
+        self._on_subtask = on_subtask
+        self._on_restart = on_restart
+        self._is_decided = False
+        self._subtasks = 0
+
+    def hear(self, reader: PlanReader) -> None:
+        """Pass on what is new."""
+        if not self._is_decided and reader.parallel is not None:
+            self._is_decided = True
+            if self._on_parallel is not None:
+                self._on_parallel(reader.parallel)
+        if reader.parallel is False:
+            return
+        for subtask in reader.subtasks[self._subtasks :]:
+            self._subtasks += 1
+            self._run.emit(SubtaskPlanned(subtask))
+            if self._on_subtask is not None:
+                self._on_subtask(subtask)
+
+    def restart(self) -> None:
+        """What was passed on is void."""
+        self._is_decided = False
+        self._subtasks = 0
+        if self._on_restart is not None:
+            self._on_restart()
+
+
+async def _read(run: Run, request: Request, reader: PlanReader, listeners: _Listeners) -> bool:
+    """Read a plan while it is written. Returns whether it was cut off at ``max_tokens``."""
     async with run.call(request, role="planner", name="plan") as call:
         babble = 0
         async for delta in call:
             if not (piece := output_piece(delta)):
                 continue
-            undecided = reader.parallel is None
-            subtasks = reader.feed(piece)
-            if undecided and reader.parallel is not None and on_parallel is not None:
-                on_parallel(reader.parallel)
+            reader.feed(piece)
+            listeners.hear(reader)
             if reader.parallel is False:
                 reader.done = True
-                return
-            for subtask in subtasks:
-                run.emit(SubtaskPlanned(subtask))
-                if on_subtask is not None:
-                    on_subtask(subtask)
+                return False
             if reader.done:
                 # A model that ends here reports its usage; one that babbles on is cut.
                 if babble > PATIENCE:
-                    return
+                    return False
                 babble += 1
+    return call.reply.finish == "length"

@@ -166,8 +166,5 @@ def _truth(value: Any) -> bool | None:
 
 
 def _is_short(subtask: Any) -> bool:
-    """Whether a subtask at the end of a cut text lacks something: its last value may be half of one."""
-    if not isinstance(subtask, dict):
-        return True
-    keys = list(subtask)
-    return "id" not in keys or "prompt" not in keys or keys[-1] == "prompt"
+    """Whether a subtask at the end of a cut text lacks something."""
+    return not isinstance(subtask, dict) or not subtask.keys() >= {"id", "prompt"}

@@ -18,11 +18,12 @@ from weaver.errors import (
 )
 from weaver.events import ThreadDelta, ThreadRestarted
 from weaver.messages import Message, assistant, system, user
-from weaver.models.protocol import Delta, Reasoning, Request, Text
+from weaver.models.protocol import Capabilities, Delta, Reasoning, Request, Text
 from weaver.models.reply import Reply
 from weaver.result import Answer
+from weaver.runtime.asking import Asking
 from weaver.runtime.model_calls import Thinker
-from weaver.runtime.structured_output import Shape, asking_for, fitted, output_text
+from weaver.runtime.structured_output import Shape, output_text
 from weaver.runtime.tool_calls import ToolUse
 from weaver.task import Task
 from weaver.tools.function import by_name
@@ -58,19 +59,23 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
         temperature=task.temperature,
         seed=task.seed,
     )
+    asking: Asking | None = None
     if shape is not None and not use.tools:
-        request = asking_for(request, shape.schema, can)
-    reply, request = await thinking.with_tools(request, use)
+        asking = thinking.asking(request, shape, can)
+        reply = await asking.ask(thinking.say)
+        request = asking.by("prompt") if asking.way == "tool" else asking.request
+    else:
+        reply, request = await thinking.with_tools(request, use)
     if reply.finish == "length" or reply.state == "cancelled":
         reply, request = await thinking.conclude(request, reply)
     if shape is None:
         return Answer(reply.text.strip(), complete=reply.finish != "length" and not use.exhausted)
-    if use.tools:
+    if asking is None:
         said = (assistant(reply.text), user(IN_FORM))
         plain = replace(request, messages=(*request.messages, *said), tools=())
-        request = asking_for(plain, shape.schema, can)
-        reply = await thinking.say(request)
-    value, reply = await fitted(shape, request, reply, thinking.say)
+        asking = thinking.asking(plain, shape, can)
+        reply = await asking.ask(thinking.say)
+    value, reply = await asking.fitted(shape, reply, thinking.say)
     return Answer(output_text(reply).strip(), output=value, complete=not use.exhausted)
 
 
@@ -92,8 +97,8 @@ async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
             return answer
         messages = (*opening(task), assistant(answer.text), user(IN_FORM))
     thinking = _Thinking(run, "synthesizer", None)
-    request = asking_for(Request(messages), shape.schema, await run.capabilities("synthesizer"))
-    value, reply = await fitted(shape, request, await thinking.say(request), thinking.say)
+    asking = thinking.asking(Request(messages), shape, await run.capabilities("synthesizer"))
+    value, reply = await asking.fitted(shape, await asking.ask(thinking.say), thinking.say)
     return replace(answer, text=output_text(reply).strip(), output=value)
 
 
@@ -136,18 +141,30 @@ class _Thinking:
         self.run = run
         self.role = role
         self.hear = hear
+        self.structured = False
+
+    def asking(self, request: Request, shape: Shape[Any], can: Capabilities) -> Asking:
+        """A question whose answer must fit ``shape``; all calls from now on are for such answers."""
+        self.structured = True
+        return Asking(request, shape.schema, can, self.run.model(self.role), self.run.note)
 
     async def say(self, request: Request) -> Reply:
-        """One call; begun again once when its stream breaks or it says nothing at all."""
+        """One call; begun again once when its stream breaks or it says nothing at all.
+
+        Where the server says that it is overloaded, the second call waits first.
+        """
         for last in (False, True):
             try:
                 reply = await self._until_soft_limit(request)
             except StreamBroken as error:
-                if last:
+                wait = error.retry_after or 0.0
+                in_time = anyio.current_time() + wait < self.run.deadline
+                if last or not in_time or (self.structured and error.refuses_structure):
                     raise
                 self._restart(f"the stream broke: {error.message}")
+                await anyio.sleep(wait)
                 continue
-            if reply.text.strip() or reply.tool_calls:
+            if reply.text.strip() or reply.tool_calls or (self.structured and output_text(reply)):
                 return reply
             if last:
                 raise EmptyReply(

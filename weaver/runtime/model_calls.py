@@ -8,9 +8,10 @@ from typing import TypeVar
 from weaver.messages import Message, user
 from weaver.models.protocol import Capabilities, Delta, Request
 from weaver.models.reply import Reply
+from weaver.runtime.asking import Asking
 from weaver.runtime.call import Call
 from weaver.runtime.context import Scope
-from weaver.runtime.structured_output import Shape, asking_for, fitted
+from weaver.runtime.structured_output import Shape
 
 T = TypeVar("T")
 Listen = Callable[[Delta], None]
@@ -70,12 +71,14 @@ class Thinker(Scope):
             OutputInvalid: it still does not fit after the repairs.
         """
         fitting: Shape[T] = shape if isinstance(shape, Shape) else Shape(shape)
-        asked = asking_for(_as_request(request), fitting.schema, await self.capabilities(role))
+        asking = Asking(
+            _as_request(request), fitting.schema, await self.capabilities(role), self.model(role), self.note
+        )
 
         async def ask(request: Request) -> Reply:
             return await self.think(request, role=role, name=name)
 
-        value, _ = await fitted(fitting, asked, await ask(asked), ask)
+        value, _ = await asking.fitted(fitting, await asking.ask(ask), ask)
         return value
 
 

@@ -1,30 +1,21 @@
-"""Structured output by the best way a model has, and tolerant parsing of what comes back.
-
-The ways, best first: a JSON Schema that the endpoint enforces, a tool call with that schema, any JSON
-object with the schema in the prompt, and the prompt alone.
-"""
+"""What structured output must fit, and where it stands in a reply."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from weaver.errors import ConfigurationError, OutputInvalid
 from weaver.json_reading.whole import problem_in, read_json
-from weaver.messages import Message, assistant, system, user
-from weaver.models.protocol import Capabilities, Delta, OutputSchema, Request, Text, ToolCallPart, ToolSpec
+from weaver.models.protocol import Delta, OutputSchema, Text, ToolCallPart
 from weaver.models.reply import Reply
 
 T = TypeVar("T")
 _MOST_VALUES = 100  # of the JSON values in a text, the last ones
-REPAIRS = 2
-"""How often an output that does not fit its schema is asked for again."""
-Way = Literal["json_schema", "tool", "json_object", "prompt"]
 
 
 class Shape(Generic[T]):
@@ -99,29 +90,6 @@ class Shape(Generic[T]):
         return not isinstance(value, dict) or not self._fields.isdisjoint(value)
 
 
-def way_of(can: Capabilities) -> Way:
-    """The best way to structured output that a model has."""
-    if can.json_schema:
-        return "json_schema"
-    if can.tools:
-        return "tool"
-    return "json_object" if can.json_object else "prompt"
-
-
-def asking_for(request: Request, schema: OutputSchema, can: Capabilities) -> Request:
-    """``request``, changed so that its output fits ``schema`` by the best way the model has."""
-    match way_of(can):
-        case "json_schema":
-            return replace(request, output=schema)
-        case "tool":
-            answer = ToolSpec(schema.name, "Give your answer by calling this.", schema.schema)
-            return replace(request, tools=(answer,), tool_choice=schema.name)
-        case "json_object":
-            return replace(_told(request, schema), json_object=True)
-        case _:
-            return _told(request, schema)
-
-
 def output_piece(delta: Delta) -> str:
     """The part of a structured output that a delta carries, whichever way was taken."""
     if isinstance(delta, Text):
@@ -130,40 +98,16 @@ def output_piece(delta: Delta) -> str:
 
 
 def output_text(reply: Reply) -> str:
-    """The structured output of a finished reply, whichever way was taken."""
-    return reply.text if reply.text.strip() or not reply.tool_calls else reply.tool_calls[0].arguments
+    """The structured output of a finished reply, whichever way was taken.
 
-
-async def fitted(
-    shape: Shape[T], request: Request, reply: Reply, ask: Callable[[Request], Awaitable[Reply]]
-) -> tuple[T, Reply]:
-    """The value of ``reply``, asked for again at most `REPAIRS` times with what was wrong.
-
-    Returns:
-        The value, and the reply that it was in.
-
-    Raises:
-        OutputInvalid: it still does not fit after the repairs.
+    A reply without text or tool calls whose reasoning ends with JSON has its output there: some servers take
+    everything that a model writes for reasoning.
     """
-    for _ in range(REPAIRS):
-        text = output_text(reply)
-        try:
-            return shape.parse(text), reply
-        except OutputInvalid as error:
-            again = (assistant(text or "(nothing)"), user(f"{error.message} Answer again, corrected."))
-            request = replace(request, messages=(*request.messages, *again))
-            reply = await ask(request)
-    return shape.parse(output_text(reply)), reply
-
-
-def _told(request: Request, schema: OutputSchema) -> Request:
-    rule = (
-        "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n"
-        f"{json.dumps(schema.schema)}"
-    )
-    messages = list(request.messages)
-    if messages and messages[0].role == "system":
-        messages[0] = Message("system", f"{messages[0].content}\n\n{rule}")
-    else:
-        messages.insert(0, system(rule))
-    return replace(request, messages=tuple(messages))
+    if reply.text.strip():
+        return reply.text
+    if reply.tool_calls:
+        return reply.tool_calls[0].arguments
+    thoughts = reply.reasoning.rstrip().removesuffix("```").rstrip()
+    if reply.finish == "stop" and thoughts[-1:] in {"}", "]"}:
+        return json.dumps(values[-1].value) if (values := read_json(thoughts)) else ""
+    return reply.text

@@ -24,8 +24,16 @@ from weaver.errors import (
     ModelUnreachable,
     StreamBroken,
 )
-from weaver.models.openai.complaints import Complaint, complaint_in, is_used_up, wait_in, window_in
+from weaver.models.openai.complaints import (
+    Complaint,
+    complaint_in,
+    is_overload,
+    is_used_up,
+    wait_in,
+    window_in,
+)
 
+_OVERLOADED_FOR = 2.0  # seconds; servers that break off because of their load rarely say for how long
 _CHECK_URL = "Check the base URL; for most servers it ends in /v1."
 
 
@@ -83,7 +91,9 @@ class Failures:
         wait = wait_in({}, raw)
         if begun:
             failed = self.broken(f"reported an error in the middle of its answer: {said}")
-            failed.retry_after = wait
+            overloaded = is_overload(complaint.status, complaint.text)
+            failed.retry_after = _OVERLOADED_FOR if wait is None and overloaded else wait
+            failed.refuses_structure = not overloaded and not is_used_up(complaint.status, complaint.text)
         else:
             failed = self._for_code(complaint.status, what, complaint, wait)
         failed.complaint = complaint
