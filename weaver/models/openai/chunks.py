@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from weaver.models.openai.thoughts import ThoughtSplitter
 from weaver.models.protocol import (
     Delta,
     Finish,
@@ -55,13 +56,14 @@ class ChunkReader:
         tokens: input and output, as the server counts them, once it has said so.
     """
 
-    __slots__ = ("_usage", "deltas", "finish", "tokens")
+    __slots__ = ("_thoughts", "_usage", "deltas", "finish", "tokens")
 
     def __init__(self) -> None:
         self.deltas: deque[Delta] = deque()
         self.finish: Finish | None = None
         self.tokens: int | None = None
         self._usage: Any = None
+        self._thoughts = ThoughtSplitter()
 
     def read(self, payload: bytes) -> None:
         """Read one chunk.
@@ -120,6 +122,7 @@ class ChunkReader:
 
     def close(self) -> None:
         """The answer is complete: hand out its `Finish`."""
+        self.deltas.extend(self._thoughts.end())
         self.deltas.append(self.finish or Finish("unknown"))
 
     def _parse_tolerantly(self, payload: bytes) -> Any:
@@ -138,7 +141,10 @@ class ChunkReader:
 
     def _content(self, content: Any) -> None:
         if isinstance(content, str):
-            self.deltas.append(Text(content))
+            if self._thoughts.done:
+                self.deltas.append(Text(content))
+            else:
+                self.deltas.extend(self._thoughts.split(content))
             return
         for part in content:  # some servers send typed parts
             if isinstance(text := part.get("text"), str):
