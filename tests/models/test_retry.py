@@ -123,7 +123,7 @@ async def test_nothing_is_repeated_after_output() -> None:
 async def test_the_last_error_is_raised_as_it_is(error: ModelError) -> None:
     inside = failing(error, times=None)
     with pytest.raises(type(error)) as raised:
-        await hear(Retrying(inside, retries=2), HELLO)
+        await hear(Retrying(inside, retries=2, patience=0), HELLO)
     assert raised.value is error
     assert len(inside.requests) == (3 if error.retriable else 1)
 
@@ -140,6 +140,35 @@ async def test_a_server_that_asks_for_too_long_is_not_asked_again() -> None:
     with pytest.raises(ModelOverloaded):
         await hear(Retrying(inside), HELLO)
     assert anyio.current_time() == 0.0
+
+
+async def test_an_overloaded_server_is_asked_for_a_minute_at_least() -> None:
+    inside = failing(ModelOverloaded("busy"), times=None)
+    model = Retrying(inside, chance=random.Random(4))
+    with pytest.raises(ModelOverloaded):
+        await hear(model, HELLO)
+    assert 60 <= anyio.current_time() < 130
+    tries = len(inside.requests)
+    assert 7 <= tries <= 10
+    with pytest.raises(ModelOverloaded):
+        await hear(model, HELLO)  # the endpoint has refused for a minute already
+    assert len(inside.requests) == tries + 5
+
+
+async def test_a_window_of_half_a_minute_is_outlasted() -> None:
+    class Window(ScriptedModel):
+        def stream(self, request: Request) -> Any:
+            self.replies[0].times = None if anyio.current_time() < 27 else 0
+            return super().stream(request)
+
+    inside = Window([Scripted(error=ModelOverloaded("busy")), Scripted("at last")])
+    assert (await hear(Retrying(inside), HELLO)).text == "at last"
+
+
+async def test_with_a_deadline_a_server_may_ask_for_long_waits() -> None:
+    inside = failing(ModelOverloaded("busy", retry_after=400.0), times=1)
+    current_call.set(CallLog(deadline=500.0))
+    assert (await hear(Retrying(inside), HELLO)).text == "at last"
 
 
 async def test_no_wait_lasts_beyond_the_deadline() -> None:

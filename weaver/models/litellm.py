@@ -24,6 +24,7 @@ from weaver.errors import ConfigurationError, ModelError
 from weaver.models.endpoint import endpoint
 from weaver.models.layers.call_log import current_call
 from weaver.models.openai.chunks import ChunkReader, ServerSaidError
+from weaver.models.openai.complaints import is_used_up, wait_in
 from weaver.models.openai.connections import Connections
 from weaver.models.openai.dialect import Dialect
 from weaver.models.openai.http_errors import Failures
@@ -185,6 +186,8 @@ class LiteLLMModel:
             return failures.broken(f"broke off in the middle of its answer: {failures.clean(said)}")
         if isinstance(error, exceptions.Timeout):
             return failures.silent("sent no answer")
+        if is_used_up(429, said, wait_in({}, said.encode())):  # in a stream it comes as a lost connection
+            return failures.status(429, {}, said.encode())
         if isinstance(error, exceptions.APIConnectionError) or said.endswith("Connection error."):
             return failures.unreachable(failures.clean(said))
         status = getattr(error, "status_code", None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from weaver.models.layers.fallback import Fallbacks
 from weaver.models.layers.limit import EndpointLimits, Gates, Limited
-from weaver.models.layers.retry import Retrying
+from weaver.models.layers.retry import PATIENCE, Retrying
 from weaver.models.protocol import Model
 
 
@@ -30,8 +30,14 @@ def layered(
         fallbacks: models to ask in turn when this one fails; each gets retries and adaptive limits too.
         gates: where the endpoints' limits are kept; by default shared by the whole process.
     """
+    models = (model, *fallbacks)
     chain = [
-        Retrying(Limited(one, limits if one is model else None, gates=gates), retries=retries)
-        for one in (model, *fallbacks)
+        Retrying(
+            Limited(one, limits if one is model else None, gates=gates),
+            retries=retries,
+            # The next model is a better way out of a rate limit than a minute of waiting.
+            patience=PATIENCE if place == len(fallbacks) else 0.0,
+        )
+        for place, one in enumerate(models)
     ]
     return chain[0] if len(chain) == 1 else Fallbacks(chain)

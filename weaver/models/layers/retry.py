@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 
 import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from weaver.errors import ModelError
+from weaver.errors import ModelError, ModelOverloaded
 from weaver.models.layers.base import Layer
 from weaver.models.layers.call_log import Retry, current_call, tell
 from weaver.models.protocol import Model, Request, Stream
+
+PATIENCE = 60.0
+"""Seconds for which an overloaded endpoint is asked again."""
 
 
 class Retrying(Layer):
@@ -23,11 +27,16 @@ class Retrying(Layer):
     for, and never lasts beyond the deadline of the call (`CallLog.deadline`): then the error is raised at
     once. Every retry is entered in the `CallLog`.
 
+    Rate limits count by the minute. So an endpoint that refuses calls for its load is asked again for at
+    least `patience` seconds, whatever ``retries`` says, unless that is 0.
+
     Args:
         model: the model inside.
         retries: how often at most, after the first attempt.
         base: seconds; the first wait is up to this long, the next up to twice as long, and so on.
-        longest: seconds; no wait is longer. A server that asks for a longer one is not asked again.
+        longest: seconds; no wait is longer unless a server asks for it.
+        patience: seconds for which an overloaded endpoint is asked again; with a deadline that is later, a
+            server may ask for longer waits, without one for at most twice as long.
         chance: source of the jitter.
     """
 
@@ -38,12 +47,15 @@ class Retrying(Layer):
         retries: int = 4,
         base: float = 0.5,
         longest: float = 60.0,
+        patience: float = PATIENCE,
         chance: random.Random | None = None,
     ) -> None:
         super().__init__(model)
         self._retries = retries
         self._base = base
         self._longest = longest
+        self._patience = patience
+        self._refused_since: float | None = None  # the endpoint has taken no call since then
         self._chance = chance or random.Random()
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
@@ -61,11 +73,19 @@ class Retrying(Layer):
 
     async def _open(self, request: Request) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
         manager = self.model.stream(request)
-        return manager, await manager.__aenter__()
+        stream = await manager.__aenter__()
+        self._refused_since = None
+        return manager, stream
 
     async def _again(
         self, request: Request, first: ModelError
     ) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
+        began = anyio.current_time()
+        since = self._refused_since
+        if since is not None and since > began:  # by the clock of another event loop
+            self._refused_since = since = None
+        # Where earlier calls have waited long enough already, this one need not.
+        patience = 0.0 if since is not None and began - since > self._patience else self._patience
         # The first attempt is made without tenacity, which costs as much as half a call.
         failed: ModelError | None = first
 
@@ -79,7 +99,7 @@ class Retrying(Layer):
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda e: isinstance(e, ModelError) and e.retriable),
             wait=self._wait,
-            stop=self._is_enough,
+            stop=partial(self._is_enough, began, patience),
             before_sleep=_note,
             sleep=anyio.sleep,
             reraise=True,
@@ -87,20 +107,29 @@ class Retrying(Layer):
         return await retrying(attempt)
 
     def _wait(self, state: RetryCallState) -> float:
+        error = _error_of(state)
         upto = min(self._longest, self._base * 2.0 ** (state.attempt_number - 1))
-        wait = self._chance.uniform(0.0, upto)
-        asked = _error_of(state).retry_after
+        # Half of it at least for a server that is overloaded: full jitter may use up all tries at once.
+        wait = self._chance.uniform(upto / 2 if isinstance(error, ModelOverloaded) else 0.0, upto)
+        asked = error.retry_after
         # A little more than asked, or all who were refused together come back together.
         return wait if asked is None else max(wait, asked + self._chance.uniform(0.0, min(1.0, asked / 10)))
 
-    def _is_enough(self, state: RetryCallState) -> bool:
+    def _is_enough(self, began: float, patience: float, state: RetryCallState) -> bool:
         log = current_call.get()
-        asked = _error_of(state).retry_after
-        return (
-            state.attempt_number > self._retries
-            or (asked is not None and asked > self._longest)
-            or (log is not None and anyio.current_time() + state.upcoming_sleep >= log.deadline)
-        )
+        now = anyio.current_time()
+        deadline = float("inf") if log is None else log.deadline
+        error = _error_of(state)
+        asked = error.retry_after
+        if now + state.upcoming_sleep >= deadline:
+            return True
+        if asked is not None and deadline == float("inf") and asked > 2 * self._patience:
+            return True
+        if not isinstance(error, ModelOverloaded):
+            return state.attempt_number > self._retries
+        if self._refused_since is None:
+            self._refused_since = now
+        return state.attempt_number > self._retries and now - began >= patience
 
 
 class _Attempts:

@@ -18,23 +18,24 @@ _MAX_VALUES = 200
 
 # An account without money or quota: no waiting helps.
 _USED_UP = re.compile(
-    r"insufficient[_ ]quota|exceeded[_ ](?:your[_ ])?current[_ ]quota"
+    r"insufficient[_ ]quota|exceeded_current_quota"
     r"|insufficient[_ ](?:account[_ ])?(?:balance|credit|fund)"
     r"|(?:credit|account|wallet)[\w ]{0,20} (?:balance )?(?:is |has )?"
     r"(?:too low|run out|exhausted|depleted|used up|not enough|negative|in arrears)"
     r"|(?:balance|credits?) (?:is |are )?(?:not enough|too low|insufficient|exhausted|used up)"
     r"|out of credits?|no credits? (?:left|remaining)|not enough credits?"
-    r"|(?:purchase|buy|add|top up|recharge)[\w ]{0,20}(?:credits?|balance|funds|account)"
     r"|arrearage|overdue[- ]payment|billing_(?:hard_limit|not_active)|payment required|余额不足|欠费",
     re.IGNORECASE,
 )
-_BILLING = re.compile(r"billing|plan and billing", re.IGNORECASE)
-_PER_DAY = re.compile(
-    r"per[_ -]?(?:day|month)|(?:daily|monthly)[_ ](?:limit|quota)|PerDay|PerMonth|\b[RT]PD\b"
+# Words that rate limits use too; they mean a used-up quota where the server does not say when to come back.
+_PERHAPS = re.compile(
+    r"exceeded your (?:current|monthly|daily) (?:quota|limit)|billing|per[_ -]?(?:day|month)|\b[RT]PD\b"
+    r"|(?:daily|monthly)[_ ](?:limit|quota)|perday|permonth"
+    r"|(?:purchase|buy|add|top up|recharge)[\w ]{0,20}(?:credits?|balance|funds|account)",
+    re.IGNORECASE,
 )
 _TEMPORARY = re.compile(
-    r"per[_ -]?(?:second|minute|hour)|PerMinute|\b[RT]PM\b|try again in|retry (?:after|in)|rate limit",
-    re.IGNORECASE,
+    r"per[_ -]?(?:second|minute|hour)|perminute|\b[RT]PM\b|try again in|retry (?:after|in)", re.IGNORECASE
 )
 _OVERLOAD = re.compile(
     r"overload|too many requests|rate.?limit|capacity|busy|try again|temporar", re.IGNORECASE
@@ -47,6 +48,7 @@ _IN_WORDS = re.compile(
 )
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)?", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "milli": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0}
+_LONGEST_WINDOW = 120.0  # seconds; limits by the day are told in the same headers
 _EPOCH = 1e9  # seconds; greater numbers are points in time
 
 
@@ -83,18 +85,15 @@ def complaint_in(status: int, body: bytes) -> Complaint:
     return Complaint(status, " ".join([*named, *texts])[:MAX_CHARS], tuple(named))
 
 
-def is_used_up(status: int, text: str) -> bool:
+def is_used_up(status: int, text: str, wait: float | None = None) -> bool:
     """Whether an account has no quota or money left, so that waiting does not help.
 
-    A limit per minute is none, nor is one that the server says when to try again.
+    A limit per minute is none, nor is a limit for which the server says how long to ``wait``.
     """
-    if status == 402:
+    if status == 402 or _USED_UP.search(text):
         return True
-    if _TEMPORARY.search(text) and not _PER_DAY.search(text):
-        return bool(re.search(r"insufficient[_ ]quota|insufficient[_ ]balance", text, re.IGNORECASE))
-    if _USED_UP.search(text):
-        return True
-    return status == 429 and bool(_BILLING.search(text) or _PER_DAY.search(text))
+    hopeful = wait is not None or _TEMPORARY.search(text)
+    return status == 429 and not hopeful and _PERHAPS.search(text) is not None
 
 
 def is_overload(status: int, text: str) -> bool:
@@ -108,31 +107,30 @@ def wait_in(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     Read: ``retry-after-ms``, ``Retry-After`` (seconds, ``9s`` or a date), google.rpc.RetryInfo,
     ``x-ratelimit-reset*`` of what is used up, and texts like "try again in 7.5s".
     """
-    for name, unit in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001)):
-        if (wait := _duration(headers.get(name), unit)) is not None:
+    named = {name.lower(): value for name, value in headers.items()}
+    for name, unit in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = named.get(name)
+        if value is not None and (wait := _duration(value, unit)) is not None:
             return wait
-    if value := headers.get("Retry-After"):
-        if (wait := _duration(value)) is not None:
-            return wait
-        if (wait := _until(value, headers.get("Date"))) is not None:
-            return wait
+    if (value := named.get("retry-after")) and (wait := _until(value, named.get("date"))) is not None:
+        return wait
     return _wait_in_body(body) if body else None
 
 
 def window_in(headers: Mapping[str, str]) -> float | None:
     """Seconds until the rate limit's window opens again, by ``x-ratelimit-reset*`` headers."""
+    named = {name.lower(): value for name, value in headers.items()}
     waits: list[float] = []
     used_up: list[float] = []
-    for name, value in headers.items():
-        lower = name.lower()
-        if "ratelimit" not in lower or "reset" not in lower:
+    for name, value in named.items():
+        if "ratelimit" not in name or "reset" not in name:
             continue
         if (wait := _duration(value)) is None:
-            wait = _until(value, headers.get("Date"))
-        if wait is None:
+            wait = _until(value, named.get("date"))
+        if wait is None or wait > _LONGEST_WINDOW:
             continue
         waits.append(wait)
-        left = headers.get(lower.replace("reset", "remaining"), "")
+        left = named.get(name.replace("reset", "remaining"), "")
         if left.strip() in {"0", "0.0"} or left.strip().startswith("-"):
             used_up.append(wait)
     return max(used_up, default=None) if used_up else min(waits, default=None)

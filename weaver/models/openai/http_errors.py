@@ -74,7 +74,8 @@ class Failures:
         if wait is None and isinstance(failed, ModelOverloaded):
             failed.retry_after = window_in(headers)
         if headers.get("x-should-retry") in {"true", "false"} and not isinstance(failed, ModelUnauthorized):
-            failed.retriable = headers["x-should-retry"] == "true" and not is_used_up(status, complaint.text)
+            used_up = is_used_up(status, complaint.text, wait)
+            failed.retriable = headers["x-should-retry"] == "true" and not used_up
         return failed
 
     def in_stream(self, body: Mapping[str, Any], *, begun: bool) -> ModelError:
@@ -173,7 +174,7 @@ class Failures:
         return kind(message, model=self._model, hint=hint, retry_after=wait)
 
     def _for_code(self, code: int, what: str, complaint: Complaint, wait: float | None) -> ModelError:
-        if code not in {401, 402} and is_used_up(code, complaint.text) and not (wait and code == 429):
+        if code not in {401, 402} and is_used_up(code, complaint.text, wait):
             return self._error(
                 ModelRejected, what, "Check the account's quota and credit; waiting does not help."
             )
