@@ -63,6 +63,7 @@ PUBLIC = {
     "Weaver",
     "WeaverError",
     "Workflow",
+    "mcp",
     "strategy",
     "tool",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from weaver.tools.approvals import Approval as Approval
     from weaver.tools.approvals import ApprovalRequest as ApprovalRequest
     from weaver.tools.function import tool as tool
+    from weaver.tools.mcp import mcp as mcp
     from weaver.tools.protocol import Context as Context
     from weaver.tools.protocol import Tool as Tool
     from weaver.workflows.workflow import Workflow as Workflow
@@ -45,6 +46,7 @@ _HOME = {
     "Weaver": "weaver.api",
     "WeaverError": "weaver.errors",
     "Workflow": "weaver.workflows.workflow",
+    "mcp": "weaver.tools.mcp",
     "strategy": "weaver.strategies.common.registry",
     "tool": "weaver.tools.function",
 }
@@ -66,6 +68,7 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Tool",
     "WeaverError",
     "Workflow",
+    "mcp",
     "strategy",
     "tool",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from weaver.budget import Limits
+from weaver.errors import UnknownName
 from weaver.events import Event
 from weaver.messages import Message
 from weaver.model_roles import Cast
@@ -80,6 +81,8 @@ class Weaver:
         approve: asks somebody about a tool call that needs approval: gets an `ApprovalRequest`, returns
             True, False or an `Approval`; sync or async. Without it, a listener of `stream` answers by
             `RunStream.approve` and `RunStream.deny`; where there is neither, such calls are denied.
+        mcp: names of ``mcp_servers`` whose tools threads may call; servers can also stand in ``tools``.
+        mcp_servers: MCP servers by name, with the arguments of `weaver.mcp`; usually in the settings file.
         tool_rounds, max_tool_result, approval_timeout, allow_effects: see `weaver.settings.Settings`.
         settings: ready settings instead of arguments, environment and file.
         tracer_provider: where spans go; the global provider by default.
@@ -116,6 +119,8 @@ class Weaver:
         tools: Sequence[Any] = (),
         deps: Any = None,
         approve: Approve | None = None,
+        mcp: str | Sequence[str] | None = None,
+        mcp_servers: Mapping[str, Any] | None = None,
         tool_rounds: int | None = None,
         max_tool_result: int | None = None,
         approval_timeout: float | None = None,
@@ -146,6 +151,8 @@ class Weaver:
             "temperature": temperature,
             "seed": seed,
             "agents": tuple(agents) or None,
+            "mcp": mcp if mcp is None or isinstance(mcp, str) else tuple(mcp),
+            "mcp_servers": mcp_servers or None,
             "tool_rounds": tool_rounds,
             "max_tool_result": max_tool_result,
             "approval_timeout": approval_timeout,
@@ -157,7 +164,7 @@ class Weaver:
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
-        self._tools = tuple(tools)
+        self._tools = (*tools, *_servers(self.settings))
         by_name(tuple(t for t in self._tools if not isinstance(t, Toolset)))
         self._toolsets = Toolsets()
         self._deps = deps
@@ -311,6 +318,7 @@ class Weaver:
                 approve=asked.approve or self._approve,
                 approval_timeout=settings.approval_timeout,
                 allow_effects=settings.allow_effects,
+                toolsets=self._toolsets,
                 emit=listen,
             ),
         )
@@ -323,6 +331,23 @@ class Weaver:
         if key not in self._casts:
             self._casts[key] = await Cast.of(settings, confirm=self._confirm)
         return self._casts[key]
+
+
+def _servers(settings: Settings) -> tuple[Any, ...]:
+    """The MCP servers that the settings name.
+
+    Raises:
+        UnknownName: there is no server of that name.
+        ConfigurationError: its entry is wrong.
+    """
+    if not settings.mcp:
+        return ()
+    from weaver.tools.mcp import mcp
+
+    for name in settings.mcp:
+        if name not in settings.mcp_servers:
+            raise UnknownName("MCP server", name, settings.mcp_servers)
+    return tuple(mcp(**settings.mcp_servers[name].model_dump()) for name in settings.mcp)
 
 
 def _limits(settings: Settings) -> Limits:

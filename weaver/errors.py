@@ -21,6 +21,7 @@ WeaverError
 ├── StepFailed                  a step of a workflow cannot go on
 ├── ToolFailed
 │   └── ToolArgumentsInvalid    a model's arguments do not fit the tool's parameters
+├── ToolServerFailed            a server of tools cannot be started, reached or understood
 ├── BudgetExceeded
 ├── DeadlineExceeded
 ├── RunCancelled                the user stopped the run
@@ -185,6 +186,10 @@ class ToolFailed(WeaverError):
 
 class ToolArgumentsInvalid(ToolFailed):
     """A model called a tool with arguments that do not fit its parameters."""
+
+
+class ToolServerFailed(WeaverError):
+    """A server of tools (MCP) cannot be started, reached or understood."""
 
 
 class BudgetExceeded(WeaverError):

@@ -22,6 +22,8 @@ from weaver.models.protocol import Prices
 from weaver.task import Agent
 
 PREFIX = "WEAVER_"
+_TABLES = ("prices", "mcp_servers")
+"""Settings that are tables: no flag and no variable."""
 
 
 def _no_bool(value: Any) -> Any:
@@ -67,6 +69,30 @@ def _prices(value: Any) -> Any:
         if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < math.inf:
             raise ValueError(f"{name} must be a number of US dollars per million tokens")
     return Prices(**value)
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+class MCPEntry(BaseModel):
+    """An MCP server in a settings file: the arguments of `weaver.mcp`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: str | None = None
+    command: tuple[str, ...] | None = None
+    env: dict[str, str] | None = None
+    cwd: str | None = None
+    headers: dict[str, str] | None = None
+    allow: tuple[str, ...] | None = None
+    prefix: str = ""
+    approve: bool = False
+    trusted: bool = False
+    timeout: float | None = Field(default=60.0, gt=0)
+    connect_timeout: float = Field(default=30.0, gt=0)
 
 
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -181,6 +207,17 @@ class Settings(BaseModel):
         description="Let tools with effects be called without approval by threads that have read untrusted "
         "text.",
     )
+    mcp: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+        default=(),
+        description="MCP servers of the settings file (mcp_servers) whose tools threads may call. A file "
+        "alone starts none.",
+        json_schema_extra={"metavar": "NAME,..."},
+    )
+    mcp_servers: Mapping[str, MCPEntry] = Field(
+        default={},
+        description="MCP servers by name: url or command, env, headers, allow, prefix, approve, timeout. In "
+        "the settings file or as an argument; `mcp` says which are used.",
+    )
     agents: tuple[Agent, ...] = Field(
         default=(),
         description="YAML or TOML file with a list of agents (name, description, instructions, model) "
@@ -263,7 +300,7 @@ def _from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, _Gi
     return {
         name: _Given(value, PREFIX + name.upper(), folder)
         for name in Settings.model_fields
-        if name != "prices" and (value := environ.get(PREFIX + name.upper(), "").strip())
+        if name not in _TABLES and (value := environ.get(PREFIX + name.upper(), "").strip())
     }
 
 
@@ -282,6 +319,11 @@ def _from_file(start: Path) -> dict[str, _Given]:
             if "api_key" in content:
                 raise ConfigurationError(
                     f"{path}: api_key: keys are not read from files.", hint="Set WEAVER_API_KEY instead."
+                )
+            if "mcp" in content:
+                raise ConfigurationError(
+                    f"{path}: mcp: a file may describe MCP servers (mcp_servers), and not start them.",
+                    hint="Say --mcp NAME, WEAVER_MCP=NAME or mcp=NAME.",
                 )
             return {name: _Given(value, f"{path}: {name}", folder) for name, value in content.items()}
     return {}
@@ -315,8 +357,8 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
         name = str(problem["loc"][0]) if problem["loc"] else ""
         given = values.get(name)
         place = given.place if given else name
-        if name == "prices":
-            place += "".join(f".{part}" for part in problem["loc"][1:2])
+        if name in _TABLES:
+            place += "".join(f".{part}" for part in problem["loc"][1:])
         if problem["type"] == "extra_forbidden":
             problems.append(f"{place}: there is no such setting")
             close = difflib.get_close_matches(name, Settings.model_fields, n=1)

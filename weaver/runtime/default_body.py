@@ -26,7 +26,6 @@ from weaver.runtime.model_calls import Thinker
 from weaver.runtime.structured_output import Shape, output_text
 from weaver.runtime.tool_calls import ToolUse
 from weaver.task import Task
-from weaver.tools.function import by_name
 
 SOFT_SHARE = 0.8
 """Share of a thread's time after which it is told to conclude."""
@@ -45,7 +44,8 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     """Work on ``task``: see `Run.reason`."""
     thinking = _Thinking(run, role, listen or thread_listener(run))
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    use = ToolUse(run, by_name(given))
+    tools = await run.state.tools.toolsets.resolved(given)
+    use = ToolUse(run, {tool.spec.name: tool for tool in tools})
     can = await run.capabilities(role)
     if use.tools and not can.tools:
         raise CapabilityMissing(

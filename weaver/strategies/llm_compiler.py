@@ -26,7 +26,6 @@ from weaver.strategies.common.registry import strategy
 from weaver.strategies.common.sampling import shown
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
-from weaver.tools.function import by_name
 from weaver.tools.protocol import Tool
 from weaver.untrusted import fenced
 
@@ -95,7 +94,8 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
         max_replans: how often the joiner may ask for another plan.
     """
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    compiler = Compiler(run, task, by_name(given))
+    tools = await run.state.tools.toolsets.resolved(given)
+    compiler = Compiler(run, task, {tool.spec.name: tool for tool in tools})
     async with run.fork(name="call") as threads:
         thought = ""
         for left in range(max_replans, -1, -1):

@@ -7,6 +7,7 @@ from typing import Any
 
 from weaver.tools.approvals import Approvals, Approve
 from weaver.tools.results import MAX_RESULT_CHARS, ResultStore
+from weaver.tools.toolsets import Toolsets
 
 TOOL_ROUNDS = 16
 """Model calls of one thread that may end in tool calls, unless the run says otherwise."""
@@ -22,6 +23,7 @@ class RunTools:
         approve: asks somebody before a call that needs approval.
         approval_timeout: seconds after which an approval that nobody answered is a no.
         allow_effects: tools with effects need no approval in threads that have read untrusted text.
+        toolsets: lists the tools of toolsets that threads are given.
         emit: where events go; None when nobody listens.
     """
 
@@ -34,10 +36,12 @@ class RunTools:
         approve: Approve | None = None,
         approval_timeout: float | None = None,
         allow_effects: bool | None = None,
+        toolsets: Toolsets | None = None,
         emit: Callable[[Any], None] | None = None,
     ) -> None:
         self.deps = deps
         self.rounds = TOOL_ROUNDS if rounds is None else rounds
         self.allow_effects = bool(allow_effects)
+        self.toolsets = toolsets or Toolsets()
         self.results = ResultStore(MAX_RESULT_CHARS if max_result_chars is None else max_result_chars)
         self.approvals = Approvals(approve, emit=emit, timeout=approval_timeout)

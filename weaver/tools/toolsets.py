@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
+
 from weaver.tools.function import by_name
 from weaver.tools.protocol import Tool, Toolset
 
@@ -22,13 +24,25 @@ class Toolsets:
             ConfigurationError: one of them is not a tool, or two tools have the same name.
             WeaverError: a toolset cannot list its tools.
         """
-        tools: list[Any] = []
-        for value in values:
-            if isinstance(value, Toolset):
-                self._opened[id(value)] = value
-                tools.extend(await value.tools())
-            else:
-                tools.append(value)
+        toolsets = [value for value in values if isinstance(value, Toolset)]
+        if not toolsets:
+            return tuple(by_name(tuple(values)).values())
+        self._opened |= {id(toolset): toolset for toolset in toolsets}
+        listed: dict[int, Sequence[Tool]] = {}
+        failures: list[Exception] = []
+
+        async def list_tools(toolset: Toolset) -> None:
+            try:
+                listed[id(toolset)] = await toolset.tools()
+            except Exception as error:  # noqa: BLE001 - raised below, outside the task group
+                failures.append(error)
+
+        async with anyio.create_task_group() as group:
+            for toolset in toolsets:
+                group.start_soon(list_tools, toolset)
+        if failures:
+            raise failures[0]
+        tools = [tool for value in values for tool in listed.get(id(value), (value,))]
         return tuple(by_name(tuple(tools)).values())
 
     async def aclose(self) -> None:

@@ -9,15 +9,19 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import anyio
 import click
 
 from weaver.cli.support.text import printable
+from weaver.tools.approvals import Approval, ApprovalRequest
 
 if TYPE_CHECKING:
     from weaver.cli.support.progress import Progress
     from weaver.workflows.setting import Question
 
 _YES, _NO = {"y", "yes"}, {"n", "no", ""}
+MAX_ARGUMENT_CHARS = 2_000
+"""Characters of a call's arguments that are shown."""
 
 
 class Person:
@@ -30,24 +34,47 @@ class Person:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._keyboard = Keyboard()
+        self._turn = anyio.Lock()
 
     async def approve(self, question: Question) -> bool:
-        """Whether the person says yes. Enter alone and Ctrl-D are a no."""
-        with self._progress.paused():
-            head = f"\n{question.workflow}, step {question.path or question.step}:"
-            click.echo(f"{head}\n{printable(question.message)}", err=True)
-            while True:
-                click.echo("Go on? [y/N]: ", nl=False, err=True)
-                said: str | None = None
-                try:
-                    said = await self._keyboard.line()
-                finally:
-                    if not said:
-                        click.echo(err=True)  # nobody pressed Enter: what follows needs a line of its own
-                word = (said or "").strip().lower()
-                if word in _YES | _NO:
-                    return word in _YES
-                click.echo("Please answer y or n.", err=True)
+        """Whether the person agrees to a workflow's step. Enter alone and Ctrl-D are a no."""
+        head = f"{question.workflow}, step {question.path or question.step}:"
+        return await self._answer(f"{head}\n{printable(question.message)}", "Go on? [y/N]: ", _YES) == "yes"
+
+    async def approve_tool(self, request: ApprovalRequest) -> Approval:
+        """Whether the person agrees to a tool call: once, always in this run, or not at all."""
+        arguments = ", ".join(f"{name}={value!r}" for name, value in request.arguments.items())
+        if len(arguments) > MAX_ARGUMENT_CHARS:
+            arguments = arguments[:MAX_ARGUMENT_CHARS] + "..."
+        whose = f"{request.thread}: " if request.thread else ""
+        call = printable(f"{whose}{request.tool}({arguments})")
+        answer = await self._answer(
+            f"{call}\n({request.reason})", "Call it? [y/N/always]: ", _YES | {"a", "always"}
+        )
+        approved = answer != "no"
+        return Approval(approved, "" if approved else "the user said no", always=answer.startswith("a"))
+
+    async def _answer(self, text: str, prompt: str, agreeing: set[str]) -> str:
+        """``yes``, ``no``, or the other word of ``agreeing`` that was typed. One question at a time."""
+        async with self._turn:
+            with self._progress.paused():
+                click.echo(f"\n{text}", err=True)
+                while True:
+                    click.echo(prompt, nl=False, err=True)
+                    line: str | None = None
+                    try:
+                        line = await self._keyboard.line()
+                    finally:
+                        if not line:
+                            click.echo(err=True)  # nobody pressed Enter: what follows needs a line of its own
+                    word = (line or "").strip().lower()
+                    if word in _NO:
+                        return "no"
+                    if word in agreeing:
+                        return "yes" if word in _YES else word
+                    click.echo(
+                        f"Please answer {'y, n or always' if 'always' in agreeing else 'y or n'}.", err=True
+                    )
 
 
 class Keyboard:

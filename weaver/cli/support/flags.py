@@ -12,7 +12,7 @@ from weaver.settings import Settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A key on a command line is visible to every user of the machine; a table is no flag.
-_NO_FLAG = {"api_key", "prices"}
+_NO_FLAG = {"api_key", "prices", "mcp_servers"}
 
 
 def settings_flags(command: F) -> F:
@@ -32,6 +32,12 @@ def _with_flags(command: F, left_out: set[str]) -> F:
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         metavar = str(extra.get("metavar", "TEXT"))
         timed = metavar == "SECONDS"
+        if field.annotation == bool | None:
+            option = click.option(
+                "--" + name.replace("_", "-"), name, is_flag=True, default=None, help=field.description
+            )
+            command = option(command)
+            continue
         command = click.option(
             "--" + name.replace("_", "-"),
             name,

@@ -1,0 +1,1 @@
+"""Weaver as a server for other programs."""
