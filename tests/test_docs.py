@@ -40,6 +40,7 @@ EXECUTED = [
     "docs/coordination.md",
     "docs/models.md",
     "docs/testing.md",
+    "docs/tools.md",
 ]
 
 PLAN = {

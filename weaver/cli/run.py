@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from weaver.cli.support.answering import answer, progress_for
+from weaver.cli.support.asking import Person, somebody_there
 from weaver.cli.support.facade import weaver_from
 from weaver.cli.support.flags import settings_flags, settings_from
 from weaver.cli.support.guard import debug_option, leaf
@@ -82,8 +83,9 @@ def run(
         asked = question_from(question)
         settings = settings_from(options)
         with telemetry(live=live_page, question=asked):
-            weaver = weaver_from(settings, yes=yes)
             progress = progress_for(form, no_live=no_live, quiet=quiet)
+            approve = Person(progress).approve_tool if somebody_there() else None
+            weaver = weaver_from(settings, yes=yes, approve=approve)
             return run_async(lambda: answer(weaver, asked, output, progress, quiet=quiet))
     except Exception as error:
         # The machine that reads stdout gets its object also when nothing could be started.

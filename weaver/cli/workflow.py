@@ -55,14 +55,14 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     form: Form = "json" if options.get("json") else "events" if options.get("events") else "text"
     quiet = bool(options.get("quiet"))
     progress = progress_for(form, no_live=bool(options.get("no_live")), quiet=quiet)
+    person = Person(progress) if somebody_there() else None
     if options.get("dry_run"):
         from weaver.workflows.cases import dry
 
         given = dry(workflow)
         click.echo("Dry run: no model is asked and no function is called; answers are stand-ins.", err=True)
     else:
-        asks = Person(progress).approve if somebody_there() else None
-        given = Given(approve=asks, approved=approved, turn=anyio.Lock())
+        given = Given(approve=person.approve if person else None, approved=approved, turn=anyio.Lock())
     settings = _settings(options)
 
     async def work() -> int:
@@ -70,7 +70,9 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
         from weaver.workflows.run import started
 
         start = await started(workflow, values, settings, given, _explicit(options, settings))
-        weaver = weaver_from(settings, yes=bool(options.get("yes")))
+        weaver = weaver_from(
+            settings, yes=bool(options.get("yes")), approve=person.approve_tool if person else None
+        )
         begun: Any = _Begun(weaver, start)
         return await answer(begun, start.task, FORMS[form](), progress, quiet=quiet)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import click
 
-from weaver.cli.support.asking import Person, somebody_there
 from weaver.cli.support.interrupt import interrupts
 from weaver.cli.support.output import Form, Output, exit_code, last_words
 from weaver.cli.support.progress import Lines, Progress, Silent
@@ -43,8 +42,7 @@ async def answer(
 
     with anyio.CancelScope() as scope, interrupts(stop) as interrupt:
         async with AsyncExitStack() as stack:
-            approve = Person(progress).approve_tool if somebody_there() else None
-            stream = await stack.enter_async_context(weaver.stream(task, approve=approve))
+            stream = await stack.enter_async_context(weaver.stream(task))
             ticker = await stack.enter_async_context(anyio.create_task_group())
             stack.enter_context(progress)
             ticker.start_soon(_tick, progress)

@@ -16,18 +16,22 @@ from weaver.errors import RunCancelled
 if TYPE_CHECKING:
     from weaver.api import Weaver
     from weaver.settings import Settings
+    from weaver.tools.approvals import Approve
 
 
-def weaver_from(settings: Settings, *, yes: bool) -> Weaver:
+def weaver_from(settings: Settings, *, yes: bool, approve: Approve | None = None) -> Weaver:
     """The façade for ``settings``.
 
     Args:
         yes: the user agrees beforehand to what would be asked (downloading the embedded model).
+        approve: asks about tool calls that need approval; None: nobody can be asked.
     """
     from weaver.api import Weaver
     from weaver.cli.support.telemetry import current_tracing
 
-    return Weaver(settings=settings, confirm=confirmation(yes=yes), tracing=current_tracing())
+    return Weaver(
+        settings=settings, confirm=confirmation(yes=yes), tracing=current_tracing(), approve=approve
+    )
 
 
 def confirmation(*, yes: bool) -> Callable[[str], bool] | None:
