@@ -15,6 +15,7 @@ WeaverError
 │   ├── ModelFailed             5xx: the server's own fault
 │   ├── ModelProtocolError      not the protocol: HTML, broken JSON, wrong content type
 │   ├── StreamBroken            output had begun, then the stream ended early
+│   ├── ModelRefused            the model, or a filter of its provider, refused to answer
 │   └── EmptyReply              the model ended without saying anything
 ├── OutputInvalid               text that does not fit its schema, after repairs
 │   └── PlanInvalid
@@ -162,6 +163,10 @@ class ModelProtocolError(ModelError):
 
 class StreamBroken(ModelError):
     """The stream ended or broke after output had begun; what had arrived is kept."""
+
+
+class ModelRefused(ModelError):
+    """The model said that it does not answer, or a filter of its provider stopped it before any text."""
 
 
 class EmptyReply(ModelError):

@@ -17,6 +17,7 @@ class Usage:
         output_tokens: generated tokens, reasoning tokens included.
         reasoning_tokens: the part of ``output_tokens`` that was hidden reasoning.
         cached_tokens: the part of ``input_tokens`` that the server read from a cache.
+        cache_written_tokens: the part of ``input_tokens`` that the server wrote into a cache.
         cost_usd: US dollars, or None if any part of it is unknown.
         estimated: True if any part was estimated rather than reported by the server.
     """
@@ -28,6 +29,7 @@ class Usage:
     cached_tokens: int = 0
     cost_usd: float | None = 0.0
     estimated: bool = False
+    cache_written_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -44,6 +46,7 @@ class Usage:
             self.cached_tokens + other.cached_tokens,
             cost,
             self.estimated or other.estimated,
+            self.cache_written_tokens + other.cache_written_tokens,
         )
 
     def as_dict(self) -> dict[str, int | float | bool | None]:
@@ -54,6 +57,7 @@ class Usage:
             "output_tokens": self.output_tokens,
             "reasoning_tokens": self.reasoning_tokens,
             "cached_tokens": self.cached_tokens,
+            "cache_written_tokens": self.cache_written_tokens,
             "total_tokens": self.total_tokens,
             "cost_usd": self.cost_usd,
             "estimated": self.estimated,
@@ -75,6 +79,7 @@ def total(usages: Iterable[Usage]) -> Usage:
         sum(u.cached_tokens for u in every),
         None if None in costs else math.fsum(c for c in costs if c is not None),
         any(u.estimated for u in every),
+        sum(u.cache_written_tokens for u in every),
     )
 
 

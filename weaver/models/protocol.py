@@ -15,7 +15,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from weaver.messages import Message
 from weaver.usage import Usage
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "unknown"]
+FinishReason = Literal[
+    "stop", "length", "tool_calls", "content_filter", "refusal", "interrupted", "unknown"
+]
+"""Why generation ended. ``interrupted``: the provider gave up, for example for want of resources;
+``unknown``: the server did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,31 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """A piece of the text with which the model says that it does not answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallPart:
-    """A piece of a tool call. ``id`` and ``name`` come with the first piece of an ``index``."""
+    """A piece of a tool call. ``id`` and ``name`` come with the first piece of an ``index``.
+
+    ``provider_data`` has to go back with the call: see `weaver.messages.ToolCall`.
+    """
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    provider_data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageData:
+    """What has to go back with the assistant's message: see `weaver.messages.Message.provider_data`."""
+
+    fields: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +89,18 @@ class UsageReport:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Why generation ended. ``stop`` is the matched stop string where the server says so."""
+    """Why generation ended.
+
+    ``stop`` is the matched stop string where the server says so; ``word`` is what the server called the
+    reason.
+    """
 
     reason: FinishReason
     stop: str | None = None
+    word: str = ""
 
 
-Delta = Text | Reasoning | ToolCallPart | Logprobs | UsageReport | Finish
+Delta = Text | Reasoning | Refusal | ToolCallPart | MessageData | Logprobs | UsageReport | Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from weaver.messages import ToolCall
+from weaver.messages import Message, ToolCall
 from weaver.models.layers.call_log import Fallback, Retry
 from weaver.models.protocol import FinishReason, TokenLogprob
 from weaver.result import CancelReason
@@ -22,7 +23,10 @@ class Reply:
         name: structural name of the call within its thread (``call/0``, ``plan``).
         model: name of the model that answered; provider and endpoint are that model's.
         state: ``cancelled`` when the stream was left before its end; never an error.
-        finish: why generation ended, None while it has not; ``stop`` is the matched stop string.
+        refusal: what the model said instead of an answer.
+        provider_data: what has to go back with the message: see `weaver.messages.Message`.
+        finish: why generation ended, None while it has not; ``stop`` is the matched stop string,
+            ``finish_word`` the server's own word for the reason.
         usage: reported by the server, else estimated and marked so. One call, whatever its retries.
         seconds: from sending to the end; ``first_delta`` until the first delta (None: none came);
             ``queue_seconds`` waited for the endpoint's limits before sending (not part of ``seconds``).
@@ -38,8 +42,11 @@ class Reply:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    refusal: str = ""
+    provider_data: Mapping[str, Any] = field(default_factory=dict)
     finish: FinishReason | None = None
     stop: str | None = None
+    finish_word: str = ""
     usage: Usage = NOTHING
     state: CallState = "open"
     cancel_reason: CancelReason | None = None
@@ -50,3 +57,36 @@ class Reply:
     retries: list[Retry] = field(default_factory=list)
     fallbacks: list[Fallback] = field(default_factory=list)
     replayed: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the model came to its own end: nothing cut, filtered, refused, interrupted or lost."""
+        return self.state == "succeeded" and self.finish not in _ABNORMAL
+
+    @property
+    def ended_abnormally(self) -> bool:
+        """Whether the provider ended it for a reason that is neither the model's nor the caller's."""
+        return self.finish in _ABNORMAL and self.finish != "length"
+
+    @property
+    def why_incomplete(self) -> str:
+        """How it ended if `is_complete` is False, as what happened to the model: "was stopped by ..."."""
+        if self.state == "failed":
+            return f"failed ({type(self.error).__name__})" if self.error else "failed"
+        if self.finish in _ABNORMAL:
+            word = f" (finish reason {self.finish_word!r})" if self.finish_word else ""
+            return f"{_ABNORMAL[self.finish]}{word}"
+        return "was cut before its end" if self.state == "cancelled" else ""
+
+    @property
+    def message(self) -> Message:
+        """The reply as a message of the conversation, with all that has to go back to the provider."""
+        return Message("assistant", self.text, self.tool_calls, provider_data=self.provider_data)
+
+
+_ABNORMAL: dict[FinishReason | None, str] = {
+    "length": "reached its limit of tokens",
+    "content_filter": "was stopped by the provider's content filter",
+    "refusal": "refused to go on",
+    "interrupted": "was interrupted by its provider",
+}

@@ -12,14 +12,16 @@ from typing import Any
 
 import anyio
 
-from weaver.errors import JournalError, ModelError, WeaverError
+from weaver.errors import JournalError, ModelError, ModelRefused, WeaverError
 from weaver.messages import ToolCall
 from weaver.models.layers.call_log import CallLog, current_call
 from weaver.models.protocol import (
     Delta,
     Finish,
     Logprobs,
+    MessageData,
     Reasoning,
+    Refusal,
     Request,
     Stream,
     Text,
@@ -27,6 +29,7 @@ from weaver.models.protocol import (
     UsageReport,
 )
 from weaver.models.reply import Reply
+from weaver.models.tool_call_parts import ToolCallParts
 from weaver.result import CancelReason
 from weaver.runtime.context import Scope
 from weaver.usage import Usage, estimate_tokens
@@ -34,6 +37,13 @@ from weaver.usage import Usage, estimate_tokens
 REASONING_TOKENS = 4096
 """Added to the cap of a call to a model that has been seen to reason before it answers: a cap says how long
 an answer may be, and servers count the reasoning with it, which then leaves no answer at all."""
+
+
+MAX_REFUSAL = 2000
+"""Most characters of a refusal that its error repeats."""
+_KEPT = (
+    "model", "text", "reasoning", "refusal", "finish", "finish_word", "stop", "seconds", "provider_data",
+)  # fmt: skip
 
 
 class Call:
@@ -44,12 +54,13 @@ class Call:
 
     Raises:
         ModelError: the call failed, on entering or while iterating.
+        ModelRefused: while iterating, at the end: the model or a filter refused, and there is nothing else.
         BudgetExceeded: on entering; nothing was sent.
     """
 
     __slots__ = (
         "_asked", "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_model",
-        "_reasoning", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
+        "_reasoning", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
         "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
@@ -59,7 +70,8 @@ class Call:
         self._request = request
         self._texts: list[str] = []
         self._reasoning: list[str] = []
-        self._tools: dict[int, list[str]] = {}
+        self._refusal: list[str] = []
+        self._tools = ToolCallParts()
         self._reported: Usage | None = None
         self._ended = False
         self._failed = False
@@ -151,6 +163,9 @@ class Call:
             delta = await self._deltas.__anext__()
         except StopAsyncIteration:
             self._ended = True
+            if (refused := self._refused()) is not None:
+                self._failed = True
+                raise refused from None
             raise
         except Exception as raised:  # noqa: BLE001 - as above
             self._failed = True
@@ -183,21 +198,45 @@ class Call:
             case Reasoning(text):
                 self.chunks += 1
                 self._reasoning.append(text)
-            case ToolCallPart(index, id_, name, arguments):
+            case Refusal(text):
                 self.chunks += 1
-                part = self._tools.setdefault(index, ["", "", ""])
-                part[0] = id_ or part[0]
-                part[1] = name or part[1]
-                part[2] += arguments
+                self._refusal.append(text)
+            case ToolCallPart():
+                self.chunks += 1
+                self._tools.add(delta)
+            case MessageData(fields):
+                self.reply.provider_data = {**self.reply.provider_data, **fields}
             case Logprobs(tokens):
                 self.reply.logprobs.extend(tokens)
             case UsageReport(usage):
                 self._reported = usage
-            case Finish(reason, stop):
+            case Finish(reason, stop, word):
                 self.reply.finish = reason
                 self.reply.stop = stop
+                self.reply.finish_word = word or reason
             case Text(text):  # pragma: no cover - a subclass of Text
                 self._texts.append(text)
+
+    def _refused(self) -> ModelRefused | None:
+        """The error for a call that ended with a refusal, or by a filter, and with nothing else."""
+        reply, words = self.reply, "".join(self._refusal).strip()
+        if self._tools or any(text.strip() for text in self._texts):
+            return None
+        if words:
+            return ModelRefused(
+                f"{reply.model} refused to answer: {words[:MAX_REFUSAL]}",
+                model=reply.model,
+                hint="Ask in another way, or ask another model.",
+            )
+        if reply.finish in ("content_filter", "refusal"):
+            return ModelRefused(
+                f"{reply.model} {reply.why_incomplete} before it said anything.",
+                model=reply.model,
+                hint="Change the prompt so that the filter lets it pass, or ask another model."
+                if reply.finish == "content_filter"
+                else "Ask in another way, or ask another model.",
+            )
+        return None
 
     def _settle(self, error: BaseException | None) -> None:
         """Close the books of this call, once."""
@@ -206,9 +245,8 @@ class Call:
             return
         reply.text = "".join(self._texts)
         reply.reasoning = "".join(self._reasoning)
-        reply.tool_calls = tuple(
-            ToolCall(id_ or f"call_{i}", name, arguments) for i, (id_, name, arguments) in self._tools.items()
-        )
+        reply.refusal = "".join(self._refusal)
+        reply.tool_calls = self._tools.calls()
         if self._failed:
             reply.state = "failed"
             reply.error = error if isinstance(error, Exception) else None
@@ -229,11 +267,11 @@ class Call:
 
     def _usage(self) -> Usage:
         reply, reported = self.reply, self._reported
-        if reported is not None and reply.state == "succeeded":
+        if reported is not None and (reply.state == "succeeded" or self._ended):
             usage = replace(reported, calls=1)
         else:
             nothing_sent = reply.state != "succeeded" and reply.first_delta is None
-            said = estimate_tokens(reply.text) + estimate_tokens(reply.reasoning)
+            said = sum(map(estimate_tokens, (reply.text, reply.reasoning, reply.refusal)))
             said += sum(estimate_tokens(c.arguments) for c in reply.tool_calls)
             usage = Usage(
                 calls=1,
@@ -269,7 +307,7 @@ class Call:
             )
         reply.replayed = True
         reply.state = "succeeded"
-        for name in ("model", "text", "reasoning", "finish", "stop", "seconds"):
+        for name in _KEPT:
             setattr(reply, name, recorded[name])
         reply.tool_calls = tuple(ToolCall(**c) for c in recorded["tool_calls"])
         reply.usage = Usage(**recorded["usage"])
@@ -295,16 +333,19 @@ async def _recorded_deltas(reply: Reply) -> AsyncIterator[Delta]:
         yield Reasoning(reply.reasoning)
     if reply.text:
         yield Text(reply.text)
+    if reply.refusal:
+        yield Refusal(reply.refusal)
     for i, call in enumerate(reply.tool_calls):
-        yield ToolCallPart(i, call.id, call.name, call.arguments)
+        yield ToolCallPart(i, call.id, call.name, call.arguments, call.provider_data)
+    if reply.provider_data:
+        yield MessageData(reply.provider_data)
     yield UsageReport(reply.usage)
-    yield Finish(reply.finish or "stop", reply.stop)
+    yield Finish(reply.finish or "stop", reply.stop, reply.finish_word)
 
 
 def _dump(reply: Reply) -> dict[str, Any]:
-    kept = ("model", "text", "reasoning", "finish", "stop", "seconds")
     return {
-        **{name: getattr(reply, name) for name in kept},
+        **{name: getattr(reply, name) for name in _KEPT},
         "tool_calls": [asdict(c) for c in reply.tool_calls],
         "usage": asdict(reply.usage),
     }

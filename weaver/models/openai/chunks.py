@@ -7,38 +7,33 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
+from weaver.models.openai.error_bodies import error_in, is_error, looks_like_error
+from weaver.models.openai.finish_reasons import FAILED, finish_reason, normal
+from weaver.models.openai.message_data import MessageDataReader
 from weaver.models.openai.thoughts import ThoughtSplitter
+from weaver.models.openai.tool_calls import ToolCallReader
+from weaver.models.openai.usage import UsageReader
 from weaver.models.protocol import (
     Delta,
     Finish,
-    FinishReason,
     Logprobs,
     Reasoning,
+    Refusal,
     Text,
     TokenLogprob,
-    ToolCallPart,
     UsageReport,
 )
-from weaver.usage import Usage
 
-_FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
+_CARRIES = ("content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning",
+            "reasoning_details", "thinking", "thinking_blocks", "extra_content")  # fmt: skip
 
 
 class ServerSaidError(Exception):
     """The server reported an error inside its answer."""
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
+    def __init__(self, body: Any) -> None:
         super().__init__("the server reported an error in its answer")
         self.body = body
 
@@ -53,20 +48,36 @@ class ChunkReader:
     Attributes:
         deltas: what is ready to be handed out.
         finish: set once the server has said why it ended; handed out last, by `close`.
+        is_final: nothing but usage can follow: the reason came once, after chunks without one. Servers that
+            repeat it in each chunk do not end with it.
+        finishes: how many chunks had a finish reason.
+        foreign: the start of the first event that is not of the protocol, or ``""``.
         tokens: input and output, as the server counts them, once it has said so.
     """
 
-    __slots__ = ("_thoughts", "_usage", "deltas", "finish", "tokens")
+    __slots__ = (
+        "_choice", "_data", "_source", "_thoughts", "_tool_choice", "_tools", "_unfinished", "_usage",
+        "deltas", "finish", "finishes", "foreign", "is_final", "tokens",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.deltas: deque[Delta] = deque()
         self.finish: Finish | None = None
+        self.finishes = 0
+        self.is_final = False
+        self.foreign = ""
         self.tokens: int | None = None
-        self._usage: Any = None
+        self._choice: int | None = None  # the choice whose text is taken: the first that has any
+        self._tool_choice: int | None = None  # and whose tool calls are
+        self._source = ""  # where its text stands: delta, message or text
+        self._unfinished = False  # a chunk without a finish reason has come
+        self._tools = ToolCallReader()
+        self._data = MessageDataReader()
+        self._usage = UsageReader()
         self._thoughts = ThoughtSplitter()
 
-    def read(self, payload: bytes) -> None:
-        """Read one chunk.
+    def read(self, payload: bytes, *, whole: bool = False) -> None:
+        """Read one chunk, or with ``whole`` one complete answer.
 
         Raises:
             ServerSaidError: the chunk reports an error.
@@ -75,69 +86,133 @@ class ChunkReader:
         try:
             chunk = from_json(payload)
         except ValueError:
-            chunk = self._parse_tolerantly(payload)
-            if chunk is None:
+            chunk = self._parse_tolerantly(payload, whole=whole)
+            if chunk is _TAKEN:
                 return
+        if chunk is None or isinstance(chunk, str):
+            self._pass_over(payload)
+            return
+        chunks = chunk if isinstance(chunk, list) and chunk else [chunk]
+        if not all(isinstance(one, dict) for one in chunks):
+            raise Malformed(f"{_start_of(payload)} is not an object")
         try:
-            self.take(chunk)
+            for one in chunks:
+                self.take(one, whole=whole)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise Malformed(f"{_start_of(payload)} ({error})") from None
+            reason = str(error) if type(error) is _Shape else "a field has an unexpected type"
+            raise Malformed(f"{_start_of(payload)} ({reason})") from None
 
-    def take(self, chunk: dict[str, Any]) -> None:
+    def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
         choices = chunk.get("choices")
+        said = len(self.deltas)
+        finish: str | None = None
         if choices:
-            choice = choices[0]
-            if choice.get("index"):
-                return
-            said = choice.get("delta")
-            if said is None:
-                said = choice.get("message")
-            if said is None:
-                if isinstance(text := choice.get("text"), str) and text:
-                    self.deltas.append(Text(text))
-            else:
-                content = said.get("content")
-                only_content = content and len(said) == 1
-                if not only_content:
-                    self._reasoning(said)
-                if content:
-                    self._content(content)
-                if not only_content and (calls := said.get("tool_calls")):
-                    self._tool_calls(calls)
-            if logprobs := choice.get("logprobs"):
-                self._logprobs(logprobs)
-            if reason := choice.get("finish_reason"):
-                self._finish(reason, choice, chunk)
-        elif "error" in chunk or chunk.get("object") == "error":
-            raise ServerSaidError(chunk)
-        elif choices is None and "usage" not in chunk and "id" not in chunk:
-            raise ValueError("neither choices nor usage")
-        usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage")
-        if usage and usage != self._usage:
-            self._usage = usage
-            counted = usage_of(usage)
-            self.tokens = counted.total_tokens
-            self.deltas.append(UsageReport(counted))
+            if not isinstance(choices, list):
+                raise _Shape("choices is not a list")
+            for position, choice in enumerate(choices):
+                if not isinstance(choice, dict):
+                    raise _Shape("a choice is not an object")
+                index = choice.get("index")
+                word = self._take_choice(choice, position if index is None else index, chunk)
+                finish = word or finish
+        if (failed := error_in(chunk)) is not None:
+            raise ServerSaidError(failed)
+        if not choices and isinstance(chunk.get("message"), dict) and chunk["message"].get("content"):
+            finish = self._take_choice(chunk, 0, chunk)  # Ollama's own shape
+        elif choices is None and "usage" not in chunk and "x_groq" not in chunk:
+            if looks_like_error(chunk):
+                raise ServerSaidError(chunk)
+            if whole:
+                raise _Shape("neither choices nor usage")
+            if "id" not in chunk:
+                self._pass_over(json.dumps(chunk, default=str)[:200].encode())
+        self._note_finish(finish, bool(choices), len(self.deltas) > said)
+        usage = self._usage.read(chunk, choices[0] if choices else None)
+        if usage is not None:
+            self.tokens = usage.total_tokens
+            self.deltas.append(UsageReport(usage))
 
     def close(self) -> None:
         """The answer is complete: hand out its `Finish`."""
         self.deltas.extend(self._thoughts.end())
+        self.deltas.extend(self._tools.close())
+        if self._tools and (data := self._data.message_data()) is not None:
+            self.deltas.append(data)
         self.deltas.append(self.finish or Finish("unknown"))
 
-    def _parse_tolerantly(self, payload: bytes) -> Any:
+    def _pass_over(self, payload: bytes) -> None:
+        """Skip an event of another protocol, such as a ping."""
+        self.foreign = self.foreign or _start_of(payload)
+
+    def _note_finish(self, word: str | None, has_choices: bool, has_more: bool) -> None:
+        if word:
+            self.finishes += 1
+            self.is_final = self._unfinished and self.finishes == 1
+        elif has_more and self.finish is not None:
+            self.finish, self.is_final = None, False  # it goes on: that was not the end
+        elif has_choices:
+            self._unfinished = True
+
+    def _take_choice(self, choice: Mapping[str, Any], index: int, chunk: Mapping[str, Any]) -> str | None:
+        """Read what one choice adds; its finish reason, if it has one."""
+        source, message = _message_of(choice)
+        if message:
+            self._take_message(message, index, source)
+        elif source == "text" and isinstance(text := choice.get("text"), str) and text:
+            if self._source in ("", "text") and self._choice in (None, index):
+                self._source, self._choice = "text", index
+                self.deltas.append(Text(text))
+        if (logprobs := choice.get("logprobs")) and self._choice in (None, index):
+            self._logprobs(logprobs)
+        for place in (choice, message):
+            if is_error(place.get("error")):
+                raise ServerSaidError({"error": place["error"]})
+        word = choice.get("finish_reason") or choice.get("done_reason")
+        if not isinstance(word, str) or not normal(word):
+            return None
+        if self.finish is None or self._choice in (None, index):
+            self._finish(word, choice, chunk)
+        return word
+
+    def _take_message(self, message: Mapping[str, Any], index: int, source: str) -> None:
+        before = len(self.deltas)
+        # What a server has streamed as deltas it may repeat as a whole message.
+        if self._choice in (None, index) and self._source in ("", source):
+            content = message.get("content")
+            if len(message) > 1 or not content:
+                self._reasoning(message)
+                if (refusal := message.get("refusal")) and isinstance(refusal, str):
+                    self.deltas.append(Refusal(refusal))
+            if content:
+                self._content(content)
+            if content or len(self.deltas) > before:
+                self._choice, self._source = index, source
+        calls = message.get("tool_calls") or message.get("function_call")
+        if calls and self._tool_choice in (None, index) and (self._source in ("", source) or not self._tools):
+            parts = list(self._tools.read(calls))
+            self.deltas.extend(parts)
+            if parts:
+                self._tool_choice, self._source = index, source
+
+    def _parse_tolerantly(self, payload: bytes, *, whole: bool) -> Any:
         """Bytes that are not UTF-8, lone surrogates, and chunks that no blank line separated."""
         text = payload.decode("utf-8", "replace")
         try:
             return _without_surrogates(json.loads(text, strict=False))
-        except ValueError:
-            lines = payload.split(b"\n")
-            if len(lines) == 1:
-                raise Malformed(_start_of(payload)) from None
+        except (ValueError, RecursionError):
+            lines = [line for line in payload.split(b"\n") if line.strip()]
+        if len(lines) < 2:
+            if not whole and not payload.lstrip().startswith((b"{", b"[")):
+                if _is_about_error(text):
+                    raise ServerSaidError({"error": text[:2000]}) from None
+                self._pass_over(payload)
+                return _TAKEN
+            raise Malformed(_start_of(payload)) from None
         for line in lines:
-            if line != b"[DONE]":
-                self.read(line)
-        return None
+            if line.strip() != b"[DONE]":
+                self.read(line.strip().removeprefix(b"data:").strip() if whole else line)
+        return _TAKEN
 
     def _content(self, content: Any) -> None:
         if isinstance(content, str):
@@ -146,35 +221,32 @@ class ChunkReader:
             else:
                 self.deltas.extend(self._thoughts.split(content))
             return
+        if isinstance(content, dict):
+            content = content.get("parts") or [content]
+        if not isinstance(content, list):
+            raise _Shape("content is not text")
         for part in content:  # some servers send typed parts
-            if isinstance(text := part.get("text"), str):
-                self.deltas.append(Text(text))
-            elif thinking := part.get("thinking"):
-                text = thinking if isinstance(thinking, str) else "".join(t.get("text", "") for t in thinking)
-                self.deltas.append(Reasoning(text))
+            if isinstance(part, str):
+                self.deltas.append(Text(part))
+                continue
+            if not isinstance(part, dict):
+                raise _Shape("a part of the content is not an object")
+            thinking = part.get("thinking") or part.get("reasoning")
+            if part.get("type") == "refusal" and isinstance(refusal := part.get("refusal"), str):
+                self.deltas.append(Refusal(refusal))
+            elif thinking:
+                self.deltas.append(Reasoning(_plain(thinking)))
+            elif text := _plain(part.get("text") or part.get("content") or part.get("value")):
+                self.deltas.append(Reasoning(text) if part.get("thought") is True else Text(text))
 
-    def _reasoning(self, said: dict[str, Any]) -> None:
-        reasoning = said.get("reasoning_content") or said.get("reasoning")
-        if reasoning and isinstance(reasoning, str):
-            self.deltas.append(Reasoning(reasoning))
+    def _reasoning(self, message: Mapping[str, Any]) -> None:
+        self._data.read(message)
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or message.get("thinking")
+        text = _plain(reasoning) or _plain(message.get("reasoning_details"))
+        if text:
+            self.deltas.append(Reasoning(text))
 
-    def _tool_calls(self, calls: list[dict[str, Any]]) -> None:
-        for position, call in enumerate(calls):
-            function = call.get("function") or {}
-            arguments = function.get("arguments") or ""
-            if not isinstance(arguments, str):
-                arguments = to_json(arguments).decode()
-            index = call.get("index")
-            self.deltas.append(
-                ToolCallPart(
-                    position if index is None else index,
-                    call.get("id") or None,
-                    function.get("name") or None,
-                    arguments,
-                )
-            )
-
-    def _logprobs(self, logprobs: dict[str, Any]) -> None:
+    def _logprobs(self, logprobs: Mapping[str, Any]) -> None:
         if (content := logprobs.get("content")) is not None:
             tokens = tuple(
                 TokenLogprob(
@@ -189,41 +261,64 @@ class ChunkReader:
             tops = logprobs.get("top_logprobs") or [None] * len(names)
             tokens = tuple(
                 TokenLogprob(name, own, tuple((top or {}).items()))
-                for name, own, top in zip(names, logprobs["token_logprobs"], tops, strict=True)
+                for name, own, top in zip(names, logprobs.get("token_logprobs") or (), tops, strict=True)
                 if own is not None
             )
         if tokens:
             self.deltas.append(Logprobs(tokens))
 
-    def _finish(self, reason: str, choice: dict[str, Any], chunk: dict[str, Any]) -> None:
-        if reason in {"error", "abort"}:
-            raise ServerSaidError({"error": choice.get("error") or f"generation ended with {reason!r}"})
+    def _finish(self, word: str, choice: Mapping[str, Any], chunk: Mapping[str, Any]) -> None:
+        if normal(word) in FAILED:
+            raise ServerSaidError(error_in(chunk) or {"error": f"generation ended with {word!r}"})
         # A stop string in vLLM's, SGLang's and llama.cpp's way; numbers there are ids of stop tokens.
-        for matched in (
+        places = (
             choice.get("stop_reason"),
             choice.get("matched_stop"),
             (chunk.get("__verbose") or chunk).get("stopping_word"),
-        ):
-            if matched and isinstance(matched, str):
-                self.finish = Finish(_FINISH.get(reason, "unknown"), matched)
-                return
-        self.finish = Finish(_FINISH.get(reason, "unknown"))
+        )
+        stop = next((matched for matched in places if matched and isinstance(matched, str)), None)
+        reason = finish_reason(word)
+        self.finish = Finish(reason, stop, "" if word == reason else word[:100])
 
 
-def usage_of(usage: dict[str, Any]) -> Usage:
-    """Usage as a server counts it. The cost is known only where the server names it (OpenRouter)."""
-    details = usage.get("completion_tokens_details") or {}
-    prompt_details = usage.get("prompt_tokens_details") or {}
-    cached = prompt_details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0
-    cost = usage.get("cost")
-    return Usage(
-        calls=1,
-        input_tokens=int(usage.get("prompt_tokens") or 0),
-        output_tokens=int(usage.get("completion_tokens") or 0),
-        reasoning_tokens=int(details.get("reasoning_tokens") or usage.get("reasoning_tokens") or 0),
-        cached_tokens=int(cached),
-        cost_usd=float(cost) if isinstance(cost, int | float) else None,
-    )
+class _Shape(ValueError):
+    """What is wrong with a chunk, in words for people."""
+
+
+_TAKEN = object()
+
+
+def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Where a choice has what it says, and that: ``delta``, else ``message``, else ``text``."""
+    first: tuple[str, Mapping[str, Any]] = ("text", {})
+    for name in ("delta", "message"):
+        message = choice.get(name)
+        if message is None:
+            continue
+        if isinstance(message, str):
+            message = {"content": message}
+        if not isinstance(message, dict):
+            raise _Shape(f"{name} is not an object")
+        if any(message.get(field) for field in _CARRIES):
+            return name, message
+        if not choice.get("text") and first[0] == "text":
+            first = (name, message)
+    return first
+
+
+def _plain(value: Any) -> str:
+    """The text in a value that servers send as text, object or list of either."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(_plain(part) for part in value)
+    if isinstance(value, dict):
+        return next((t for n in ("text", "content", "summary", "value", "thinking") if (t := _plain(value.get(n)))), "")
+    return ""
+
+
+def _is_about_error(text: str) -> bool:
+    return any(word in text[:500].lower() for word in ("error", "exception", "exceeded", "denied", "failed"))
 
 
 def _start_of(payload: bytes) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weaver.models.openai.complaints import Complaint
+from weaver.models.openai.message_data import RETURNED
 
 _NOT_TAKEN = re.compile(
     r"support|recogni[sz]e|unknown|unexpected|deprecated|allow|permit|both|forbidden|not available|not accept"
@@ -156,6 +157,8 @@ class Dialect:
 
     def _step(self, complaint: Complaint, sent: Mapping[str, Any]) -> Step | None:
         text, named = complaint.text, complaint.named
+        if step := self._fewer_returned(text, sent):
+            return step
         if "stream_options" in sent and re.search(r"stream_options|include_usage", text):
             self.without.add("stream_options")
             return Step("stream_options")
@@ -188,6 +191,18 @@ class Dialect:
         ):
             self.stream = False
             return Step("stream", "answers come whole")
+        return None
+
+    def _fewer_returned(self, text: str, sent: Mapping[str, Any]) -> Step | None:
+        """A field of the assistant's message that another server sent, and this one does not take."""
+        if not _NOT_TAKEN.search(text):
+            return None
+        messages = sent.get("messages")
+        names = {name for m in messages for name in m} if isinstance(messages, list) else set()
+        for name in RETURNED:
+            if name in names and re.search(rf"\b{name}\b", text):
+                self.without.add(name)
+                return Step(name)
         return None
 
     def _fewer_tokens(self, text: str, named: tuple[str, ...], sent: Mapping[str, Any]) -> Step | None:
@@ -255,7 +270,7 @@ class Dialect:
         self.system = self.system and facts.get("system") is not False
         self.stream = self.stream and facts.get("stream") is not False
         if isinstance(without := facts.get("without"), list):
-            self.without |= {name for name in without if name in _OPTIONAL}
+            self.without |= {name for name in without if name in (*_OPTIONAL, *RETURNED)}
 
     def forget(self) -> None:
         """Go back to the common protocol."""

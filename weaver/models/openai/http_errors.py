@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import html
 import json
 import os
 import re
@@ -32,8 +31,12 @@ from weaver.models.openai.complaints import (
     wait_in,
     window_in,
 )
+from weaver.models.openai.error_bodies import message_in, message_of, status_of, text_of_html
 
 _OVERLOADED_FOR = 2.0  # seconds; servers that break off because of their load rarely say for how long
+_NOT_THE_KEY = re.compile(
+    r"moderat|flagged|content.?(?:policy|filter)|region|country|territory|location", re.IGNORECASE
+)
 _CHECK_URL = "Check the base URL; for most servers it ends in /v1."
 
 
@@ -64,7 +67,7 @@ class Failures:
         if 300 <= status < 400:
             where = self.clean(headers.get("Location", "nowhere").partition("?")[0])
             return self._error(ModelProtocolError, f"redirects to {where} (HTTP {status})", _CHECK_URL)
-        said = self.clean(_message_in(body)) or "no explanation"
+        said = self.clean(message_in(body)) or "no explanation"
         complaint = complaint_in(status, body)
         if unnamed := [name for name in complaint.named if name not in said]:
             said = self.clean(f"{said} ({', '.join(dict.fromkeys(unnamed))})")
@@ -78,17 +81,12 @@ class Failures:
             failed.retriable = headers["x-should-retry"] == "true" and not used_up
         return failed
 
-    def in_stream(self, body: Mapping[str, Any], *, begun: bool) -> ModelError:
+    def in_stream(self, body: Any, *, begun: bool) -> ModelError:
         """For an error that the server reports inside its answer."""
         raw = json.dumps(body, default=str).encode()
-        said = self.clean(_message_in(raw)) or "no explanation"
-        error = body.get("error")
-        code = error.get("code") if isinstance(error, dict) else body.get("code")
+        said = self.clean(message_of(body) or raw.decode()) or "no explanation"
         what = f"reported an error instead of an answer: {said}"
-        if isinstance(code, str) and code.isdigit():
-            code = int(code)
-        status = code if isinstance(code, int) and 400 <= code < 600 else 500
-        complaint = complaint_in(status, raw)
+        complaint = complaint_in(status_of(body), raw)
         wait = wait_in({}, raw)
         if begun:
             failed = self.broken(f"reported an error in the middle of its answer: {said}")
@@ -166,11 +164,12 @@ class Failures:
 
     def page(self, body: bytes) -> ModelError:
         """For an HTML page instead of an answer."""
-        found = self.clean(_text_of_html(body.decode("utf-8", "replace")))
+        found = self.clean(text_of_html(body.decode("utf-8", "replace")))
         return self._error(ModelProtocolError, f"answered with {found}", _CHECK_URL)
 
     def _error(self, kind: type[ModelError], what: str, hint: str, wait: float | None = None) -> ModelError:
-        message = f"Model {self._model!r}: {self._endpoint} {what}."
+        stop = "" if what.endswith((".", "!", "?", "\u2026")) else "."
+        message = f"Model {self._model!r}: {self._endpoint} {what}{stop}"
         return kind(message, model=self._model, hint=hint, retry_after=wait)
 
     def _for_code(self, code: int, what: str, complaint: Complaint, wait: float | None) -> ModelError:
@@ -179,12 +178,10 @@ class Failures:
                 ModelRejected, what, "Check the account's quota and credit; waiting does not help."
             )
         match code:
+            case 403 if _NOT_THE_KEY.search(complaint.text):
+                return self._error(ModelRejected, what, "Another key does not help: see the message.")
             case 401 | 403:
-                return self._error(
-                    ModelUnauthorized,
-                    what,
-                    "Check the API key and what it may use.",
-                )
+                return self._error(ModelUnauthorized, what, "Check the API key and what it may use.")
             case 402:
                 return self._error(ModelRejected, what, "Check the account's credit.")
             case 404 | 405:
@@ -192,39 +189,16 @@ class Failures:
                 hint = f"Check the model's name{lists} and the base URL."
                 return self._error(ModelRejected, what, hint)
             case 408:
-                return self._error(ModelTimeout, what, "Try again later.", wait)
+                return self._error(ModelTimeout, what, _later(wait), wait)
             case 409 | 425 | 429 | 503 | 529:
-                return self._error(ModelOverloaded, what, "Try again later.", wait)
+                return self._error(ModelOverloaded, what, _later(wait), wait)
             case _ if code >= 500:
-                return self._error(ModelFailed, what, "Try again later, or look at the server's log.", wait)
+                hint = f"{_later(wait)[:-1]}, or look at the server's log."
+                return self._error(ModelFailed, what, hint, wait)
             case _ if code >= 400:
                 return self._error(ModelRejected, what, "Change the request as the message says.")
         return self._error(ModelProtocolError, what, _CHECK_URL)
 
 
-def _message_in(body: bytes) -> str:
-    """The human part of an error body: JSON in the usual shapes, the title of an HTML page, or text."""
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        return _said(json.loads(text)) or text
-    except (ValueError, RecursionError):
-        return _text_of_html(text) if text.startswith("<") else text
-
-
-def _said(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return _said(value[0]) if value else None
-    if isinstance(value, dict):
-        for key in ("error", "message", "msg", "detail"):
-            if said := _said(value.get(key)):
-                code = value.get("code")
-                return f"{said} ({code})" if isinstance(code, str) and code not in said else said
-    return None
-
-
-def _text_of_html(page: str) -> str:
-    title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
-    text = title.group(1) if title else re.sub(r"<[^>]*>", " ", page)
-    return f"an HTML page: {html.unescape(text)}"
+def _later(wait: float | None) -> str:
+    return "Try again later." if wait is None else f"Try again in {wait:g} s."

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from weaver.errors import ConfigurationError
-from weaver.messages import Message
+from weaver.messages import Message, ToolCall
 from weaver.models.openai.dialect import SAMPLING, Dialect
 from weaver.models.protocol import OutputSchema, Request
+
+_NO_TEXT = "(no text)"  # in place of an empty message, which many servers refuse
 
 
 def encoded(model_id: str, fields: Mapping[str, Any]) -> bytes:
@@ -43,7 +45,7 @@ def fields_of(request: Request, dialect: Dialect) -> dict[str, Any]:
     if request.prompt is not None:
         _completion_fields(body, request, dialect)
     else:
-        _chat_fields(body, request)
+        _chat_fields(body, request, dialect)
     for name in SAMPLING:
         if (wish := getattr(request, name)) is not None:
             body[name] = wish
@@ -74,8 +76,12 @@ def _completion_fields(body: dict[str, Any], request: Request, dialect: Dialect)
         body["json_schema"] = request.output.schema
 
 
-def _chat_fields(body: dict[str, Any], request: Request) -> None:
-    body["messages"] = [_message(m) for m in request.messages]
+def _chat_fields(body: dict[str, Any], request: Request, dialect: Dialect) -> None:
+    last = len(request.messages) - 1
+    body["messages"] = [
+        _message(m, dialect.without, continued=request.prefill and i == last)
+        for i, m in enumerate(request.messages)
+    ]
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.logprobs is not None:
@@ -106,16 +112,26 @@ def _chat_fields(body: dict[str, Any], request: Request) -> None:
         body["add_generation_prompt"] = False
 
 
-def _message(message: Message) -> dict[str, Any]:
-    said: dict[str, Any] = {"role": message.role, "content": message.content}
+def _message(message: Message, without: Collection[str], *, continued: bool = False) -> dict[str, Any]:
+    """One message; ``without`` the fields of a provider's that this server refuses."""
+    body: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_calls:
-        said["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
-            for c in message.tool_calls
-        ]
+        if not message.content.strip():
+            body["content"] = None  # many servers refuse empty text
+        body |= {k: v for k, v in message.provider_data.items() if k not in without}
+        body["tool_calls"] = [_tool_call(call, without) for call in message.tool_calls]
+    elif message.role == "assistant" and not message.content.strip() and not continued:
+        body["content"] = _NO_TEXT
     if message.tool_call_id is not None:
-        said["tool_call_id"] = message.tool_call_id
-    return said
+        body["tool_call_id"] = message.tool_call_id
+    return body
+
+
+def _tool_call(call: ToolCall, without: Collection[str]) -> dict[str, Any]:
+    data = {k: v for k, v in call.provider_data.items() if k not in without}
+    inner = data.pop("function", {})
+    function = {"name": call.name, "arguments": call.arguments or "{}", **inner}
+    return {"id": call.id, "type": "function", "function": function, **data}
 
 
 def _response_format(output: OutputSchema) -> dict[str, Any]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class ErrorEvent(bytes):
-    """The data of an event that the server named ``error``."""
+    """The data of an event that the server named ``error``, or of a line that begins with ``error:``."""
+
+
+_FIELDS = (b"data", b"event", b"id", b"retry")
+_MAX_STRAY = 8000
 
 
 class TooLarge(ValueError):
@@ -15,7 +19,11 @@ class EventReader:
     """Turns reads into the data of complete events; a read may hold many events, or a part of one.
 
     Understands LF, CRLF and CR line ends, comments, data over several lines, and ``event: error``. Bytes
-    stay bytes: the caller decides about encoding.
+    stay bytes: the caller decides about encoding. Some servers write errors in lines that are no fields of
+    an event: ``error: {...}``, or a bare JSON body.
+
+    Attributes:
+        stray: the last lines that are no fields of an event, at most 8,000 bytes of them.
 
     Args:
         max_event: most bytes that one event may have.
@@ -24,13 +32,14 @@ class EventReader:
         TooLarge: from `feed`, when an event has more than ``max_event`` bytes.
     """
 
-    __slots__ = ("_after_cr", "_data", "_is_error", "_max_event", "_rest", "_size")
+    __slots__ = ("_after_cr", "_data", "_is_error", "_max_event", "_rest", "_size", "stray")
 
     def __init__(self, max_event: int = 16 * 2**20) -> None:
         self._rest: list[bytes] = []  # the start of a line whose end is still to come
         self._size = 0  # bytes held: _rest and _data together
         self._data: list[bytes] = []  # data lines of the event that is being read
         self._is_error = False
+        self.stray = b""
         self._after_cr = False
         self._max_event = max_event
 
@@ -57,6 +66,12 @@ class EventReader:
                 self._is_error = False
             elif line.startswith(b"event:"):
                 self._is_error = line[6:].strip() == b"error"
+            elif line.startswith(b"error:"):
+                if self._data:
+                    events.append(self._complete())
+                events.append(ErrorEvent(line[6:].strip()))
+            elif not line.startswith(b":") and line.partition(b":")[0] not in _FIELDS:
+                self._take_stray(line)
         if rest:
             self._hold(self._rest, rest)
         return events
@@ -70,6 +85,9 @@ class EventReader:
         if self._size > self._max_event:
             raise TooLarge(f"an event of more than {self._max_event} bytes")
         part.append(piece)
+
+    def _take_stray(self, line: bytes) -> None:
+        self.stray = (self.stray + b"\n" + line[:_MAX_STRAY])[-_MAX_STRAY:].strip()
 
     def _complete(self) -> bytes:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)

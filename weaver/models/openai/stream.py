@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+from pydantic_core import from_json
 
 from weaver.errors import ModelError
 from weaver.models.layers.call_log import current_call
@@ -19,7 +19,9 @@ from weaver.models.protocol import Delta
 
 # After the finish reason only usage and the end mark are to come: do not wait long for them.
 _GRACE = 2.0
-_SSE_STARTS = (b"data:", b":", b"event:", b"id:", b"retry:")
+# Where it is not sure that this was the end, since the first chunk had it already.
+_LONG_GRACE = 30.0
+_SSE_STARTS = (b"data:", b":", b"event:", b"id:", b"retry:", b"error:")
 _ENOUGH = 6  # bytes to tell them from anything else
 
 
@@ -120,16 +122,14 @@ class OpenAIStream:
         if not text:
             if self._failure is None:
                 self._failure = self._failures.protocol("answered with an empty body")
-        elif text.startswith(b"{"):
+        elif text.startswith((b"{", b"[")):
             await self._read_whole(text)
         elif text.startswith(b"<"):
             await self._reject_page(text)
         elif text.startswith(_SSE_STARTS):
             self._handle(text)
         else:
-            kind = self._response.content_type
-            shown = self._failures.clean(text[:80].decode("utf-8", "replace"))
-            self._failure = self._failures.protocol(f"answered with {kind} and not with events: {shown!r}")
+            self._not_events(text)
 
     async def _read(self) -> None:
         read = await self._next_read()
@@ -139,25 +139,24 @@ class OpenAIStream:
             if self._chunks.finish is not None:
                 self._end()
             else:
-                self._broke("closed the connection in the middle of its answer")
+                self._closed_early()
 
     async def _next_read(self) -> bytes:
         """The next bytes, or none at the end or with ``_failure`` set."""
-        content = self._response.content
+        content, chunks = self._response.content, self._chunks
         try:
-            if self._chunks.finish is None:
+            if chunks.finish is None or chunks.finishes > 1:
                 read = await content.readany()
             else:
-                async with asyncio.timeout(_GRACE):
+                async with asyncio.timeout(_GRACE if chunks.is_final else _LONG_GRACE):
                     read = await content.readany()
         except TimeoutError:
-            if self._chunks.finish is not None:
-                return b""
-            self._went_silent()
+            if chunks.finish is None or chunks.finishes > 1:
+                self._went_silent()
             return b""
         except (aiohttp.ClientError, OSError):
-            if self._chunks.finish is None:
-                self._broke("closed the connection in the middle of its answer")
+            if not chunks.is_final:
+                self._closed_early()
             return b""
         self._bytes += len(read)
         if self._bytes > self._max_bytes:
@@ -170,7 +169,7 @@ class OpenAIStream:
         try:
             for payload in self._events.end() if ended else self._events.feed(read):
                 if payload.startswith(b"[DONE]"):
-                    self._end()
+                    self._end_by_mark()
                     return True
                 if payload.__class__ is ErrorEvent:
                     self._reported(_error_in(payload))
@@ -180,7 +179,7 @@ class OpenAIStream:
         except ServerSaidError as said:
             self._reported(said.body)
         except Malformed as error:
-            if self._chunks.finish is None:
+            if not self._chunks.is_final:
                 self._broke(
                     f"sent something that is not a chunk of an answer: {self._failures.clean(str(error))}"
                 )
@@ -200,10 +199,13 @@ class OpenAIStream:
             self._failure = self._failures.protocol("answered with an empty body")
             return
         try:
-            self._chunks.read(body)
+            self._chunks.read(body, whole=True)
         except ServerSaidError as said:
             self._reported(said.body)
         except Malformed as error:
+            if body.startswith(b"["):
+                self._not_events(body)
+                return
             what = f"answered with JSON that is no answer: {self._failures.clean(str(error))}"
             self._failure = self._failures.protocol(what)
         else:
@@ -215,11 +217,33 @@ class OpenAIStream:
             body += read
         self._failure = self._failures.page(body)
 
+    def _not_events(self, start: bytes) -> None:
+        kind = self._response.content_type
+        shown = self._failures.clean(start[:80].decode("utf-8", "replace"))
+        self._failure = self._failures.protocol(f"answered with {kind} and not with events: {shown!r}")
+
+    def _end_by_mark(self) -> None:
+        """``[DONE]``. Servers that send no finish reason end so, and also those that failed."""
+        if self._chunks.finish is None:
+            if self._events.stray:
+                self._reported(_error_in(self._events.stray))
+                return
+            if self._chunks.foreign and not self._said_something():
+                self._broke(f"sent something that is not a chunk of an answer: {self._chunks.foreign}")
+                return
+        self._end()
+
     def _end(self) -> None:
         self._complete = True
         self._chunks.close()
 
-    def _reported(self, body: Mapping[str, Any]) -> None:
+    def _closed_early(self) -> None:
+        if self._events.stray:
+            self._reported(_error_in(self._events.stray))
+        else:
+            self._broke("closed the connection in the middle of its answer")
+
+    def _reported(self, body: Any) -> None:
         self._failure = self._failures.in_stream(body, begun=self._said_something())
 
     def _broke(self, what: str) -> None:
@@ -253,9 +277,10 @@ class OpenAIStream:
         return self._begun or bool(self._ready)
 
 
-def _error_in(payload: bytes) -> Mapping[str, Any]:
+def _error_in(payload: bytes) -> Any:
+    """An error event's data, in the envelope that errors have elsewhere."""
     try:
-        found = json.loads(payload)
+        found = from_json(payload)
     except ValueError:
         found = payload.decode("utf-8", "replace")
-    return found if isinstance(found, dict) and "error" in found else {"error": found}
+    return found if isinstance(found, dict) and found.keys() & {"error", "errors"} else {"error": found}
