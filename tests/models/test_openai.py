@@ -93,7 +93,7 @@ async def test_a_request_says_everything_it_was_told(serve: Serve) -> None:
             {"role": "user", "content": "Hélló"},
             {
                 "role": "assistant",
-                "content": "",
+                "content": None,
                 "tool_calls": [
                     {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at":1}'}}
                 ],

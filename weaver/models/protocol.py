@@ -15,9 +15,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from weaver.messages import Message
 from weaver.usage import Usage
 
-FinishReason = Literal[
-    "stop", "length", "tool_calls", "content_filter", "refusal", "interrupted", "unknown"
-]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "interrupted", "unknown"]
 """Why generation ended. ``interrupted``: the provider gave up, for example for want of resources;
 ``unknown``: the server did not say."""
 

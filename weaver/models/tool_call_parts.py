@@ -45,11 +45,11 @@ class ToolCallParts:
         """The calls so far, each with an id that no other has."""
         calls: list[ToolCall] = []
         ids: set[str] = set()
-        for index, pieces in self._arguments.items():
+        for index, pieces in sorted(self._arguments.items()):
             id_ = self._ids.get(index) or f"call_{index}"
             data = self._data.get(index, {})
-            for arguments in _arguments("".join(pieces)):
-                calls.append(ToolCall(_unique(id_, ids), self._names.get(index, ""), arguments, data))
+            name = self._names.get(index, "")
+            calls += [ToolCall(_unique(id_, ids), name, text, data) for text in _arguments("".join(pieces))]
         return tuple(calls)
 
 
@@ -63,7 +63,7 @@ def _unique(id_: str, ids: set[str]) -> str:
 
 
 def _arguments(text: str) -> list[str]:
-    """The arguments in ``text``: one JSON object, also one that is wrapped in strings, or several in a row."""
+    """The arguments in ``text``: one JSON object, perhaps wrapped in strings, or several in a row."""
     try:
         value = from_json(text) if text.strip() else {}
     except ValueError:
@@ -80,7 +80,7 @@ def _arguments(text: str) -> list[str]:
 
 
 def _in_a_row(text: str) -> list[str]:
-    """Several whole objects, one after the other: repeats and empty ones count once, if any other is there."""
+    """Several whole objects, one after the other; repeats, and empty ones beside others, do not count."""
     values = list(_objects(text))
     if len(values) < 2:
         return [text]

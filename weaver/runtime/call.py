@@ -60,8 +60,8 @@ class Call:
 
     __slots__ = (
         "_asked", "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_model",
-        "_reasoning", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
-        "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
+        "_reasoning", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts",
+        "_tools", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
@@ -261,6 +261,8 @@ class Call:
         reply.usage = self._usage()
         self._notice_reasoning()
         self._run.ledger.settle(self._reservation, reply.usage)
+        if reply.state == "succeeded" and reply.ended_abnormally:
+            run.note(f"{_place(reply.role, run.path)}: {reply.model} {reply.why_incomplete}.")
         state.call_ended(reply)
         run.call_ended(self)
         state.tracing.end_call(self._span, reply, self._request)
@@ -326,6 +328,11 @@ class Call:
         run.call_ended(self)
         self._deltas = _recorded_deltas(reply)
         return True
+
+
+def _place(role: str, path: str) -> str:
+    known = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
+    return known.get(role) or (f"Thread {path}" if path else "The answer")
 
 
 async def _recorded_deltas(reply: Reply) -> AsyncIterator[Delta]:

@@ -37,6 +37,8 @@ CONCLUDE = (
 )
 NO_MORE_TOOLS = "No more tool calls are possible. Give your best final answer from what you have."
 IN_FORM = "Give your final answer in the form that is asked for."
+_NO_TEXT_HINT = "Raise max_tokens if it is a reasoning model, or choose another model."
+_EMPTY_HINTS: dict[str | None, str] = {"interrupted": "Try again later, or choose another model."}
 Hear = Callable[[Delta], None]
 
 
@@ -69,14 +71,16 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     if reply.finish == "length" or reply.state == "cancelled":
         reply, request = await thinking.conclude(request, reply)
     if shape is None:
-        return Answer(reply.text.strip(), complete=reply.finish != "length" and not use.exhausted)
+        answer = run.answer(reply)
+        return replace(answer, complete=False) if use.exhausted else answer
     if asking is None:
-        said = (assistant(reply.text), user(IN_FORM))
+        said = (replace(reply.message, tool_calls=()), user(IN_FORM))
         plain = replace(request, messages=(*request.messages, *said), tools=())
         asking = thinking.asking(plain, shape, can)
         reply = await asking.ask(thinking.say)
     value, reply = await asking.fitted(shape, reply, thinking.say)
-    return Answer(output_text(reply).strip(), output=value, complete=not use.exhausted)
+    whole = not (use.exhausted or reply.ended_abnormally)
+    return Answer(output_text(reply).strip(), output=value, complete=whole)
 
 
 async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
@@ -164,13 +168,16 @@ class _Thinking:
                 self._restart(f"the stream broke: {error.message}")
                 await anyio.sleep(wait)
                 continue
+            if reply.finish == "interrupted" and not last:
+                self._restart(f"{reply.model} {reply.why_incomplete}.")
+                continue
             if reply.text.strip() or reply.tool_calls or (self.structured and output_text(reply)):
                 return reply
             if last:
                 raise EmptyReply(
                     f"{reply.model} answered with nothing, twice (finish reason: {reply.finish}).",
                     model=reply.model,
-                    hint="Raise max_tokens if it is a reasoning model, or choose another model.",
+                    hint=_EMPTY_HINTS.get(reply.finish, _NO_TEXT_HINT),
                 )
             self._restart("the model answered with nothing.")
         raise AssertionError("unreachable")
@@ -188,7 +195,7 @@ class _Thinking:
             reply = await self.say(request)
             if not reply.tool_calls:
                 return reply, request
-            asked = Message("assistant", reply.text, reply.tool_calls)
+            asked = reply.message
             results = await use.results(reply.tool_calls)
             request = replace(request, messages=(*request.messages, asked, *results))
         use.exhausted = True

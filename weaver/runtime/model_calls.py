@@ -8,6 +8,7 @@ from typing import TypeVar
 from weaver.messages import Message, user
 from weaver.models.protocol import Capabilities, Delta, Request
 from weaver.models.reply import Reply
+from weaver.result import Answer
 from weaver.runtime.asking import Asking
 from weaver.runtime.call import Call
 from weaver.runtime.context import Scope
@@ -58,6 +59,16 @@ class Thinker(Scope):
                 async for delta in call:
                     listen(delta)
         return call.reply
+
+    def answer(self, reply: Reply, text: str | None = None) -> Answer:
+        """The answer that ``reply`` is; not complete, with a note, unless the model came to its own end.
+
+        Args:
+            text: the answer's text, where it is not the reply's own.
+        """
+        if reply.finish == "length":  # calls note the other ways to end abnormally
+            self.note(f"{self.path or 'The answer'} is cut: {reply.model} {reply.why_incomplete}.")
+        return Answer((reply.text if text is None else text).strip(), complete=reply.is_complete)
 
     async def parsed(
         self, request: Request | str, shape: Shape[T] | type[T], *, role: str = "judge", name: str = "call"

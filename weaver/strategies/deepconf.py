@@ -137,7 +137,7 @@ async def _trace(
     lowest = await run.verdict("confidence", None if meter.empty else meter.lowest)
     if lowest is not None:
         confidence[run.path] = lowest
-    return Answer(call.reply.text.strip(), complete=call.reply.state == "succeeded")
+    return Answer(call.reply.text.strip(), complete=call.reply.is_complete)
 
 
 class Meter:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from weaver.errors import NoAnswer
 from weaver.models.protocol import Request
+from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.default_body import opening, thread_listener
 from weaver.runtime.run import Run
@@ -69,8 +70,8 @@ async def group_think(
         name = asked.title
         told = adding(asked, RULES % {"name": name, "number": len(tasks)})
         turn = Turn(own, (), ask="" if (await own.capabilities()).prefill else GO_ON)
-        finish = None
-        while turn.tokens < tokens and finish in (None, "length"):
+        reply: Reply | None = None
+        while turn.tokens < tokens and (reply is None or reply.finish == "length"):
             # A step, so that a resumed run sees what it saw the first time.
             others = await own.step("seen", lambda: _others(written, name))
             shown = [fenced(text, who) for who, text in others]
@@ -78,8 +79,8 @@ async def group_think(
             turn.before = opening(seen)
             written[name] = said = Said(thread_listener(own), start=turn.text)
             reply = await turn.go_on(Request(max_tokens=min(chunk, tokens - turn.tokens)), listen=said.hear)
-            finish = reply.finish
-        return Answer(turn.text.strip(), complete=finish != "length")
+        assert reply is not None, "tokens is at least 1"
+        return own.answer(reply, turn.text)
 
     drawn = samples(run, task, thinkers, temperature=temperature, mark=False)
     tasks = [replace(one, title=name) for one, name in zip(drawn, names, strict=False)]

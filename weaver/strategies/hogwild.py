@@ -83,6 +83,7 @@ async def hogwild(
         prefill = (await own.capabilities()).prefill
         mine: list[str] = []
         used = unchecked = silent = 0
+        whole = True
         while used < tokens and silent < 2:
             # A step, so that a resumed run sees what it saw the first time.
             seen = await own.step("seen", lambda: shared.view(name))
@@ -97,12 +98,13 @@ async def hogwild(
             unchecked = reply.usage.output_tokens + (0 if start else unchecked)
             silent = 0 if reply.text.strip() else silent + 1
             mine.append(heard.text.strip())
+            whole = whole and not reply.ended_abnormally
             shared.finish(name, f"{name} [{len(mine)}]")
             if FINAL.search(reply.text):
-                shared.answer = Answer(mine[-1])
+                shared.answer = Answer(mine[-1], complete=whole)
                 threads.cancel("lost_race", *(t for t in threads.all if t is not own.thread))
                 break
-        return Answer("\n\n".join(mine))
+        return Answer("\n\n".join(mine), complete=whole)
 
     async with run.fork(tasks, body=work, name="worker", deadline=stop_at(run)) as threads:
         try:

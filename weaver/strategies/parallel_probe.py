@@ -83,7 +83,7 @@ async def parallel_probe(
                     threads.cancel("settled")
                 elif pruned:
                     threads.prune(*(t for t in threads.all if t.id in pruned))
-        return Answer(call.reply.text.strip(), complete=call.reply.finish != "length")
+        return own.answer(call.reply)
 
     tasks = samples(run, task, branches, temperature=temperature)
     async with run.fork(tasks, body=branch, name="branch") as threads:

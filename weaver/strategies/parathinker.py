@@ -62,7 +62,7 @@ async def parathinker(
         thoughts[run.path] = said = Said(thread_listener(run))
         request = Request(opening(task), max_tokens=task.max_tokens or think_tokens)
         reply = await run.think(request, listen=said.hear)
-        return Answer(said.text, complete=reply.finish != "length")
+        return run.answer(reply, said.text)
 
     tasks = samples(run, task, paths, temperature=temperature, mark=False)
     enough = {"first": 1, "half": math.ceil(len(tasks) / 2), "last": len(tasks)}[termination]

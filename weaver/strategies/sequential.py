@@ -65,4 +65,4 @@ async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None) -> 
         return await run.reason(replace(task, context=known), listen=listen)
     turn.text = turn.text.rstrip() + END + (FINAL if cut else "")
     reply = await turn.go_on(Request(max_tokens=task.max_tokens), name="answer", listen=listen)
-    return Answer(reply.text.strip(), complete=reply.finish != "length")
+    return run.answer(reply)

@@ -120,7 +120,7 @@ async def _expand(run: Run, task: Task, *, start: str) -> Answer:
     text = reply.text.strip()
     if prefill or not text.startswith(start.partition(" ")[0]):
         text = f"{start} {text}"
-    return Answer(text, complete=reply.finish != "length")
+    return run.answer(reply, text)
 
 
 def _whole(threads: Sequence[Thread]) -> str:

@@ -215,7 +215,7 @@ class Tree:
             return Answer(self.best.text)
         asking = self._asking(CONCLUDE, self.best)
         reply = await self.run.think(asking, role="synthesizer", name="answer", listen=speaking(self.run))
-        return Answer(reply.text.strip(), complete=reply.finish != "length")
+        return self.run.answer(reply)
 
     async def _propose(self, run: Run, state: State) -> Answer:
         told = PROPOSE % {"most": self.n_generate}
@@ -223,8 +223,9 @@ class Tree:
         return Answer("\n".join(steps), output=steps[: self.n_generate])
 
     async def _sample(self, run: Run, state: State) -> Answer:
-        text = (await run.think(self._asking(SAMPLE, state), listen=thread_listener(run))).text.strip()
-        return Answer(text, output=text.splitlines()[:1])
+        reply = await run.think(self._asking(SAMPLE, state), listen=thread_listener(run))
+        text = reply.text.strip()
+        return Answer(text, output=text.splitlines()[:1], complete=not reply.ended_abnormally)
 
     async def _value(self, run: Run, state: State) -> Answer:
         request = replace(self._asking(VALUE, state), max_tokens=64)

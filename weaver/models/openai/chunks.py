@@ -159,10 +159,8 @@ class ChunkReader:
         source, message = _message_of(choice)
         if message:
             self._take_message(message, index, source)
-        elif source == "text" and isinstance(text := choice.get("text"), str) and text:
-            if self._source in ("", "text") and self._choice in (None, index):
-                self._source, self._choice = "text", index
-                self.deltas.append(Text(text))
+        elif source == "text" and self._source in ("", "text") and self._choice in (None, index):
+            self._take_text(choice.get("text"), index)
         if (logprobs := choice.get("logprobs")) and self._choice in (None, index):
             self._logprobs(logprobs)
         for place in (choice, message):
@@ -174,6 +172,11 @@ class ChunkReader:
         if self.finish is None or self._choice in (None, index):
             self._finish(word, choice, chunk)
         return word
+
+    def _take_text(self, text: Any, index: int) -> None:
+        if text and isinstance(text, str):
+            self._source, self._choice = "text", index
+            self.deltas.append(Text(text))
 
     def _take_message(self, message: Mapping[str, Any], index: int, source: str) -> None:
         before = len(self.deltas)
@@ -313,7 +316,10 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return "".join(_plain(part) for part in value)
     if isinstance(value, dict):
-        return next((t for n in ("text", "content", "summary", "value", "thinking") if (t := _plain(value.get(n)))), "")
+        return next(
+            (t for n in ("text", "content", "summary", "value", "thinking") if (t := _plain(value.get(n)))),
+            "",
+        )
     return ""
 
 

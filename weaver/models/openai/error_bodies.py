@@ -14,7 +14,17 @@ MAX_BODY = 64 * 1024
 """Most bytes of an error body that are read."""
 _MAX_DEPTH = 6
 _MAX_ENTRIES = 5
-_TEXTS = ("message", "msg", "detail", "error_msg", "errorMessage", "status_msg", "description", "reason", "title")
+_TEXTS = (
+    "message",
+    "msg",
+    "detail",
+    "error_msg",
+    "errorMessage",
+    "status_msg",
+    "description",
+    "reason",
+    "title",
+)
 _INNER = ("error", "errors", "base_resp", "detail", "response", "body", "data", "header")
 _GOOD = {"", "0", "200", "ok", "success", "succeeded", "none", "null", "false"}
 _CODES = ("code", "status_code", "error_code", "statusCode", "status", "type")
@@ -60,17 +70,21 @@ def is_error(value: Any) -> bool:
         if not value:
             return False
         texts = [value[name] for name in _TEXTS if isinstance(value.get(name), str)]
-        return any(t.strip().lower() not in _GOOD for t in texts) or _is_bad(value.get("code")) or (
-            not texts and "code" not in value
+        return (
+            any(t.strip().lower() not in _GOOD for t in texts)
+            or _is_bad(value.get("code"))
+            or (not texts and "code" not in value)
         )
     return value is True or (bool(value) and not isinstance(value, int | float))
 
 
 def looks_like_error(chunk: Mapping[str, Any]) -> bool:
-    """Whether an object without choices is an error in a shape that names none: ``{"code": 1302, "msg": ..}``."""
+    """Whether an object without choices is an error of another shape: ``{"code": 1302}``."""
     if not any(isinstance(chunk.get(name), str | list) and chunk[name] for name in _TEXTS):
         return False
-    kind = " ".join(str(chunk.get(name, "")) for name in ("type", "object", "event", "status", "level")).lower()
+    kind = " ".join(
+        str(chunk.get(name, "")) for name in ("type", "object", "event", "status", "level")
+    ).lower()
     bad = any(_is_bad(chunk.get(name)) for name in ("code", "status_code", "statusCode", "status"))
     return bad or "error" in kind or "fail" in kind or set(chunk) <= {*_TEXTS, "request_id", "id", "trace_id"}
 
@@ -147,16 +161,17 @@ def _words(value: Any, depth: int) -> str:
     )
     words = _with_place(words, value.get("loc"))
     words = _with_metadata(words, value.get("metadata"), depth)
-    code = next((c for name in ("code", "type", "status") if isinstance(c := value.get(name), str) and c), "")
+    codes = [code for name in ("code", "type", "status") if isinstance(code := value.get(name), str)]
+    code = next(filter(None, codes), "")
     if words and code and code not in words and code not in {"error", "invalid_request_error"}:
-        return f"{words} ({code})"
+        return f"{words} ({code[:100]})"
     return words
 
 
 def _unwrapped(text: str, depth: int) -> str:
     """Gateways pass on another server's JSON, or Python's bytes of it, as a text."""
-    plain = text.strip()
-    if plain[:2] in {"b'", 'b"'} and plain[-1:] == plain[1]:
+    plain = text[:MAX_BODY].strip()
+    if plain.startswith(("b'", 'b"')) and plain.endswith(plain[1]):
         try:
             plain = ast.literal_eval(plain[:MAX_BODY]).decode("utf-8", "replace").strip()
         except (ValueError, SyntaxError, AttributeError, MemoryError, RecursionError):
@@ -187,7 +202,9 @@ def _with_metadata(words: str, metadata: Any, depth: int) -> str:
     if raw and raw not in words:
         words = f"{words.rstrip('.')}: {raw}" if words else raw
     provider = metadata.get("provider_name")
-    return f"{words} ({provider})" if isinstance(provider, str) and provider and provider not in words else words
+    return (
+        f"{words} ({provider})" if isinstance(provider, str) and provider and provider not in words else words
+    )
 
 
 def text_of_html(page: str) -> str:

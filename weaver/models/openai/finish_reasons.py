@@ -33,11 +33,13 @@ _KNOWN: dict[str, FinishReason] = {
 }
 # Words of the same family: eos_token, stop_sequence, MAX_TOKENS, SAFETY, guardrail_intervened.
 _FAMILIES: tuple[tuple[re.Pattern[str], FinishReason], ...] = (
-    (re.compile(r"filter|safety|moderat|sensitiv|guardrail|blocklist|blocked|prohibit|toxic"), "content_filter"),
+    (re.compile(r"filter|safety|moderat|sensitiv|guardrail|blocklist|blocked|prohibit|toxic"),
+     "content_filter"),
     (re.compile(r"refus"), "refusal"),
     (re.compile(r"error|fail|abort|cancel|resource|overload|timeout|time_limit|interrupt|network|malformed"),
      "interrupted"),
-    (re.compile(r"max_.*(?:token|length)|(?:token|length)s?_limit|model_length|context_(?:window|length)"), "length"),
+    (re.compile(r"max_.*(?:token|length)|(?:token|length)s?_limit|model_length|context_(?:window|length)"),
+     "length"),
     (re.compile(r"^(?:eos|stop|end|complete|finish|done|normal)"), "stop"),
 )  # fmt: skip
 _NO_WORD = {"", "none", "null", "unknown", "unspecified", "finish_reason_unspecified", "not_set"}

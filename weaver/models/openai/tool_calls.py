@@ -12,6 +12,7 @@ from weaver.models.protocol import ToolCallPart
 
 _EMPTY = {"{}", "null", '""', '"{}"'}
 _CARRIED = ("extra_content", "provider_specific_fields", "cache_control")
+_RECENT = 64  # calls among which an id is looked for
 _MAX_CHECKS = 8  # of one call's arguments for being whole JSON; each reads all of them
 
 
@@ -70,6 +71,18 @@ class _Open:
         return piece
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What one entry of a chunk says of one call."""
+
+    index: Any
+    id: str | None
+    name: str
+    arguments: str
+    position: int
+    provider_data: Mapping[str, Any] | None
+
+
 class ToolCallReader:
     """Tells the calls of one answer apart, by index, id, name and order, whichever the server sends."""
 
@@ -84,24 +97,20 @@ class ToolCallReader:
 
     def read(self, calls: Any) -> Iterator[ToolCallPart]:
         """The parts in ``delta.tool_calls`` (or what a server sends there)."""
-        entries = [entry for entry in (calls if isinstance(calls, list) else [calls]) if isinstance(entry, dict)]
+        listed = calls if isinstance(calls, list) else [calls]
+        entries = [entry for entry in listed if isinstance(entry, dict)]
         for position, entry in enumerate(entries):
-            function = entry.get("function")
-            function = function if isinstance(function, dict) else entry
-            id_ = entry.get("id")
-            id_ = str(id_) if id_ not in (None, "") else None
-            name = function.get("name")
-            name = name if isinstance(name, str) else ""
-            piece = _arguments(function)
-            index = entry.get("index")
-            index = index if isinstance(index, int | str) else None
-            call, is_new = self._call(index, id_, name, piece, position, len(entries))
-            if name and name != call.name:
+            piece = _piece(entry, position)
+            call, is_new = self._call(piece, len(entries))
+            if piece.name and piece.name != call.name:
                 # Names come whole, growing, or in pieces before any argument.
-                call.name = name if is_new or call.length or name.startswith(call.name) else call.name + name
-            yield ToolCallPart(
-                call.position, id_ or call.id, call.name or None, call.add(piece), _carried(entry, function)
-            )
+                grows = is_new or call.length or piece.name.startswith(call.name)
+                call.name = piece.name if grows else call.name + piece.name
+            added = call.add(piece.arguments)
+            if is_new and call.held and not piece.provider_data:
+                continue  # it comes with its arguments, by `close` at the latest
+            id_ = piece.id or call.id
+            yield ToolCallPart(call.position, id_, call.name or None, added, piece.provider_data)
 
     def close(self) -> Iterator[ToolCallPart]:
         """Arguments that were held back as empty and turned out to be so."""
@@ -110,62 +119,75 @@ class ToolCallReader:
                 yield ToolCallPart(call.position, call.id, call.name or None, call.held)
                 call.held = ""
 
-    def _call(
-        self, index: Any, id_: str | None, name: str, piece: str, position: int, together: int
-    ) -> tuple[_Open, bool]:
+    def _call(self, piece: _Piece, together: int) -> tuple[_Open, bool]:
         """The call that a piece belongs to, and whether it begins with it."""
-        call = self._known(index, id_, position, together)
-        if call is not None and self._begins_another(call, index, id_, name, piece, position):
-            call = None
-        if call is not None:
-            call.id = call.id or id_
+        call = self._known(piece, together)
+        if call is not None and not _begins_another(call, piece):
+            call.id = call.id or piece.id
             return call, False
-        call = _Open(len(self._calls), index, id_, name)
+        call = _Open(len(self._calls), piece.index, piece.id, piece.name)
         self._calls.append(call)
-        self._last[index] = call
+        self._last[piece.index] = call
         return call, True
 
-    def _known(self, index: Any, id_: str | None, position: int, together: int) -> _Open | None:
-        if id_ is not None:
-            recent = reversed(self._calls[-64:])
-            same = next((c for c in recent if c.id == id_ and (index is None or c.index == index)), None)
+    def _known(self, piece: _Piece, together: int) -> _Open | None:
+        index = piece.index
+        if piece.id is not None:
+            recent = reversed(self._calls[-_RECENT:])
+            same = next((c for c in recent if c.id == piece.id and (index is None or c.index == index)), None)
             return same or self._last.get(index)
         if index is not None:
             return self._last.get(index)
         if together > 1:  # the pieces of several calls, in their order
-            first = max(0, len(self._calls) - together)
-            return self._calls[first + position] if first + position < len(self._calls) else None
+            at = max(0, len(self._calls) - together) + piece.position
+            return self._calls[at] if at < len(self._calls) else None
         return self._calls[-1] if self._calls else None
 
-    @staticmethod
-    def _begins_another(
-        call: _Open, index: Any, id_: str | None, name: str, piece: str, position: int
-    ) -> bool:
-        if id_ is not None and call.id is not None:
-            if id_ != call.id:
-                return True
-            # The same id twice: another call only if it is another one's name and whole arguments.
-            return bool(index is None and name and name != call.name and call.is_whole())
-        if not name:
-            return False
-        if name != call.name and (call.length or call.held) and not name.startswith(call.name):
+
+def _begins_another(call: _Open, piece: _Piece) -> bool:
+    """Whether a piece that seems to be ``call``'s is the first of another call."""
+    name = piece.name
+    if piece.id is not None and call.id is not None:
+        if piece.id != call.id:
             return True
-        if index is None and id_ is None and position > 0 and call.position != position:
-            return True
-        starts_anew = bool(call.length) and piece.lstrip().startswith("{")
-        return starts_anew and call.is_whole() and not piece.startswith(call.text)
+        # The same id twice: another call only if it has another name and comes after whole arguments.
+        return piece.index is None and bool(name) and name != call.name and call.is_whole()
+    if not name:
+        return False
+    if name != call.name and (call.length or call.held) and not name.startswith(call.name):
+        return True
+    if piece.index is None and piece.position > 0 and call.position != piece.position:
+        return True
+    starts_anew = bool(call.length) and piece.arguments.lstrip().startswith("{")
+    return starts_anew and call.is_whole() and not piece.arguments.startswith(call.text)
+
+
+def _piece(entry: Mapping[str, Any], position: int) -> _Piece:
+    function = entry.get("function")
+    function = function if isinstance(function, dict) else entry
+    id_, index, name = entry.get("id"), entry.get("index"), function.get("name")
+    return _Piece(
+        index if isinstance(index, int | str) else None,
+        None if id_ in (None, "") else str(id_),
+        name if isinstance(name, str) else "",
+        _arguments(function),
+        position,
+        _carried(entry, function),
+    )
 
 
 def _arguments(function: Mapping[str, Any]) -> str:
     arguments = function.get("arguments")
     if arguments is None:
-        arguments = next((function[n] for n in ("parameters", "input") if isinstance(function.get(n), dict)), "")
+        arguments = next(
+            (function[n] for n in ("parameters", "input") if isinstance(function.get(n), dict)), ""
+        )
     return arguments if isinstance(arguments, str) else to_json(arguments).decode()
 
 
 def _carried(entry: Mapping[str, Any], function: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """What has to go back with the call, as it came: signatures of thoughts and marks for caches."""
-    if len(entry) <= 4 and len(function) <= 2 and function is not entry and not (entry.keys() - _PLAIN):
+    if function is not entry and len(function) <= 2 and entry.keys() <= _PLAIN:
         return None
     carried = {k: v for k, v in entry.items() if v and (k in _CARRIED or "signature" in k.lower())}
     if function is not entry:

@@ -283,7 +283,8 @@ async def _texts(
 
     async def think(run: Run, messages: Sequence[Message]) -> Answer:
         request = Request(tuple(messages), max_tokens=task.max_tokens)
-        return Answer((await run.think(request, listen=thread_listener(run))).text.strip())
+        reply = await run.think(request, listen=thread_listener(run))
+        return Answer(reply.text.strip(), complete=not reply.ended_abnormally)
 
     threads = await each(run, task, [partial(think, messages=messages) for messages in asked], name=name)
     texts = [None if (answer := said(thread)) is None else answer.text for thread in threads]

@@ -193,8 +193,10 @@ class Line:
         if end in stops and not found:
             self.context += end
             self._remember(end)
+        if not found and reply.ended_abnormally:
+            end = "length"
         if end == "length":
-            self._cut("it reached its limit of tokens.")
+            self._cut(f"{reply.model} {reply.why_incomplete}.")
         self._offer()
         return end
 
