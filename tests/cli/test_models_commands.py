@@ -16,6 +16,7 @@ from weaver.cli.doctor import Check, diagnose
 from weaver.cli.models import usable
 from weaver.models.catalog import registry, resolve
 from weaver.models.catalog.registry import Offer, Opening
+from weaver.models.endpoint_memory import memory
 from weaver.models.protocol import Model
 from weaver.testing import Server
 
@@ -281,3 +282,23 @@ def test_a_place_that_cannot_be_asked(
     assert told.out == ""
     assert said in told.err
     assert "Traceback" not in told.err
+
+
+def test_doctor_shows_what_was_learned_about_endpoints_and_forgets_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = memory()
+    known.put("dialect", "http://one:1/v1", "big", {"without": ["seed", "top_p"], "stream": False})
+    known.put("structured", "http://two:2/v1", "big", {"refused": ["json_schema"]})
+    known.flush()
+    main(["doctor"])
+    out = capsys.readouterr().out
+    assert "http://one:1/v1 big" in out
+    assert "dialect: without: seed, top_p, stream: False (less than an hour ago)" in out
+    main(["doctor", "--forget", "http://one:1/v1/"])
+    captured = capsys.readouterr()
+    assert "Forgot 1 fact about endpoints." in captured.err
+    assert "http://one:1" not in captured.out
+    assert "structured: refused: json_schema" in captured.out
+    main(["doctor", "--forget"])
+    assert "Learned about endpoints" not in capsys.readouterr().out

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError
@@ -21,6 +22,7 @@ from weaver.cli.support.text import printable
 from weaver.errors import ConfigurationError, ModelError, WeaverError
 from weaver.models.catalog import detect, registry, resolve
 from weaver.models.endpoint import endpoint
+from weaver.models.endpoint_memory import Fact, memory
 from weaver.models.providers import BY_PREFIX
 from weaver.settings import Settings
 
@@ -83,12 +85,24 @@ class Diagnosis:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--forget",
+    metavar="[URL]",
+    is_flag=False,
+    flag_value="",
+    help="First forget what was learned about the endpoint at URL, or about all endpoints.",
+)
 @debug_option
-def doctor(as_json: bool) -> int:
+def doctor(as_json: bool, forget: str | None) -> int:
     """Show what is reachable, what is missing and how to get it.
 
     Exit code: 0 when a question could be answered, 1 when not or when something is broken.
     """
+    if forget is not None:
+        known = memory()
+        number = known.forget(endpoint=forget.strip().rstrip("/") or None)
+        known.flush()
+        click.echo(f"Forgot {number} {'fact' if number == 1 else 'facts'} about endpoints.", err=True)
     found = run_async(lambda: diagnose(os.environ))
     if as_json:
         click.echo(json.dumps({"ok": found.ok, **asdict(found)}, indent=2))
@@ -110,6 +124,7 @@ async def diagnose(environ: Mapping[str, str], cwd: Path | None = None) -> Diagn
     checks += _keys(environ)
     checks += await _base_url(settings, environ)
     checks += [_server(server) for server in servers]
+    checks += [_learned(fact) for fact in memory(environ).all()]
     checks += _sources(environ)
     checks += _extras(environ)
     checks.append(_home(environ))
@@ -196,6 +211,20 @@ def _server(server: detect.Server) -> Check:
     if server.usable:
         return Check("Servers", server.kind, "ok", f"{server.url} has {_some(list(server.models))}")
     return Check("Servers", server.kind, "missing", f"{server.url}: {server.problem}")
+
+
+def _learned(fact: Fact) -> Check:
+    """What earlier runs learned about an endpoint."""
+    words = ", ".join(
+        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in fact.facts.items()
+        if name != "server"
+    )
+    hours = max(0.0, time.time() - fact.at) / 3600
+    when = f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
+    when = "less than an hour ago" if hours < 1 else when
+    name = f"{fact.endpoint} {fact.model or 'all models'}"
+    return Check("Learned about endpoints", name, "ok", f"{fact.namespace}: {words[:300]} ({when})")
 
 
 def _sources(environ: Mapping[str, str]) -> list[Check]:

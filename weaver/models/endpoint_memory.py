@@ -207,9 +207,9 @@ class EndpointMemory:
 _memories: dict[Path, EndpointMemory] = {}
 
 
-def memory() -> EndpointMemory:
-    """The memory of this user: one for each ``WEAVER_HOME``."""
-    path = home() / FILE
+def memory(environ: Mapping[str, str] | None = None) -> EndpointMemory:
+    """The memory of this user: one for each ``WEAVER_HOME`` (of ``environ``, default ``os.environ``)."""
+    path = home(environ) / FILE
     if (known := _memories.get(path)) is None:
         known = _memories[path] = EndpointMemory(path)
     return known

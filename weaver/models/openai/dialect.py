@@ -284,11 +284,11 @@ def refusal_of_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
     """Whether a server may refuse the way to structured output, and not something else of a request."""
     if complaint.status in {401, 402, 403, 408, 413, 429, 503, 529}:
         return False
-    structured = "response_format" in sent or "tools" in sent
     text = complaint.text
-    if structured and (_STRUCTURE.search(text) or _TOOLS.search(text)):
+    forced = "response_format" in sent or ("tools" in sent and "tool_choice" in sent)
+    if (forced or "tools" in sent) and (_STRUCTURE.search(text) or _TOOLS.search(text)):
         return True
-    return structured and complaint.status != 404 and not _OTHER_MATTER.search(text)
+    return forced and complaint.status != 404 and not _OTHER_MATTER.search(text)
 
 
 def _has_system(sent: Mapping[str, Any]) -> bool:

@@ -59,12 +59,13 @@ class Negotiation:
         if self._steps >= MAX_STEPS:
             return False
         self._steps += 1
-        if step := self._dialect.learn(complaint, self._sent):
-            self._learned = True
-            self._tell(step)
-        elif (room := self._dialect.room_in(complaint, self._sent)) is not None and room != self._room:
+        room = self._dialect.room_in(complaint, self._sent)
+        if room is not None and room != self._room:
             self._room = room
             self._tell(Step("that many max_tokens", f"{room} fit into its context window"))
+        elif step := self._dialect.learn(complaint, self._sent):
+            self._learned = True
+            self._tell(step)
         elif not error.refuses_structure and (suspects := self._dialect.suspects(complaint, self._sent)):
             self._suspects, self._unexplained = suspects, error
         else:
