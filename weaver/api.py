@@ -81,6 +81,8 @@ class Weaver:
         approve: asks somebody about a tool call that needs approval: gets an `ApprovalRequest`, returns
             True, False or an `Approval`; sync or async. Without it, a listener of `stream` answers by
             `RunStream.approve` and `RunStream.deny`; where there is neither, such calls are denied.
+        models: settings of models by name, see `weaver.settings.ModelSettings`:
+            ``models={"openai/gpt-5-mini": {"effort": "low", "fallbacks": ["groq/llama-3.3-70b"]}}``.
         mcp: names of ``mcp_servers`` whose tools threads may call; servers can also stand in ``tools``.
         mcp_servers: MCP servers by name, with the arguments of `weaver.mcp`; usually in the settings file.
         tool_rounds, max_tool_result, approval_timeout, allow_effects: see `weaver.settings.Settings`.
@@ -119,6 +121,7 @@ class Weaver:
         tools: Sequence[Any] = (),
         deps: Any = None,
         approve: Approve | None = None,
+        models: Mapping[str, Any] | None = None,
         mcp: str | Sequence[str] | None = None,
         mcp_servers: Mapping[str, Any] | None = None,
         tool_rounds: int | None = None,
@@ -151,6 +154,7 @@ class Weaver:
             "temperature": temperature,
             "seed": seed,
             "agents": tuple(agents) or None,
+            "models": models or None,
             "mcp": mcp if mcp is None or isinstance(mcp, str) else tuple(mcp),
             "mcp_servers": mcp_servers or None,
             "tool_rounds": tool_rounds,

@@ -7,7 +7,7 @@ from typing import Any
 
 from weaver.errors import ConfigurationError
 from weaver.models.protocol import Model
-from weaver.settings import Settings
+from weaver.settings import ModelSettings, Settings
 
 
 class Cast:
@@ -28,6 +28,7 @@ class Cast:
             settings.api_key.get_secret_value() if settings.api_key else None,
             tuple((a.name, _identity(a.model)) for a in settings.agents),
             tuple(sorted(settings.prices.items(), key=lambda item: item[0])),
+            tuple((name, repr(settings.models[name])) for name in sorted(settings.models)),
         )
 
     @classmethod
@@ -41,6 +42,7 @@ class Cast:
             ConfigurationError: a name is unknown, or no model can be found.
         """
         built: dict[str, Model] = {}
+        plain: dict[str, Model] = {}
         key = settings.api_key.get_secret_value() if settings.api_key else None
         notes: list[str] = []
 
@@ -50,17 +52,40 @@ class Cast:
                     raise ConfigurationError(f"{given!r} is not a model.", hint="See weaver.models.protocol.")
                 return given
             if (known := built.get(given or "")) is None:
-                from weaver.models.catalog.resolve import choose
                 from weaver.models.layers.compose import layered
+                from weaver.models.layers.limit import EndpointLimits
+
+                one = await chosen(given)
+                own = settings.models.get(one.name) or settings.models.get(given or "") or ModelSettings()
+                known = layered(
+                    one,
+                    retries=own.retries,
+                    limits=EndpointLimits(own.concurrency, own.rpm, own.tpm),
+                    fallbacks=[await chosen(name) for name in own.fallbacks],
+                )
+                built[given or ""] = known
+            return known
+
+        async def chosen(name: str | None) -> Model:
+            """The model of a name with its prices and settings, without retries and limits."""
+            if (one := plain.get(name or "")) is None:
+                from weaver.models.catalog.resolve import choose
+                from weaver.models.layers.configured import Configured
                 from weaver.models.layers.prices import Priced
 
-                choice = await choose(given, base_url=settings.base_url, api_key=key, confirm=confirm)
-                prices = settings.prices.get(choice.model.name)
-                known = layered(choice.model if prices is None else Priced(choice.model, prices))
-                built[given or ""] = known
-                if given is None:
+                choice = await choose(name, base_url=settings.base_url, api_key=key, confirm=confirm)
+                if name is None:
                     notes.append(f"Model {choice.model.name}: {choice.reason}")
-            return known
+                one = choice.model
+                if (prices := settings.prices.get(one.name)) is not None:
+                    one = Priced(one, prices)
+                own = settings.models.get(one.name) or settings.models.get(name or "")
+                if own is not None:
+                    one = Configured(
+                        one, effort=own.effort, extra=own.extra, headers=own.headers, timeout=own.timeout
+                    )
+                plain[name or ""] = one
+            return one
 
         roles = {
             "planner": settings.planner_model,

@@ -22,7 +22,7 @@ from weaver.models.protocol import Prices
 from weaver.task import Agent
 
 PREFIX = "WEAVER_"
-_TABLES = ("prices", "mcp_servers")
+_TABLES = ("prices", "mcp_servers", "models")
 """Settings that are tables: no flag and no variable."""
 
 
@@ -93,6 +93,33 @@ class MCPEntry(BaseModel):
     trusted: bool = False
     timeout: float | None = Field(default=60.0, gt=0)
     connect_timeout: float = Field(default=30.0, gt=0)
+
+
+class ModelSettings(BaseModel):
+    """Settings of one model, as in a table ``[models."openai/gpt-5-mini"]``.
+
+    Attributes:
+        effort: reasoning effort of calls that name none: low, medium, high or what else the model knows.
+        extra: provider-specific fields of the request body.
+        headers: HTTP headers of each request; never logged.
+        retries: how often a call that failed is tried again.
+        fallbacks: models to ask in turn when this one fails permanently.
+        rpm, tpm: requests and tokens (input and output) a minute.
+        concurrency: calls at the same time.
+        timeout: most seconds of one call, from sending to its end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    effort: str | None = Field(default=None, min_length=1)
+    extra: dict[str, Any] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
+    retries: int | None = Field(default=None, ge=0, le=100)
+    fallbacks: tuple[str, ...] = ()
+    rpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    tpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    concurrency: int | None = Field(default=None, ge=1)
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -223,6 +250,11 @@ class Settings(BaseModel):
         description="YAML or TOML file with a list of agents (name, description, instructions, model) "
         "that the planner may assign subtasks to.",
         json_schema_extra={"metavar": "FILE"},
+    )
+    models: Mapping[str, ModelSettings] = Field(
+        default={},
+        description="Settings of models, by name: effort, extra, headers, retries, fallbacks, rpm, tpm, "
+        "concurrency, timeout. In the settings file or as an argument.",
     )
     prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
         default={},

@@ -17,7 +17,7 @@ from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, DecidedBy, Decision
 from weaver.runtime.budget_ledger import Ledger
-from weaver.runtime.state import RunState
+from weaver.runtime.state import ANSWERING, RunState
 from weaver.runtime.thread import Thread
 from weaver.task import Task
 from weaver.tracing.record import semconv as sc
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 T = TypeVar("T")
-ANSWERING = ("thread", "synthesizer")
-"""Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
 
 
 class OpenCall(Protocol):

@@ -197,7 +197,7 @@ class Execution:
             status=status,
             answer=answer.text if answer is not None and status != "failed" else "",
             strategy=self._strategy,
-            model=model,
+            model=state.answered_by or model,
             output=answer.output if answer is not None else None,
             decision=state.decision
             or Decision(bool(state.threads), "user", f"the strategy {self._strategy} was asked for"),

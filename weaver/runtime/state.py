@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from weaver.runtime.thread import Thread
     from weaver.task import Agent
 
+ANSWERING = ("thread", "synthesizer")
+"""Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
 ROLES = ("planner", "thread", "judge", "synthesizer")
 
 
@@ -43,6 +45,7 @@ class RunState:
         tools: what tool calls share; without dependencies and with the default limits by default.
 
     Attributes:
+        answered_by: name of the model that wrote the latest text that may be an answer.
         reasoners: names of the models that have been seen to reason before they answer.
     """
 
@@ -89,6 +92,7 @@ class RunState:
         self.offered: Answer | None = None
         self._spoken: list[str] = []
         self.cancel_reason: CancelReason | None = None
+        self.answered_by = ""
         self.queue_seconds = 0.0
         self.live_threads = 0
         self.in_flight = 0
@@ -134,7 +138,9 @@ class RunState:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
     def call_ended(self, reply: Reply) -> None:
-        """Add a call's usage to the run's."""
+        """Add a call's usage to the run's, and remember who answered."""
+        if reply.role in ANSWERING and reply.state == "succeeded":
+            self.answered_by = reply.model
         self.in_flight -= 1
         self.usages.append(reply.usage)
         self.queue_seconds += reply.queue_seconds

@@ -61,7 +61,7 @@ async def choose(
     """
     if name is not None and not isinstance(name, str):
         return Choice(name, "given as an object")
-    name = (name or "").strip()
+    name = _with_slash((name or "").strip())
     opening = registry.Opening(environ, confirm)
     own = BY_PREFIX["openai"]
     place, url = ("base_url", base_url) if base_url else ("OPENAI_BASE_URL", own.base(environ))
@@ -79,6 +79,13 @@ async def choose(
         )
     found = await find(environ)
     return Choice(await found.open(opening), found.reason)
+
+
+def _with_slash(name: str) -> str:
+    """``openai:gpt-5-mini`` as ``openai/gpt-5-mini``; tags such as ``qwen3:8b`` stay."""
+    prefix, colon, rest = name.partition(":")
+    known = prefix in BY_PREFIX or prefix in LITELLM_PREFIXES or prefix in registry.installed()
+    return f"{prefix}/{rest}" if colon and known and not rest.startswith("//") else name
 
 
 def source_of(name: str, *, elsewhere: bool = False, told: bool = False) -> tuple[str, str] | None:

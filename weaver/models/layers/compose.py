@@ -9,11 +9,14 @@ from weaver.models.layers.limit import EndpointLimits, Gates, Limited
 from weaver.models.layers.retry import PATIENCE, Retrying
 from weaver.models.protocol import Model
 
+RETRIES = 4
+"""How often a call is tried again at most, unless the user says otherwise."""
+
 
 def layered(
     model: Model,
     *,
-    retries: int = 4,
+    retries: int | None = None,
     limits: EndpointLimits | None = None,
     fallbacks: Sequence[Model] = (),
     gates: Gates | None = None,
@@ -25,7 +28,7 @@ def layered(
 
     Args:
         model: the model inside.
-        retries: how often a call is tried again at most; 0 for never.
+        retries: how often a call is tried again at most; 0 for never; 4 by default.
         limits: of the model's endpoint; None adapts to what the endpoint takes.
         fallbacks: models to ask in turn when this one fails; each gets retries and adaptive limits too.
         gates: where the endpoints' limits are kept; by default shared by the whole process.
@@ -34,7 +37,7 @@ def layered(
     chain = [
         Retrying(
             Limited(one, limits if one is model else None, gates=gates),
-            retries=retries,
+            retries=RETRIES if retries is None else retries,
             # The next model is a better way out of a rate limit than a minute of waiting.
             patience=PATIENCE if place == len(fallbacks) else 0.0,
         )
