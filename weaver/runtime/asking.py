@@ -177,14 +177,19 @@ class Asking:
 
     def succeeded(self) -> None:
         """The way that is taken now works: remember those that did not."""
-        if self._refused:
+        if self._refused and _is_remote(self._model):
             refused = sorted({*_refused_earlier(self._model), *self._refused})
             memory().put(NAMESPACE, self._model.endpoint, self._model.name, {"refused": refused})
             self._refused.clear()
 
 
+def _is_remote(model: Model) -> bool:
+    """Whether what is learned holds for other models of that name: not so for a test's own."""
+    return model.endpoint.startswith(("http://", "https://"))
+
+
 def _refused_earlier(model: Model) -> frozenset[str]:
-    facts = memory().get(NAMESPACE, model.endpoint, model.name) if model.endpoint else None
+    facts = memory().get(NAMESPACE, model.endpoint, model.name) if _is_remote(model) else None
     refused = facts.get("refused") if facts else None
     return frozenset(refused) & set(WAYS[:-1]) if isinstance(refused, list) else frozenset()
 

@@ -84,6 +84,7 @@ _TOO_LONG = re.compile(
     r"context (?:length|window|size)|max_model_len|maximum context|n_ctx|max_(?:completion_)?tokens",
     re.IGNORECASE,
 )
+_NOT_ABOUT_FORM = {401, 402, 403, 408, 413, 429, 503, 529}
 _MARGIN = 16  # tokens; servers count the prompt a little differently each time
 
 
@@ -280,15 +281,19 @@ class Dialect:
         self.without.clear()
 
 
-def refusal_of_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
-    """Whether a server may refuse the way to structured output, and not something else of a request."""
-    if complaint.status in {401, 402, 403, 408, 413, 429, 503, 529}:
+def names_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
+    """Whether a server says that it refuses the way to structured output that a request takes."""
+    if complaint.status in _NOT_ABOUT_FORM or not ("response_format" in sent or "tools" in sent):
         return False
-    text = complaint.text
+    return bool(_STRUCTURE.search(complaint.text) or _TOOLS.search(complaint.text))
+
+
+def may_mean_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
+    """Whether a server may refuse the way to structured output, and not something else of a request."""
+    if complaint.status in _NOT_ABOUT_FORM or complaint.status == 404:
+        return False
     forced = "response_format" in sent or ("tools" in sent and "tool_choice" in sent)
-    if (forced or "tools" in sent) and (_STRUCTURE.search(text) or _TOOLS.search(text)):
-        return True
-    return forced and complaint.status != 404 and not _OTHER_MATTER.search(text)
+    return forced and not _OTHER_MATTER.search(complaint.text)
 
 
 def _has_system(sent: Mapping[str, Any]) -> bool:

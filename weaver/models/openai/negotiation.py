@@ -9,7 +9,7 @@ from weaver.errors import ModelError
 from weaver.models.endpoint_memory import memory
 from weaver.models.layers.call_log import Dropped, tell
 from weaver.models.openai.complaints import Complaint
-from weaver.models.openai.dialect import Dialect, Step, refusal_of_structure
+from weaver.models.openai.dialect import Dialect, Step, may_mean_structure, names_structure
 
 MAX_STEPS = 8
 """How often one call is sent again because a server refused a wish."""
@@ -55,7 +55,10 @@ class Negotiation:
             self._suspects = set()
             self._unexplained.refuses_structure = False
             return False
-        error.refuses_structure = refusal_of_structure(complaint, self._sent)
+        if names_structure(complaint, self._sent):
+            error.refuses_structure, error.retriable = True, False
+        else:
+            error.refuses_structure = may_mean_structure(complaint, self._sent)
         if self._steps >= MAX_STEPS:
             return False
         self._steps += 1
