@@ -67,6 +67,7 @@ class Weaver:
             a key in the environment, a local server, the embedded model.
         base_url: an OpenAI-compatible endpoint.
         api_key: for ``base_url`` or the model's provider.
+        headers: HTTP headers that every request to a model carries.
         planner_model, judge_model, synthesizer_model: for those roles; ``model`` by default.
         strategy: a name, ``"name:key=value,..."``, or a function.
         deadline: seconds within which a run answers, partly if need be.
@@ -104,6 +105,7 @@ class Weaver:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         planner_model: str | Model | None = None,
         judge_model: str | Model | None = None,
         synthesizer_model: str | Model | None = None,
@@ -140,6 +142,7 @@ class Weaver:
             "model": model,
             "base_url": base_url,
             "api_key": api_key,
+            "headers": headers or None,
             "planner_model": planner_model,
             "judge_model": judge_model,
             "synthesizer_model": synthesizer_model,

@@ -26,6 +26,7 @@ class Cast:
             *map(_identity, given),
             settings.base_url,
             settings.api_key.get_secret_value() if settings.api_key else None,
+            tuple(sorted(settings.own_headers.items())),
             tuple((a.name, _identity(a.model)) for a in settings.agents),
             tuple(sorted(settings.prices.items(), key=lambda item: item[0])),
             tuple((name, repr(settings.models[name])) for name in sorted(settings.models)),
@@ -73,7 +74,13 @@ class Cast:
                 from weaver.models.layers.configured import Configured
                 from weaver.models.layers.prices import Priced
 
-                choice = await choose(name, base_url=settings.base_url, api_key=key, confirm=confirm)
+                choice = await choose(
+                    name,
+                    base_url=settings.base_url,
+                    api_key=key,
+                    headers=settings.own_headers,
+                    confirm=confirm,
+                )
                 if name is None:
                     notes.append(f"Model {choice.model.name}: {choice.reason}")
                 one = choice.model

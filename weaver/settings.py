@@ -7,8 +7,10 @@ Arguments beat ``WEAVER_*`` environment variables, which beat ``weaver.toml`` or
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,6 +56,30 @@ def _url(value: Any) -> Any:
     if isinstance(value, str) and not value.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://, for example http://localhost:8080/v1")
     return value
+
+
+def _headers(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.lstrip().startswith("{") else _header_lines(value)
+        except ValueError:
+            raise ValueError("must be a JSON object, or lines of NAME: VALUE") from None
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table of header names and values")
+    for name, text in value.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(name)):
+            raise ValueError("has a name that is not the name of a header")
+        plain = text.get_secret_value() if isinstance(text, SecretStr) else text
+        if not isinstance(plain, str) or not (plain.isascii() and plain.isprintable()):
+            raise ValueError(f"{name} must be text that can be sent (printable ASCII)")
+    return value
+
+
+def _header_lines(text: str) -> dict[str, str]:
+    pairs = [line.partition(":") for line in text.splitlines() if line.strip()]
+    if not all(colon for _, colon, _ in pairs):
+        raise ValueError("no colon")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _prices(value: Any) -> Any:
@@ -164,6 +190,11 @@ class Settings(BaseModel):
     api_key: SecretStr | None = Field(
         default=None, description="Key for --base-url or the model's provider. Never read from a file."
     )
+    headers: Annotated[Mapping[str, SecretStr], BeforeValidator(_headers)] = Field(
+        default={},
+        description="HTTP headers that every request to a model carries, by name. As an argument, as a table "
+        "in the settings file, or in WEAVER_HEADERS as JSON or as lines of NAME: VALUE.",
+    )
     strategy: Annotated[Any, BeforeValidator(_strategy)] = Field(
         default="adaptive",
         description="How to answer; `weaver strategies` lists them. Also path/to/file.py:name.",
@@ -261,6 +292,11 @@ class Settings(BaseModel):
         description="US dollars per million tokens of models, by name: input, output, cached. They beat what "
         "the server or a price list says. In the settings file or as an argument.",
     )
+
+    @property
+    def own_headers(self) -> dict[str, str]:
+        """`headers` in the clear, to be sent. Not to be shown."""
+        return {name: value.get_secret_value() for name, value in self.headers.items()}
 
     @classmethod
     def load(
@@ -397,7 +433,7 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(Settings.model_fields)}."
             continue
         said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        shown = "" if given is None or name == "api_key" else f" (given: {_shown(given.value)})"
+        shown = "" if given is None or name in {"api_key", "headers"} else f" (given: {_shown(given.value)})"
         line = f"{place}: {said}{shown}"
         if line not in problems:
             problems.append(line)

@@ -71,6 +71,7 @@ def test_every_setting_is_a_flag_of_run_and_nothing_else_decides_its_default() -
 
     assert {"--" + name.replace("_", "-") for name in Settings.model_fields} - flags == {
         "--api-key",
+        "--headers",
         "--mcp-servers",
         "--models",
         "--prices",

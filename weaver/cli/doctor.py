@@ -170,7 +170,7 @@ def _settings(environ: Mapping[str, str], cwd: Path | None) -> tuple[Settings | 
         settings = Settings.load(environ, cwd)
     except ConfigurationError as error:
         return None, [Check("Settings", "settings", "problem", error.message, error.hint)]
-    names = sorted(settings.model_fields_set - {"api_key"})
+    names = sorted(settings.model_fields_set - {"api_key", "headers"})
     shown = ", ".join(f"{name}={getattr(settings, name)}" for name in names if name != "base_url")
     return settings, [Check("Settings", "settings", "ok", shown)] if shown else []
 
@@ -200,7 +200,13 @@ async def _base_url(settings: Settings | None, environ: Mapping[str, str]) -> li
     try:
         at = endpoint(url, place=place)
         key = settings.api_key.get_secret_value() if settings and settings.api_key else own.key(environ)
-        listed = await detect.list_models(at, api_key=key, seconds=5.0, model=place)
+        listed = await detect.list_models(
+            at,
+            api_key=key,
+            headers=settings.own_headers if settings else None,
+            seconds=5.0,
+            model=place,
+        )
     except WeaverError as error:
         state: State = "missing" if isinstance(error, ModelError) and error.retriable else "problem"
         return [Check("Servers", place, state, error.message, error.hint)]
@@ -299,7 +305,13 @@ async def _taken(
         if name and (served := resolve.source_of(name, elsewhere=base is not None, told=told)):
             return _served(name, *served, environ)
         key = settings.api_key.get_secret_value() if settings.api_key else None
-        choice = await resolve.choose(name, base_url=settings.base_url, api_key=key, environ=environ)
+        choice = await resolve.choose(
+            name,
+            base_url=settings.base_url,
+            api_key=key,
+            headers=settings.own_headers,
+            environ=environ,
+        )
         await choice.model.aclose()
     except WeaverError as error:
         return None, error.message, error.hint

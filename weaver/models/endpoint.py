@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from weaver.errors import ConfigurationError
 
@@ -34,6 +34,11 @@ class Endpoint:
         return {} if self.authorization is None else {"Authorization": self.authorization}
 
     @property
+    def query_values(self) -> tuple[str, ...]:
+        """The values in the query; they may be secrets."""
+        return tuple(value for _, value in parse_qsl(self.query))
+
+    @property
     def loopback(self) -> bool:
         """Whether this is the machine itself."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
@@ -46,6 +51,10 @@ class Endpoint:
     def at(self, path: str = "") -> str:
         """The URL to send a request to, query included. Not to be shown."""
         return f"{self.url}{path}?{self.query}" if self.query else f"{self.url}{path}"
+
+    def beside(self, path: str) -> str:
+        """As `at`, for what a server has beside its ``/v1``."""
+        return replace(self, url=self.url.removesuffix("/v1")).at(path)
 
 
 def endpoint(url: str, *, place: str, port: int | None = None) -> Endpoint:

@@ -190,13 +190,19 @@ class Listed:
 
 
 async def list_models(
-    at: Endpoint, *, api_key: str | None = None, seconds: float = 10.0, model: str = ""
+    at: Endpoint,
+    *,
+    api_key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = 10.0,
+    model: str = "",
 ) -> list[Listed]:
     """The models that a server lists under ``/models``, in its own order.
 
     Args:
         at: the server.
         api_key: sent as a bearer token.
+        headers: sent, too.
         seconds: limit for the whole exchange.
         model: name for error messages.
 
@@ -208,23 +214,25 @@ async def list_models(
     """
     import aiohttp
 
-    from weaver.models.openai.connections import proxy_for
+    from weaver.models.openai.connections import LARGE_HEADS, proxy_for
     from weaver.models.openai.http_errors import Failures
 
-    secrets = [secret for secret in (api_key, at.authorization, at.query) if secret]
+    own = {**at.headers, **(headers or {})}
+    secrets = [secret for secret in (api_key, *own.values(), *at.query_values) if secret]
     failures = Failures(model or at.url, at.url, secrets)
-    headers = dict(at.headers)
-    if api_key and "Authorization" not in headers:
-        headers["Authorization"] = f"Bearer {api_key}"
+    if api_key and "Authorization" not in own:
+        own["Authorization"] = f"Bearer {api_key}"
     url = at.at("/models")
     try:
         async with (
             aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=seconds), cookie_jar=aiohttp.DummyCookieJar()
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                **LARGE_HEADS,
             ) as session,
             session.get(
                 url,
-                headers=headers,
+                headers=own,
                 allow_redirects=False,
                 proxy=None if at.loopback else proxy_for(url),
             ) as response,
@@ -259,14 +267,21 @@ def _listed(body: bytes) -> list[Listed] | None:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    items = content.get("data") if isinstance(content, dict) else None
+    items = content
+    if isinstance(content, dict):
+        items = next((content[n] for n in ("data", "models") if isinstance(content.get(n), list)), None)
     if items is None and isinstance(content, dict) and content.get("object") == "list":
         items = []  # Ollama without any model says null
     if not isinstance(items, list):
         return None
-    if not all(isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"] for item in items):
+    entries = [{"id": item} if isinstance(item, str) else item for item in items]
+    if not all(isinstance(item, dict) and _id_of(item) for item in entries):
         return None
-    return [Listed(item["id"], str(item.get("owned_by") or "")) for item in items]
+    return [Listed(_id_of(item), str(item.get("owned_by") or "")) for item in entries]
+
+
+def _id_of(item: Mapping[str, Any]) -> str:
+    return next((item[n] for n in ("id", "model") if isinstance(item.get(n), str) and item[n]), "")
 
 
 def first_chat_model(listed: list[Listed], at: Endpoint) -> str:

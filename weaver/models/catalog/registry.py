@@ -6,7 +6,7 @@ An entry point's name is a prefix (``local`` serves ``local/...``); its object i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from weaver import plugins
@@ -27,10 +27,12 @@ class Opening:
         environ: the environment to read.
         confirm: asked before something large is fetched; gets the question, says whether to go on.
             None: there is nobody to ask.
+        headers: the user's own, for each request to an endpoint.
     """
 
     environ: Mapping[str, str]
     confirm: Callable[[str], bool] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

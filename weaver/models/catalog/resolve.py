@@ -37,6 +37,7 @@ async def choose(
     *,
     base_url: str | None = None,
     api_key: str | None = None,
+    headers: Mapping[str, str] | None = None,
     environ: Mapping[str, str] = os.environ,
     confirm: Callable[[str], bool] | None = None,
 ) -> Choice:
@@ -51,6 +52,7 @@ async def choose(
         base_url: an endpoint that speaks the OpenAI protocol; any name but ``local/...`` and a file is
             then asked for there. ``OPENAI_BASE_URL`` does the same for names of no other provider.
         api_key: beats the key in the environment.
+        headers: sent with every request to the endpoint.
         environ: the environment.
         confirm: asked before the embedded model is downloaded; None: nobody can be asked.
 
@@ -62,16 +64,16 @@ async def choose(
     if name is not None and not isinstance(name, str):
         return Choice(name, "given as an object")
     name = _with_slash((name or "").strip())
-    opening = registry.Opening(environ, confirm)
+    opening = registry.Opening(environ, confirm, dict(headers or {}))
     own = BY_PREFIX["openai"]
     place, url = ("base_url", base_url) if base_url else ("OPENAI_BASE_URL", own.base(environ))
     if name and (local := source_of(name, elsewhere=url is not None, told=bool(base_url))) is not None:
         prefix, rest = local
         return Choice(await _source(prefix, name).open(rest, opening), f"{name} was asked for")
     if url and (base_url or _belongs_to_base(name)):
-        return await _at_base(name, endpoint(url, place=place), place, api_key, environ)
+        return await _at_base(name, endpoint(url, place=place), place, api_key, opening)
     if name:
-        return Choice(await _named(name, api_key, environ), f"{name} was asked for")
+        return Choice(await _named(name, api_key, opening), f"{name} was asked for")
     if api_key:
         raise ConfigurationError(
             "A key was given, but neither a model nor a base URL to use it for.",
@@ -128,9 +130,10 @@ def litellm_installed() -> bool:
 
 
 async def _at_base(
-    name: str, at: Endpoint, place: str, api_key: str | None, environ: Mapping[str, str]
+    name: str, at: Endpoint, place: str, api_key: str | None, opening: registry.Opening
 ) -> Choice:
     """A model at an explicit endpoint; the first that can hold a chat when there is no name."""
+    environ, headers = opening.environ, dict(opening.headers)
     prefix, slash, rest = name.partition("/")
     provider = BY_PREFIX.get(prefix) if slash else None
     # Names of servers of the user's own carry the prefix for us only; others may be part of the id.
@@ -142,18 +145,20 @@ async def _at_base(
         api_key = api_key or (keyed.key(environ) if keyed else None)
         if not api_key and (owner is None or owner.prefix == "openai"):
             api_key = BY_PREFIX["openai"].key(environ)
+            headers = {**_account(environ), **headers}
     reason = f"{place} is set" if place.isupper() else f"{place} was given"
     if not model_id and owner is not None and owner.default:
         model_id, reason = owner.default, f"{reason}; the default model of {owner.prefix}"
     elif not model_id:
-        listed = await detect.list_models(at, api_key=api_key)
+        listed = await detect.list_models(at, api_key=api_key, headers=headers)
         model_id = detect.first_chat_model(listed, at)
         reason = f"{reason}, and {_short(model_id)} is the first model of the server there"
     telemetry = owner.telemetry if owner else "openai"
-    return Choice(_openai(name or f"openai/{_short(model_id)}", model_id, at, api_key, telemetry), reason)
+    model = _openai(name or f"openai/{_short(model_id)}", model_id, at, api_key, telemetry, headers)
+    return Choice(model, reason)
 
 
-async def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> Model:
+async def _named(name: str, api_key: str | None, opening: registry.Opening) -> Model:
     """The model of a provider."""
     prefix, slash, rest = name.partition("/")
     if not slash:
@@ -167,7 +172,7 @@ async def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> 
             f"The model name {name!r} has no model after the provider.", hint="For example openai/gpt-5-mini."
         )
     if (provider := BY_PREFIX.get(prefix)) is not None:
-        return _native(name, rest, provider, api_key, environ)
+        return _native(name, rest, provider, api_key, opening)
     if not litellm_installed():
         if prefix in LITELLM_PREFIXES:
             raise ConfigurationError(
@@ -181,7 +186,7 @@ async def _named(name: str, api_key: str | None, environ: Mapping[str, str]) -> 
         providers = {str(getattr(provider, "value", provider)) for provider in (await load()).provider_list}
         if prefix not in providers:
             raise _unknown(name)
-    return LiteLLMModel(name, api_key=api_key)
+    return LiteLLMModel(name, api_key=api_key, headers=opening.headers)
 
 
 def endpoint_of(provider: Provider, environ: Mapping[str, str]) -> Endpoint:
@@ -197,8 +202,9 @@ def endpoint_of(provider: Provider, environ: Mapping[str, str]) -> Endpoint:
 
 
 def _native(
-    name: str, model_id: str, provider: Provider, api_key: str | None, environ: Mapping[str, str]
+    name: str, model_id: str, provider: Provider, api_key: str | None, opening: registry.Opening
 ) -> Model:
+    environ = opening.environ
     at = endpoint_of(provider, environ)
     key = api_key or provider.key(environ)
     if key is None and provider.hosted and provider.base(environ) is None:
@@ -208,7 +214,8 @@ def _native(
         )
     if provider.prefix == "fireworks_ai" and "/" not in model_id:
         model_id = f"accounts/fireworks/models/{model_id}"
-    return _openai(name, model_id, at, key, provider.telemetry)
+    account = _account(environ) if provider.prefix == "openai" else {}
+    return _openai(name, model_id, at, key, provider.telemetry, {**account, **opening.headers})
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +244,7 @@ async def find(environ: Mapping[str, str], servers: Sequence[detect.Server] | No
         if key.needs_litellm and not litellm_installed():
             passed_over = f" ({key.variable} is set too, but needs litellm: {GET_LITELLM})"
             continue
-        return Found(
-            key.model, f"{key.variable} is set{passed_over}", partial(_open_named, key.model, environ)
-        )
+        return Found(key.model, f"{key.variable} is set{passed_over}", partial(_open_named, key.model))
     for server in await detect.servers(environ) if servers is None else servers:
         if server.usable:
             name = f"{server.prefix}/{_short(server.models[0])}"
@@ -261,15 +266,35 @@ async def find(environ: Mapping[str, str], servers: Sequence[detect.Server] | No
     )
 
 
-async def _open_named(name: str, environ: Mapping[str, str], _: registry.Opening) -> Model:
-    return await _named(name, None, environ)
+async def _open_named(name: str, opening: registry.Opening) -> Model:
+    return await _named(name, None, opening)
 
 
-async def _open_at(name: str, server: detect.Server, _: registry.Opening) -> Model:
-    return _openai(name, server.models[0], server.at, None, "openai")
+async def _open_at(name: str, server: detect.Server, opening: registry.Opening) -> Model:
+    return _openai(name, server.models[0], server.at, None, "openai", opening.headers)
 
 
-def _openai(name: str, model_id: str, at: Endpoint, api_key: str | None, telemetry: str) -> Model:
+def _account(environ: Mapping[str, str]) -> dict[str, str]:
+    """OpenAI's headers for the organisation and the project that pay, as its own client sends them."""
+    named = {
+        "OpenAI-Organization": ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
+        "OpenAI-Project": ("OPENAI_PROJECT_ID", "OPENAI_PROJECT"),
+    }
+    found = {
+        header: next((value for name in names if (value := environ.get(name, "").strip())), "")
+        for header, names in named.items()
+    }
+    return {header: value for header, value in found.items() if value}
+
+
+def _openai(  # noqa: PLR0917 - one caller's worth of a constructor's arguments
+    name: str,
+    model_id: str,
+    at: Endpoint,
+    api_key: str | None,
+    telemetry: str,
+    headers: Mapping[str, str],
+) -> Model:
     from weaver.models.openai.model import OpenAIModel
 
     return OpenAIModel(
@@ -278,7 +303,7 @@ def _openai(name: str, model_id: str, at: Endpoint, api_key: str | None, telemet
         api_key=None if at.authorization else api_key,
         model_id=model_id,
         provider=telemetry,
-        headers=at.headers,
+        headers={**at.headers, **headers},
     )
 
 

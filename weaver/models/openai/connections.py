@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -22,6 +23,10 @@ import aiohttp
 _KEEP_ALIVE = 4.0
 # How long a finished answer's connection may take to become reusable before it is closed.
 _LINGER = 1.0
+# Proxies and content security policies make heads that aiohttp's own limits (8 KB a field) refuse.
+LARGE_HEADS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
+if "max_headers" in inspect.signature(aiohttp.ClientSession.__init__).parameters:  # since aiohttp 3.14
+    LARGE_HEADS["max_headers"] = 1000
 
 
 reused: ContextVar[bool] = ContextVar("weaver_reused_connection", default=False)
@@ -115,6 +120,7 @@ class Connections:
             connector=_Connector(limit=0, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE, ttl_dns_cache=300),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
+            **LARGE_HEADS,
         )
         self._of_loops[loop] = opened = _OfLoop(session)
         await opened.keep()
@@ -160,17 +166,23 @@ def _close_forgotten(of_loops: dict[asyncio.AbstractEventLoop, _OfLoop]) -> None
 
 
 def proxy_for(url: str) -> str | None:
-    """The HTTP proxy that the environment names for ``url`` (``HTTPS_PROXY``, ``NO_PROXY``, ...).
+    """The HTTP proxy that the environment names for ``url``, as curl reads it.
+
+    That is ``HTTP_PROXY`` or ``HTTPS_PROXY``, else ``ALL_PROXY``, with or without ``http://``, unless
+    ``NO_PROXY`` excepts the host. SOCKS proxies are not supported and passed over.
 
     None for this machine itself, which no proxy can reach, whatever ``NO_PROXY`` says.
     """
     parts = urlsplit(url)
     if _loopback(parts.hostname or ""):
         return None
-    proxy = getproxies().get(parts.scheme)
-    if not proxy or not proxy.startswith(("http://", "https://")) or proxy_bypass(parts.hostname or ""):
-        return None
-    return proxy
+    host = parts.hostname or ""
+    known = getproxies()
+    proxy = (known.get(parts.scheme) or known.get("all") or "").strip()
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    excepted = proxy_bypass(host) or (parts.port is not None and proxy_bypass(f"{host}:{parts.port}"))
+    return None if excepted or not proxy.startswith(("http://", "https://")) else proxy
 
 
 def _loopback(host: str) -> bool:

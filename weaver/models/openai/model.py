@@ -30,10 +30,10 @@ from weaver.models.protocol import Capabilities, Prices, Request, Stream
 _ERROR_BODY = 64 * 1024
 _LARGE_BODY = 2**20
 _MOST_STALE = 20
+# Azure's own gateways take a key in a header of their own, the older ones only there.
+_AZURE = (".azure.com", ".azure-api.net")
 _PROBE_SECONDS = 3.0
 _PROBE_BYTES = 8 * 2**20
-# Whole endpoints instead of base URLs are a common slip.
-_NOT_BASE = ("/chat/completions", "/completions")
 
 
 class OpenAIModel:
@@ -71,25 +71,25 @@ class OpenAIModel:
         idle_timeout: float = 300.0,
         max_bytes: int = 64 * 2**20,
     ) -> None:
-        for ending in _NOT_BASE:
-            base_url = base_url.strip().rstrip("/").removesuffix(ending)
         place = endpoint(base_url, place="base_url")
         self.name = name
         self.provider = provider
         self.endpoint = place.url
         self.model_id = model_id or name.removeprefix("openai/")
         given = {**place.headers, **(headers or {})}
+        if api_key and place.host.endswith(_AZURE):
+            given.setdefault("api-key", api_key.strip())
         self._headers = _headers(api_key, given)
-        self._failures = Failures(name, place.url, (api_key or "", *given.values()))
+        secrets = (api_key or "", *given.values(), *place.query_values)
+        self._failures = Failures(name, place.url, secrets)
         self._connections = Connections(connect_timeout=connect_timeout, idle_timeout=idle_timeout)
         self._idle_timeout = idle_timeout
         self._max_bytes = max_bytes
-        base = URL(place.url)
-        self._chat_url = base.with_path(base.path + "/chat/completions")
-        self._completions_url = base.with_path(base.path + "/completions")
+        self._chat_url = URL(place.at("/chat/completions"))
+        self._completions_url = URL(place.at("/completions"))
         self._proxy = proxy_for(place.url)
         self._prices = prices
-        self._probe = Probe(self.model_id, base, capabilities, self._get)
+        self._probe = Probe(self.model_id, place, capabilities, self._get)
         self._learned = Learned(place.url, self.model_id, self._probe.dialect)
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import from_json
 from yarl import URL
 
+from weaver.models.endpoint import Endpoint
 from weaver.models.openai.dialect import Dialect
 from weaver.models.protocol import Capabilities, Prices
 
@@ -44,7 +45,7 @@ class Probe:
 
     Args:
         model_id: what the server calls the model.
-        base: the base URL.
+        place: the endpoint.
         given: what the user says that the server can do; the server is then asked for its dialect only.
         get: fetches a URL; None when that fails in whatever way.
 
@@ -54,16 +55,16 @@ class Probe:
         known: what the server can do, once that is known.
     """
 
-    def __init__(self, model_id: str, base: URL, given: Capabilities | None, get: Get) -> None:
+    def __init__(self, model_id: str, place: Endpoint, given: Capabilities | None, get: Get) -> None:
         self._model_id = model_id
-        self._base = base
+        self._place = place
         self._given = given
         self._get = get
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._ask_again_at: tuple[asyncio.AbstractEventLoop, float] | None = None
         self.prices: Prices | None = None
         self.known: Capabilities | None = None
-        official = base.host == "api.openai.com"
+        official = place.host == "api.openai.com"
         self.dialect = Dialect(max_tokens="max_completion_tokens" if official else "max_tokens")
         if official:
             self.known = given or replace(_HOSTED, logprobs=_REASONS.match(model_id) is None)
@@ -85,8 +86,7 @@ class Probe:
         again = self._ask_again_at
         if again is not None and again[0] is loop and loop.time() < again[1]:
             return self._given or _UNKNOWN
-        path = self._base.path
-        listed = _parsed(await self._get(self._base.with_path(path + "/models")))
+        listed = _parsed(await self._get(URL(self._place.at("/models"))))
         if listed is None:
             self._ask_again_at = loop, loop.time() + _ASK_AGAIN
             return self._given or _UNKNOWN
@@ -105,7 +105,7 @@ class Probe:
         parameters: float | None = None
         if owner == "llamacpp":
             self.dialect.llama_cpp = True
-            props = _parsed(await self._get(self._base.with_path(path.removesuffix("/v1") + "/props"))) or {}
+            props = _parsed(await self._get(URL(self._place.beside("/props")))) or {}
             can = _llama_cpp(can, props)
             meta = entry.get("meta")
             parameters = _first_int(meta, "n_params") if isinstance(meta, dict) else None
@@ -128,11 +128,13 @@ def _parsed(body: bytes | None) -> dict[str, Any] | None:
         found = from_json(body) if body else None
     except ValueError:
         return None
+    if isinstance(found, list):  # Together's bare list
+        return {"data": found}
     return found if isinstance(found, dict) else None
 
 
 def _entry(listed: dict[str, Any], model_id: str) -> dict[str, Any]:
-    entries = listed.get("data")
+    entries = listed.get("data") or listed.get("models")
     entries = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     named = [e for e in entries if e.get("id") == model_id]
     # A server with one model answers with it whatever name it is asked by.
