@@ -78,12 +78,47 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a direct answer and a fork were expected to take, before either was paid for.
+
+    Attributes:
+        direct_seconds, fork_seconds: from the decision to the answer.
+        direct_usd, fork_usd: US dollars; None when the model's prices are unknown.
+        direct_tokens: expected length of a direct answer.
+        parts: parts of the plan, as far as known or guessed.
+        width: threads that work on them at the same time.
+        basis: ``measured`` at this endpoint, or ``prior``: typical figures of endpoints of its kind.
+        actual_seconds, actual_usd: what the run took in the end; None while it is not finished.
+    """
+
+    direct_seconds: float
+    fork_seconds: float
+    direct_usd: float | None
+    fork_usd: float | None
+    direct_tokens: int
+    parts: int
+    width: int
+    basis: Literal["measured", "prior"]
+    actual_seconds: float | None = None
+    actual_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the run forked, who decided that, and why."""
+    """Whether the run forked, who decided that, and why.
+
+    Attributes:
+        forecast: what was predicted for both; None when nothing was predicted.
+        policy: name and version of the policy that was asked, or "".
+        arms: what was considered, each with the probability that it is chosen (1 or 0 without exploration).
+    """
 
     parallel: bool
     by: DecidedBy
     reason: str
+    forecast: Forecast | None = None
+    policy: str = ""
+    arms: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ async def run_weaver(url: str, job: Job, *, events: bool) -> int:
         model=layered(
             OpenAIModel("openai/scripted", base_url=url), limits=EndpointLimits(concurrency=100_000)
         ),
-        strategy=f"adaptive:max_subtasks={job.threads},speculate=false,conflicts=off,hedge=false,prune=off",
+        strategy=f"adaptive:gate=off,max_subtasks={job.threads},speculate=false,conflicts=off,hedge=false,prune=off",
         deadline=300,
         max_calls=1_000_000,
         max_tokens=1_000_000_000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from weaver.models.protocol import Prices
@@ -47,7 +48,7 @@ def estimate(plan: Plan, *, question: str = "", prices: Prices | None = None) ->
     read = asked + sum(tokens.values())
     for subtask in plan.subtasks:
         read += estimate_tokens(subtask.prompt) + OVERHEAD_TOKENS + sum(tokens[d] for d in subtask.depends_on)
-    chain = _longest(plan, tokens)
+    chain = longest_chain(plan, tokens)
     critical = sum(tokens[i] for i in chain) + SYNTHESIS_TOKENS
     usage = Usage(calls=len(plan.subtasks) + 1, input_tokens=read, output_tokens=total, estimated=True)
     return Estimate(_priced(usage, prices), chain, critical, total / critical)
@@ -57,8 +58,8 @@ def _tokens(subtask: Subtask) -> int:
     return subtask.max_tokens or SUBTASK_TOKENS
 
 
-def _longest(plan: Plan, tokens: dict[str, int]) -> tuple[str, ...]:
-    best: dict[str, tuple[int, tuple[str, ...]]] = {}
+def longest_chain(plan: Plan, tokens: Mapping[str, float]) -> tuple[str, ...]:
+    best: dict[str, tuple[float, tuple[str, ...]]] = {}
     for level in plan.levels:
         for subtask in level:
             before = max((best[d] for d in subtask.depends_on), default=(0, ()))

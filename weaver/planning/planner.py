@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import anyio
 
@@ -23,6 +24,23 @@ DEFAULT_SUBTASKS = 8
 TOKENS_PER_SUBTASK = 400
 PATIENCE = 4
 """Deltas after the end of the plan that are waited through for the model to end by itself."""
+
+
+class Planner(Protocol):
+    """Takes a task apart, and hands each subtask over as soon as it is known (see `make_plan`)."""
+
+    async def __call__(
+        self,
+        run: Run,
+        task: Task,
+        *,
+        agents: Sequence[Agent] = (),
+        max_subtasks: int = DEFAULT_SUBTASKS,
+        on_parallel: Callable[[bool], None] | None = None,
+        on_subtask: Callable[[Subtask], None] | None = None,
+        on_restart: Callable[[], None] | None = None,
+    ) -> Plan:
+        """Return a valid plan; ``parallel=False`` to answer directly. Raises as `make_plan`."""
 
 
 async def make_plan(
@@ -173,3 +191,7 @@ async def _read(run: Run, request: Request, reader: PlanReader, listeners: _List
                     return False
                 babble += 1
     return call.reply.finish == "length"
+
+
+PLANNERS: dict[str, Planner] = {"model": make_plan}
+"""By the names that users type."""

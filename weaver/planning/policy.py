@@ -64,7 +64,14 @@ class Judgement:
 
 
 class Policy(Protocol):
-    """Decides, without a model call, whether planning is worth while."""
+    """Decides, without a model call, whether to ask a planner.
+
+    Attributes:
+        name: name and version; it stands in `Decision.policy`.
+    """
+
+    @property
+    def name(self) -> str: ...
 
     def judge(self, task: Task) -> Judgement:
         """Lean towards a direct answer, towards planning, or leave it to the planner."""
@@ -73,6 +80,8 @@ class Policy(Protocol):
 
 class Rules:
     """The default policy."""
+
+    name = "rules/2"
 
     def judge(self, task: Task) -> Judgement:
         """See the module's docstring for what the rules know and do not know."""
@@ -88,3 +97,7 @@ class Rules:
         if f.words <= SHORT_WORDS and f.clauses <= 1 and " and " not in task.question.lower():
             return Judgement("direct", f"one short question ({f.words} words)")
         return Judgement("unsure", "the task may or may not have independent parts")
+
+
+POLICIES: dict[str, Policy] = {"rules": Rules()}
+"""By the names that users type."""

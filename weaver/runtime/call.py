@@ -14,6 +14,7 @@ import anyio
 
 from weaver.errors import JournalError, ModelError, ModelRefused, WeaverError
 from weaver.messages import ToolCall
+from weaver.models.costs import costs_of
 from weaver.models.layers.call_log import CallLog, current_call
 from weaver.models.protocol import (
     Delta,
@@ -59,8 +60,9 @@ class Call:
     """
 
     __slots__ = (
-        "_asked", "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_model",
-        "_reasoning", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts",
+        "_asked", "_costs", "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_mark",
+        "_model", "_reasoning", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span",
+        "_texts",
         "_tools", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
@@ -134,6 +136,8 @@ class Call:
         state.call_began()
         run.call_began(self)
         self._sent = anyio.current_time()
+        self._costs = costs_of(self._model)
+        self._mark = self._costs.began(self._sent)
         token = current_call.set(log)
         try:
             self._manager = self._model.stream(self._request)
@@ -260,6 +264,8 @@ class Call:
         reply.seconds = max(0.0, anyio.current_time() - self._sent - reply.queue_seconds)
         reply.usage = self._usage()
         self._notice_reasoning()
+        role = "direct" if reply.role == "thread" and run.thread is None else reply.role
+        self._costs.ended(self._mark, anyio.current_time(), reply, role)
         self._run.ledger.settle(self._reservation, reply.usage)
         if reply.state == "succeeded" and reply.ended_abnormally:
             run.note(f"{_place(reply.role, run.path)}: {reply.model} {reply.why_incomplete}.")

@@ -15,7 +15,7 @@ from weaver.errors import BudgetExceeded
 from weaver.events import Decided, Event
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
-from weaver.result import Answer, CancelReason, DecidedBy, Decision
+from weaver.result import Answer, CancelReason, DecidedBy, Decision, Forecast
 from weaver.runtime.budget_ledger import Ledger
 from weaver.runtime.state import ANSWERING, RunState
 from weaver.runtime.thread import Thread
@@ -230,12 +230,23 @@ class Scope:
         """Record a fallback or degradation, in words."""
         self.state.note(text)
 
-    def decide(self, parallel: bool, by: DecidedBy, because: str) -> None:
-        """Record whether the run forks, who says so and why."""
+    def decide(
+        self, parallel: bool, by: DecidedBy, because: str, forecast: Forecast | None = None, policy: str = ""
+    ) -> None:
+        """Record whether the run forks, who says so and why.
+
+        Args:
+            forecast: what was predicted; without one, that of the run's earlier decision stays.
+            policy: name and version of the policy that was asked; likewise.
+        """
         if self.parent is None:
-            self.state.decision = Decision(parallel, by, because)
+            earlier = self.state.decision
+            if earlier is not None:
+                forecast, policy = forecast or earlier.forecast, policy or earlier.policy
+            arms = (("direct", float(not parallel)), ("fork", float(parallel)))
+            self.state.decision = Decision(parallel, by, because, forecast, policy, arms)
             self.emit(Decided(self.state.decision))
-        self.state.tracing.decided(self.span, parallel=parallel, by=by, reason=because)
+        self.state.tracing.decided(self.span, parallel=parallel, by=by, reason=because, forecast=forecast)
 
     def voted(self, counts: Sequence[int], share: float) -> None:
         """Record a vote's outcome: ballots per answer, the winner's first, and its part of the weight."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -23,7 +24,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
 from weaver.runtime.user_code import answered
 from weaver.task import Task
-from weaver.usage import total
+from weaver.usage import Usage, total
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -199,8 +200,7 @@ class Execution:
             strategy=self._strategy,
             model=state.answered_by or model,
             output=answer.output if answer is not None else None,
-            decision=state.decision
-            or Decision(bool(state.threads), "user", f"the strategy {self._strategy} was asked for"),
+            decision=self._decision(usage),
             plan=state.plan,
             threads=tuple(t.report(state.started) for t in state.threads),
             conflicts=tuple(state.conflicts),
@@ -224,6 +224,18 @@ class Execution:
         if self.error is not None:
             self.error.result = result
         return result
+
+    def _decision(self, usage: Usage) -> Decision:
+        """The run's decision, its forecast beside what the run took."""
+        decision = self.state.decision
+        if decision is None:
+            why = f"the strategy {self._strategy} was asked for"
+            return Decision(bool(self.state.threads), "user", why)
+        if decision.forecast is None:
+            return decision
+        seconds = anyio.current_time() - self.state.started
+        forecast = replace(decision.forecast, actual_seconds=seconds, actual_usd=usage.cost_usd)
+        return replace(decision, forecast=forecast)
 
 
 def _ignore(task: asyncio.Task[Any]) -> None:

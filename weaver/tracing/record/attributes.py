@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from weaver.models.protocol import Request
     from weaver.models.reply import Reply
     from weaver.plan import Plan
-    from weaver.result import Conflict, Result, ThreadReport
+    from weaver.result import Conflict, Forecast, Result, ThreadReport
     from weaver.usage import Usage
 
 Attributes = dict[str, AttributeValue]
@@ -189,4 +189,20 @@ def of_result(result: Result[object]) -> Attributes:
     if result.decision is not None:
         found[sc.DECISION_PARALLEL] = result.decision.parallel
         found[sc.DECISION_BY] = result.decision.by
+        if result.decision.forecast is not None:
+            found |= of_forecast(result.decision.forecast)
     return found
+
+
+def of_forecast(forecast: Forecast) -> Attributes:
+    """What was predicted before a decision, and, once it is known, what the run took."""
+    values: dict[str, AttributeValue | None] = {
+        sc.DECISION_DIRECT_SECONDS: round(forecast.direct_seconds, 3),
+        sc.DECISION_FORK_SECONDS: round(forecast.fork_seconds, 3),
+        sc.DECISION_DIRECT_USD: forecast.direct_usd,
+        sc.DECISION_FORK_USD: forecast.fork_usd,
+        sc.DECISION_WIDTH: forecast.width,
+        sc.DECISION_BASIS: forecast.basis,
+        sc.DECISION_ACTUAL_SECONDS: forecast.actual_seconds,
+    }
+    return {key: value for key, value in values.items() if value is not None}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from weaver.models.protocol import Request
     from weaver.models.reply import Reply
     from weaver.plan import Plan
-    from weaver.result import Conflict, Result, ThreadReport
+    from weaver.result import Conflict, Forecast, Result, ThreadReport
 
 
 class Tracing(Starting):
@@ -197,13 +197,17 @@ class Tracing(Starting):
 
     # Everything else
 
-    def decided(self, span: Span, *, parallel: bool, by: str, reason: str) -> None:
+    def decided(
+        self, span: Span, *, parallel: bool, by: str, reason: str, forecast: Forecast | None = None
+    ) -> None:
         """Somebody decided whether to fork. A planner's reason is content, a policy's is not."""
         if not span.is_recording():
             return
         attributes: dict[str, AttributeValue] = {sc.DECISION_PARALLEL: parallel, sc.DECISION_BY: by}
         if by != "planner" or self.content.capture:
             attributes[sc.DECISION_REASON] = self.content.label(self.content.error(reason))
+        if forecast is not None:
+            attributes |= build.of_forecast(forecast)
         span.add_event(sc.EVENT_DECISION, attributes)
 
     def event(self, span: Span, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:

@@ -1,0 +1,71 @@
+"""How long a direct answer will be, before any call: from the task's words, corrected by what came before."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from weaver.models.costs import EndpointCosts
+from weaver.planning.policy import Features
+from weaver.task import Task
+
+Nature = Literal["length asked for", "items", "prose", "question"]
+
+TOKENS_PER_WORD = 1.4
+PRIORS: dict[Nature, int] = {"items": 60, "prose": 500, "question": 120}  # items: each; else the whole answer
+_ASKED = re.compile(
+    r"\b(\d{2,5})(?:\s*(?:-|\u2013|to|or)\s*(\d{2,5}))?[\s-]*(words?|tokens?|Wörtern?|Worte?|mots|palabras)\b",
+    re.IGNORECASE,
+)
+_EACH = re.compile(r"\b(each|every|per|apiece|jeweils|jede[rns]?|chaque|chacune?|cada)\b", re.IGNORECASE)
+_PROSE = re.compile(
+    r"\b(essay|report|article|story|chapters?|sections?|guide|tutorial|overview|review|proposal|plan|"
+    r"compar(?:e|ing|ison)|detailed?|in depth|thorough(?:ly)?|comprehensive|paragraphs?|pages?)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a direct answer is expected to be.
+
+    Attributes:
+        tokens: of the whole answer.
+        nature: what the estimate rests on; answers of one nature correct each other.
+        asked: the task asks for a length for each of several parts.
+    """
+
+    tokens: int
+    nature: Nature
+    asked: bool = False
+
+
+def direct_length(task: Task, parts: int, costs: EndpointCosts) -> Length:
+    """Estimate the length of a direct answer to ``task``.
+
+    Args:
+        parts: independent parts that are known or guessed; 1 where there are none.
+        costs: of the model; its earlier answers of the same nature correct the estimate.
+    """
+    text = task.question
+    tokens, nature, each = _read(text, max(1, parts), compares=Features.of(task).compares)
+    if task.max_tokens is not None:
+        tokens = min(tokens, task.max_tokens)
+    tokens = tokens * costs.bias(f"length: {nature}")
+    return Length(max(8, round(tokens)), nature, asked=each and parts > 1)
+
+
+def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool]:
+    if asked := list(_ASKED.finditer(text)):
+        sizes = [
+            (int(low) + int(high or low)) / 2 * (1.0 if unit.lower().startswith("token") else TOKENS_PER_WORD)
+            for low, high, unit in (found.groups() for found in asked)
+        ]
+        each = bool(_EACH.search(text)) and len(sizes) == 1
+        return (sizes[0] * parts if each else sum(sizes)), "length asked for", each
+    if _PROSE.search(text) or compares:
+        return PRIORS["prose"] * max(1.0, parts / 4), "prose", False
+    if parts > 1:
+        return PRIORS["items"] * parts, "items", False
+    return PRIORS["question"], "question", False

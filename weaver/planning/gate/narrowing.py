@@ -1,0 +1,38 @@
+"""Putting the parts of a plan into fewer threads."""
+
+from __future__ import annotations
+
+from weaver.plan import Plan, Subtask
+
+
+def narrowed(plan: Plan, width: int) -> Plan:
+    """Put independent parts into ``width`` threads, neighbours together.
+
+    Returns:
+        The plan itself where it is narrow enough, or where parts need one another or have agents.
+    """
+    parts = plan.subtasks
+    if width < 1 or len(parts) <= width or any(s.depends_on or s.agent for s in parts):
+        return plan
+    least, more = divmod(len(parts), width)
+    sizes = [least + (i < more) for i in range(width)]
+    groups: list[Subtask] = []
+    at = 0
+    for size in sizes:
+        groups.append(_together(parts[at : at + size]))
+        at += size
+    return plan.model_copy(update={"subtasks": tuple(groups)})
+
+
+def _together(parts: tuple[Subtask, ...]) -> Subtask:
+    if len(parts) == 1:
+        return parts[0]
+    lengths = [s.max_tokens for s in parts if s.max_tokens is not None]
+    prompts = "\n\n".join(f"{i}. {s.prompt}" for i, s in enumerate(parts, 1))
+    return parts[0].model_copy(
+        update={
+            "title": ", ".join(s.label for s in parts)[:100],
+            "prompt": f"Answer each of these, in this order, under its number:\n\n{prompts}",
+            "max_tokens": sum(lengths) if len(lengths) == len(parts) else None,
+        }
+    )
