@@ -52,8 +52,8 @@ async def simulated(
     "strategy",
     [
         "sequential",
-        "adaptive",
-        "adaptive:max_subtasks=2",
+        "adaptive:gate=off",
+        "adaptive:gate=off,max_subtasks=2",
         "fixed",
         "fixed:k=7",
         "llm_compiler",
@@ -73,7 +73,7 @@ async def test_a_model_that_is_never_wrong_is_right_by_every_strategy_that_plans
 
 async def test_forking_pays_where_there_are_parts_and_not_in_a_chain(tmp_path: Path) -> None:
     for task, pays in (("mixed:chains=6", True), ("sorting", True), ("chain", False)):
-        given = ("sequential", "adaptive", "fixed", "llm_compiler")
+        given = ("sequential", "adaptive:gate=off", "fixed", "llm_compiler")
         base, *others = await simulated(tmp_path / task[:5], task, *given)
         for found in others:
             gained = found.critical_path_tokens < base.critical_path_tokens
@@ -81,7 +81,7 @@ async def test_forking_pays_where_there_are_parts_and_not_in_a_chain(tmp_path: P
 
 
 async def test_mistakes_of_threads_reach_the_answer(tmp_path: Path) -> None:
-    found = await simulated(tmp_path, "mixed:chains=6", "adaptive", "fixed", "llm_compiler", skill=0.8, n=12)
+    found = await simulated(tmp_path, "mixed:chains=6", "adaptive:gate=off", "fixed", "llm_compiler", skill=0.8, n=12)
     assert all(0 < (s.accuracy or 0) < 0.9 for s in found)
 
 
