@@ -81,7 +81,8 @@ async def test_forking_pays_where_there_are_parts_and_not_in_a_chain(tmp_path: P
 
 
 async def test_mistakes_of_threads_reach_the_answer(tmp_path: Path) -> None:
-    found = await simulated(tmp_path, "mixed:chains=6", "adaptive:gate=off", "fixed", "llm_compiler", skill=0.8, n=12)
+    given = ("adaptive:gate=off", "fixed", "llm_compiler")
+    found = await simulated(tmp_path, "mixed:chains=6", *given, skill=0.8, n=12)
     assert all(0 < (s.accuracy or 0) < 0.9 for s in found)
 
 

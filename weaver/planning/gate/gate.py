@@ -117,8 +117,11 @@ class CostGate:
         about = await _About.of(run, task, parts)
         if about is None:
             return Verdict(True, "")
-        fork = _shape_of(plan, about, merge)
-        return self._decided(about, fork, True)
+        verdict = self._decided(about, _shape_of(plan, about, merge), True)
+        if about.speeds.basis == "prior" and not verdict.fork:
+            # The plan is paid for, and the prediction is a guess.
+            return replace(verdict, fork=True, reason=f"{verdict.reason}; the planner is followed")
+        return verdict
 
     def learn(self, run: Run, verdict: Verdict, *, forked: bool, seconds: float) -> None:
         """See `Gate`. An error of the answer's length and one of the formulas are told apart."""
