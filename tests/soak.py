@@ -21,7 +21,7 @@ import anyio
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from weaver import Weaver, WeaverError
-from weaver.models.layers.compose import layered
+from weaver.models.compose import layered
 from weaver.models.layers.limit import Gates
 from weaver.models.openai.model import OpenAIModel
 from weaver.testing import Scripted, Server

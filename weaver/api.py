@@ -63,7 +63,7 @@ class Weaver:
 
     Args:
         model: a name in LiteLLM's naming (``openai/gpt-5-mini``), or a `Model` object, which is used as it
-            is (no retries or limits around it; see `weaver.models.layers.compose`). None looks for a model:
+            is (no retries or limits around it; see `weaver.models.compose`). None looks for a model:
             a key in the environment, a local server, the embedded model.
         base_url: an OpenAI-compatible endpoint.
         api_key: for ``base_url`` or the model's provider.

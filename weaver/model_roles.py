@@ -53,7 +53,7 @@ class Cast:
                     raise ConfigurationError(f"{given!r} is not a model.", hint="See weaver.models.protocol.")
                 return given
             if (known := built.get(given or "")) is None:
-                from weaver.models.layers.compose import layered
+                from weaver.models.compose import layered
                 from weaver.models.layers.limit import EndpointLimits
 
                 one = await chosen(given)

@@ -122,7 +122,7 @@ async def run_aiohttp(url: str, job: Job) -> int:
 async def run_model(url: str, job: Job, *, layers: bool) -> int:
     """The same requests through the adapter."""
     from weaver.messages import system, user
-    from weaver.models.layers.compose import layered
+    from weaver.models.compose import layered
     from weaver.models.layers.limit import EndpointLimits
     from weaver.models.openai.model import OpenAIModel
     from weaver.models.protocol import Model, Request, Text
@@ -150,7 +150,7 @@ async def run_weaver(url: str, job: Job, *, events: bool) -> int:
     """The whole thing."""
     from weaver import Plan, Subtask, Weaver
     from weaver.events import RunFinished
-    from weaver.models.layers.compose import layered
+    from weaver.models.compose import layered
     from weaver.models.layers.limit import EndpointLimits
     from weaver.models.openai.model import OpenAIModel
 

@@ -8,8 +8,8 @@ import pytest
 
 from weaver.errors import ConfigurationError, ModelFailed, ModelOverloaded, ModelRejected, StreamBroken
 from weaver.messages import user
+from weaver.models.compose import layered
 from weaver.models.layers.call_log import CallLog, current_call
-from weaver.models.layers.compose import layered
 from weaver.models.layers.fallback import Fallbacks
 from weaver.models.layers.limit import Gates
 from weaver.models.protocol import Capabilities, Model, Prices, Request

@@ -13,7 +13,7 @@ import pytest
 from tests.real import Llama
 from weaver.errors import ModelRejected
 from weaver.messages import assistant, user
-from weaver.models.layers.compose import layered
+from weaver.models.compose import layered
 from weaver.models.layers.limit import Gates
 from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Capabilities, Logprobs, OutputSchema, Request

@@ -216,7 +216,7 @@ async def opened(ref: ModelRef) -> Any:
     if ref.base_url is None and ref.api_key is None:
         return name
     from weaver.models.catalog.resolve import choose
-    from weaver.models.layers.compose import layered
+    from weaver.models.compose import layered
 
     url = resolved(ref.base_url) if ref.base_url is not None else None
     key = resolved(ref.api_key) if ref.api_key is not None else None
