@@ -25,6 +25,13 @@ _SEVERAL = re.compile(
     r"\b(for each|each of|every one of|respectively|separately|both of|all of the following|the following)\b",
     re.IGNORECASE,
 )
+_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBERS = {word: number for number, word in enumerate(_WORDS, 2)}
+_COUNTED = re.compile(
+    rf"\b(\d{{1,2}}|{'|'.join(_NUMBERS)})\s+(?:[\w-]+\s+)?"
+    r"(?:sections|paragraphs|chapters|articles|essays|poems|stories|letters|emails|descriptions|summaries)\b",
+    re.IGNORECASE,
+)
 _QUESTION_WORD = re.compile(r"\b(what|who|when|where|which|why|how)\b", re.IGNORECASE)
 SHORT_WORDS = 12
 LONG_WORDS = 60
@@ -40,6 +47,7 @@ class Features:
     compares: bool
     several: bool
     clauses: int
+    counted: int
 
     @classmethod
     def of(cls, task: Task) -> Features:
@@ -52,7 +60,17 @@ class Features:
             compares=bool(_COMPARE.search(text)),
             several=bool(_SEVERAL.search(text)),
             clauses=len(_QUESTION_WORD.findall(text)),
+            counted=_counted(text),
         )
+
+
+def _counted(text: str) -> int:
+    """How many sections, paragraphs or texts are asked for; 0 where no number says it."""
+    found = _COUNTED.search(text)
+    if found is None:
+        return 0
+    number = found[1].lower()
+    return _NUMBERS.get(number) or int(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +108,8 @@ class Rules:
             return Judgement("plan", f"the task lists {f.items} items")
         if f.questions >= 2:
             return Judgement("plan", f"the task asks {f.questions} questions")
+        if f.counted >= 2:
+            return Judgement("plan", f"the task asks for {f.counted} texts or sections")
         if f.compares:
             return Judgement("plan", "the task compares things")
         if f.several:

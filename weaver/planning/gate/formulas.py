@@ -5,7 +5,7 @@ No I/O and no model. ``s(b)`` are the seconds a token takes beside ``b - 1`` str
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from weaver.planning.gate.speeds import Speeds
@@ -82,11 +82,19 @@ def widest(speeds: Speeds, fork: Shape, limit: int | None = None) -> int:
     A wider fork must be 2 % faster than a narrower one: threads that gain nothing are not started.
     """
     most = max(1, min(fork.parts, speeds.slots or fork.parts, limit or fork.parts))
-    best, seconds = 1, fork_seconds(speeds, fork, width=1)
+    best, seconds = 1, fork_seconds(speeds, in_threads(fork, 1), width=1)
     for width in range(2, most + 1):
-        if (wider := fork_seconds(speeds, fork, width=width)) < 0.98 * seconds:
+        if (wider := fork_seconds(speeds, in_threads(fork, width), width=width)) < 0.98 * seconds:
             best, seconds = width, wider
     return best
+
+
+def in_threads(fork: Shape, threads: int) -> Shape:
+    """The same fork with its parts put together into so many threads."""
+    if threads >= fork.parts:
+        return fork
+    longest = min(fork.written, fork.longest * ceil(fork.parts / threads))
+    return replace(fork, parts=threads, longest=longest)
 
 
 def break_even(speeds: Speeds, parts: int, *, plan: int, merge: int) -> float:

@@ -11,9 +11,17 @@ from weaver.models.costs import EndpointCosts, costs_of
 from weaver.models.protocol import Capabilities, Prices
 from weaver.plan import Plan
 from weaver.planning.estimate import longest_chain
-from weaver.planning.gate.formulas import REPEATED, Shape, direct_seconds, fork_seconds, shape, widest
+from weaver.planning.gate.formulas import (
+    REPEATED,
+    Shape,
+    direct_seconds,
+    fork_seconds,
+    in_threads,
+    shape,
+    widest,
+)
 from weaver.planning.gate.lengths import Length, direct_length
-from weaver.planning.gate.quality import quality_gain
+from weaver.planning.gate.quality import LENGTH_KEPT, quality_gain
 from weaver.planning.gate.speeds import Speeds, speeds_of
 from weaver.planning.policy import Features, Judgement
 from weaver.result import Forecast
@@ -30,7 +38,8 @@ PLANNER_PROMPT = 600
 THREAD_PROMPT = 120  # instructions around the task
 GUESSED_PARTS = 4  # where nothing in the task says how many
 MERGE_TOKENS: dict[str, float] = {"concat": 0, "data": 0, "pick": 0, "reference": 60}
-"""Tokens that a merge writes; ``write`` writes the whole answer again."""
+"""Tokens that a merge writes, where that does not depend on the parts."""
+WRITTEN_MERGE = 320  # of a merge that writes the answer anew, until such merges are measured
 
 NO_LENGTH = Length(0, "question")
 
@@ -100,14 +109,13 @@ class CostGate:
         if about is None:
             return Verdict(True, "nothing is known about the endpoint's speed yet")
         plan = 0 if listed is not None else PLAN_TOKENS[0] + PLAN_TOKENS[1] * parts
-        written = MERGE_TOKENS.get(merge, about.length.tokens)
         fork = shape(
             parts,
             about.prompt,
             about.length.tokens,
             plan=plan,
             planner_prompt=PLANNER_PROMPT + about.prompt,
-            merge=round(written),
+            merge=about.merge_tokens(merge),
         )
         return self._decided(about, fork, judgement.lean != "direct")
 
@@ -132,11 +140,9 @@ class CostGate:
         length = verdict.length
         threads = sum(t.usage.output_tokens for t in run.state.threads if t.id != "direct")
         actual = threads / (1 + REPEATED) if forked else float(run.path_so_far[0])
-        costs.was(
-            f"length: {length.nature}",
-            predicted=length.tokens / costs.bias(f"length: {length.nature}"),
-            actual=actual,
-        )
+        costs.was(f"length: {length.nature}", predicted=length.uncorrected, actual=actual)
+        if length.asked and not forked:
+            costs.was(LENGTH_KEPT, predicted=length.uncorrected, actual=actual)
         speeds = verdict.speeds
         if speeds is None or actual <= 0:
             return
@@ -156,7 +162,8 @@ class CostGate:
 
     def _decided(self, about: _About, fork: Shape, wanted: bool) -> Verdict:
         speeds, tokens = about.speeds, about.length.tokens
-        width = widest(speeds, fork, about.threads)
+        parts, width = fork.parts, widest(speeds, fork, about.threads)
+        fork = in_threads(fork, width)
         elapsed = about.elapsed
         bias = about.costs.bias
         direct_s = elapsed + direct_seconds(speeds, about.prompt, tokens, busy=about.busy) * bias(
@@ -165,11 +172,11 @@ class CostGate:
         fork_s = elapsed + fork_seconds(speeds, fork, width=width, busy=about.busy) * bias("fork seconds")
         direct_usd = about.usd(about.prompt, tokens)
         fork_usd = about.fork_usd(fork)
-        forecast = Forecast(direct_s, fork_s, direct_usd, fork_usd, tokens, fork.parts, width, speeds.basis)
+        forecast = Forecast(direct_s, fork_s, direct_usd, fork_usd, tokens, parts, width, speeds.basis)
         extra = (fork_usd - direct_usd) if fork_usd is not None and direct_usd is not None else 0.0
         gain, why = about.gain
         worth = direct_s - fork_s + gain * self.seconds_per_quality - extra * self.seconds_per_usd
-        pays = worth > 0 and fork.parts > 1 and about.affordable(fork_s, extra)
+        pays = worth > 0 and width > 1 and about.affordable(fork_s, extra)
         reason = in_words(forecast)
         if gain and pays and fork_s >= direct_s:
             reason += f"; {why}"
@@ -230,8 +237,13 @@ class _About:
             left.threads,
             left.seconds,
             left.cost_usd,
-            quality_gain(task, parts, length, can),
+            quality_gain(task, parts, length, can, costs),
         )
+
+    def merge_tokens(self, merge: str) -> int:
+        """Tokens that a merge writes: as in `MERGE_TOKENS`, else as many as merges wrote until now."""
+        known = self.costs.length("synthesizer") or WRITTEN_MERGE
+        return round(MERGE_TOKENS.get(merge, min(known, 1.2 * self.length.tokens)))
 
     def usd(self, read: float, written: float) -> float | None:
         """US dollars of so many tokens; None where the prices are unknown."""
@@ -254,7 +266,7 @@ class _About:
 
 def _guessed_parts(task: Task) -> int:
     features = Features.of(task)
-    listed = max(features.items, features.questions)
+    listed = max(features.items, features.questions, features.counted)
     return listed if listed >= 2 else GUESSED_PARTS
 
 
@@ -270,7 +282,7 @@ def _shape_of(plan: Plan, about: _About, merge: str) -> Shape:
         even,
         longest=longest,
         written=max(written, even.written),
-        merge=round(MERGE_TOKENS.get(merge, about.length.tokens)),
+        merge=about.merge_tokens(merge),
     )
 
 

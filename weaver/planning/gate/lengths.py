@@ -18,7 +18,10 @@ _ASKED = re.compile(
     r"\b(\d{2,5})(?:\s*(?:-|\u2013|to|or)\s*(\d{2,5}))?[\s-]*(words?|tokens?|Wörtern?|Worte?|mots|palabras)\b",
     re.IGNORECASE,
 )
-_EACH = re.compile(r"\b(each|every|per|apiece|jeweils|jede[rns]?|chaque|chacune?|cada)\b", re.IGNORECASE)
+_EACH = re.compile(r"\b(each|every|per|apiece|je|jeweils|jede[rns]?|chaque|chacune?|cada)\b", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"\b(sections|paragraphs|chapters|entries|parts) of (about|around|roughly|some|up to)?\b"
+)
 _PROSE = re.compile(
     r"\b(essay|report|article|story|chapters?|sections?|guide|tutorial|overview|review|proposal|plan|"
     r"compar(?:e|ing|ison)|detailed?|in depth|thorough(?:ly)?|comprehensive|paragraphs?|pages?)\b",
@@ -34,11 +37,13 @@ class Length:
         tokens: of the whole answer.
         nature: what the estimate rests on; answers of one nature correct each other.
         asked: the task asks for a length for each of several parts.
+        uncorrected: the estimate without what earlier answers say.
     """
 
     tokens: int
     nature: Nature
     asked: bool = False
+    uncorrected: float = 0.0
 
 
 def direct_length(task: Task, parts: int, costs: EndpointCosts) -> Length:
@@ -52,8 +57,8 @@ def direct_length(task: Task, parts: int, costs: EndpointCosts) -> Length:
     tokens, nature, each = _read(text, max(1, parts), compares=Features.of(task).compares)
     if task.max_tokens is not None:
         tokens = min(tokens, task.max_tokens)
-    tokens = tokens * costs.bias(f"length: {nature}")
-    return Length(max(8, round(tokens)), nature, asked=each and parts > 1)
+    corrected = tokens * costs.bias(f"length: {nature}")
+    return Length(max(8, round(corrected)), nature, each and parts > 1, tokens)
 
 
 def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool]:
@@ -62,7 +67,7 @@ def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool
             (int(low) + int(high or low)) / 2 * (1.0 if unit.lower().startswith("token") else TOKENS_PER_WORD)
             for low, high, unit in (found.groups() for found in asked)
         ]
-        each = bool(_EACH.search(text)) and len(sizes) == 1
+        each = bool(_EACH.search(text) or _COUNTED.search(text)) and len(set(sizes)) == 1
         return (sizes[0] * parts if each else sum(sizes)), "length asked for", each
     if _PROSE.search(text) or compares:
         return PRIORS["prose"] * max(1.0, parts / 4), "prose", False
