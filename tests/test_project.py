@@ -27,7 +27,7 @@ def requirements(path: Path) -> list[Requirement]:
 def pins() -> dict[str, set[str]]:
     """Versions by distribution, as CI installs them; several where platforms differ."""
     found: dict[str, set[str]] = {}
-    for line in (ROOT / ".ci/constraints.txt").read_text("utf-8").splitlines():
+    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines():
         requirement = Requirement(line)
         (specifier,) = requirement.specifier
         assert specifier.operator == "==", line
@@ -42,7 +42,7 @@ def test_every_requirement_is_pinned_for_ci(path: Path) -> None:
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         if name.startswith("weaver-reasoning"):
             continue
-        assert name in pinned, f"{name} is not in .ci/constraints.txt: run .ci/lock"
+        assert name in pinned, f"{name} is not in constraints.txt: run .ci/lock"
         for version in pinned[name]:
             assert requirement.specifier.contains(version, prereleases=True), f"{requirement}: run .ci/lock"
 
@@ -54,7 +54,7 @@ def test_versions_agree() -> None:
 
 
 def test_the_constraints_name_no_registry() -> None:
-    assert "://" not in (ROOT / ".ci/constraints.txt").read_text("utf-8")
+    assert "://" not in (ROOT / "constraints.txt").read_text("utf-8")
 
 
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if not path.suffix)

@@ -138,7 +138,7 @@ def test_ctrl_d_is_a_no(server: Server, tmp_path: Path):
 def test_ctrl_c_at_the_question_for_an_input_is_an_interrupted_run(server: Server, tmp_path: Path):
     flow = HEAD + "inputs: {n: integer}\nsteps: {a: {task: '${{ inputs.n }}'}}\n"
     with asked(server, flow, tmp_path, "--json") as (master, process):
-        read_until(master, "n: ")
+        read_until(master, "n:")
         assert interrupted(process) == 130
         assert process.stdout is not None
         assert json.loads(process.stdout.read())["error"]["type"] == "RunCancelled"

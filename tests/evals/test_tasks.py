@@ -10,7 +10,7 @@ import pytest
 from weaver.errors import ConfigurationError, UnknownName
 from weaver.evals.graders import grader
 from weaver.evals.items import Grade, Item
-from weaver.evals.tasks import load
+from weaver.evals.tasks import GYM, load
 from weaver.evals.tasks.parameters import parameters
 from weaver.testing import Scripted, ScriptedModel
 
@@ -75,11 +75,14 @@ def test_ranges_draw_each_items_own_size() -> None:
     ],
 )
 def test_wrong_names_and_parameters_are_explained(name: str, match: str) -> None:
+    if name.startswith(GYM):
+        pytest.importorskip("reasoning_gym")
     with pytest.raises(ConfigurationError, match=match):
         load(name, n=1, seed=0)
 
 
 async def test_reasoning_gym_by_name_and_parameters_with_its_own_verifier() -> None:
+    pytest.importorskip("reasoning_gym")
     tasks = load("reasoning_gym/chain_sum:terms=4,digits=2", n=3, seed=5)
     again = load("reasoning_gym/chain_sum:terms=4,digits=2", n=3, seed=5)
     assert [i.question for i in tasks.items] == [i.question for i in again.items]

@@ -273,7 +273,6 @@ async def test_a_server_that_does_not_stream(serve: Serve) -> None:
             )
         ],
     ],
-    ids=str,
 )
 async def test_harmless_oddities_of_servers(serve: Serve, fault: list[f.Fault]) -> None:
     server, model = await serve(faults=fault)
