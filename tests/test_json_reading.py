@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -122,10 +122,10 @@ HOSTILE = {
 def test_time_is_linear_and_short(piece: str, start: str) -> None:
     def seconds(chars: int) -> float:
         text = start + piece * (chars // len(piece))
-        begin = perf_counter()
+        begin = process_time()
         read_json(text)
         problem_in(text)
-        return perf_counter() - begin
+        return process_time() - begin
 
     assert min(seconds(100_000) for _ in range(3)) < 0.05  # 5 ms on a machine of its own
     assert min(seconds(800_000) for _ in range(2)) < 0.4

@@ -102,7 +102,7 @@ class Forking:
             plan: Plan | None = None
             until = float("inf") if left is None else anyio.current_time() + PLANNING_SHARE * left
             try:
-                with anyio.move_on_at(until):
+                with anyio.CancelScope(deadline=until):
                     plan = await self.planner(
                         run,
                         task,

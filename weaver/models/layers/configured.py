@@ -70,7 +70,7 @@ class _Timed:
     async def __aenter__(self) -> _Timed:
         self._until = anyio.current_time() + self._seconds
         stream: Stream | None = None
-        with anyio.move_on_at(self._until):
+        with anyio.CancelScope(deadline=self._until):
             stream = await self._inside.__aenter__()
         if stream is None:
             raise ModelTimeout(
@@ -90,7 +90,7 @@ class _Timed:
         return self
 
     async def __anext__(self) -> Delta:
-        with anyio.move_on_at(self._until):
+        with anyio.CancelScope(deadline=self._until):
             return await self._stream.__anext__()
         raise StreamBroken(
             f"{self._model} was not done within {self._seconds:g} s.",
