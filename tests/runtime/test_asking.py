@@ -226,6 +226,13 @@ PLANS = {
     "a hint below one": changed(max_tokens=-5),
     "an agent in words": changed(agent="none"),
     "half an emoji": WHOLE.replace("TELL-PORTO", "TELL-PORTO \\ud83c"),
+    "subtasks by their ids": json.dumps({**PLAN, "subtasks": {s["id"]: s for s in PLAN["subtasks"]}}),  # type: ignore[index,attr-defined]
+    "a bare list": json.dumps(PLAN["subtasks"]),
+    "no ids": WHOLE.replace('"id": "p", ', "").replace('"id": "q", ', ""),
+    "another name for the prompt": WHOLE.replace('"prompt"', '"task"'),
+    "twice encoded": json.dumps(WHOLE),
+    "ids as numbers": WHOLE.replace('"p"', "1").replace('"q"', "2"),
+    "missing commas": WHOLE.replace('", "', '"\n "'),
     "yes": WHOLE.replace("true", '"Yes"'),
     "one": WHOLE.replace("true", "1"),
     "cut after the subtasks": WHOLE[:-2],

@@ -15,6 +15,7 @@ from weaver.plan import MAX_SUBTASKS, Plan, Subtask
 MAX_PLAN_CHARS = 200_000
 # Nothing, or a fence with a short line before it. Longer texts may be thoughts that hold drafts.
 _SHORT_LEAD = re.compile(r"[\s\ufeff\u200b]*([^\n]{0,80}\n*\s*```\s*\w*\s*)?")
+_PROMPTS = ("task", "question", "instruction", "instructions", "description", "title")
 _YES = {"true", "yes", "y", "1", "on", "parallel"}
 _NO = {"false", "no", "n", "0", "off", "none", "null", "sequential"}
 
@@ -82,6 +83,8 @@ class PlanReader:
         """
         if not self.done:
             values = self._json.finish()
+            if not any(_plan_in(value.value) for value in values):
+                values = read_json(self.text)  # JSON inside a JSON string
             for value in reversed(values):  # drafts come first
                 if _plan_in(value.value) is not None:
                     self._take(value.value)
@@ -113,6 +116,8 @@ class PlanReader:
         subtasks = plan.get("subtasks")
         if isinstance(subtasks, str):
             subtasks = next((v.value for v in read_json(subtasks) if isinstance(v.value, list)), None)
+        if isinstance(subtasks, dict) and not self._json.is_open(subtasks):
+            subtasks = [{"id": name, **one} for name, one in subtasks.items() if isinstance(one, dict)]
         if not isinstance(subtasks, list):
             return
         for subtask in subtasks[len(self.subtasks) :]:
@@ -136,7 +141,7 @@ class PlanReader:
                 hint="Put parts together so that there are no more.",
             )
         try:
-            subtask = Subtask.model_validate(value)
+            subtask = Subtask.model_validate(_named(value, len(self.subtasks) + 1))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4])
             raise PlanInvalid(f"Subtask {len(self.subtasks) + 1} does not fit: {wrong}.") from error
@@ -147,7 +152,9 @@ class PlanReader:
 
 
 def _plan_in(value: Any) -> dict[str, Any] | None:
-    """The object with a plan's keys: ``value``, or the only one inside it."""
+    """The object with a plan's keys: ``value``, or the only one inside it; a bare list is one of subtasks."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "prompt" in one for one in value):
+        return {"subtasks": value}
     for _ in range(3):
         if not isinstance(value, dict):
             return None
@@ -158,6 +165,20 @@ def _plan_in(value: Any) -> dict[str, Any] | None:
             return None
         value = inner[0]
     return None
+
+
+def _named(subtask: dict[str, Any], number: int) -> dict[str, Any]:
+    """A subtask with an id and a prompt, where a model gave it none or called the prompt something else."""
+    named = {**subtask}
+    if named.get("id") in {None, ""}:
+        named["id"] = f"t{number}"
+    if not named.get("prompt"):
+        other = next(
+            (named[name] for name in _PROMPTS if isinstance(named.get(name), str) and named[name]), None
+        )
+        if other is not None:
+            named["prompt"] = other
+    return named
 
 
 def _truth(value: Any) -> bool | None:

@@ -79,7 +79,7 @@ def complaint_in(status: int, body: bytes) -> Complaint:
     for key, leaf in _leaves(value):
         if key in {"param", "loc", "field", "parameter"}:
             name = leaf.removeprefix("body.")
-            if name not in {"body", ""}:
+            if name not in {"body", ""} and not name.isdigit():
                 named.append(re.split(r"[.\[]", name, maxsplit=1)[0])
         texts.append(leaf)
     return Complaint(status, " ".join([*named, *texts])[:MAX_CHARS], tuple(named))

@@ -38,7 +38,8 @@ _TOOL_CHOICE = re.compile(r"tool[_ ]choice|function[_ ]call(?:ing)? mode", re.IG
 _TOOLS = re.compile(r"\btools?\b|function.?call", re.IGNORECASE)
 _SYSTEM = re.compile(
     r"system[ _'\"]{0,3}(?:role|message|prompt|instruction)"
-    r"|(?:role|developer)s?\b.{0,40}\b(?:system|instruction)|roles? must alternate"
+    r"|(?:role|developer)s?\b.{0,60}\b(?:system|instruction)|roles? must alternate"
+    r"|only user(?:,| and|/).{0,30}assistant|should be 'user' or 'assistant'"
     r"|\bsystem\b.{0,30}not (?:supported|allowed)",
     re.IGNORECASE,
 )
@@ -63,11 +64,14 @@ _OTHER_MATTER = re.compile(
 )
 _NUMBER = r"(\d[\d,_]*)"
 _WINDOW = re.compile(
-    rf"(?:context (?:length|window|size)|max_model_len|n_ctx|context)[^\d.]{{0,40}}{_NUMBER}", re.IGNORECASE
+    rf"(?:context (?:length|window|size)|max_model_len|n_ctx|context)[^\d.]{{0,40}}{_NUMBER}"
+    rf"|{_NUMBER} (?:tokens? )?(?:maximum )?context|max_new_tokens[^\d.]{{0,20}}(?:<=|at most) ?{_NUMBER}",
+    re.IGNORECASE,
 )
 _IN_PROMPT = re.compile(
     rf"{_NUMBER} (?:tokens )?(?:in|of|from) (?:the |your )?(?:messages|prompt|input)"
-    rf"|(?:prompt|input|messages)[^\d.]{{0,40}}{_NUMBER} (?:input )?tokens|{_NUMBER} (?:input|prompt) tokens",
+    rf"|(?:prompt|input|messages)[^\d.]{{0,40}}{_NUMBER} (?:input )?tokens"
+    rf"|{_NUMBER} .?(?:inputs?|prompt).? tokens",
     re.IGNORECASE,
 )
 _IN_ALL = re.compile(
@@ -75,7 +79,7 @@ _IN_ALL = re.compile(
 )
 _MOST = re.compile(
     r"max(?:imum)?[ _](?:completion[ _]|output[ _]|new[ _])?(?:tokens|value).{0,160}?"
-    r"(?:<=?|less than(?: or equal to)?|at most|(?:not |cannot |must not )?exceed(?:ing)?|up to"
+    r"(?:<=?|\d >|less than(?: or equal to)?|at most|(?:not |cannot |must not )?exceed(?:ing)?|up to"
     r"|maximum(?: value)?(?: is| of)?|limit(?: is| of)?|between \d+ and|\[\d+, ?|range of)"
     rf"[^\d.]{{0,30}}{_NUMBER}",
     re.IGNORECASE,
@@ -228,16 +232,14 @@ class Dialect:
         window = _number(_WINDOW, complaint.text)
         if name is None or window is None:
             return None
-        asked, prompt, total = (
-            int(sent[name]),
-            _number(_IN_PROMPT, complaint.text),
-            _number(_IN_ALL, complaint.text),
-        )
+        asked, text = int(sent[name]), complaint.text
+        prompt, total = _number(_IN_PROMPT, text), _number(_IN_ALL, text)
         if prompt is None and total is not None and total > asked:
             prompt = total - asked
-        if prompt is None or prompt >= window:
-            return None
-        room = window - prompt - _MARGIN
+        if prompt is None:  # unless the prompt alone is too long, half of it may fit
+            room = min(asked, window) // 2 if asked >= window or "max_" in text else 0
+        else:
+            room = window - prompt - _MARGIN
         return room if 1 <= room < asked else None
 
     def suspects(self, complaint: Complaint, sent: Mapping[str, Any]) -> set[str]:
