@@ -19,8 +19,10 @@ from weaver.model_roles import Cast
 from weaver.models.layers.prices import check_prices
 from weaver.models.protocol import Model, Prices
 from weaver.plan import Plan
+from weaver.planning.gate.gate import GATES
 from weaver.planning.planner import make_plan
-from weaver.result import Answer, Result
+from weaver.planning.policy import POLICIES
+from weaver.result import Answer, Decision, Result
 from weaver.runtime.execution import Execution
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
@@ -263,6 +265,32 @@ class Weaver:
 
         await self.run(replace(as_task(task), output=None), **{**changes, "strategy": only_plan})
         return plans[0]
+
+    async def forecast(self, task: Question, plan: Plan, **changes: Any) -> Decision:
+        """What the gate says about running ``plan``: predicted seconds and dollars of both ways. No call.
+
+        Args:
+            plan: of `plan`; its planner call is not part of the prediction.
+
+        Raises:
+            WeaverError: as `run`.
+        """
+        decisions: list[Decision] = []
+
+        async def only_forecast(run: Run, task: Task) -> Answer:
+            judgement = POLICIES["rules"].judge(task)
+            if not plan.parallel or judgement.lean == "direct":
+                verdict = await GATES["on"].before(run, task, judgement)
+                fork, reason = False, plan.reason if not plan.parallel else judgement.reason
+                reason = "; ".join(filter(None, (reason, verdict.reason)))
+            else:
+                verdict = await GATES["on"].planned(run, task, plan)
+                fork, reason = verdict.fork, verdict.reason or "nothing is known about the endpoint yet"
+            decisions.append(Decision(fork, "policy", reason, verdict.forecast, POLICIES["rules"].name))
+            return Answer("predicted")
+
+        await self.run(replace(as_task(task), output=None), **{**changes, "strategy": only_forecast})
+        return decisions[0]
 
     async def model(self, role: str = "thread") -> Model:
         """The model of ``role`` (``thread``, ``planner``, ``judge``, ``synthesizer``), layers included.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from weaver.planning.estimate import Estimate, estimate
 if TYPE_CHECKING:
     from weaver.api import Weaver
     from weaver.plan import Plan
+    from weaver.result import Decision
 
 
 @click.command()
@@ -46,20 +48,21 @@ def plan(question: str, root: str | None, draw: str | None, as_json: bool, yes: 
         )
     asked = question_from(question)
     weaver = weaver_from(settings_from(options), yes=yes)
-    made, expected = run_until_interrupted(lambda: _planned(weaver, asked))
-    click.echo(json.dumps(as_dict(made, expected)) if as_json else drawn(made, expected))
+    made, expected, decision = run_until_interrupted(lambda: _planned(weaver, asked))
+    click.echo(json.dumps(as_dict(made, expected, decision)) if as_json else drawn(made, expected, decision))
     sys.stdout.flush()
     return 0
 
 
-async def _planned(weaver: Weaver, asked: str) -> tuple[Plan, Estimate]:
+async def _planned(weaver: Weaver, asked: str) -> tuple[Plan, Estimate, Decision]:
     async with weaver:
         made = await weaver.plan(asked)
+        decision = await weaver.forecast(asked, made)
         prices = (await weaver.model()).prices
-    return made, estimate(made, question=asked, prices=prices)
+    return made, estimate(made, question=asked, prices=prices), decision
 
 
-def as_dict(made: Plan, expected: Estimate) -> dict[str, Any]:
+def as_dict(made: Plan, expected: Estimate, decision: Decision) -> dict[str, Any]:
     """The object that ``weaver plan --json`` prints."""
     return {
         **made.model_dump(mode="json"),
@@ -73,11 +76,12 @@ def as_dict(made: Plan, expected: Estimate) -> dict[str, Any]:
             "critical_path_tokens": expected.critical_path_tokens,
             "self_parallel_speedup": expected.speedup,
         },
+        "decision": asdict(decision),
     }
 
 
-def drawn(made: Plan, expected: Estimate) -> str:
-    """The plan for people: levels, what waits for what, the critical path (*) and the estimate."""
+def drawn(made: Plan, expected: Estimate, decision: Decision) -> str:
+    """The plan for people: levels, what waits for what, the critical path (*), estimate and decision."""
     lines: list[str] = []
     if not made.subtasks:
         lines.append(f"Direct answer{_because(made)}: one call, no threads.")
@@ -98,7 +102,7 @@ def drawn(made: Plan, expected: Estimate) -> str:
                 lines.append(printable(f"{mark} {subtask.id}  {subtask.label}{end}"))
                 lines.append(f"      {one_line(subtask.prompt, 160)}")
         lines += ["", f"* critical path: {printable(' -> '.join(expected.critical_path))} -> synthesis"]
-    return "\n".join([*lines, "", *_expectation(expected)])
+    return "\n".join([*lines, "", *_expectation(expected), _gate(decision)])
 
 
 def _expectation(expected: Estimate) -> list[str]:
@@ -110,6 +114,14 @@ def _expectation(expected: Estimate) -> list[str]:
         f"Estimate: {count(usage.calls, 'call')}, {tokens}, cost {cost}",
         f"Longest chain: {longest}, {expected.speedup:.1f} times shorter than one after the other",
     ]
+
+
+def _gate(decision: Decision) -> str:
+    """What a run would do with the plan."""
+    forecast = decision.forecast
+    width = f" in {count(forecast.width, 'thread')}" if decision.parallel and forecast is not None else ""
+    what = f"fork{width}" if decision.parallel else "answer directly"
+    return f"Decision: {what} ({one_line(decision.reason, 300)})"
 
 
 def _because(made: Plan) -> str:

@@ -332,4 +332,17 @@ def _of_result(result: Result[Any]) -> dict[str, Any]:
         "estimated": usage.estimated,
         "redundancy": overlap(t.answer for t in result.threads if t.answer),
         "notes": result.notes,
+        **_prediction(result),
+    }
+
+
+def _prediction(result: Result[Any]) -> dict[str, Any]:
+    decision = result.decision
+    if decision is None or (forecast := decision.forecast) is None:
+        return {}
+    forked = decision.parallel
+    return {
+        "decided_fork": forked,
+        "predicted_seconds": forecast.fork_seconds if forked else forecast.direct_seconds,
+        "predicted_usd": forecast.fork_usd if forked else forecast.direct_usd,
     }

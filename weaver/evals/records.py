@@ -43,6 +43,8 @@ class Record:
         concurrency: runs that were allowed at the same time.
         structure, ideal_speedup: of the item, where known.
         error: the message of a failed run, or None.
+        decided_fork: the run's decision.
+        predicted_seconds, predicted_usd: of what was decided; None where the gate predicted nothing.
     """
 
     task: str
@@ -82,6 +84,9 @@ class Record:
     ideal_speedup: float = 1.0
     notes: tuple[str, ...] = ()
     error: str | None = None
+    decided_fork: bool = False
+    predicted_seconds: float | None = None
+    predicted_usd: float | None = None
 
     @property
     def key(self) -> Key:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weaver.errors import ConfigurationError
+from weaver.evals.calibration import calibration_lines
 from weaver.evals.records import Record
 from weaver.evals.summary import Summary
 
@@ -144,6 +145,7 @@ def markdown(
             lines += [*_markdown_table(repeated, rows), ""]
     for plot in plots:
         lines += [f"![accuracy against tokens]({plot})", ""]
+    lines += calibration_lines(records)
     lines += _traces(records)
     return "\n".join(lines).rstrip() + "\n"
 

@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, log
+from math import exp, isfinite, log
 from typing import Any
 
 from weaver.models.endpoint_memory import EndpointMemory, memory
@@ -132,8 +132,12 @@ class EndpointCosts:
 
     def bias(self, what: str) -> float:
         """What a prediction must be multiplied with; 1 until 3 of its kind have come true."""
+        return self.known_bias(what) or 1.0
+
+    def known_bias(self, what: str) -> float | None:
+        """`bias`, or None until 3 predictions of the kind have come true."""
         errors = self.errors.get(what, ())
-        return 2.718281828 ** median(errors) if len(errors) >= 3 else 1.0
+        return exp(median(errors)) if len(errors) >= 3 else None
 
     def length(self, role: str, share: float = 0.5) -> float | None:
         """The quantile ``share`` of a role's answers, in tokens; None before 3 of them."""

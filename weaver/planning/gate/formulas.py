@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil, inf
 
+from weaver.planning.gate.lengths import REPEATED
 from weaver.planning.gate.speeds import Speeds
 
-REPEATED = 0.1
-"""Part of the work that threads do twice (introductions, the question said again)."""
 UNEVEN = 1.25
 """The longest part against the mean of the parts."""
 
@@ -40,10 +39,9 @@ class Shape:
 
 
 def shape(
-    parts: int, prompt: int, answer: float, *, plan: int, planner_prompt: int = 600, merge: int = 0
+    parts: int, prompt: int, written: float, *, plan: int, planner_prompt: int = 600, merge: int = 0
 ) -> Shape:
-    """A fork of ``parts`` independent threads that share an answer of so many tokens."""
-    written = answer * (1 + REPEATED)
+    """A fork of ``parts`` independent threads that write so many tokens in all."""
     longest = written if parts <= 1 else written / parts * UNEVEN
     return Shape(parts, prompt, plan, planner_prompt, longest, written, merge)
 

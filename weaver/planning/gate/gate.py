@@ -12,7 +12,6 @@ from weaver.models.protocol import Capabilities, Prices
 from weaver.plan import Plan
 from weaver.planning.estimate import longest_chain
 from weaver.planning.gate.formulas import (
-    REPEATED,
     Shape,
     direct_seconds,
     fork_seconds,
@@ -41,7 +40,7 @@ MERGE_TOKENS: dict[str, float] = {"concat": 0, "data": 0, "pick": 0, "reference"
 """Tokens that a merge writes, where that does not depend on the parts."""
 WRITTEN_MERGE = 320  # of a merge that writes the answer anew, until such merges are measured
 
-NO_LENGTH = Length(0, "question")
+NO_LENGTH = Length(0, 0, "question")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class CostGate:
         fork = shape(
             parts,
             about.prompt,
-            about.length.tokens,
+            about.length.written,
             plan=plan,
             planner_prompt=PLANNER_PROMPT + about.prompt,
             merge=about.merge_tokens(merge),
@@ -139,14 +138,15 @@ class CostGate:
         costs = costs_of(run.model())
         length = verdict.length
         threads = sum(t.usage.output_tokens for t in run.state.threads if t.id != "direct")
-        actual = threads / (1 + REPEATED) if forked else float(run.path_so_far[0])
-        costs.was(f"length: {length.nature}", predicted=length.uncorrected, actual=actual)
+        actual = float(threads if forked else run.path_so_far[0])
+        way = "fork" if forked else "direct"
+        costs.was(f"{way} length: {length.nature}", predicted=length.uncorrected, actual=actual)
         if length.asked and not forked:
             costs.was(LENGTH_KEPT, predicted=length.uncorrected, actual=actual)
         speeds = verdict.speeds
         if speeds is None or actual <= 0:
             return
-        ratio = actual / length.tokens
+        ratio = actual / (length.written if forked else length.tokens)
         if forked:
             scaled = replace(
                 fork,
@@ -157,8 +157,7 @@ class CostGate:
             predicted = fork_seconds(speeds, scaled, width=forecast.width)
         else:
             predicted = direct_seconds(speeds, fork.prompt, actual)
-        what = "fork seconds" if forked else "direct seconds"
-        costs.was(what, predicted=predicted, actual=seconds - verdict.elapsed)
+        costs.was(f"{way} seconds", predicted=predicted, actual=seconds - verdict.elapsed)
 
     def _decided(self, about: _About, fork: Shape, wanted: bool) -> Verdict:
         speeds, tokens = about.speeds, about.length.tokens
@@ -272,11 +271,11 @@ def _guessed_parts(task: Task) -> int:
 
 def _shape_of(plan: Plan, about: _About, merge: str) -> Shape:
     """The fork of a plan that is written. Its longest chain rests on the planner's estimates, if any."""
-    each = about.costs.length("thread") or about.length.tokens / len(plan.subtasks)
+    each = about.costs.length("thread") or about.length.written / len(plan.subtasks)
     tokens = {s.id: float(min(s.max_tokens or each, 2 * each)) for s in plan.subtasks}
     chain = longest_chain(plan, tokens)
     written = sum(tokens.values())
-    even = shape(len(plan.subtasks), about.prompt, about.length.tokens, plan=0)
+    even = shape(len(plan.subtasks), about.prompt, about.length.written, plan=0)
     longest = sum(tokens[i] for i in chain) if len(plan.levels) > 1 else even.longest
     return replace(
         even,

@@ -13,6 +13,8 @@ from weaver.task import Task
 Nature = Literal["length asked for", "items", "prose", "question"]
 
 TOKENS_PER_WORD = 1.4
+REPEATED = 0.1
+"""Part of the work that threads do twice (introductions, the question said again), until it is measured."""
 PRIORS: dict[Nature, int] = {"items": 60, "prose": 500, "question": 120}  # items: each; else the whole answer
 _ASKED = re.compile(
     r"\b(\d{2,5})(?:\s*(?:-|\u2013|to|or)\s*(\d{2,5}))?[\s-]*(words?|tokens?|Wörtern?|Worte?|mots|palabras)\b",
@@ -31,16 +33,18 @@ _PROSE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long a direct answer is expected to be.
+    """How much is expected to be written.
 
     Attributes:
-        tokens: of the whole answer.
+        tokens: of a direct answer.
+        written: of all threads of a fork.
         nature: what the estimate rests on; answers of one nature correct each other.
         asked: the task asks for a length for each of several parts.
         uncorrected: the estimate without what earlier answers say.
     """
 
     tokens: int
+    written: int
     nature: Nature
     asked: bool = False
     uncorrected: float = 0.0
@@ -57,8 +61,11 @@ def direct_length(task: Task, parts: int, costs: EndpointCosts) -> Length:
     tokens, nature, each = _read(text, max(1, parts), compares=Features.of(task).compares)
     if task.max_tokens is not None:
         tokens = min(tokens, task.max_tokens)
-    corrected = tokens * costs.bias(f"length: {nature}")
-    return Length(max(8, round(corrected)), nature, each and parts > 1, tokens)
+    # A direct answer says little about threads, which repeat the question, and the other way round.
+    direct, fork = (costs.known_bias(f"{way} length: {nature}") for way in ("direct", "fork"))
+    written = tokens * (fork or (direct or 1.0) * (1 + REPEATED))
+    corrected = tokens * (direct or (fork / (1 + REPEATED) if fork else 1.0))
+    return Length(max(8, round(corrected)), max(8, round(written)), nature, each and parts > 1, tokens)
 
 
 def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool]:
