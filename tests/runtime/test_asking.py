@@ -264,3 +264,54 @@ async def test_a_plan_whose_stream_broke_is_asked_for_again_once() -> None:
         assert result.decision.parallel
         assert any("The plan was asked for again" in note for note in result.notes)
         assert sum("subtasks" in text(b) for b in server.bodies) == 2
+
+
+async def test_a_plan_in_the_reasoning_of_an_empty_reply() -> None:
+    model = ScriptedModel(
+        [
+            Scripted("", reasoning=f"Two cities, so: {WHOLE}", when="subtasks"),
+            Scripted("Porto lies at the sea.", when="TELL-PORTO"),
+            Scripted("Quito lies at the equator.", when="TELL-QUITO"),
+            Scripted("Porto at the sea, Quito at the equator."),
+        ]
+    )
+    async with Weaver(model) as weaver:
+        result = await weaver.run("Compare the sites of Porto and Quito: where do they lie?")
+    assert result.decision.parallel
+
+
+async def test_an_empty_plan_is_asked_for_by_the_next_way() -> None:
+    model = ScriptedModel(
+        [
+            Scripted("", when=lambda r: r.output is not None and "subtasks" in str(r.messages)),
+            Scripted(WHOLE, when="subtasks"),
+            Scripted("Porto lies at the sea.", when="TELL-PORTO"),
+            Scripted("Quito lies at the equator.", when="TELL-QUITO"),
+            Scripted("Porto at the sea, Quito at the equator."),
+        ]
+    )
+    async with Weaver(model) as weaver:
+        result = await weaver.run("Compare the sites of Porto and Quito: where do they lie?")
+    assert result.decision.parallel
+    assert [bool(r.request.output) for r in model.requests if "subtasks" in str(r.request.messages)] == [
+        True,
+        False,
+    ]
+
+
+async def test_a_plan_that_repeats_its_mistake_is_asked_for_in_another_way() -> None:
+    twice = WHOLE.replace('"id": "q"', '"id": "p"')  # two subtasks of one id
+    model = ScriptedModel(
+        [
+            Scripted(twice, when=lambda r: r.output is not None and "subtasks" in str(r.messages)),
+            Scripted(WHOLE, when="subtasks"),
+            Scripted("Porto lies at the sea.", when="TELL-PORTO"),
+            Scripted("Quito lies at the equator.", when="TELL-QUITO"),
+            Scripted("Porto at the sea, Quito at the equator."),
+        ]
+    )
+    async with Weaver(model) as weaver:
+        result = await weaver.run("Compare the sites of Porto and Quito: where do they lie?")
+    assert result.decision.parallel
+    asked = [r.request for r in model.requests if "subtasks" in str(r.request.messages)]
+    assert [r.temperature for r in asked] == [0.0, 0.0, 0.7]

@@ -10,12 +10,13 @@ import anyio
 from weaver.errors import ModelError, PlanInvalid, StreamBroken, WeaverError
 from weaver.events import Planned, SubtaskPlanned
 from weaver.models.protocol import OutputSchema, Request
+from weaver.models.reply import Reply
 from weaver.plan import Plan, Subtask
 from weaver.planning.prompts import plan_schema, planner_messages
 from weaver.planning.reader import PlanReader
 from weaver.runtime.asking import Asking
 from weaver.runtime.run import Run
-from weaver.runtime.structured_output import output_piece
+from weaver.runtime.structured_output import output_piece, output_text
 from weaver.task import Agent, Task
 
 REPAIRS = 2
@@ -101,13 +102,16 @@ async def make_plan(
 
 async def _asked(run: Run, asking: Asking, max_subtasks: int, listeners: _Listeners) -> Plan:
     """Ask until there is a valid plan: by the next way when one is refused, again when a stream breaks."""
-    was_cut = False
     repairs = 0
     broke = False
     while True:
         reader = PlanReader(max_subtasks=max_subtasks)
+        was_cut = False
         try:
-            was_cut = await _read(run, asking.request, reader, listeners)
+            reply = await _read(run, asking.request, reader, listeners)
+            was_cut = reply.finish == "length"
+            if not reader.text.strip():
+                reader.feed(output_text(reply))  # in the reasoning, perhaps
             plan = reader.finish()
             listeners.hear(reader)
             if reader.cut:
@@ -121,7 +125,7 @@ async def _asked(run: Run, asking: Asking, max_subtasks: int, listeners: _Listen
             run.note(f"The plan was asked for again: {invalid.message}")
             if was_cut:
                 asking.with_more_room()
-            else:
+            elif reader.text.strip() or not asking.next_way("it answered with nothing"):
                 asking.correct(reader.text, str(invalid), again="Write the whole plan again, corrected.")
         except ModelError as failed_call:
             if not asking.steps_down(failed_call):
@@ -173,8 +177,8 @@ class _Listeners:
             self._on_restart()
 
 
-async def _read(run: Run, request: Request, reader: PlanReader, listeners: _Listeners) -> bool:
-    """Read a plan while it is written. Returns whether it was cut off at ``max_tokens``."""
+async def _read(run: Run, request: Request, reader: PlanReader, listeners: _Listeners) -> Reply:
+    """Read a plan while it is written. Returns the reply, which is left when the plan is complete."""
     async with run.call(request, role="planner", name="plan") as call:
         babble = 0
         async for delta in call:
@@ -184,13 +188,13 @@ async def _read(run: Run, request: Request, reader: PlanReader, listeners: _List
             listeners.hear(reader)
             if reader.parallel is False:
                 reader.done = True
-                return False
+                break
             if reader.done:
                 # A model that ends here reports its usage; one that babbles on is cut.
                 if babble > PATIENCE:
-                    return False
+                    break
                 babble += 1
-    return call.reply.finish == "length"
+    return call.reply
 
 
 PLANNERS: dict[str, Planner] = {"model": make_plan}
