@@ -12,8 +12,8 @@ from weaver import plugins
 from weaver.cli import main
 from weaver.errors import ConfigurationError
 from weaver.strategies.common import registry
-from weaver.workflows import surroundings
-from weaver.workflows.surroundings import Surroundings
+from weaver.workflows.validation import registry as surroundings
+from weaver.workflows.validation.registry import Surroundings
 
 GOOD = '''
 from __future__ import annotations

@@ -77,7 +77,7 @@ class InvalidWorkflow(ConfigurationError):
     """A workflow file cannot be run.
 
     Attributes:
-        problems: every `weaver.workflows.problems.Problem`, in the order of the file.
+        problems: every `weaver.workflows.source.diagnostics.Problem`, in the order of the file.
     """
 
     problems: tuple[Any, ...] = ()

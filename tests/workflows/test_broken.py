@@ -9,7 +9,7 @@ import pytest
 
 from weaver.errors import InvalidWorkflow
 from weaver.workflows import Workflow
-from weaver.workflows.load import examine
+from weaver.workflows.validation.loader import examine
 
 FOLDER = Path(__file__).parent / "broken"
 HEAD = "version: weaver/v1\nname: broken\n"

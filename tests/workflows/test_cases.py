@@ -10,7 +10,7 @@ from weaver import Weaver
 from weaver.cli import main
 from weaver.testing import virtual_time
 from weaver.workflows import Workflow, run_workflow
-from weaver.workflows.cases import dry, run_case, smallest, virtual
+from weaver.workflows.tools.testing import dry, run_case, smallest, virtual
 
 pytestmark = pytest.mark.anyio
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))

@@ -13,7 +13,7 @@ import pytest
 
 from weaver.cli import main
 from weaver.testing import Scripted, Server
-from weaver.workflows.schema import schema_text
+from weaver.workflows.schema.json_schema import schema_text
 
 FLOW = """\
 version: weaver/v1

@@ -13,15 +13,15 @@ import pytest
 from weaver import Weaver
 from weaver.testing import ScriptedModel
 from weaver.workflows import Defaults, Step, Workflow
-from weaver.workflows.cases import run_case
-from weaver.workflows.explain import keys_of
-from weaver.workflows.functions import FUNCTIONS
-from weaver.workflows.load import examine
-from weaver.workflows.parts import Budget, Case, Input
-from weaver.workflows.prepared import prepare
-from weaver.workflows.surroundings import Surroundings, unregister
-from weaver.workflows.values import TYPE_NAMES, ValueSpec
-from weaver.workflows.worst_case import worst_case
+from weaver.workflows.execution.prepared import prepare
+from weaver.workflows.expressions.functions import FUNCTIONS
+from weaver.workflows.schema.components import Budget, Case, Input
+from weaver.workflows.schema.types import TYPE_NAMES, ValueSpec
+from weaver.workflows.tools.cost_bound import worst_case
+from weaver.workflows.tools.testing import run_case
+from weaver.workflows.validation.explain import keys_of
+from weaver.workflows.validation.loader import examine
+from weaver.workflows.validation.registry import Surroundings, unregister
 
 pytestmark = pytest.mark.anyio
 PAGE = (Path(__file__).parents[2] / "docs/workflows.md").read_text("utf-8")
@@ -53,7 +53,9 @@ def test_the_worst_case_that_is_named():
 
 async def test_the_python_runs(monkeypatch):
     """With a model that plays along: the page's own `Weaver()` would look for a real one."""
-    monkeypatch.setattr("weaver.workflows.run._new", lambda: Weaver(ScriptedModel("green tea is good")))
+    monkeypatch.setattr(
+        "weaver.workflows.execution.runner._new", lambda: Weaver(ScriptedModel("green tea is good"))
+    )
     for code in blocks("python"):
         module = types.ModuleType("docs")
         compiled = compile(code, "docs/workflows.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

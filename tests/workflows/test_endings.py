@@ -9,7 +9,7 @@ from weaver import Weaver
 from weaver.errors import BudgetExceeded, ModelFailed, StepFailed, WeaverError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
-from weaver.workflows.surroundings import unregister
+from weaver.workflows.validation.registry import unregister
 
 pytestmark = pytest.mark.anyio
 

@@ -25,9 +25,9 @@ from weaver.workflows import (
     ValueSpec,
     Workflow,
 )
-from weaver.workflows.run import resolved
-from weaver.workflows.schema import FILE, json_schema, schema_text
-from weaver.workflows.starter import starter
+from weaver.workflows.execution.runner import resolved
+from weaver.workflows.schema.json_schema import FILE, json_schema, schema_text
+from weaver.workflows.source.starter import starter
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 FULL = """\

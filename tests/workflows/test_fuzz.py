@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weaver.workflows import Defaults, Step, Workflow
-from weaver.workflows.dump import dump
-from weaver.workflows.explain import keys_of
-from weaver.workflows.format import Definition
-from weaver.workflows.load import examine
-from weaver.workflows.parts import Case, Part
-from weaver.workflows.surroundings import Surroundings
+from weaver.workflows.schema.components import Case, Part
+from weaver.workflows.schema.definition import Definition
+from weaver.workflows.source.dump import dump
+from weaver.workflows.validation.explain import keys_of
+from weaver.workflows.validation.loader import examine
+from weaver.workflows.validation.registry import Surroundings
 
 EXAMPLES = [p.read_text("utf-8") for p in sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))]
 BROKEN = [p.read_text("utf-8") for p in sorted((Path(__file__).parent / "broken").glob("*.yaml"))]
@@ -140,7 +140,7 @@ def mutated(seed: int) -> str:
 
 
 def dumped(data: object) -> str:
-    from weaver.workflows.dump import dump_data
+    from weaver.workflows.source.dump import dump_data
 
     return dump_data(data)
 

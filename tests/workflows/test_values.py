@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from weaver.workflows.units import (
+from weaver.workflows.schema.types import Value, ValueSpec
+from weaver.workflows.schema.units import (
     format_duration,
     format_money,
     format_size,
@@ -17,7 +18,6 @@ from weaver.workflows.units import (
     parse_money,
     parse_size,
 )
-from weaver.workflows.values import Value, ValueSpec
 
 SPEC: TypeAdapter[ValueSpec] = TypeAdapter(Value)
 

@@ -11,6 +11,6 @@ from weaver.cli.support.guard import debug_option
 @debug_option
 def schema() -> None:
     """Print the JSON Schema of workflow files, for editors."""
-    from weaver.workflows.schema import schema_text
+    from weaver.workflows.schema.json_schema import schema_text
 
     click.echo(schema_text(), nl=False)

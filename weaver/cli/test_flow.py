@@ -14,8 +14,8 @@ from weaver.cli.workflow import loaded
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from weaver.workflows.cases import Outcome
-    from weaver.workflows.format import Definition
+    from weaver.workflows.schema.definition import Definition
+    from weaver.workflows.tools.testing import Outcome
 
 
 @click.command()
@@ -58,7 +58,7 @@ def test(files: tuple[str, ...], pattern: str, root: str | None) -> int:
 
 def _run(workflow: Definition, number: int) -> Outcome:
     from weaver.testing.clock import VirtualTimeLoop
-    from weaver.workflows.cases import run_case, virtual
+    from weaver.workflows.tools.testing import run_case, virtual
 
     factory = VirtualTimeLoop if virtual(workflow, workflow.tests[number]) else None
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -13,7 +13,7 @@ from weaver.cli.support.guard import debug_option
 from weaver.cli.support.text import count, printable
 
 if TYPE_CHECKING:
-    from weaver.workflows.problems import Problem
+    from weaver.workflows.source.diagnostics import Problem
 
 
 @click.command()
@@ -31,8 +31,8 @@ def validate(files: tuple[str, ...], root: str | None, elsewhere: bool, as_json:
 
     Exit code 2 if there are any.
     """
-    from weaver.workflows.load import examine
-    from weaver.workflows.surroundings import Surroundings
+    from weaver.workflows.validation.loader import examine
+    from weaver.workflows.validation.registry import Surroundings
 
     found: list[Problem] = []
     for file in files:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from weaver.cli.support.output import Form
     from weaver.settings import Settings
     from weaver.stream import RunStream
-    from weaver.workflows.format import Definition
-    from weaver.workflows.parts import Input
-    from weaver.workflows.run import Start
+    from weaver.workflows.execution.runner import Start
+    from weaver.workflows.schema.components import Input
+    from weaver.workflows.schema.definition import Definition
 
 _CHANGES = (
     *("model", "planner_model", "judge_model", "synthesizer_model", "deadline", "thread_timeout"),
@@ -47,7 +47,7 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     from weaver.cli.support.asking import Person, somebody_there
     from weaver.cli.support.interrupt import run_async
     from weaver.cli.support.output import FORMS
-    from weaver.workflows.run import Given
+    from weaver.workflows.execution.runner import Given
 
     workflow = loaded(path, options.get("root"))
     approved = _approved(workflow, options.get("approve") or ())
@@ -57,7 +57,7 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     progress = progress_for(form, no_live=bool(options.get("no_live")), quiet=quiet)
     person = Person(progress) if somebody_there() else None
     if options.get("dry_run"):
-        from weaver.workflows.cases import dry
+        from weaver.workflows.tools.testing import dry
 
         given = dry(workflow)
         click.echo("Dry run: no model is asked and no function is called; answers are stand-ins.", err=True)
@@ -67,7 +67,7 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
 
     async def work() -> int:
         from weaver.cli.support.facade import weaver_from
-        from weaver.workflows.run import started
+        from weaver.workflows.execution.runner import started
 
         start = await started(workflow, values, settings, given, _explicit(options, settings))
         weaver = weaver_from(
@@ -84,11 +84,11 @@ def plan_workflow(path: Path, options: Mapping[str, Any]) -> int:
     import json
     from dataclasses import asdict
 
-    from weaver.workflows import draw
-    from weaver.workflows.graph import levels
-    from weaver.workflows.prepared import prepare
-    from weaver.workflows.surroundings import Surroundings
-    from weaver.workflows.worst_case import worst_case
+    from weaver.workflows.execution.prepared import prepare
+    from weaver.workflows.tools import diagram as draw
+    from weaver.workflows.tools.cost_bound import worst_case
+    from weaver.workflows.validation.graph import levels
+    from weaver.workflows.validation.registry import Surroundings
 
     workflow = loaded(path, options.get("root"))
     prepared = prepare(workflow, Surroundings())
@@ -115,7 +115,7 @@ def loaded(path: Path, root: str | None = None) -> Definition:
     Raises:
         InvalidWorkflow: every problem of the file.
     """
-    from weaver.workflows.load import load
+    from weaver.workflows.validation.loader import load
 
     return load(Path(path), root=root)
 
@@ -146,7 +146,7 @@ def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
     """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
     from weaver.cli.support.asking import somebody_there
-    from weaver.workflows.given import checked_inputs, read_inputs
+    from weaver.workflows.execution.inputs import checked_inputs, read_inputs
 
     if sum(pair.partition("=")[2] == "@-" for pair in given) > 1:
         raise ConfigurationError("Only one input can be read from stdin.", hint="Put the others into files.")
@@ -219,7 +219,7 @@ _YES_OR_NO = {**dict.fromkeys(("true", "yes", "y"), True), **dict.fromkeys(("fal
 
 
 def _reader(name: str, spec: Input) -> Callable[[str], Any]:
-    from weaver.workflows.given import read_input
+    from weaver.workflows.execution.inputs import read_input
 
     def read(given: str) -> Any:
         try:
@@ -247,7 +247,7 @@ def _approved(workflow: Definition, names: Sequence[str]) -> frozenset[str]:
     Raises:
         UnknownName: no step of that name asks.
     """
-    from weaver.workflows.setting import EVERY_STEP
+    from weaver.workflows.execution.approval import EVERY_STEP
 
     known = list(_asking(workflow))
     for name in names:
@@ -270,7 +270,7 @@ def _prices(workflow: Definition, options: Mapping[str, Any]) -> Any:
     import anyio
 
     from weaver.errors import WeaverError
-    from weaver.workflows.run import opened
+    from weaver.workflows.execution.runner import opened
 
     if not (ref := workflow.models.thread or workflow.models.default) and not options.get("model"):
         return None

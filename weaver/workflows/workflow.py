@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from weaver.result import Result
-from weaver.workflows.compiled import Compiled
-from weaver.workflows.dump import dump
-from weaver.workflows.format import Definition
-from weaver.workflows.load import check_built, load
-from weaver.workflows.run import run_workflow
-from weaver.workflows.surroundings import Surroundings
+from weaver.workflows.execution.runner import run_workflow
+from weaver.workflows.schema.definition import Definition
+from weaver.workflows.source.dump import dump
+from weaver.workflows.validation.compiled import Compiled
+from weaver.workflows.validation.loader import check_built, load
+from weaver.workflows.validation.registry import Surroundings
 
 
 class Workflow(Definition):

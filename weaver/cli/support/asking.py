@@ -17,7 +17,7 @@ from weaver.tools.approvals import Approval, ApprovalRequest
 
 if TYPE_CHECKING:
     from weaver.cli.support.progress import Progress
-    from weaver.workflows.setting import Question
+    from weaver.workflows.execution.approval import Question
 
 _YES, _NO = {"y", "yes"}, {"n", "no", ""}
 MAX_ARGUMENT_CHARS = 2_000

@@ -50,7 +50,7 @@ def _with_flags(command: F, left_out: set[str]) -> F:
 
 def _in_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> str | float | None:
     """The durations of workflow files; `Settings.load` says what is wrong with anything else."""
-    from weaver.workflows.units import parse_duration
+    from weaver.workflows.schema.units import parse_duration
 
     try:
         return parse_duration(value)

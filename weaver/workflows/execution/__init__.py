@@ -1,0 +1,1 @@
+"""Running a checked workflow: each step is a thread."""

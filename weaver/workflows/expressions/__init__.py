@@ -1,0 +1,1 @@
+"""Expressions and templates: parsing, typing and evaluating them."""

@@ -1,0 +1,1 @@
+"""YAML text and the tree read from it, with the place of every value; problems; writing YAML."""

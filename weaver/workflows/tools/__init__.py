@@ -1,0 +1,1 @@
+"""What else is made of a workflow: its tests, its diagram, its highest cost."""
