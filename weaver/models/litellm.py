@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
@@ -23,14 +24,15 @@ import anyio.to_thread
 from weaver.errors import ConfigurationError, ModelError
 from weaver.models.endpoint import endpoint
 from weaver.models.layers.call_log import current_call
+from weaver.models.litellm_chunks import Chunks
+from weaver.models.litellm_errors import model_error
 from weaver.models.openai.chunks import ChunkReader, ServerSaidError
-from weaver.models.openai.complaints import is_used_up, wait_in
 from weaver.models.openai.connections import Connections
 from weaver.models.openai.dialect import Dialect
 from weaver.models.openai.http_errors import Failures
 from weaver.models.openai.negotiation import Learned, Negotiation
 from weaver.models.openai.request import fields_of
-from weaver.models.protocol import Capabilities, Delta, Prices, Request, Stream
+from weaver.models.protocol import Capabilities, Delta, Prices, Request, Stream, UsageReport
 from weaver.models.providers import family
 
 _INSTALL = 'pip install "weaver-reasoning[litellm]"'
@@ -46,9 +48,6 @@ _PROVIDERS = {
     "xai": "x_ai",
 }
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_JARGON = re.compile(
-    r"litellm\.\w+: |^(?:\w+(?:Error|Timeout): )+|\w+Exception - |Original exception: .*", re.DOTALL
-)
 _lock = threading.Lock()
 _ready: Any = None
 _sessions = itertools.count(1)
@@ -178,25 +177,7 @@ class LiteLLMModel:
         failures = Failures(self.name, place, [self._api_key or "", *self._headers.values(), *secrets])
         if isinstance(error, ServerSaidError):
             return failures.in_stream(error.body, begun=begun)
-        exceptions = _ready.exceptions
-        if isinstance(error, exceptions.MidStreamFallbackError) and error.original_exception is not None:
-            error = error.original_exception
-        said = _JARGON.sub("", _JARGON.sub("", str(error))).strip() or type(error).__name__
-        if begun:
-            return failures.broken(f"broke off in the middle of its answer: {failures.clean(said)}")
-        if isinstance(error, exceptions.Timeout):
-            return failures.silent("sent no answer")
-        if is_used_up(429, said, wait_in({}, said.encode())):  # in a stream it comes as a lost connection
-            return failures.status(429, {}, said.encode())
-        if isinstance(error, exceptions.APIConnectionError) or said.endswith("Connection error."):
-            return failures.unreachable(failures.clean(said))
-        status = getattr(error, "status_code", None)
-        if isinstance(status, int) and status >= 400:
-            headers = getattr(error, "litellm_response_headers", None) or {}
-            return failures.status(status, headers, said.encode())
-        return failures.protocol(
-            f"cannot be asked through litellm: {failures.clean(said)}", "Check the name."
-        )
+        return model_error(error, failures, begun=begun)
 
     def _arguments(
         self, request: Request, fields: Mapping[str, Any], session: object, timeout: float
@@ -233,7 +214,7 @@ class LiteLLMStream:
 
     def __init__(self, model: LiteLLMModel, chunks: Any) -> None:
         self._model = model
-        self._chunks = chunks if hasattr(chunks, "__anext__") else _Whole(chunks)
+        self._chunks = Chunks(chunks)
         self._reader = ChunkReader()
         self._begun = False
         self._ended = False
@@ -250,7 +231,10 @@ class LiteLLMStream:
             if self._ended:
                 raise StopAsyncIteration
             await self._read()
-        return self._reader.deltas.popleft()
+        delta = self._reader.deltas.popleft()
+        if isinstance(delta, UsageReport) and not self._chunks.reports_usage:
+            return UsageReport(replace(delta.usage, estimated=True))
+        return delta
 
     @property
     def begun(self) -> bool:
@@ -277,28 +261,12 @@ class LiteLLMStream:
 
     async def _read(self) -> None:
         try:
-            chunk = await self._chunks.__anext__()
-            self._reader.take(chunk.model_dump(exclude_none=True))
+            self._reader.take(await self._chunks.__anext__())
         except StopAsyncIteration:
             self._ended = True
             self._reader.close()
         except Exception as error:  # noqa: BLE001 - see LiteLLMModel.opened
             self._failure = self._model.failed(error, begun=self._begun or bool(self._reader.deltas))
-
-
-class _Whole:
-    """An answer that was not streamed, as a stream of one chunk."""
-
-    def __init__(self, answer: Any) -> None:
-        self._left = [answer]
-
-    async def __anext__(self) -> Any:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-    async def aclose(self) -> None:
-        pass
 
 
 class _Opening:
