@@ -89,6 +89,22 @@ async def test_a_typed_answer_by_whatever_way_is_left(ways: int, status: int) ->
         memory().flush()
 
 
+async def test_what_was_learned_while_a_way_was_refused_is_kept() -> None:
+    def refuse(body: Body) -> tuple[int, Any] | None:
+        if any(m["role"] == "system" for m in body["messages"]):
+            return 400, said("System role not supported")
+        return REFUSED[way(body)] if way(body) == "json_schema" else None
+
+    async with Picky(refuse, answered(json.dumps(PLAN)), owner="vllm") as server:
+        requests = []
+        for _ in range(2):
+            async with Weaver("openai/m", base_url=server.url) as weaver:
+                result = await weaver.run("Compare the sites of Porto and Quito: where do they lie?")
+            assert result.decision.parallel
+            requests.append(len(server.bodies))
+        assert requests[1] - requests[0] == 4  # plan, two threads, merge
+
+
 async def test_a_refusal_without_a_reason_leads_to_the_next_way_too() -> None:
     refuse = lambda body: (400, {"detail": "Bad Request"}) if way(body) != "prompt" else None  # noqa: E731
     async with (

@@ -149,7 +149,9 @@ class LiteLLMModel:
             self._session = session, self._idle_timeout + next(_sessions) / 1000
         ask = litellm.acompletion if request.prompt is None else litellm.atext_completion
         self._learned.recall()
-        tries = Negotiation(self.name, self._dialect, partial(fields_of, request, self._dialect))
+        tries = Negotiation(
+            self.name, self._dialect, partial(fields_of, request, self._dialect), self._learned
+        )
         while True:
             failed: ModelError | None = None
             stream: LiteLLMStream | None = None
@@ -165,7 +167,7 @@ class LiteLLMModel:
                 if stream is not None and not stream.begun:
                     await stream.aclose()
             if failed is None and stream is not None:
-                tries.accepted(self._learned.keep)
+                tries.accepted()
                 return stream
             if failed is not None and not tries.goes_on(failed):
                 raise failed  # and not in the handler: litellm's exceptions carry the request's headers

@@ -125,7 +125,9 @@ class OpenAIModel:
         if probe.known is not None and (request.prefill or request.prompt is not None):
             self._check(request, probe.known)
         self._learned.recall()
-        tries = Negotiation(self.name, self._probe.dialect, partial(fields_of, request, self._probe.dialect))
+        tries = Negotiation(
+            self.name, self._probe.dialect, partial(fields_of, request, self._probe.dialect), self._learned
+        )
         while True:
             failed: ModelError
             try:
@@ -133,7 +135,7 @@ class OpenAIModel:
             except ModelError as error:
                 failed = error
             else:
-                tries.accepted(self._learned.keep)
+                tries.accepted()
                 return stream
             if not tries.goes_on(failed):
                 raise failed  # and not in the handler: the error has nothing to do with those before

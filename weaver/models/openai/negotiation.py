@@ -23,15 +23,18 @@ class Negotiation:
         model: its name, for notes.
         dialect: what the server takes as far as known; shared by all calls.
         fields: makes the fields of the body by that dialect.
+        learned: keeps what the server teaches.
     """
 
-    def __init__(self, model: str, dialect: Dialect, fields: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, model: str, dialect: Dialect, fields: Callable[[], dict[str, Any]], learned: Learned
+    ) -> None:
         self._model = model
         self._dialect = dialect
         self._fields = fields
+        self._learned = learned
         self._sent: dict[str, Any] = {}
         self._steps = 0
-        self._learned = False
         self._room: int | None = None
         self._suspects: set[str] = set()
         self._unexplained: ModelError | None = None
@@ -67,7 +70,7 @@ class Negotiation:
             self._room = room
             self._tell(Step("that many max_tokens", f"{room} fit into its context window"))
         elif step := self._dialect.learn(complaint, self._sent):
-            self._learned = True
+            self._learned.is_new = True
             self._tell(step)
         elif not error.refuses_structure and (suspects := self._dialect.suspects(complaint, self._sent)):
             self._suspects, self._unexplained = suspects, error
@@ -76,13 +79,13 @@ class Negotiation:
             return bool(self._fields().keys() != self._sent.keys() and self._room is None)
         return True
 
-    def accepted(self, keep: Callable[[], None]) -> None:
-        """The server has taken the last try."""
+    def accepted(self) -> None:
+        """The server has taken the last try: what it taught in this call and in failed ones is kept."""
         if self._suspects:
             self._dialect.without |= self._suspects
             self._tell(Step(", ".join(sorted(self._suspects)), "it is left out"))
-        if self._learned or self._suspects:
-            keep()
+        if self._suspects or self._learned.is_new:
+            self._learned.keep()
 
     def _tell(self, step: Step) -> None:
         if step.instead:
@@ -96,12 +99,16 @@ class Learned:
         endpoint: the model's endpoint.
         model: what the server calls it.
         dialect: filled with what was learned earlier, when that is first needed.
+
+    Attributes:
+        is_new: the dialect has changed since it was kept.
     """
 
     def __init__(self, endpoint: str, model: str, dialect: Dialect) -> None:
         self._endpoint = endpoint
         self._model = model
         self._dialect = dialect
+        self.is_new = False
         self._recalled = False
         self._server_then: str | None = None
         self._server: str | None = None
@@ -125,5 +132,6 @@ class Learned:
 
     def keep(self) -> None:
         """Remember the dialect as it is now."""
+        self.is_new = False
         facts = {**self._dialect.facts(), "server": self._server or ""}
         memory().put(NAMESPACE, self._endpoint, self._model, facts, server=self._server or "")
