@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver
 from weaver.budget import Limits
 from weaver.errors import BudgetExceeded
 from weaver.messages import user
-from weaver.models.protocol import Request
+from weaver.models.protocol import Prices, Request
 from weaver.runtime.budget_ledger import Ledger
 from weaver.runtime.thread_runner import Ending
 from weaver.testing import Scripted, ScriptedModel, virtual_time
@@ -25,9 +26,8 @@ def anyio_backend():
 def test_a_reservation_counts_at_every_ledger_around_it_and_goes_back_to_each():
     run = Ledger(Limits(tokens=1000, calls=3))
     part = Ledger(Limits(tokens=100), outer=run, whose="Step 'a'")
-    reservation = part.reserve(20, None)
-    assert reservation.max_tokens == 80
-    assert (part.tokens_left, run.tokens_left, part.calls_left) == (0, 900, 2)
+    reservation = part.reserve(20, 50)
+    assert (part.tokens_left, run.tokens_left, part.calls_left) == (30, 930, 2)
     part.settle(reservation, Usage(calls=1, input_tokens=20, output_tokens=30))
     assert (part.tokens_left, run.tokens_left) == (50, 950)
     assert run.spent.total_tokens == 50
@@ -36,12 +36,12 @@ def test_a_reservation_counts_at_every_ledger_around_it_and_goes_back_to_each():
 def test_the_tighter_ledger_decides_and_a_refusal_leaves_nothing_reserved():
     run = Ledger(Limits(tokens=60))
     part = Ledger(Limits(tokens=1000), outer=run, whose="Step 'a'")
-    assert part.reserve(20, 500).max_tokens == 40
+    part.reserve(20, 500)
     assert part.tokens_left == 0
-    with pytest.raises(BudgetExceeded, match="The run's budget of 60 tokens"):
+    with pytest.raises(BudgetExceeded, match="The run's budget of 60 tokens") as refused:
         part.reserve(20, 10)
-    assert part.limits.tokens is not None
-    assert part.reserved_tokens == 60
+    assert refused.value.limit == "tokens"
+    assert (part.reserved_tokens, run.reserved_tokens, part.reserved_calls) == (520, 60, 1)
     tight = Ledger(Limits(calls=0), outer=Ledger(Limits()), whose="Step 'b'")
     with pytest.raises(BudgetExceeded, match="Step 'b' may make 0 model calls"):
         tight.reserve(1, 10)
@@ -49,7 +49,58 @@ def test_the_tighter_ledger_decides_and_a_refusal_leaves_nothing_reserved():
     assert tight.outer.reserved_calls == 0
 
 
-async def test_a_high_cap_of_one_thread_leaves_its_siblings_a_fair_share_of_the_budget():
+def test_an_open_call_stops_when_the_budget_around_it_is_used_up():
+    run = Ledger(Limits(tokens=100))
+    part = Ledger(Limits(), outer=run, whose="Step 'a'")
+    one, two = part.reserve(10, 500), run.reserve(10, 500)
+    assert part.limits_answers
+    assert part.advance(one, 30) == ""
+    assert run.advance(two, 48) == ""
+    assert part.advance(one, 1) == "tokens"
+    part.settle(one, Usage(calls=1, input_tokens=10, output_tokens=31))
+    assert run.advance(two, 1) == "tokens"
+    assert run.tokens_left == 0
+    run.settle(two, Usage(calls=1, input_tokens=10, output_tokens=49))
+    assert run.spent.total_tokens == 100
+
+
+def test_money_stops_an_open_call_too():
+    ledger = Ledger(Limits(cost_usd=0.001))
+    prices = Prices(input=1, output=10)
+    call = ledger.reserve(100, 50, prices=prices)
+    assert ledger.advance(call, 89) == ""
+    assert ledger.advance(call, 1) == "cost_usd"
+    with pytest.raises(BudgetExceeded, match=r"budget of 0\.001 US dollars") as refused:
+        ledger.reserve(1, 1, prices=prices)
+    assert refused.value.limit == "cost_usd"
+
+
+@pytest.mark.parametrize("calls", [2, 64])
+async def test_a_budget_is_no_cap_and_calls_at_once_all_find_room(calls):
+    model = ScriptedModel(Scripted("w " * 20, each=0.1))
+
+    async def method(run: Run, task: Task) -> Answer:
+        async with anyio.create_task_group() as group:
+            for _ in range(calls):
+                group.start_soon(run.think, "go")
+        return Answer("done")
+
+    result = await Weaver(model, strategy=method, max_tokens=1_000_000).run("go")
+    assert result.status == "complete"
+    assert [seen.request.max_tokens for seen in model.requests] == [None] * calls
+
+
+async def test_an_answer_that_uses_up_the_budget_is_kept_as_far_as_it_came():
+    model = ScriptedModel(Scripted("word " * 500, each=0.1))
+    result = await Weaver(model, strategy="sequential", max_tokens=100).run("go")
+    assert result.status == "partial"
+    assert 70 <= len(result.answer.split()) <= 100
+    assert result.usage.total_tokens <= 100
+    assert any("budget of tokens is used up" in note for note in result.notes)
+    assert model.requests[0].closed == "cancelled"
+
+
+async def test_a_high_cap_of_one_thread_does_not_starve_its_siblings():
     model = ScriptedModel([Scripted("fine", each=1.0)])
 
     async def body(run: Run, task: Task) -> Answer:
@@ -62,8 +113,7 @@ async def test_a_high_cap_of_one_thread_leaves_its_siblings_a_fair_share_of_the_
     result = await Weaver(model, strategy=method, max_tokens=6000).run("go")
     assert result.answer == "succeeded,succeeded,succeeded,succeeded"
     caps = [seen.request.max_tokens or 0 for seen in model.requests]
-    assert min(caps) > 6000 // 10
-    assert sum(caps) <= 6000
+    assert caps == [100_000] * 4
 
 
 async def test_a_thread_with_limits_of_its_own_stops_and_the_others_go_on():

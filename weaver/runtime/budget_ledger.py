@@ -1,7 +1,10 @@
-"""The run's money, tokens and calls: reserve before a call, settle after it.
+"""The run's money, tokens and calls: reserve before a call, count while it streams, settle after it.
 
-A reservation covers the worst case of its call (estimated input plus ``max_tokens`` of output), so the sum
-of what is spent and reserved never passes a limit; what a call did not use goes back when it settles.
+A reservation is what a call will probably use, so that calls side by side all find room. The limit itself
+is kept while answers stream: `Ledger.advance` says when what is spent and what open calls have used reach
+it, and the calls are then stopped. A budget is never sent to a server as a cap. So a limit can be passed by
+what one delta of each open call holds, by errors of estimated prompt lengths, and by tokens that a server
+generates without streaming them (hidden reasoning, answers sent whole).
 """
 
 from __future__ import annotations
@@ -18,21 +21,30 @@ from weaver.usage import NOTHING, Usage
 
 N = TypeVar("N", int, float)
 USEFUL_TOKENS = 16
-"""A call that could not even generate this many tokens is refused."""
+"""A call is refused when it and each open one could not even generate this many tokens."""
+PROBABLE_TOKENS = 512
+"""Length of an answer that nothing is known about."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reservation:
-    """What one call may use at most. ``max_tokens`` is None when nothing limits the output.
+    """What one call will probably use, and what it has used so far.
 
     Attributes:
+        tokens, cost_usd, calls: set aside; they grow when a call uses more.
+        used_tokens, used_cost: of an open call so far: its prompt and what was generated.
+        token_price: US dollars of one generated token.
+        held: set aside for later, and not for a call.
         outer: the same reservation at the ledger around this one, if there is one.
     """
 
     tokens: int
     cost_usd: float
     calls: int
-    max_tokens: int | None
+    used_tokens: int = 0
+    used_cost: float = 0.0
+    token_price: float = 0.0
+    held: bool = False
     outer: Reservation | None = field(default=None, repr=False)
 
 
@@ -53,6 +65,15 @@ class Ledger:
         self.reserved_cost = 0.0
         self.reserved_calls = 0
         self.threads = 0
+        self._held_tokens = 0
+        self._used_tokens = 0
+        self._used_cost = 0.0
+
+    @property
+    def limits_answers(self) -> bool:
+        """Whether a limit on tokens or cost holds here or around it, so that answers are counted."""
+        own = self.limits.tokens is not None or self.limits.cost_usd is not None
+        return own or (self.outer is not None and self.outer.limits_answers)
 
     @property
     def tokens_left(self) -> int | None:
@@ -103,87 +124,129 @@ class Ledger:
     def reserve(
         self,
         input_tokens: int,
-        max_tokens: int | None,
+        probable_tokens: int = PROBABLE_TOKENS,
         *,
         prices: Prices | None = None,
-        sharers: int = 1,
         model: str = "",
     ) -> Reservation:
-        """Set aside the worst case of one call.
+        """Set aside what one call will probably use.
 
         Args:
             input_tokens: estimated prompt tokens.
-            max_tokens: the call's cap on generated tokens, or None. It gets no more than its fair share of
-                what is left, so that a high cap does not starve those beside it.
-            sharers: how many calls share what is left.
+            probable_tokens: tokens that it will probably generate.
 
         Raises:
-            BudgetExceeded: not even a short reply fits.
+            BudgetExceeded: there is no room for even a short reply beside the open calls.
             ConfigurationError: there is a limit on cost and the model's prices are unknown.
         """
-        reservation = self._reserve(input_tokens, max_tokens, prices, sharers, model)
-        if self.outer is None:
-            return reservation
-        try:
-            outer = self.outer.reserve(
-                input_tokens, reservation.max_tokens, prices=prices, sharers=sharers, model=model
-            )
-        except BaseException:
-            self.release(reservation)
-            raise
-        if outer.max_tokens != reservation.max_tokens:
-            self.release(reservation)
-            reservation = self._reserve(input_tokens, outer.max_tokens, prices, 1, model)
-        reservation.outer = outer
-        return reservation
-
-    def _reserve(
-        self, input_tokens: int, max_tokens: int | None, prices: Prices | None, sharers: int, model: str
-    ) -> Reservation:
         if self.limits.calls is not None and self.limits.calls <= self.spent.calls + self.reserved_calls:
             raise BudgetExceeded(
                 f"{self.whose} may make {self.limits.calls} model calls and has made them all.",
                 limit="calls",
                 hint=f"{self._raise('calls')}.",
             )
-        room = self._room_for_output(input_tokens, prices, model)
-        if room is not None:
-            if room < USEFUL_TOKENS:
-                limit = "tokens" if self.limits.tokens is not None else "cost_usd"
-                raise BudgetExceeded(
-                    f"{self.whose}'s budget of {getattr(self.limits, limit)} {limit} has no room for "
-                    "another call.",
-                    limit=limit,
-                    hint=f"{self._raise('tokens', 'cost')}, or fork less wide.",
-                )
-            share = max(USEFUL_TOKENS, room // max(1, sharers))
-            max_tokens = share if max_tokens is None else min(max_tokens, share)
+        if self.limits.cost_usd is not None and prices is None:
+            raise unknown_prices(model)
+        token_price = _price(prices, 0, 1)
+        self._check_room(input_tokens, _price(prices, input_tokens, 0), token_price)
+        outer = None
+        if self.outer is not None:
+            outer = self.outer.reserve(input_tokens, probable_tokens, prices=prices, model=model)
+        tokens = input_tokens + probable_tokens
+        if (left := self._own_tokens) is not None:
+            tokens = min(tokens, left)
+        cost = _price(prices, input_tokens, probable_tokens)
+        if (money := self._own_cost) is not None:
+            cost = min(cost, money)
         reservation = Reservation(
-            tokens=input_tokens + (max_tokens or 0),
-            cost_usd=_price(prices, input_tokens, max_tokens or 0),
+            tokens=tokens,
+            cost_usd=cost,
             calls=1,
-            max_tokens=max_tokens,
+            used_tokens=input_tokens,
+            used_cost=_price(prices, input_tokens, 0),
+            token_price=token_price,
+            outer=outer,
         )
-        self.reserved_tokens += reservation.tokens
-        self.reserved_cost += reservation.cost_usd
+        self.reserved_tokens += tokens
+        self.reserved_cost += cost
         self.reserved_calls += 1
+        self._used_tokens += reservation.used_tokens
+        self._used_cost += reservation.used_cost
         return reservation
+
+    def advance(self, reservation: Reservation, tokens: int) -> str:
+        """Count ``tokens`` that an open call has generated.
+
+        Returns:
+            The limit that is used up, ``tokens`` or ``cost_usd``: the call must stop. Else ``""``.
+        """
+        cost = tokens * reservation.token_price
+        reservation.used_tokens += tokens
+        reservation.used_cost += cost
+        self._used_tokens += tokens
+        self._used_cost += cost
+        if (more := reservation.used_tokens - reservation.tokens) > 0:
+            reservation.tokens += more
+            self.reserved_tokens += more
+        if (dearer := reservation.used_cost - reservation.cost_usd) > 0:
+            reservation.cost_usd += dearer
+            self.reserved_cost += dearer
+        outer = ""
+        if self.outer is not None and reservation.outer is not None:
+            outer = self.outer.advance(reservation.outer, tokens)
+        room, money = self._room()
+        others = self.reserved_calls - 1  # each may receive one more delta before it is stopped
+        if room is not None and room <= others:
+            return "tokens"
+        return "cost_usd" if money is not None and money <= others * reservation.token_price else outer
+
+    def _check_room(self, input_tokens: int, input_cost: float, token_price: float) -> None:
+        """Refuse a call that could not even give a short reply beside the open ones.
+
+        Raises:
+            BudgetExceeded: naming the limit that binds.
+        """
+        least = USEFUL_TOKENS * (self.reserved_calls + 1)
+        room, money = self._room()
+        if room is not None and room - input_tokens < least:
+            limit, amount = "tokens", f"{self.limits.tokens} tokens"
+        elif money is not None and (money < input_cost or money - input_cost < least * token_price):
+            limit, amount = "cost_usd", f"{self.limits.cost_usd} US dollars"
+        else:
+            return
+        raise BudgetExceeded(
+            f"{self.whose}'s budget of {amount} has no room for another call.",
+            limit=limit,
+            hint=f"{self._raise('tokens' if limit == 'tokens' else 'cost')}, or fork less wide.",
+        )
+
+    def _room(self) -> tuple[int | None, float | None]:
+        """Tokens and dollars that are neither spent, nor used by open calls, nor held for later."""
+        tokens, cost = self.limits.tokens, self.limits.cost_usd
+        taken = self.spent.total_tokens + self._used_tokens + self._held_tokens
+        paid = (self.spent.cost_usd or 0.0) + self._used_cost
+        return None if tokens is None else tokens - taken, None if cost is None else cost - paid
 
     def hold(self, tokens: int) -> Reservation:
         """Set tokens aside for later (for the synthesizer). Give them back with `release`."""
         left = self.tokens_left
         held = 0 if left is None else min(tokens, left)
         self.reserved_tokens += held
+        self._held_tokens += held
         outer = self.outer.hold(held) if self.outer is not None else None
-        return Reservation(held, 0.0, 0, None, outer)
+        return Reservation(held, 0.0, 0, held=True, outer=outer)
 
     def release(self, reservation: Reservation) -> None:
         """Give back what was set aside. Releasing twice does nothing."""
         self.reserved_tokens -= reservation.tokens
         self.reserved_cost -= reservation.cost_usd
         self.reserved_calls -= reservation.calls
-        reservation.tokens = reservation.calls = 0
-        reservation.cost_usd = 0.0
+        self._used_tokens -= reservation.used_tokens
+        self._used_cost -= reservation.used_cost
+        if reservation.held:
+            self._held_tokens -= reservation.tokens
+        reservation.tokens = reservation.calls = reservation.used_tokens = 0
+        reservation.cost_usd = reservation.used_cost = 0.0
         if self.outer is not None and reservation.outer is not None:
             self.outer.release(reservation.outer)
 
@@ -222,22 +285,6 @@ class Ledger:
         if self.limits.cost_usd is None:
             return None
         return max(0.0, self.limits.cost_usd - (self.spent.cost_usd or 0.0) - self.reserved_cost)
-
-    def _room_for_output(self, input_tokens: int, prices: Prices | None, model: str) -> int | None:
-        room: int | None = None
-        tokens_left, cost_left = self._own_tokens, self._own_cost
-        if tokens_left is not None:
-            room = tokens_left - input_tokens
-        if cost_left is not None:
-            if prices is None:
-                raise unknown_prices(model)
-            money = cost_left - _price(prices, input_tokens, 0)
-            affordable = int(money * 1e6 / prices.output) if prices.output > 0 else None
-            if money < 0:
-                affordable = 0
-            if affordable is not None:
-                room = affordable if room is None else min(room, affordable)
-        return room
 
 
 def _least(one: N | None, other: N | None) -> N | None:

@@ -32,9 +32,14 @@ from weaver.models.protocol import (
 from weaver.models.reply import Reply
 from weaver.models.tool_call_parts import ToolCallParts
 from weaver.result import CancelReason
+from weaver.runtime.budget_ledger import PROBABLE_TOKENS
 from weaver.runtime.context import Scope
 from weaver.usage import Usage, estimate_tokens
 
+USUAL_SHARE = 0.75
+"""A call is expected to be as long as this share of the earlier calls of its role."""
+BYTES_PER_TOKEN = 4
+"""For counting while an answer streams. A delta counts as one token at least: servers send one a chunk."""
 REASONING_TOKENS = 4096
 """Added to the cap of a call to a model that has been seen to reason before it answers: a cap says how long
 an answer may be, and servers count the reasoning with it, which then leaves no answer at all."""
@@ -60,10 +65,10 @@ class Call:
     """
 
     __slots__ = (
-        "_asked", "_costs", "_deltas", "_ended", "_failed", "_input_estimate", "_log", "_manager", "_mark",
-        "_model", "_reasoning", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span",
-        "_texts",
-        "_tools", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
+        "_asked", "_bytes", "_costs", "_counted", "_deltas", "_ended", "_failed", "_input_estimate",
+        "_is_counted", "_log", "_manager", "_mark", "_model", "_reasoning", "_refusal", "_reported",
+        "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "_used_up",
+        "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
@@ -76,6 +81,9 @@ class Call:
         self._tools = ToolCallParts()
         self._reported: Usage | None = None
         self._ended = False
+        self._is_counted = False
+        self._counted = self._bytes = 0
+        self._used_up = ""
         self._failed = False
         self._sent = 0.0
         self._manager: AbstractAsyncContextManager[Stream] | None = None
@@ -109,15 +117,12 @@ class Call:
             return self
         if self._model.name in state.reasoners:
             self._request = _with_room_to_reason(self._request)
+        self._costs = costs_of(self._model)
+        probable = self._probable_tokens()
         self._reservation = run.ledger.reserve(
-            self._input_estimate,
-            self._request.max_tokens,
-            prices=self._model.prices,
-            sharers=state.live_threads + 1,
-            model=self._model.name,
+            self._input_estimate, probable, prices=self._model.prices, model=self._model.name
         )
-        if self._reservation.max_tokens != self._request.max_tokens:
-            self._request = replace(self._request, max_tokens=self._reservation.max_tokens)
+        self._is_counted = run.ledger.limits_answers
         self._span = span = state.tracing.start_call(
             run.call_span,
             model=reply.model,
@@ -129,14 +134,15 @@ class Call:
         )
         if headers := state.tracing.headers(span):
             self._request = replace(self._request, headers={**headers, **self._request.headers})
-        self._log = log = CallLog(run=run.id, deadline=run.deadline)
+        self._log = log = CallLog(
+            run=run.id, deadline=run.deadline, probable_tokens=self._input_estimate + probable
+        )
         thread = run.thread_id
         log.on_change = lambda entry: state.call_changed(thread, entry)
         reply.retries, reply.fallbacks = log.retries, log.fallbacks
         state.call_began()
         run.call_began(self)
         self._sent = anyio.current_time()
-        self._costs = costs_of(self._model)
         self._mark = self._costs.began(self._sent)
         token = current_call.set(log)
         try:
@@ -163,6 +169,9 @@ class Call:
         return self
 
     async def __anext__(self) -> Delta:
+        if self._used_up:
+            self._stop_for_budget()
+            raise StopAsyncIteration
         try:
             delta = await self._deltas.__anext__()
         except StopAsyncIteration:
@@ -181,6 +190,8 @@ class Call:
             self._texts.append(delta.text)  # type: ignore[union-attr]  # `kind` is checked, not isinstance: hot path
         else:
             self._take(delta)
+        if self._is_counted:
+            self._count(delta)
         return delta
 
     async def __aexit__(
@@ -220,6 +231,30 @@ class Call:
                 self.reply.finish_word = word or reason
             case Text(text):  # pragma: no cover - a subclass of Text
                 self._texts.append(text)
+
+    def _probable_tokens(self) -> int:
+        """Tokens that the call will probably generate: as its role usually does, within its own cap."""
+        role = "direct" if self.reply.role == "thread" and self._run.thread is None else self.reply.role
+        usual = self._costs.length(role, USUAL_SHARE)
+        probable = PROBABLE_TOKENS if usual is None else max(1, int(usual))
+        cap = self._request.max_tokens
+        return probable if cap is None else min(cap, probable)
+
+    def _count(self, delta: Delta) -> None:
+        """Count what a delta has generated against the budget, as `_usage` will estimate it."""
+        self._bytes += _size(delta)
+        generated = max(self.chunks, -(-self._bytes // BYTES_PER_TOKEN))
+        if generated > self._counted:
+            more, self._counted = generated - self._counted, generated
+            self._used_up = self._run.ledger.advance(self._reservation, more)
+
+    def _stop_for_budget(self) -> None:
+        """The budget is used up: what has come is the reply, cut as by a cap."""
+        reply, run = self.reply, self._run
+        self._ended = True
+        reply.finish = "length"
+        reply.finish_word = f"budget of {'tokens' if self._used_up == 'tokens' else 'cost'}"
+        run.note(f"{_place(reply.role, run.path)} was stopped: the {reply.finish_word} is used up.")
 
     def _refused(self) -> ModelRefused | None:
         """The error for a call that ended with a refusal, or by a filter, and with nothing else."""
@@ -362,6 +397,15 @@ def _dump(reply: Reply) -> dict[str, Any]:
         "tool_calls": [asdict(c) for c in reply.tool_calls],
         "usage": asdict(reply.usage),
     }
+
+
+def _size(delta: Delta) -> int:
+    """Bytes of text that a delta has generated; 0 for one that reports something."""
+    if isinstance(delta, (Text, Reasoning, Refusal)):
+        text = delta.text
+    else:
+        text = delta.arguments if isinstance(delta, ToolCallPart) else ""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _with_defaults(request: Request, run: Scope) -> Request:

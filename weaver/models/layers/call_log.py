@@ -52,6 +52,7 @@ class CallLog:
         answered_by: name of the model that answers, when a fallback chain chose.
         prices: that model's prices; None: those of the model that was asked.
         run: id of the run, so that endpoints are shared fairly between runs.
+        probable_tokens: what the call will probably use, input and output together; None: unknown.
         deadline: the latest time (event loop clock) at which anybody still wants the answer.
         received: bytes of the answer on the wire, and ``tokens`` as the server counts them (input and
             output; None: it did not say); the adapter fills these in when the stream is closed.
@@ -64,6 +65,7 @@ class CallLog:
     answered_by: str | None = None
     prices: Prices | None = None
     run: str = ""
+    probable_tokens: int | None = None
     deadline: float = float("inf")
     received: int = 0
     tokens: int | None = None

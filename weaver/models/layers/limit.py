@@ -138,7 +138,10 @@ class _Passing:
         loop = asyncio.get_running_loop()
         asked = loop.time()
         self._gate = gate = await self._layer.gate()
-        tokens = _probable_tokens(self._request) if self._layer.counts_tokens else 0
+        tokens = 0
+        if self._layer.counts_tokens:
+            known = None if log is None else log.probable_tokens
+            tokens = _probable_tokens(self._request) if known is None else known
         try:
             self._pass = await gate.enter("" if log is None else log.run, tokens)
         finally:
