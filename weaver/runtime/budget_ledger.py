@@ -195,10 +195,10 @@ class Ledger:
         if self.outer is not None and reservation.outer is not None:
             outer = self.outer.advance(reservation.outer, tokens)
         room, money = self._room()
-        others = self.reserved_calls - 1  # each may receive one more delta before it is stopped
-        if room is not None and room <= others:
+        least = self.reserved_calls  # each open call may receive one more token before it is stopped
+        if room is not None and room < least:
             return "tokens"
-        return "cost_usd" if money is not None and money <= others * reservation.token_price else outer
+        return "cost_usd" if money is not None and money < least * reservation.token_price else outer
 
     def _check_room(self, input_tokens: int, input_cost: float, token_price: float) -> None:
         """Refuse a call that could not even give a short reply beside the open ones.
