@@ -43,6 +43,6 @@ def unknown_prices(model: str) -> ConfigurationError:
     """The error for a limit on cost that cannot be kept."""
     return ConfigurationError(
         f"There is a limit on cost, but the prices of {model or 'the model'} are unknown.",
-        hint="Give prices (`prices` in the settings file), install weaver[litellm] for its price map, or use "
-        "max_tokens.",
+        hint="Give prices (`prices` in the settings file), install weaver-reasoning[litellm] for its price "
+        "map, or use max_tokens.",
     )

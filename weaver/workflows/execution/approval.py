@@ -17,7 +17,6 @@ class Question:
 
     Attributes:
         workflow, step: names.
-        path: the step within the outermost workflow: ``outer/inner`` where ``outer`` uses this one.
         message: the text to be read, with its values filled in. Part of it may be a model's.
         path: the step with those that use its workflow, outermost first: ``outer/inner``.
     """

@@ -199,7 +199,8 @@ class Step(Part):
     )
     on_timeout: OnTimeout | None = Field(
         default=None,
-        description="fail (default), partial: what was said so far is the output, fallback: `fallback` is.",
+        description="partial (default): what was said so far is the output; fail; "
+        "fallback: `fallback` is the output.",
         examples=["partial"],
     )
     fallback: Any = Field(
@@ -208,7 +209,7 @@ class Step(Part):
     conflicts: Conflicts | None = Field(
         default=None,
         description="How disagreement between the items (or the steps in needs) is settled: a ladder "
-        "of majority, confidence_weighted, verify, debate, judge, escalate, ask, keep.",
+        "of clear_majority, majority, confidence_weighted, verify, debate, judge, escalate, ask, keep.",
         examples=["majority", ["majority", "verify(samples=3)", "judge"]],
     )
 
