@@ -34,6 +34,7 @@ from weaver.models.tool_call_parts import ToolCallParts
 from weaver.result import CancelReason
 from weaver.runtime.budget_ledger import PROBABLE_TOKENS
 from weaver.runtime.context import Scope
+from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
 
 USUAL_SHARE = 0.75
@@ -66,7 +67,7 @@ class Call:
 
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_ended", "_failed", "_input_estimate",
-        "_is_counted", "_log", "_manager", "_mark", "_model", "_reasoning", "_refusal", "_reported",
+        "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning", "_refusal", "_reported",
         "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "_used_up",
         "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
@@ -109,15 +110,25 @@ class Call:
         return anyio.current_time() - self._sent if self._sent else 0.0
 
     async def __aenter__(self) -> Call:
-        run, state, reply = self._run, self._run.state, self.reply
+        run = self._run
         self._request = _with_defaults(self._request, run)
         self._input_estimate = _estimate_input(self._request)
         self._asked = self._request
         if self._replays():
             return self
+        self._costs = costs_of(self._model)
+        self._request = with_cache_key(self._request, self._model, f"{run.id}-{self.reply.role}")
+        self._prefix = await run.state.prefixes.enter(self._request, self._model, self._costs, run)
+        try:
+            return await self._open()
+        finally:
+            run.state.prefixes.read(self._prefix)
+
+    async def _open(self) -> Call:
+        """Reserve what the call may cost, send it, and wait for its first delta."""
+        run, state, reply = self._run, self._run.state, self.reply
         if self._model.name in state.reasoners:
             self._request = _with_room_to_reason(self._request)
-        self._costs = costs_of(self._model)
         probable = self._probable_tokens()
         self._reservation = run.ledger.reserve(
             self._input_estimate, probable, prices=self._model.prices, model=self._model.name
@@ -301,6 +312,7 @@ class Call:
         self._notice_reasoning()
         role = "direct" if reply.role == "thread" and run.thread is None else reply.role
         self._costs.ended(self._mark, anyio.current_time(), reply, role)
+        state.prefixes.ended(self._prefix, reply.usage)
         self._run.ledger.settle(self._reservation, reply.usage)
         if reply.state == "succeeded" and reply.ended_abnormally:
             run.note(f"{_place(reply.role, run.path)}: {reply.model} {reply.why_incomplete}.")

@@ -254,6 +254,12 @@ class Scope:
             self.span, sc.EVENT_VOTE, {sc.VOTE_COUNTS: tuple(counts), sc.VOTE_SHARE: share}
         )
 
+    def waited_for_prefix(self, seconds: float) -> None:
+        """Record that a call was held back until one that begins alike had been read."""
+        self.state.tracing.event(
+            self.call_span, sc.EVENT_PREFIX_WAIT, {sc.PREFIX_WAIT_MS: round(seconds * 1000, 3)}
+        )
+
     def offer(self, answer: Answer) -> None:
         """The best answer so far, for the case that the strategy is cut before it is done.
 

@@ -190,6 +190,8 @@ class Execution:
             whole = answer.complete and self.error is None and state.cancel_reason is None
             status = "complete" if whole else "partial"
         usage = total(state.usages)
+        for note in state.prefixes.misses:
+            state.note(note)
         tokens, seconds = root.path_so_far
         cancelled = sum(t.state == "cancelled" for t in state.threads)
         path = min(tokens, usage.output_tokens) or usage.output_tokens

@@ -16,6 +16,7 @@ from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, Conflict, Decision
 from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.shared_prefix import SharedPrefixes
 from weaver.tools.run_tools import RunTools
 from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
@@ -86,6 +87,7 @@ class RunState:
         self.usages: list[Usage] = []
         self.conflicts: list[Conflict] = []
         self.reasoners: set[str] = set()
+        self.prefixes = SharedPrefixes()
         self.notes: list[str] = []
         self.decision: Decision | None = None
         self.plan: Plan | None = None

@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from os.path import commonprefix
 
 import anyio
 
@@ -59,6 +60,7 @@ class Served:
     Attributes:
         queued: seconds it waited for a slot.
         tokens: generated so far, thinking included.
+        cached: tokens of its prompt that came from the cache.
         alone: whether it had the endpoint for itself all the time.
     """
 
@@ -66,6 +68,7 @@ class Served:
     at: float
     queued: float = 0.0
     tokens: int = 0
+    cached: int = 0
     alone: bool = True
     right: bool = True
     closed: str = "open"
@@ -94,6 +97,7 @@ class SimulatedModel:
         skill: probability of being right at difficulty 1 with an empty context.
         half_life: tokens of context that halve that probability; infinity: length does not matter.
         chunk: tokens per delta.
+        cache: prompts are read from a cache as far as an earlier one, read to its end, begins alike.
 
     Attributes:
         served: every request, with its fate.
@@ -110,6 +114,7 @@ class SimulatedModel:
     skill: float = 0.9
     half_life: float = 16_000.0
     chunk: int = 8
+    cache: bool = False
     name: str = "simulation"
     provider: str = "simulation"
     endpoint: str = "simulation://"
@@ -120,6 +125,7 @@ class SimulatedModel:
 
     def __post_init__(self) -> None:
         self._free: anyio.Semaphore | None = None
+        self._read: list[str] = []
 
     async def capabilities(self) -> Capabilities:
         """What was given, else all that a good chat endpoint has, and the number of slots."""
@@ -145,8 +151,12 @@ class SimulatedModel:
                 self.in_flight += 1
                 deltas = self._deltas(request, served)
                 try:
-                    prompt = estimate_tokens(text_of(request))
-                    await anyio.sleep(self.first_token + prompt / self.prompt_speed)
+                    prompt = text_of(request)
+                    served.cached = self._cached(prompt)
+                    fresh = estimate_tokens(prompt) - served.cached
+                    await anyio.sleep(self.first_token + fresh / self.prompt_speed)
+                    if self.cache:
+                        self._read.append(prompt)
                     yield deltas
                 finally:
                     self.in_flight -= 1
@@ -178,10 +188,20 @@ class SimulatedModel:
             yield Text("".join(words[:size]))
             words = words[size:]
         yield UsageReport(
-            Usage(input_tokens=estimate_tokens(said), output_tokens=served.tokens, reasoning_tokens=thinking)
+            Usage(
+                input_tokens=estimate_tokens(said),
+                output_tokens=served.tokens,
+                reasoning_tokens=thinking,
+                cached_tokens=served.cached,
+            )
         )
         served.closed = "finished"
         yield Finish(finish, stop)
+
+    def _cached(self, prompt: str) -> int:
+        """Tokens of the longest beginning that is in the cache."""
+        same = (commonprefix([prompt, earlier]) for earlier in self._read)  # noqa: RUF071 - of texts
+        return max((estimate_tokens(text) for text in same), default=0)
 
     def _chunks(self, tokens: int) -> list[int]:
         return [min(self.chunk, tokens - i) for i in range(0, tokens, self.chunk)]
