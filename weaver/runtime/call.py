@@ -67,8 +67,8 @@ class Call:
 
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_ended", "_failed", "_input_estimate",
-        "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning", "_refusal", "_reported",
-        "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "_used_up",
+        "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning", "_refusal",
+        "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "_used_up",
         "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
