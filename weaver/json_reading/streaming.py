@@ -76,6 +76,7 @@ class JsonReader:
         self._ended = False
         self._chars = 0
         self._steps = 0
+        self._most = _FREE_STEPS
         self._stack: list[Any] = []
         self._keys: list[str | None] = []
         self._state = self._between
@@ -97,7 +98,7 @@ class JsonReader:
         self._text = self._text[self._at :] + piece
         self._at = 0
         self._chars += len(piece)
-        most = _FREE_STEPS + self._chars // _CHARS_PER_STEP
+        self._most = most = _FREE_STEPS + self._chars // _CHARS_PER_STEP
         while self._steps < most and self._state():
             self._steps += 1
         if self._steps >= most:  # so many small things are no answer of a model
@@ -186,7 +187,7 @@ class JsonReader:
                 self._at += 2 if two[0] == "/" else 1
                 self._state = self._comment
                 self._steps += 1
-                if not self._comment():
+                if not self._comment() or self._steps >= self._most:
                     return False
                 continue
             return True

@@ -10,6 +10,8 @@ from typing import Any
 from weaver.json_reading.streaming import MAX_DEPTH, SURROGATE, THOUGHT_END, Found, JsonReader
 
 _TIDY_CHARS = 20_000
+_MAX_PATCHES = 8
+_COMMENT = re.compile(r"\s*+(?://[^\n]*+|#[^\n]*+|/\*(?s:.*?)\*/)")
 _FENCE = re.compile(r"\A\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 # Strings are kept, comments and trailing commas go.
 _TIDY = re.compile(r'("(?:[^"\\]|\\.)*+")|//[^\n]*+|/\*(?s:.*?)\*/|,(?=\s*+[}\]])')
@@ -48,8 +50,8 @@ def read_json(text: str) -> list[Found]:
         if fence := _FENCE.match(whole):
             whole = fence.group(1)
         exact, value = _strict(whole)
-        if not exact and whole[:1] in {"{", "["} and len(whole) <= _TIDY_CHARS:
-            exact, value = _strict(_TIDY.sub(r"\1", whole))
+        if not exact and whole[:1] in {"{", "["}:
+            exact, value = _strict(_TIDY.sub(r"\1", whole) if len(whole) <= _TIDY_CHARS else _patched(whole))
     if exact:
         if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
             inner, decoded = _strict(value)  # JSON inside a JSON string
@@ -85,6 +87,27 @@ def without_thoughts(text: str) -> str:
     text = _THOUGHTS.sub(" ", text)
     ends = list(THOUGHT_END.finditer(text))  # the opening tag was in the prompt
     return text[ends[-1].end() :] if ends else text
+
+
+def _patched(text: str) -> str:
+    """A long text without the first few comments and trailing commas: each costs one pass in C."""
+    for _ in range(_MAX_PATCHES):
+        try:
+            json.loads(text, strict=False)
+        except json.JSONDecodeError as error:
+            at = error.pos
+            if comment := _COMMENT.match(text, at):
+                text = text[:at] + text[comment.end() :]
+                continue
+            before, rest = text[:at].rstrip(), text[at:].lstrip(", \n\r\t")
+            if rest[:1] not in {"}", "]"} or not (before.endswith(",") or text[at : at + 1] == ","):
+                return text
+            text = before.removesuffix(",") + rest
+        except (ValueError, RecursionError):
+            return text
+        else:
+            return text
+    return text
 
 
 def _strict(text: str) -> tuple[bool, Any]:

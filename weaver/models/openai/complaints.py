@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-MAX_CHARS = 8000
+MAX_CHARS = 4000
 _MAX_VALUES = 200
 
 # An account without money or quota: no waiting helps.
@@ -149,7 +149,7 @@ def _wait_in_body(body: bytes) -> float | None:
                 return wait
         elif lower == "retry_after_ms" and (wait := _duration(leaf, 0.001)) is not None:
             return wait
-    match = _IN_WORDS.search(text)
+    match = _IN_WORDS.search(text[:MAX_CHARS])
     return _duration(match.group(1)) if match else None
 
 

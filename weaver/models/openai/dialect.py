@@ -62,7 +62,7 @@ _OTHER_MATTER = re.compile(
     r"|does not exist|not found|no such|required|missing|must (?:lie|be (?:between|at|less|greater))",
     re.IGNORECASE,
 )
-_NUMBER = r"(\d[\d,_]*)"
+_NUMBER = r"(?<![\d,_])(\d[\d,_]{0,14})"
 _WINDOW = re.compile(
     rf"(?:context (?:length|window|size)|max_model_len|n_ctx|context)[^\d.]{{0,40}}{_NUMBER}"
     rf"|{_NUMBER} (?:tokens? )?(?:maximum )?context|max_new_tokens[^\d.]{{0,20}}(?:<=|at most) ?{_NUMBER}",
