@@ -89,8 +89,11 @@ def _prices(value: Any) -> Any:
         "input",
         "output",
         "cached",
+        "written",
     }:
-        raise ValueError("must have input and output, and may have cached: US dollars per million tokens")
+        raise ValueError(
+            "must have input and output, and may have cached and written: US dollars per million tokens"
+        )
     for name, price in value.items():
         if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < math.inf:
             raise ValueError(f"{name} must be a number of US dollars per million tokens")
@@ -289,8 +292,8 @@ class Settings(BaseModel):
     )
     prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
         default={},
-        description="US dollars per million tokens of models, by name: input, output, cached. They beat what "
-        "the server or a price list says. In the settings file or as an argument.",
+        description="US dollars per million tokens of models, by name: input, output, cached, written. They beat "
+        "what the server or a price list says. In the settings file or as an argument.",
     )
 
     @property

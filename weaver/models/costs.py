@@ -25,6 +25,14 @@ SAMPLES = 64
 ENOUGH = 5
 """Calls after which an endpoint counts as measured."""
 NAMESPACE = "costs"
+HOSTED = frozenset(
+    {
+        "anthropic", "openai", "gcp.gemini", "gcp.vertex_ai", "azure.ai.openai", "azure.ai.inference",
+        "aws.bedrock", "mistral_ai", "x_ai", "groq", "deepseek", "cohere", "cohere_chat", "together_ai",
+        "fireworks_ai", "openrouter", "perplexity", "cerebras", "ibm.watsonx.ai",
+    }
+)  # fmt: skip
+"""Providers whose models have no address of their own: they are reached through litellm."""
 _LEAST_TOKENS = 8  # shorter answers say little about the speed of decoding
 _SPREAD = 1.5  # how far apart prompts (and streams in flight) must be for a slope
 _SLOWEST = 3600.0  # seconds; a longer call was a suspended machine or a jump of the clock
@@ -261,9 +269,12 @@ _MAX_ENDPOINTS = 256
 
 def costs_of(model: Model) -> EndpointCosts:
     """The costs of ``model``: by its address and name, or, for a model in this process, its own."""
-    if model.endpoint.startswith(("http://", "https://")):
+    address = model.endpoint
+    if not address and model.provider in HOSTED:
+        address = f"hosted:{model.provider}"
+    if address.startswith(("http://", "https://", "hosted:")):
         place = memory()
-        key = (place, model.endpoint, model.name)
+        key = (place, address, model.name)
         if (costs := _by_address.get(key)) is None:
             if len(_by_address) >= _MAX_ENDPOINTS:
                 _by_address.pop(next(iter(_by_address)))

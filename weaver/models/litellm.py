@@ -22,6 +22,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from weaver.errors import ConfigurationError, ModelError
+from weaver.models.cache_marks import marked, takes_marks
 from weaver.models.endpoint import endpoint
 from weaver.models.layers.call_log import current_call
 from weaver.models.litellm_chunks import Chunks
@@ -156,7 +157,8 @@ class LiteLLMModel:
             failed: ModelError | None = None
             stream: LiteLLMStream | None = None
             try:
-                arguments = self._arguments(request, tries.fields(), session, self._session[1])
+                fields = marked(tries.fields()) if takes_marks(self.name) else tries.fields()
+                arguments = self._arguments(request, fields, session, self._session[1])
                 stream = LiteLLMStream(self, await ask(**arguments))
                 await stream.begin()
             except ModelError as error:
@@ -358,4 +360,6 @@ def _prices(entry: Mapping[str, Any]) -> Prices | None:
     cached = entry.get("cache_read_input_token_cost")
     if not isinstance(each_in, int | float) or not isinstance(each_out, int | float):
         return None
-    return Prices(each_in * 1e6, each_out * 1e6, cached * 1e6 if isinstance(cached, int | float) else None)
+    written = entry.get("cache_creation_input_token_cost")
+    read, wrote = (each * 1e6 if isinstance(each, int | float) else None for each in (cached, written))
+    return Prices(each_in * 1e6, each_out * 1e6, read, wrote)

@@ -187,17 +187,21 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars per million tokens. ``cached`` defaults to the input price."""
+    """US dollars per million tokens. ``cached`` (read from a cache) and ``written`` (into one) default to the
+    input price."""
 
     input: float
     output: float
     cached: float | None = None
+    written: float | None = None
 
     def cost(self, usage: Usage) -> float:
         """Dollars for ``usage``."""
         cached = self.input if self.cached is None else self.cached
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (fresh * self.input + usage.cached_tokens * cached + usage.output_tokens * self.output) / 1e6
+        written = self.input if self.written is None else self.written
+        fresh = usage.input_tokens - usage.cached_tokens - usage.cache_written_tokens
+        read = fresh * self.input + usage.cached_tokens * cached + usage.cache_written_tokens * written
+        return (read + usage.output_tokens * self.output) / 1e6
 
 
 Stream = AsyncIterator[Delta]

@@ -48,6 +48,9 @@ class Fallbacks(Layer):
             max(p.input for p in prices),
             max(p.output for p in prices),
             max(p.input if p.cached is None else p.cached for p in prices),
+            max(p.input if p.written is None else p.written for p in prices)
+            if any(p.written is not None for p in prices)
+            else None,
         )
 
     async def capabilities(self) -> Capabilities:

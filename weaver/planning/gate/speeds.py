@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from weaver.errors import ConfigurationError
-from weaver.models.costs import EndpointCosts
+from weaver.models.costs import HOSTED, EndpointCosts
 from weaver.models.endpoint import endpoint
 from weaver.models.protocol import Capabilities, Model
 
@@ -61,7 +61,7 @@ def kind_of(model: Model) -> Kind | None:
         return "local metal" if sys.platform == "darwin" else "local cpu"
     if provider in _GPU_SERVERS:
         return "local gpu"
-    if model.endpoint.startswith("https://"):
+    if model.endpoint.startswith("https://") or (not model.endpoint and model.provider in HOSTED):
         return "hosted"
     return None
 
