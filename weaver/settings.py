@@ -292,8 +292,8 @@ class Settings(BaseModel):
     )
     prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
         default={},
-        description="US dollars per million tokens of models, by name: input, output, cached, written. They beat "
-        "what the server or a price list says. In the settings file or as an argument.",
+        description="US dollars per million tokens of models, by name: input, output, cached, written. They "
+        "beat what the server or a price list says. In the settings file or as an argument.",
     )
 
     @property
