@@ -269,7 +269,7 @@ async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
         error, result = raised, raised.result
     finally:
         current_meter.reset(token)
-    known = dict(_of_result(result)) if result is not None else {"status": "failed"}
+    known: dict[str, Any] = dict(_of_result(result)) if result is not None else {"status": "failed"}
     return Record(
         task=task,
         item=item,

@@ -42,6 +42,7 @@ class Planner(Protocol):
         on_restart: Callable[[], None] | None = None,
     ) -> Plan:
         """Return a valid plan; ``parallel=False`` to answer directly. Raises as `make_plan`."""
+        ...
 
 
 async def make_plan(

@@ -60,7 +60,7 @@ class Asking:
         self._last_mistake = ""
         takes = {"json_schema": can.json_schema, "tool": can.tools, "json_object": can.json_object}
         refused = _refused_earlier(model)
-        self._ways = [way for way in WAYS if takes.get(way, True) and way not in refused]
+        self._ways: list[Way] = [way for way in WAYS if takes.get(way, True) and way not in refused]
 
     @property
     def way(self) -> Way:

@@ -26,7 +26,7 @@ class Ending(Exception):
 
     def __init__(self, state: Literal["skipped", "timed_out"], because: str) -> None:
         super().__init__(because)
-        self.state = state
+        self.state: Literal["skipped", "timed_out"] = state
         self.because = because
 
 

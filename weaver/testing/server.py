@@ -73,7 +73,7 @@ class Server:
         self.script = replies if isinstance(replies, ScriptedModel) else ScriptedModel(replies)
         self.model = model
         self.rules = [f if isinstance(f, Rule) else Rule(f) for f in faults]
-        self.dialect = dialect
+        self.dialect: Dialect = dialect
         self.listed: dict[str, Any] = {}
         self.probes = 0
         self.requests: list[Received] = []

@@ -75,9 +75,13 @@ class FunctionTool:
     def __repr__(self) -> str:
         return f"FunctionTool({self.name!r})"
 
-    @functools.cached_property
+    @property
     def spec(self) -> ToolSpec:
         """Name, description and parameters, as a model is told about them."""
+        return self._spec
+
+    @functools.cached_property
+    def _spec(self) -> ToolSpec:
         schema = self._signature.arguments.model_json_schema()
         schema.pop("title", None)
         schema.pop("description", None)

@@ -88,7 +88,8 @@ class Quorum(Composable):
 class _Quorum(Waiting):
     def __init__(self, k: int, otherwise: Literal["stop", "wait"], met: CancelReason) -> None:
         super().__init__()
-        self.k, self.otherwise, self.met = k, otherwise, met
+        self.k, self.otherwise = k, otherwise
+        self.met: CancelReason = met
 
     @property
     def needed(self) -> int | None:
@@ -328,7 +329,9 @@ class _Both(Waiting):
         return " ".join(dict.fromkeys(r for part in self.parts if (r := part.unmet))) or None
 
     async def decide(self, thread: Any, outstanding: int) -> CancelReason | None:
-        reasons = [await part.finished(thread, outstanding=outstanding) for part in self.parts]
+        reasons: list[CancelReason | None] = [
+            await part.finished(thread, outstanding=outstanding) for part in self.parts
+        ]
         for part, reason in zip(self.parts, reasons, strict=True):
             if reason is not None and part.unmet is not None:
                 return reason

@@ -92,7 +92,7 @@ class ChunkReader:
         if chunk is None or isinstance(chunk, str):
             self._pass_over(payload)
             return
-        chunks = chunk if isinstance(chunk, list) and chunk else [chunk]
+        chunks: list[Any] = chunk if isinstance(chunk, list) and chunk else [chunk]
         if not all(isinstance(one, dict) for one in chunks):
             raise Malformed(f"{_start_of(payload)} is not an object")
         try:

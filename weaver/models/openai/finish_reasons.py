@@ -54,7 +54,10 @@ def finish_reason(word: str) -> FinishReason:
         return "unknown"
     if (known := _KNOWN.get(plain)) is not None:
         return known
-    return next((reason for family, reason in _FAMILIES if family.search(plain)), "interrupted")
+    for family, reason in _FAMILIES:
+        if family.search(plain):
+            return reason
+    return "interrupted"
 
 
 def normal(word: str) -> str:

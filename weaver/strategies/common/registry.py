@@ -227,10 +227,13 @@ def load(name: str) -> Strategy:
     """
     if name not in _registered and (point := _entry_points().get(name)) is not None:
         with plugins.code_of(point, "strategy", "cannot be loaded"):
-            loaded = point.load()
+            loaded: Any = point.load()
             if name not in _registered:
-                known = loaded if isinstance(loaded, Strategy) else _known(loaded)
-                _registered[name] = replace(known or described(_method(loaded, "it"), name), name=name)
+                if isinstance(loaded, Strategy):
+                    _registered[name] = replace(loaded, name=name)
+                else:
+                    known = _known(loaded) or described(_method(loaded, "it"), name)
+                    _registered[name] = replace(known, name=name)
     if name not in _registered:
         hint = FILES_HINT if is_file(name) else ""
         raise UnknownName("strategy", name, names(), hint=hint)

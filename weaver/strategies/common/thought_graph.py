@@ -251,7 +251,8 @@ class Graph:
             after = [self.nodes[-1].name] if self.nodes else []
         needed = (after,) if isinstance(after, str) else tuple(after)
         names = {node.name for node in self.nodes}
-        if name in names or (unknown := [n for n in needed if n not in names]):
+        unknown = [n for n in needed if n not in names]
+        if name in names or unknown:
             raise ConfigurationError(
                 f"The graph has a node {name!r} already."
                 if name in names

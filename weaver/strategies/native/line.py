@@ -246,9 +246,10 @@ class Line:
     async def _fork(self) -> list[Told] | None:
         """Run the branches that the line asks for; None when it goes on sequentially."""
         branches = self.form.branches(self.context, self.context[self.own_from :])
-        if not branches or (why := self.refused(len(branches))):
-            if branches:
-                self.run.note(f"{self.run.path or 'The main thread'} did not fork: {why}")
+        if not branches:
+            return None
+        if why := self.refused(len(branches)):
+            self.run.note(f"{self.run.path or 'The main thread'} did not fork: {why}")
             return None
         share = self.share(len(branches))
         async with self.run.fork(name="thread") as threads:

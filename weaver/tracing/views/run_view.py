@@ -73,7 +73,7 @@ class Piece:
     def walk(self) -> list[Piece]:
         """This piece and all below it, in tree order."""
         found: list[Piece] = []
-        stack = [self]
+        stack: list[Piece] = [self]
         while stack:
             piece = stack.pop()
             found.append(piece)

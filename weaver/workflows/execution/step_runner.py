@@ -107,6 +107,7 @@ class StepWork:
                 return asdict(Reply(True))
             if setting.approve is None:
                 return asdict(self._without_a_reply(run, approve, "nobody could be asked"))
+            said: Any = None
             async with setting.turn:
                 with anyio.move_on_after(approve.timeout) as clock:
                     said = await _called(setting.approve, question)

@@ -186,10 +186,10 @@ def _item_of(value: Any, key: Any) -> Any:
 
 
 def _add(left: Any, right: Any) -> Any:
-    if isinstance(left, (str, list)) or isinstance(right, (str, list)):
-        if type(left) is not type(right):
-            raise ExpressionError(f"{_kind(left)} and {_kind(right)} cannot be added", hint="use text(x)")
+    if type(left) is type(right) and type(left) in (str, list):
         return _bounded(left + right)
+    if isinstance(left, (str, list)) or isinstance(right, (str, list)):
+        raise ExpressionError(f"{_kind(left)} and {_kind(right)} cannot be added", hint="use text(x)")
     return _of_numbers(left, right) and left + right
 
 

@@ -107,7 +107,7 @@ def parse_expression(text: str) -> Expression:
     expression = Expression(flat, plain, _path(plain))
     if lead:
         for node in ast.walk(expression.tree):
-            if hasattr(node, "col_offset"):
+            if isinstance(node, (ast.expr, ast.keyword, ast.arg)):
                 node.col_offset += lead
     return expression
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -296,7 +296,10 @@ class Input(ValueSpec):
         return "default" in self.model_fields_set
 
 
-InputSpec = written_short(Input)
+if TYPE_CHECKING:
+    InputSpec = Input
+else:
+    InputSpec = written_short(Input)
 
 
 def _conditions(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr
 
@@ -39,7 +39,7 @@ def _list_or_text(value: Any) -> Any:
 
 
 ForEach = Annotated[Any, BeforeValidator(_list_or_text, json_schema_input_type=StrictStr | list[Any])]
-Name = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+Name: TypeAlias = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 
 
 class Defaults(Part):

@@ -181,7 +181,7 @@ class ValueSpec(BaseModel):
 
     def python_type(self, name: str = "output") -> Any:
         """A type that pydantic checks such values with; objects become plain dicts."""
-        base = self._bare_type(name)
+        base: Any = self._bare_type(name)
         if self.enum is not None:
             base = Literal[self.enum]
         limits: dict[str, Any] = {
