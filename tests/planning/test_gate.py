@@ -309,3 +309,53 @@ async def test_the_reason_says_both_predictions():
     assert re.search(r"predicted [\d.]+ s forked against [\d.]+ s directly", result.decision.reason)
     assert "not measured yet" in result.decision.reason
     assert result.as_dict()["decision"]["forecast"]["basis"] == "prior"
+
+
+# ---- the seams
+
+
+@pytest.mark.anyio
+async def test_parts_of_adaptive_are_objects_or_names():
+    from functools import partial
+
+    from weaver.errors import ConfigurationError
+    from weaver.planning.gate.gate import CostGate
+    from weaver.planning.policy import Judgement
+    from weaver.strategies.adaptive import adaptive
+    from weaver.strategies.common.registry import find
+
+    class Never:
+        name = "never/1"
+
+        def judge(self, task):
+            return Judgement("direct", "never")
+
+    async def two(run, task, **_):
+        parts = (Subtask(id="a", prompt="Write section 1 in 5 words"), Subtask(id="b", prompt="x"))
+        return Plan(parallel=True, subtasks=parts)
+
+    never = partial(adaptive, policy=Never(), conflicts=["majority", "judge"])
+    result = await Weaver(hosted(), strategy=never).run("Compare tea and coffee.")
+    assert (result.decision.policy, result.decision.reason) == ("never/1", "never")
+    own = partial(adaptive, planner=two, gate=CostGate(follow=True), conflicts=None)
+    result = await Weaver(hosted(), strategy=own).run("Compare tea and coffee.")
+    assert not result.decision.parallel or len(result.threads) >= 2
+    for name, wrong in (("policy", "ruls"), ("gate", "of"), ("planner", "modl")):
+        with pytest.raises(ConfigurationError, match=f"'{wrong}'"):
+            find(f"adaptive:{name}={wrong}")
+    with pytest.raises(ConfigurationError, match="is not a policy"):
+        find(partial(adaptive, policy=3))
+    with pytest.raises(ConfigurationError, match="is not a conflict policy"):
+        find(partial(adaptive, conflicts=[3]))
+    with pytest.raises(ConfigurationError, match="mojority"):
+        find(partial(adaptive, conflicts=["mojority"]))
+    assert find("adaptive:gate=off,policy=rules,planner=model")[1]["gate"] == "off"
+
+
+def test_the_picture_is_the_one_that_the_script_draws():
+    from pathlib import Path
+
+    from tests.benchmarks.when_a_fork_pays import picture
+
+    drawn = Path(__file__).parents[2] / "docs/images/when-a-fork-pays.svg"
+    assert drawn.read_text(encoding="utf-8") == picture()
