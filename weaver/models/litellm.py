@@ -267,6 +267,10 @@ class LiteLLMStream:
         try:
             self._reader.take(await self._chunks.__anext__())
         except StopAsyncIteration:
+            if not self._chunks.has_any:
+                nothing = ValueError("its answer has no chunks; is it a page, or an error with HTTP 200?")
+                self._failure = self._model.failed(nothing, begun=False)
+                return
             self._ended = True
             self._reader.close()
         except Exception as error:  # noqa: BLE001 - see LiteLLMModel.opened

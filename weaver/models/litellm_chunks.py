@@ -17,18 +17,20 @@ class Chunks:
         answer: what litellm returned: a stream, or a whole answer.
 
     Attributes:
+        has_any: a chunk has come.
         reports_usage: the usage in the chunks is the provider's, not a guess of litellm's.
     """
 
     def __init__(self, answer: Any) -> None:
         self.reports_usage = False
+        self.has_any = False
         self._answer = answer
         self._source: Any
         inner = getattr(answer, "completion_stream", None)
         if not hasattr(answer, "__anext__"):
             self.reports_usage = True
             self._source = _Once(answer)
-        elif inner is not None and type(inner).__module__.startswith("openai."):
+        elif inner is not None and type(inner).__module__.partition(".")[0] == "openai":
             self.reports_usage = True
             self._source = aiter(inner)
         else:
@@ -43,6 +45,7 @@ class Chunks:
 
     async def __anext__(self) -> dict[str, Any]:
         chunk = await self._source.__anext__()
+        self.has_any = True
         data: dict[str, Any] = chunk.model_dump(exclude_none=True)
         return data
 

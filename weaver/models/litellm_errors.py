@@ -55,7 +55,9 @@ def model_error(error: Exception, failures: Failures, *, begun: bool) -> ModelEr
     if status is not None and status >= 400:
         headers: Mapping[str, str] = getattr(error, "litellm_response_headers", None) or {}
         return failures.status(status, headers, raw)
-    return failures.protocol(f"cannot be asked through litellm: {failures.clean(words)}", "Check the name.")
+    return failures.protocol(
+        f"cannot be asked through litellm: {failures.clean(words)}", "Check the name and the base URL."
+    )
 
 
 def _chain(error: Exception) -> Iterator[Exception]:

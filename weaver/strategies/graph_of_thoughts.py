@@ -96,7 +96,8 @@ async def graph_of_thoughts(
         await threads.join()
     if nodes[-1].name not in made:
         raise NoAnswer(missing(threads.all, f"The graph did not come to its end, {nodes[-1].name!r}"))
-    return Answer(_best(made[nodes[-1].name]).text, complete=width == (branches, merges))
+    best = _best(made[nodes[-1].name])
+    return Answer(best.text, complete=best.whole and width == (branches, merges))
 
 
 def _fitting(run: Run, branches: int, merges: int) -> tuple[int, int] | None:

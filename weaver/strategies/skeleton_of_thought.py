@@ -86,7 +86,8 @@ async def skeleton_of_thought(
                     run.emit(AnswerDelta(threads.all[told].text + "\n"))
                 told += 1
     missing = tuple(t.title for t in threads.all if t.state != "succeeded")
-    return Answer(_whole(threads.all), complete=not missing, missing=missing)
+    whole = all(t.answer is not None and t.answer.complete for t in threads.all)
+    return Answer(_whole(threads.all), complete=whole, missing=missing)
 
 
 async def _route(run: Run, task: Task) -> Literal["A", "B", "C"]:

@@ -39,12 +39,14 @@ class Thought:
         score: how good it is, the higher the better; None: not scored.
         valid: whether it passed a check; None: not checked.
         made_from: the thoughts that it was made from.
+        whole: whether the model came to its own end with it.
     """
 
     text: str
     score: float | None = None
     valid: bool | None = None
     made_from: tuple[Thought, ...] = ()
+    whole: bool = True
 
     @property
     def volume(self) -> int:
@@ -99,9 +101,10 @@ class Generate:
         sources = [s for s in starts for _ in range(self.num_branches_response)]
         asked = [_asked(task, self.prompt, source, alone=self.alone) for source in sources]
         made = []
-        for source, text in zip(sources, await _texts(run, task, asked, "thought"), strict=True):
-            if text is not None:
-                made += [Thought(part, made_from=source) for part in (self.split or (lambda t: [t]))(text)]
+        for source, answer in zip(sources, await _answers(run, task, asked, "thought"), strict=True):
+            if answer is not None:
+                parts = [answer.text] if self.split is None else self.split(answer.text)
+                made += [Thought(part, made_from=source, whole=answer.complete) for part in parts]
         return made
 
 
@@ -114,10 +117,10 @@ class Improve:
     async def __call__(self, run: Run, task: Task, thoughts: Sequence[Thought]) -> list[Thought]:
         """A thought that could not be improved stays as it is."""
         asked = [_asked(task, self.prompt, (thought,)) for thought in thoughts]
-        texts = await _texts(run, task, asked, "improvement", least=0)
+        answers = await _answers(run, task, asked, "improvement", least=0)
         return [
-            old if text is None else Thought(text, made_from=(old,))
-            for old, text in zip(thoughts, texts, strict=True)
+            old if new is None else Thought(new.text, made_from=(old,), whole=new.complete)
+            for old, new in zip(thoughts, answers, strict=True)
         ]
 
 
@@ -131,8 +134,9 @@ class Aggregate:
     async def __call__(self, run: Run, task: Task, thoughts: Sequence[Thought]) -> list[Thought]:
         """See the class."""
         asked = [_asked(task, self.prompt, thoughts)] * self.num_responses
-        texts = await _texts(run, task, asked, "aggregate")
-        return [Thought(text, made_from=tuple(thoughts)) for text in texts if text is not None]
+        answers = await _answers(run, task, asked, "aggregate")
+        made_from = tuple(thoughts)
+        return [Thought(a.text, made_from=made_from, whole=a.complete) for a in answers if a is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,10 +277,10 @@ def _asked(
     return (user("\n\n".join(parts)),) if alone else opening(adding(task, "\n\n".join(parts)))
 
 
-async def _texts(
+async def _answers(
     run: Run, task: Task, asked: Sequence[Sequence[Message]], name: str, *, least: int = 1
-) -> list[str | None]:
-    """A thread for each conversation; what the model said, None where that failed.
+) -> list[Answer | None]:
+    """A thread for each conversation; what the model answered, None where that failed.
 
     Raises:
         NoAnswer: fewer than ``least`` succeeded.
@@ -288,10 +292,10 @@ async def _texts(
         return Answer(reply.text.strip(), complete=not reply.ended_abnormally)
 
     threads = await each(run, task, [partial(think, messages=messages) for messages in asked], name=name)
-    texts = [None if (answer := said(thread)) is None else answer.text for thread in threads]
-    if len(texts) - texts.count(None) < least:
+    answers = [said(thread) for thread in threads]
+    if len(answers) - answers.count(None) < least:
         raise NoAnswer(missing(threads, "The model could not be asked"))
-    return texts
+    return answers
 
 
 async def _said_by(check: Check, thought: Thought) -> Any:
