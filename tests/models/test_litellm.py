@@ -18,6 +18,7 @@ from weaver.errors import (
     ModelError,
     ModelFailed,
     ModelOverloaded,
+    ModelProtocolError,
     ModelRejected,
     ModelTimeout,
     ModelUnauthorized,

@@ -54,23 +54,18 @@ class RawServer:
 
     answers: list[Answer]
     url: str = ""
+    models: bytes = b'{"data": [{"id": "raw"}]}'
     heads: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = next(
-                (
-                    int(h.partition(":")[2])
-                    for h in head.splitlines()
-                    if h.lower().startswith("content-length")
-                ),
-                0,
-            )
+            fields = dict(line.lower().split(": ", 1) for line in head.splitlines() if ": " in line)
+            length = int(fields.get("content-length", 0))
             body = await reader.readexactly(length)
             self.heads.append(head)
-            answer = Answer([json.dumps({"data": [{"id": "raw"}]}).encode()])
+            answer = Answer([self.models])
             if head.startswith("POST"):
                 self.bodies.append(json.loads(body))
                 answer = self.answers[min(len(self.bodies), len(self.answers)) - 1]

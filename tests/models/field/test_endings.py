@@ -8,11 +8,11 @@ import pytest
 
 from tests.models.conftest import Heard, hear
 from weaver import Weaver
-from weaver.errors import ModelError, ModelRefused, StreamBroken
+from weaver.errors import ModelRefused, StreamBroken, WeaverError
 from weaver.messages import user
 from weaver.models.protocol import Refusal, Request
 
-from .conftest import ABORT, DONE, HANG, Raw, chunk, event, usage
+from .conftest import ABORT, DONE, HANG, Answer, Raw, chunk, event, usage
 
 pytestmark = pytest.mark.anyio
 HELLO = Request((user("Name a river."),))
@@ -21,16 +21,31 @@ HELLO = Request((user("Name a river."),))
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("stop", "stop"), ("STOP", "stop"), ("eos_token", "stop"), ("stop_sequence", "stop"),
-        ("end_turn", "stop"), ("COMPLETE", "stop"), ("length", "length"), ("MAX_TOKENS", "length"),
-        ("model_length", "length"), ("token_limit", "length"), ("model_context_window_exceeded", "length"),
-        ("content_filter", "content_filter"), ("SAFETY", "content_filter"), ("sensitive", "content_filter"),
-        ("guardrail_intervened", "content_filter"), ("PROHIBITED_CONTENT", "content_filter"),
-        ("refusal", "refusal"), ("insufficient_system_resource", "interrupted"),
-        ("network_error", "interrupted"), ("cancelled", "interrupted"), ("time_limit", "interrupted"),
-        ("OTHER", "interrupted"), ("tool_use", "tool_calls"),
+        ("stop", "stop"),
+        ("STOP", "stop"),
+        ("eos_token", "stop"),
+        ("stop_sequence", "stop"),
+        ("end_turn", "stop"),
+        ("COMPLETE", "stop"),
+        ("length", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("token_limit", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("content_filter", "content_filter"),
+        ("SAFETY", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("refusal", "refusal"),
+        ("insufficient_system_resource", "interrupted"),
+        ("network_error", "interrupted"),
+        ("cancelled", "interrupted"),
+        ("time_limit", "interrupted"),
+        ("OTHER", "interrupted"),
+        ("tool_use", "tool_calls"),
     ],
-)  # fmt: skip
+)
 async def test_the_words_for_an_end(raw: Raw, word: str, reason: str) -> None:
     _, model = await raw(chunk({"content": "The Rhine"}), chunk({}, word), DONE)
     heard = await hear(model, HELLO)
@@ -38,11 +53,11 @@ async def test_the_words_for_an_end(raw: Raw, word: str, reason: str) -> None:
     assert heard.finish.reason == reason
 
 
-async def ended(model: Any, **options: Any) -> Any:
-    async with Weaver(model, strategy="sequential", **options) as weaver:
+async def ended(model: Any, task: str = "Name a river.", **options: Any) -> Any:
+    async with Weaver(model, **{"strategy": "sequential", **options}) as weaver:
         try:
-            return await weaver.run("Name a river.")
-        except ModelError as error:
+            return await weaver.run(task)
+        except WeaverError as error:
             return error.result
 
 
@@ -64,8 +79,6 @@ async def test_what_ended_abnormally_is_partial_and_says_why(raw: Raw, word: str
 
 
 async def test_a_shortage_is_asked_again_once(raw: Raw) -> None:
-    from .conftest import Answer
-
     server, model = await raw(
         Answer([chunk({"content": "The"}), chunk({}, "insufficient_system_resource"), DONE]),
         Answer([chunk({"content": "The Rhine."}), chunk({}, "stop"), DONE]),
@@ -78,7 +91,7 @@ async def test_a_shortage_is_asked_again_once(raw: Raw) -> None:
     "parts",
     [
         [
-            chunk({"role": "assistant", "refusal": ""}),
+            chunk({"refusal": ""}),
             chunk({"refusal": "I will not "}),
             chunk({"refusal": "say."}),
         ],
@@ -166,15 +179,12 @@ async def test_an_error_line_and_then_the_end_mark(raw: Raw, line: bytes) -> Non
     assert heard.text == "The "
 
 
-@pytest.mark.parametrize("name", ["adaptive", "self_consistency", "best_of_n", "skeleton_of_thought:router=False",
-                                  "parathinker", "tree_of_thoughts", "debate", "mixture_of_agents", "group_think",
-                                  "hogwild", "parallel_probe", "llm_compiler", "graph_of_thoughts"])  # fmt: skip
+STRATEGIES = """adaptive self_consistency best_of_n skeleton_of_thought:router=False parathinker debate
+tree_of_thoughts mixture_of_agents group_think hogwild parallel_probe llm_compiler graph_of_thoughts"""
+
+
+@pytest.mark.parametrize("name", STRATEGIES.split())
 async def test_no_strategy_takes_a_filtered_answer_for_a_complete_one(raw: Raw, name: str) -> None:
-    _, model = await raw(chunk({"content": "1. The Rhine\n2. The Elbe"}), chunk({}, "content_filter"), DONE)
-    async with Weaver(model, strategy=name, max_calls=40) as weaver:
-        try:
-            result: Any = await weaver.run("Name two rivers.")
-        except Exception as error:
-            result = getattr(error, "result", None)
-            assert result is not None, error
-    assert result.status != "complete"
+    text = chunk({"content": "1. The Rhine\n2. The Elbe"})
+    _, model = await raw(text, chunk({}, "content_filter"), DONE)
+    assert (await ended(model, "Name two rivers.", strategy=name, max_calls=40)).status != "complete"

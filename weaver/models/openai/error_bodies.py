@@ -188,7 +188,7 @@ def _with_place(words: str, loc: Any) -> str:
     if not words or not isinstance(loc, list) or not loc:
         return words
     place = ".".join(str(part) for part in loc[:8] if part != "body")
-    return f"{place}: {words}" if place and place not in words else words
+    return f"{place}: {words}" if place and not re.search(rf"\b{re.escape(place)}\b", words) else words
 
 
 def _with_metadata(words: str, metadata: Any, depth: int) -> str:
