@@ -58,12 +58,16 @@ def test_the_constraints_name_no_registry() -> None:
 
 
 SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if not path.suffix)
+SHELL = [path for path in SCRIPTS if "bash" in path.read_text("utf-8").splitlines()[0]]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_valid_and_executable(script: Path) -> None:
     assert script.stat().st_mode & 0o111
-    assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    if script in SHELL:
+        assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
+    else:
+        ast.parse(script.read_text("utf-8"))
 
 
 def test_files_stay_small() -> None:
