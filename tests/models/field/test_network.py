@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from tests.models.conftest import hear
-from weaver.errors import ConfigurationError, ModelRejected
+from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable
 from weaver.messages import user
 from weaver.models.catalog.detect import list_models
 from weaver.models.catalog.resolve import choose
 from weaver.models.endpoint import endpoint
 from weaver.models.openai.connections import proxy_for
+from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Request
 from weaver.settings import Settings
 
-from .conftest import DONE, Answer, Raw, chunk
+from .conftest import CAN, DONE, Answer, Raw, chunk
 
 pytestmark = pytest.mark.anyio
 HELLO = Request((user("Name a river."),))
@@ -125,3 +126,14 @@ def test_headers_that_cannot_be_sent(text: str, tmp_path: Any) -> None:
     with pytest.raises(ConfigurationError, match="WEAVER_HEADERS") as raised:
         Settings.load({"WEAVER_HEADERS": text}, tmp_path)
     assert "s3" not in str(raised.value)
+
+
+async def test_https_at_a_server_without_tls_ends_with_the_first_timeout(raw: Raw) -> None:
+    server, _ = await raw(*FINE)
+    model = OpenAIModel(
+        "openai/raw", base_url=server.url.replace("http:", "https:"), connect_timeout=0.2, capabilities=CAN
+    )
+    with pytest.raises(ModelUnreachable, match="does not answer in TLS") as raised:
+        await hear(model, HELLO)
+    await model.aclose()
+    assert not raised.value.retriable

@@ -26,6 +26,7 @@ from weaver.models.protocol import (
     UsageReport,
 )
 
+_PLAIN_CHOICE = 4  # fields: index, delta, logprobs and finish_reason
 _CARRIES = ("content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning",
             "reasoning_details", "thinking", "thinking_blocks", "extra_content")  # fmt: skip
 
@@ -105,6 +106,8 @@ class ChunkReader:
     def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
         choices = chunk.get("choices")
+        if self._source == "delta" and self._is_plain_text(chunk, choices):
+            return
         said = len(self.deltas)
         finish: str | None = None
         if choices:
@@ -140,6 +143,30 @@ class ChunkReader:
         if self._tools and (data := self._data.message_data()) is not None:
             self.deltas.append(data)
         self.deltas.append(self.finish or Finish("unknown"))
+
+    def _is_plain_text(self, chunk: Mapping[str, Any], choices: Any) -> bool:
+        """Take the usual chunk in the middle of an answer by the short way: a delta of text, nothing else."""
+        if type(choices) is not list or len(choices) != 1 or chunk.get("usage") or "error" in chunk:
+            return False
+        choice = choices[0]
+        delta = choice.get("delta") if type(choice) is dict and len(choice) <= _PLAIN_CHOICE else None
+        if type(delta) is not dict or not (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
+            return False
+        content = delta.get("content")
+        if (
+            type(content) is not str
+            or not content
+            or choice.get("index") != self._choice
+            or choice.get("finish_reason")
+            or choice.get("logprobs")
+            or self.finish is not None
+            or not self._thoughts.done
+            or "base_resp" in chunk
+        ):
+            return False
+        self.deltas.append(Text(content))
+        self._unfinished = True
+        return True
 
     def _pass_over(self, payload: bytes) -> None:
         """Skip an event of another protocol, such as a ping."""

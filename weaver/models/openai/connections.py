@@ -17,12 +17,14 @@ from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
 import aiohttp
+from yarl import URL
 
 # Shorter than the idle timeout of common servers (5 s in uvicorn, node and llama.cpp), so that a request
 # is not sent on a connection that the server is about to close.
 _KEEP_ALIVE = 4.0
 # How long a finished answer's connection may take to become reusable before it is closed.
 _LINGER = 1.0
+_ACCEPT = 1.0
 # Proxies and content security policies make heads that aiohttp's own limits (8 KB a field) refuse.
 LARGE_HEADS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
 if "max_headers" in inspect.signature(aiohttp.ClientSession.__init__).parameters:  # since aiohttp 3.14
@@ -163,6 +165,17 @@ def _close_forgotten(of_loops: dict[asyncio.AbstractEventLoop, _OfLoop]) -> None
         if not loop.is_closed():
             with suppress(RuntimeError):  # it closes just now, and the session with it
                 loop.call_soon_threadsafe(_start_closing, loop, found)
+
+
+async def accepts(url: URL) -> bool:
+    """Whether there is a server at ``url`` that takes a TCP connection, at once."""
+    try:
+        async with asyncio.timeout(_ACCEPT):
+            _, writer = await asyncio.open_connection(url.host, url.port)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
 
 
 def proxy_for(url: str) -> str | None:

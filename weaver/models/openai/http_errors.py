@@ -137,6 +137,16 @@ class Failures:
             return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
         return self._error(ModelUnreachable, f"cannot be reached ({type(error).__name__})", "Try again.")
 
+    def without_tls(self) -> ModelError:
+        """For a server that takes connections and does not answer the first words of TLS."""
+        failed = self._error(
+            ModelUnreachable,
+            "accepts connections, but does not answer in TLS",
+            "Check http or https in the base URL.",
+        )
+        failed.retriable = False
+        return failed
+
     def unreachable(self, why: str) -> ModelError:
         """For a place that there is no connection to."""
         return self._error(ModelUnreachable, f"cannot be reached ({why})", "Check the network.")

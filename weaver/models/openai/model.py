@@ -19,7 +19,7 @@ from yarl import URL
 
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
 from weaver.models.endpoint import endpoint
-from weaver.models.openai.connections import Connections, proxy_for, reused
+from weaver.models.openai.connections import Connections, accepts, proxy_for, reused
 from weaver.models.openai.http_errors import Failures
 from weaver.models.openai.negotiation import Learned, Negotiation
 from weaver.models.openai.probe import Probe
@@ -184,6 +184,9 @@ class OpenAIModel:
                 failed = self._failures.connection(error)
             except (aiohttp.ClientError, OSError) as error:
                 failed = self._failures.connection(error)
+                waited = isinstance(error, aiohttp.ConnectionTimeoutError)
+                if waited and url.scheme == "https" and self._proxy is None and await accepts(url):
+                    failed = self._failures.without_tls()
             # Raised here and not in a handler: aiohttp's exceptions carry the request's headers.
             raise failed
 
