@@ -22,6 +22,7 @@ from weaver.models.protocol import Capabilities, Delta, Reasoning, Request, Text
 from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.asking import Asking
+from weaver.runtime.call import Call
 from weaver.runtime.model_calls import Thinker
 from weaver.runtime.structured_output import Shape, output_text
 from weaver.runtime.tool_calls import ToolUse
@@ -146,6 +147,7 @@ class _Thinking:
         self.role = role
         self.hear = hear
         self.structured = False
+        self.call: Call | None = None
 
     def asking(self, request: Request, shape: Shape[Any], can: Capabilities) -> Asking:
         """A question whose answer must fit ``shape``; all calls from now on are for such answers."""
@@ -164,6 +166,7 @@ class _Thinking:
                 wait = error.retry_after or 0.0
                 in_time = anyio.current_time() + wait < self.run.deadline
                 if last or not in_time or (self.structured and error.refuses_structure):
+                    self._keep_text()
                     raise
                 self._restart(f"the stream broke: {error.message}")
                 await anyio.sleep(wait)
@@ -231,16 +234,21 @@ class _Thinking:
     async def _until_soft_limit(self, request: Request) -> Reply:
         now = anyio.current_time()
         soft = now + SOFT_SHARE * (self.run.deadline - now)
-        if soft == float("inf"):
-            return await self.run.think(request, role=self.role, listen=self.hear)
         async with self.run.call(request, role=self.role) as call:
+            self.call = call
             async for delta in call:
                 if self.hear is not None:
                     self.hear(delta)
-                if isinstance(delta, Text) and anyio.current_time() >= soft:
+                if soft < float("inf") and isinstance(delta, Text) and anyio.current_time() >= soft:
                     call.cancel_reason = "deadline"
                     break
         return call.reply
+
+    def _keep_text(self) -> None:
+        """Make what a broken stream had said the answer, unless the strategy has a better one."""
+        text = self.call.text_so_far.strip() if self.call is not None else ""
+        if text and not self.structured and self.run.offered is None:
+            self.run.offer(Answer(text, complete=False))
 
     def _restart(self, because: str) -> None:
         run = self.run

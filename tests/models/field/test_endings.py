@@ -188,3 +188,16 @@ async def test_no_strategy_takes_a_filtered_answer_for_a_complete_one(raw: Raw, 
     text = chunk({"content": "1. The Rhine\n2. The Elbe"})
     _, model = await raw(text, chunk({}, "content_filter"), DONE)
     assert (await ended(model, "Name two rivers.", strategy=name, max_calls=40)).status != "complete"
+
+
+@pytest.mark.parametrize("strategy", ["sequential", "adaptive"])
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [(ABORT, "closed the connection"), (event({"error": {"message": "fan failed"}}), "fan failed")],
+)
+async def test_what_a_broken_answer_had_said_is_kept(raw: Raw, strategy: str, broken: Any, said: str) -> None:
+    _, model = await raw(chunk({"content": "The Rhi"}), broken, DONE)
+    result = await ended(model, strategy=strategy)
+    assert (result.status, result.answer, result.error.type) == ("partial", "The Rhi", "StreamBroken")
+    assert said in result.error.message
+    assert said in " ".join(result.notes)
