@@ -46,7 +46,8 @@ class Task:
         seed: sampling seed for this task; None takes the run's.
         equivalence: for strategies that compare answers: maps an answer text to a hashable key, equal
             for equal answers; None takes the strategy's default.
-        metadata: anything of the caller's; never sent to a model.
+        metadata: anything of the caller's; never sent to a model. ``question`` holds the user's own words
+            where a program has added lines to the prompt: whether to fork is judged by them.
     """
 
     prompt: str = ""

@@ -67,6 +67,8 @@ async def test_a_model_that_is_never_wrong_is_right_by_every_strategy_that_plans
     assert found.accuracy == 1.0
     if strategy.startswith("fixed"):
         assert found.activation_ratio == 1.0
+    elif strategy.startswith("adaptive") and task == "tree_product":
+        assert found.activation_ratio == 0.0  # "What is 2 * 9 * 4 * 7?" is one short question
     elif strategy.startswith(("adaptive", "llm_compiler")) and task != "chain":
         assert found.activation_ratio > 0.5
 

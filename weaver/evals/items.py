@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from weaver.task import Task
+
 INSTRUCTION = 'Give your final answer on the last line, after "Answer:".'
 """Added to every question, for every strategy alike, so that graders find the answer."""
 
@@ -106,6 +108,7 @@ class TaskSet:
     items: tuple[Item, ...]
     instruction: str = INSTRUCTION
 
-    def asked(self, item: Item) -> str:
-        """The text that strategies are given."""
-        return f"{item.question}\n\n{self.instruction}" if self.instruction else item.question
+    def asked(self, item: Item) -> Task:
+        """The task that strategies are given. Whether to fork is judged without the instruction."""
+        text = f"{item.question}\n\n{self.instruction}" if self.instruction else item.question
+        return Task(prompt=text, metadata={"question": item.question})

@@ -32,9 +32,15 @@ _COUNTED = re.compile(
     r"(?:sections|paragraphs|chapters|articles|essays|poems|stories|letters|emails|descriptions|summaries)\b",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
+_CHAIN = re.compile(
+    r"(?:[,;.]|\b(?:and|und|et|y))\s+(?:then|after that|afterwards|dann|danach|anschließend|puis|ensuite|"
+    r"luego|después)\b|\A\s*(?:start|begin) (?:with|at|from) (?:the number )?\d",
+    re.IGNORECASE,
+)
 _QUESTION_WORD = re.compile(r"\b(what|who|when|where|which|why|how)\b", re.IGNORECASE)
 SHORT_WORDS = 12
-LONG_WORDS = 60
+MANY_NUMBERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,13 @@ class Features:
     several: bool
     clauses: int
     counted: int
+    chained: bool
+    numbers: int
 
     @classmethod
     def of(cls, task: Task) -> Features:
         """Features of the task's question."""
-        text = task.question
+        text = own_words(task)
         return cls(
             words=len(text.split()),
             questions=text.count("?"),
@@ -61,7 +69,18 @@ class Features:
             several=bool(_SEVERAL.search(text)),
             clauses=len(_QUESTION_WORD.findall(text)),
             counted=_counted(text),
+            numbers=len(_NUMBER.findall(text)),
+            chained=bool(_CHAIN.search(text)),
         )
+
+
+def own_words(task: Task) -> str:
+    """What the user asked, without lines that a program has added to the prompt.
+
+    A program that adds lines puts the user's words into ``task.metadata["question"]``.
+    """
+    asked = task.metadata.get("question")
+    return asked if isinstance(asked, str) and asked.strip() else task.question
 
 
 def _counted(text: str) -> int:
@@ -99,7 +118,7 @@ class Policy(Protocol):
 class Rules:
     """The default policy."""
 
-    name = "rules/2"
+    name = "rules/3"
 
     def judge(self, task: Task) -> Judgement:
         """See the module's docstring for what the rules know and do not know."""
@@ -114,7 +133,11 @@ class Rules:
             return Judgement("plan", "the task compares things")
         if f.several:
             return Judgement("plan", "the task asks for the same of several things")
-        if f.words <= SHORT_WORDS and f.clauses <= 1 and " and " not in task.question.lower():
+        if f.chained:
+            return Judgement("direct", "each step needs the one before")
+        if f.numbers >= MANY_NUMBERS:
+            return Judgement("unsure", f"a calculation with {f.numbers} numbers may have independent parts")
+        if f.words <= SHORT_WORDS and f.clauses <= 1 and " and " not in own_words(task).lower():
             return Judgement("direct", f"one short question ({f.words} words)")
         return Judgement("unsure", "the task may or may not have independent parts")
 
