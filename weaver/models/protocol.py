@@ -187,8 +187,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """US dollars per million tokens. ``cached`` (read from a cache) and ``written`` (into one) default to the
-    input price."""
+    """US dollars per million tokens.
+
+    ``cached`` (read from a cache) and ``written`` (into one) default to the input price.
+    """
 
     input: float
     output: float

@@ -59,6 +59,7 @@ def _tokens(subtask: Subtask) -> int:
 
 
 def longest_chain(plan: Plan, tokens: Mapping[str, float]) -> tuple[str, ...]:
+    """Ids of the chain of subtasks with the most tokens, in the order of its work."""
     best: dict[str, tuple[float, tuple[str, ...]]] = {}
     for level in plan.levels:
         for subtask in level:

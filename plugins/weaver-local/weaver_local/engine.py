@@ -93,8 +93,11 @@ class Engine:
 
 @dataclass(slots=True)
 class _Running:
-    """A server's process. ``lifeline`` is our end of its stdin, a plain descriptor: it must be possible to
-    close it in a forked child, where a file object's lock may be held by a thread that does not exist."""
+    """A server's process.
+
+    ``lifeline`` is our end of its stdin, a plain descriptor: it must be possible to close it in a forked
+    child, where a file object's lock may be held by a thread that does not exist.
+    """
 
     process: subprocess.Popen[bytes]
     lifeline: int

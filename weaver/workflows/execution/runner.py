@@ -81,7 +81,10 @@ async def stream_workflow(
     run_id: str | None = None,
     **changes: Any,
 ) -> RunStream:
-    """`run_workflow`, watched: ``async with await stream_workflow(...) as run: async for event in run``."""
+    """Run a workflow and watch its events, as `Weaver.stream` does; arguments as `run_workflow`.
+
+    Use it as ``async with await stream_workflow(...) as run: async for event in run``.
+    """
     weaver = weaver or _new()
     start = await started(workflow, inputs or {}, weaver.settings, Given(tools, approve, ask), changes)
     return weaver.stream(start.task, run_id=run_id, **start.changes)

@@ -232,5 +232,5 @@ def _model_in(type_: Any) -> type[BaseModel] | None:
 
 
 def _literals(expected: str) -> list[str]:
-    """pydantic's ``'a', 'b' or 'c'`` as a list."""
+    """Pydantic's ``'a', 'b' or 'c'`` as a list."""
     return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]

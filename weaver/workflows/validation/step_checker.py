@@ -196,5 +196,6 @@ class StepChecker:
 
 
 def sentence(text: str) -> str:
+    """Make a message the end of another sentence: no capital in front, no full stop."""
     text = text.strip().rstrip(".")
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
