@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from weaver.budget import Limits
-from weaver.errors import UnknownName
+from weaver.errors import DeadlineExceeded, UnknownName
 from weaver.events import Event
 from weaver.messages import Message
 from weaver.model_roles import Cast
 from weaver.models.layers.prices import check_prices
-from weaver.models.protocol import Model, Prices
+from weaver.models.patience import deadline
+from weaver.models.protocol import Capabilities, Model, Prices
 from weaver.plan import Plan
 from weaver.planning.gate.gate import GATES
 from weaver.planning.planner import make_plan
@@ -319,27 +320,42 @@ class Weaver:
                 await self.aclose()
 
     async def _prepare(self, asked: _Asked, listen: Callable[[Event], None] | None = None) -> Execution:
+        """Look up everything a run needs, within its deadline."""
+        settings = self.settings.changed(**asked.changes)
+        started = anyio.current_time()
+        until = float("inf") if settings.deadline is None else started + settings.deadline
+        deadline.set(until)
+        with anyio.CancelScope(deadline=until):
+            return await self._prepared(asked, settings, until, listen)
+        raise DeadlineExceeded(
+            f"After {settings.deadline:g} s the model, its endpoint or its tools had not been found.",
+            hint="Name the model (`weaver doctor` shows what answers), or raise the deadline.",
+        )
+
+    async def _prepared(
+        self, asked: _Asked, settings: Settings, until: float, listen: Callable[[Event], None] | None
+    ) -> Execution:
         task = as_task(asked.task)
         if asked.output is not None:
             task = replace(task, output=asked.output)
         if tools := (*self._tools, *asked.tools):
             task = replace(task, tools=(*task.tools, *tools))
         task = replace(task, tools=await self._toolsets.resolved(task.tools))
-        settings = self.settings.changed(**asked.changes)
         agents = tuple([replace(a, tools=await self._toolsets.resolved(a.tools)) for a in settings.agents])
         strategy, options = find(settings.strategy)
         cast = await self._models(settings)
-        strategy.check(await cast.models["thread"].capabilities(), cast.models["thread"].name, options)
+        model = cast.models["thread"]
+        demanding = bool(strategy.demands(options))
+        strategy.check(await model.capabilities() if demanding else Capabilities(), model.name, options)
         if settings.max_cost is not None:
             await check_prices(cast.models.values())
-        started = anyio.current_time()
         state = RunState(
             asked.run_id or self._new_id(),
             cast.models,
             agents=agents,
             given_plan=asked.plan,
             limits=_limits(settings),
-            deadline=float("inf") if settings.deadline is None else started + settings.deadline,
+            deadline=until,
             thread_timeout=settings.thread_timeout,
             temperature=settings.temperature,
             seed=settings.seed,

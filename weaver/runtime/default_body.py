@@ -49,13 +49,14 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
     tools = await run.state.tools.toolsets.resolved(given)
     use = ToolUse(run, {tool.spec.name: tool for tool in tools})
-    can = await run.capabilities(role)
+    shape = Shape[Any](task.output) if task.output is not None else None
+    # A plain question depends on nothing that a server could be asked for first.
+    can = await run.capabilities(role) if use.tools or shape is not None else Capabilities()
     if use.tools and not can.tools:
         raise CapabilityMissing(
             f"{run.model(role).name} cannot call tools, and the task has {', '.join(use.tools)}.",
             hint="Choose a model that can, or drop the tools.",
         )
-    shape = Shape[Any](task.output) if task.output is not None else None
     request = Request(
         messages=opening(task),
         max_tokens=task.max_tokens,

@@ -116,6 +116,7 @@ class OpenAIModel:
 
     async def aclose(self) -> None:
         """Close pooled connections of the running event loop. The model may be used again."""
+        await self._probe.aclose()
         await self._connections.aclose()
 
     async def _open(self, request: Request) -> OpenAIStream:

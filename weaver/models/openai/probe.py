@@ -13,11 +13,14 @@ from yarl import URL
 
 from weaver.models.endpoint import Endpoint
 from weaver.models.openai.dialect import Dialect
+from weaver.models.patience import patience
 from weaver.models.protocol import Capabilities, Prices
 
 Get = Callable[[URL], Awaitable[bytes | None]]
 
 _ASK_AGAIN = 30.0
+LONGEST = 6.0
+"""Seconds that a run without a deadline waits: two requests."""
 _SMALL = 4e9  # parameters
 
 # Inference engines: JSON Schema, raw prompts and unfinished messages.
@@ -60,7 +63,7 @@ class Probe:
         self._place = place
         self._given = given
         self._get = get
-        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._ask_again_at: tuple[asyncio.AbstractEventLoop, float] | None = None
         self.prices: Prices | None = None
         self.known: Capabilities | None = None
@@ -70,26 +73,37 @@ class Probe:
             self.known = given or replace(_HOSTED, logprobs=_REASONS.match(model_id) is None)
 
     async def capabilities(self) -> Capabilities:
-        """What the server can do; asked now if that is not known. Never raises."""
+        """What the server can do, as far as that is known in time. Never raises.
+
+        A server that is slow to say it is waited for no longer than the run's deadline allows (`patience`);
+        it is asked on meanwhile, and the next caller may know.
+        """
         if self.known is not None:
             return self.known
         loop = asyncio.get_running_loop()
-        if self._lock is None or self._lock[0] is not loop:
-            self._lock = loop, asyncio.Lock()
-        # A lock and not a shared task: whoever is cancelled while asking leaves it to the next.
-        async with self._lock[1]:
-            return await self._ask(loop)
-
-    async def _ask(self, loop: asyncio.AbstractEventLoop) -> Capabilities:
-        if self.known is not None:
-            return self.known
         again = self._ask_again_at
-        if again is not None and again[0] is loop and loop.time() < again[1]:
-            return self._given or _UNKNOWN
+        if again is None or again[0] is not loop or loop.time() >= again[1]:
+            asking = self._asking
+            if asking is None or asking.done() or asking.get_loop() is not loop:
+                asking = self._asking = loop.create_task(self._ask(loop), name="weaver-probe")
+            await asyncio.wait([asking], timeout=patience(LONGEST))
+        return self._so_far()
+
+    def _so_far(self) -> Capabilities:
+        return self.known or self._given or _UNKNOWN
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+        asking, self._asking = self._asking, None
+        if asking is not None and not asking.done() and asking.get_loop() is asyncio.get_running_loop():
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         listed = _parsed(await self._get(URL(self._place.at("/models"))))
         if listed is None:
             self._ask_again_at = loop, loop.time() + _ASK_AGAIN
-            return self._given or _UNKNOWN
+            return
         entry = _entry(listed, self._model_id)
         owner = entry.get("owned_by")
         can = _BY_OWNER.get(owner, _UNKNOWN) if isinstance(owner, str) else _UNKNOWN
@@ -114,7 +128,6 @@ class Probe:
         can = replace(can, small=parameters is not None and parameters <= _SMALL)
         self.prices = _prices(entry.get("pricing"))
         self.known = self._given or can
-        return self.known
 
 
 def parameters_in(name: str) -> float | None:
