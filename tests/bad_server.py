@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 PLAN = {
     "parallel": True,
     "reason": "two parts",
-    "subtasks": [{"id": "a", "title": "A", "prompt": "What is A?"}, {"id": "b", "title": "B", "prompt": "B?"}],
+    "subtasks": [{"id": name, "title": name, "prompt": f"What is {name}?"} for name in "ab"],
 }
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
 FLOOD = 100 * 2**20

@@ -89,7 +89,8 @@ class Weaver:
             ``models={"openai/gpt-5-mini": {"effort": "low", "fallbacks": ["groq/llama-3.3-70b"]}}``.
         mcp: names of ``mcp_servers`` whose tools threads may call; servers can also stand in ``tools``.
         mcp_servers: MCP servers by name, with the arguments of `weaver.mcp`; usually in the settings file.
-        tool_rounds, max_tool_result, approval_timeout, allow_effects: see `weaver.settings.Settings`.
+        max_answer, tool_rounds, max_tool_result, approval_timeout, allow_effects: see
+            `weaver.settings.Settings`.
         settings: ready settings instead of arguments, environment and file.
         tracer_provider: where spans go; the global provider by default.
         tracing: ready `Tracing` instead of ``tracer_provider``, for its options or metrics.
@@ -129,6 +130,7 @@ class Weaver:
         models: Mapping[str, Any] | None = None,
         mcp: str | Sequence[str] | None = None,
         mcp_servers: Mapping[str, Any] | None = None,
+        max_answer: int | None = None,
         tool_rounds: int | None = None,
         max_tool_result: int | None = None,
         approval_timeout: float | None = None,
@@ -163,6 +165,7 @@ class Weaver:
             "models": models or None,
             "mcp": mcp if mcp is None or isinstance(mcp, str) else tuple(mcp),
             "mcp_servers": mcp_servers or None,
+            "max_answer": max_answer,
             "tool_rounds": tool_rounds,
             "max_tool_result": max_tool_result,
             "approval_timeout": approval_timeout,
@@ -362,6 +365,7 @@ class Weaver:
             listen=listen,
             tracing=self._tracing,
             journal=self._journal,
+            max_answer=settings.max_answer,
             tools=RunTools(
                 deps=self._deps if asked.deps is None else asked.deps,
                 rounds=settings.tool_rounds,

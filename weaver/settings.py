@@ -246,6 +246,12 @@ class Settings(BaseModel):
         description="Seed of sampling and of weaver's own random choices.",
         json_schema_extra={"metavar": "N"},
     )
+    max_answer: Count | None = Field(
+        default=None,
+        description="Most bytes of text that one model call may generate; then it is stopped and its text "
+        "kept. Default: 1000000.",
+        json_schema_extra={"metavar": "BYTES"},
+    )
     tool_rounds: Count | None = Field(
         default=None,
         description="Most model calls of one thread that may end in tool calls. Default: 16.",

@@ -10,6 +10,6 @@ def fenced(text: str, label: str = "") -> str:
 
     Whatever ``text`` contains, it cannot close the fence, so the reader can tell data from instructions.
     """
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=0) if "```" in text else 0
     fence = "`" * max(3, longest + 1)
     return f"{fence}{' '.join(label.split())}\n{text}\n{fence}"

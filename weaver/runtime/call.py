@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from weaver.errors import JournalError, ModelError, ModelRefused, WeaverError
 from weaver.messages import ToolCall
@@ -37,6 +38,8 @@ from weaver.runtime.context import Scope
 from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
 
+SLICE = 128
+"""Deltas that are read of one call before other tasks get their turn."""
 USUAL_SHARE = 0.75
 """A call is expected to be as long as this share of the earlier calls of its role."""
 BYTES_PER_TOKEN = 4
@@ -66,10 +69,10 @@ class Call:
     """
 
     __slots__ = (
-        "_asked", "_bytes", "_costs", "_counted", "_deltas", "_ended", "_failed", "_input_estimate",
-        "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning", "_refusal",
-        "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools", "_used_up",
-        "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
+        "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
+        "_input_estimate", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning",
+        "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
+        "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
@@ -83,7 +86,7 @@ class Call:
         self._reported: Usage | None = None
         self._ended = False
         self._is_counted = False
-        self._counted = self._bytes = 0
+        self._counted = self._bytes = self._deltas_read = 0
         self._used_up = ""
         self._failed = False
         self._sent = 0.0
@@ -181,8 +184,12 @@ class Call:
 
     async def __anext__(self) -> Delta:
         if self._used_up:
-            self._stop_for_budget()
+            self._stop()
             raise StopAsyncIteration
+        self._deltas_read += 1
+        if not self._deltas_read % SLICE:
+            # A server that sends faster than this is read would otherwise never leave the loop to others.
+            await anyio.lowlevel.checkpoint()
         try:
             delta = await self._deltas.__anext__()
         except StopAsyncIteration:
@@ -201,8 +208,7 @@ class Call:
             self._texts.append(delta.text)  # type: ignore[union-attr]  # `kind` is checked, not isinstance: hot path
         else:
             self._take(delta)
-        if self._is_counted:
-            self._count(delta)
+        self._count(delta)
         return delta
 
     async def __aexit__(
@@ -252,20 +258,29 @@ class Call:
         return probable if cap is None else min(cap, probable)
 
     def _count(self, delta: Delta) -> None:
-        """Count what a delta has generated against the budget, as `_usage` will estimate it."""
+        """Count what a delta has generated, as `_usage` will estimate it: against size and budget."""
         self._bytes += _size(delta)
+        if self._bytes > self._run.state.max_answer:
+            self._used_up = "size"
+        if not self._is_counted:
+            return
         generated = max(self.chunks, -(-self._bytes // BYTES_PER_TOKEN))
         if generated > self._counted:
             more, self._counted = generated - self._counted, generated
-            self._used_up = self._run.ledger.advance(self._reservation, more)
+            self._used_up = self._run.ledger.advance(self._reservation, more) or self._used_up
 
-    def _stop_for_budget(self) -> None:
-        """The budget is used up: what has come is the reply, cut as by a cap."""
+    def _stop(self) -> None:
+        """The budget is used up, or the answer is too long: what has come is the reply, cut as by a cap."""
         reply, run = self.reply, self._run
         self._ended = True
         reply.finish = "length"
-        reply.finish_word = f"budget of {'tokens' if self._used_up == 'tokens' else 'cost'}"
-        run.note(f"{_place(reply.role, run.path)} was stopped: the {reply.finish_word} is used up.")
+        if self._used_up == "size":
+            reply.finish_word = "max_answer"
+            reason = f"its answer has more than {run.state.max_answer:,} bytes (max_answer)"
+        else:
+            reply.finish_word = f"budget of {'tokens' if self._used_up == 'tokens' else 'cost'}"
+            reason = f"the {reply.finish_word} is used up"
+        run.note(f"{_place(reply.role, run.path)} was stopped: {reason}.")
 
     def _refused(self) -> ModelRefused | None:
         """The error for a call that ended with a refusal, or by a filter, and with nothing else."""

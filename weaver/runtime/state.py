@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ANSWERING = ("thread", "synthesizer")
 """Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
+MAX_ANSWER_BYTES = 1_000_000
+"""Bytes of text that one model call may generate: some 250,000 tokens, more than models write at once."""
 ROLES = ("planner", "thread", "judge", "synthesizer")
 
 
@@ -43,6 +45,7 @@ class RunState:
         thread_timeout: default seconds a thread may take, or None.
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
+        max_answer: bytes of text that one model call may generate; `MAX_ANSWER_BYTES` by default.
         tools: what tool calls share; without dependencies and with the default limits by default.
 
     Attributes:
@@ -66,6 +69,7 @@ class RunState:
         tracing: Tracing | None = None,
         journal: Journal | None = None,
         tools: RunTools | None = None,
+        max_answer: int | None = None,
     ) -> None:
         self.id = run_id
         self.models = models
@@ -81,6 +85,7 @@ class RunState:
         self.listen = listen
         self.tracing = tracing or Tracing()
         self.journal = journal
+        self.max_answer = MAX_ANSWER_BYTES if max_answer is None else max_answer
         self.tools = tools or RunTools(emit=None if listen is None else self.emit)
         self.recorded: Mapping[str, Any] = {}
         self.threads: list[Thread] = []

@@ -21,6 +21,10 @@ _SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?])\s+(?=[A-Z(])|(?<=\d\.)\s+(?=[A-Z
 _ARTICLES = frozenset(("a", "an", "the"))
 _KEYS = ("final_answer", "answer", "result", "value")
 _SHORT_WORDS = 12
+MARKED_WITHIN = 10_000
+"""Characters at the end of a text in which its marked answer is looked for."""
+LONGEST_VALUE = 2_000
+"""Characters; longer texts are prose, and compared as they are but for spaces."""
 
 
 def final_answer(text: str) -> str | None:
@@ -60,6 +64,7 @@ def written_answer(text: str) -> str:
 
 def _marked(text: str) -> tuple[Literal["boxed", "hashes", "json", "words"], str] | None:
     """How the last answer is marked, and what stands there, untrimmed."""
+    text = text[-MARKED_WITHIN:]
     boxed = last_boxed(text)
     if boxed is not None:
         return "boxed", boxed
@@ -78,7 +83,8 @@ def _marked(text: str) -> tuple[Literal["boxed", "hashes", "json", "words"], str
 
 def final_part(text: str) -> str:
     r"""All that follows the mark of the answer, over several lines; the whole text when nothing is marked."""
-    for part in (last_boxed(text), _after_last(_HASHES, text), _after_last(_MARKER, text)):
+    end = text[-MARKED_WITHIN:]
+    for part in (last_boxed(end), _after_last(_HASHES, end), _after_last(_MARKER, end)):
         if part is not None:
             return part
     return text
@@ -102,6 +108,8 @@ def shown(text: str, limit: int = 200) -> str:
 
 def is_short(text: str) -> bool:
     """Whether a text is a value rather than prose: at most twelve words and no sentence break."""
+    if len(text) > LONGEST_VALUE:
+        return False
     return len(text.split()) <= _SHORT_WORDS and "\n" not in text.strip() and not _SENTENCE_END.search(text)
 
 
@@ -158,6 +166,8 @@ def _embedded(text: str) -> Any:
 def trimmed(text: str) -> str:
     r"""Without the ornaments of an answer: markdown, quotes, ``$...$``, ``\text{}``, a final full stop."""
     text = text.strip()
+    if len(text) > LONGEST_VALUE:
+        return text
     before = None
     while text != before:
         before = text
@@ -177,6 +187,8 @@ def trimmed(text: str) -> str:
 
 def plain(text: str) -> str:
     """For comparing words: Unicode compatibility form, no case, articles, punctuation or spare space."""
+    if len(text) > LONGEST_VALUE:
+        return " ".join(text.split())
     folded = unicodedata.normalize("NFKC", trimmed(text)).casefold()
     words = re.sub(r"[^\w\s%+-]|_", " ", folded).split()
     return " ".join(w for w in words if w not in _ARTICLES) or " ".join(words)
@@ -184,6 +196,8 @@ def plain(text: str) -> str:
 
 def plain_math(text: str) -> str:
     """For comparing formulas as text: no spaces, no sizing or display commands, one form of fractions."""
+    if len(text) > LONGEST_VALUE:
+        return "".join(text.split())
     text = unicodedata.normalize("NFKC", trimmed(text))
     text = re.sub(r"\\(?:left|right|displaystyle|,|;|!|quad|limits)(?![A-Za-z])", "", text)
     text = re.sub(r"\\[dt]frac", r"\\frac", text)

@@ -105,6 +105,12 @@ class ChunkReader:
 
     def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
+        ours = self._choice in (None, 0) and self._source in ("", "delta")
+        if ours and not whole and (content := _only_text(chunk)):
+            self._choice, self._source = 0, "delta"
+            self._content(content)
+            self._note_finish(None, True, True)
+            return
         choices = chunk.get("choices")
         if self._source == "delta" and self._is_plain_text(chunk, choices):
             return
@@ -316,6 +322,27 @@ class _Shape(ValueError):
 
 
 _TAKEN = object()
+_USUAL = {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "usage"}
+_USUAL_CHOICE = {"index", "delta", "finish_reason", "logprobs", "stop_reason"}
+_USUAL_DELTA = {"content", "role"}
+
+
+def _only_text(chunk: Mapping[str, Any]) -> str:
+    """The text of a chunk that has nothing else to read, as nearly all have; else ``""``."""
+    if not chunk.keys() <= _USUAL or chunk.get("usage"):
+        return ""
+    choices = chunk.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+        return ""
+    if not choice.keys() <= _USUAL_CHOICE or choice.get("index"):
+        return ""
+    if choice.get("finish_reason") or choice.get("logprobs"):
+        return ""
+    delta = choice.get("delta")
+    if type(delta) is not dict or not delta.keys() <= _USUAL_DELTA:
+        return ""
+    content = delta.get("content")
+    return content if type(content) is str else ""
 
 
 def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
