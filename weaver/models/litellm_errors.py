@@ -19,6 +19,7 @@ _JARGON = re.compile(
     r"|^Error code: \d{3}(?: - )?",
     re.DOTALL,
 )
+_BYTES = re.compile(r"""b(['"])[\[{].*[\]}]\1""", re.DOTALL)  # a body, as Python writes bytes
 _MAX_LINKS = 12
 _TIMEOUTS = {"APITimeoutError", "TimeoutException", "TimeoutError", "SocketTimeoutError"}
 _CONNECTIONS = {"APIConnectionError"}
@@ -76,6 +77,8 @@ def _words(body: Any, links: list[Exception]) -> str:
     if body is not None and (words := message_of(body)):
         return words
     text = _JARGON.sub("", _JARGON.sub("", str(links[0])[:8000])).strip()
+    if (quoted := _BYTES.search(text)) is not None:
+        text = quoted.group()
     return message_of(text) or text or type(links[0]).__name__
 
 

@@ -182,6 +182,7 @@ async def test_errors_that_are_none(raw: Raw, nothing: object) -> None:
         b"data: null\n\n",
         event({"type": "status", "message": "searching the web"}),
         event({"obfuscation": "xyz"}),
+        event({"message": "keep-alive"}),
         b"id: 7\nretry: 10\n\n",
     ],
 )

@@ -275,9 +275,10 @@ def _listed(body: bytes) -> list[Listed] | None:
     if not isinstance(items, list):
         return None
     entries = [{"id": item} if isinstance(item, str) else item for item in items]
-    if not all(isinstance(item, dict) and _id_of(item) for item in entries):
+    named = [item for item in entries if isinstance(item, dict) and _id_of(item)]
+    if entries and not named:
         return None
-    return [Listed(_id_of(item), str(item.get("owned_by") or "")) for item in entries]
+    return [Listed(_id_of(item), str(item.get("owned_by") or "")) for item in named]
 
 
 def _id_of(item: Mapping[str, Any]) -> str:

@@ -21,12 +21,18 @@ _TEXTS = (
     "error_msg",
     "errorMessage",
     "status_msg",
+    "Message",
+    "faultstring",
+    "error_description",
     "description",
     "reason",
     "title",
 )
-_INNER = ("error", "errors", "base_resp", "detail", "response", "body", "data", "header")
+_INNER = ("error", "errors", "base_resp", "detail", "details", "fault", "response", "body", "data", "header")
 _GOOD = {"", "0", "200", "ok", "success", "succeeded", "none", "null", "false"}
+_ALIVE = re.compile(
+    r"\W*(?:ping|pong|keep.?alive|heartbeat|processing|waiting|queue|connected)", re.IGNORECASE
+)
 _CODES = ("code", "status_code", "error_code", "statusCode", "status", "type")
 # What a provider's own words and codes mean as an HTTP status.
 _WORDS: tuple[tuple[re.Pattern[str], int], ...] = (
@@ -81,6 +87,9 @@ def is_error(value: Any) -> bool:
 def looks_like_error(chunk: Mapping[str, Any]) -> bool:
     """Whether an object without choices is an error of another shape: ``{"code": 1302}``."""
     if not any(isinstance(chunk.get(name), str | list) and chunk[name] for name in _TEXTS):
+        return False
+    texts = [chunk[name] for name in _TEXTS if isinstance(chunk.get(name), str)]
+    if texts and all(_ALIVE.match(text) for text in texts):
         return False
     kind = " ".join(
         str(chunk.get(name, "")) for name in ("type", "object", "event", "status", "level")

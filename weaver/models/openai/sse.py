@@ -63,6 +63,8 @@ class EventReader:
             elif not line:
                 if self._data:
                     events.append(self._complete())
+                elif self._is_error:
+                    events.append(ErrorEvent(b"an event named error, without data"))
                 self._is_error = False
             elif line.startswith(b"event:"):
                 self._is_error = line[6:].strip() == b"error"

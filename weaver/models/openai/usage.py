@@ -49,7 +49,8 @@ class UsageReader:
                 if value > self._greatest.get(name, -1.0):
                     self._greatest[name] = value
                     changed = True
-        return self.usage() if changed and any(self._greatest.values()) else None
+        counted = self._greatest.get("input") or self._greatest.get("output")
+        return self.usage() if changed and counted else None
 
     def usage(self) -> Usage:
         """The usage so far. The cost is known only where the server says it."""
