@@ -65,6 +65,14 @@ async def test_nothing_waits_at_an_endpoint_that_is_not_measured_and_misses_are_
     assert [n for n in result.notes if "4 calls shared the first 1,024 tokens" in n]
 
 
+async def test_nothing_waits_where_each_slot_has_a_cache_of_its_own():
+    model = endpoint(provider="llama_cpp")
+    async with Weaver(model) as weaver:
+        await measured(weaver, model)
+        await weaver.run("x", strategy=four)
+    assert len({s.at for s in model.served}) == 1
+
+
 async def test_nothing_waits_where_reading_is_fast_and_money_is_no_matter():
     model = endpoint(prompt_speed=20_000.0)
     async with Weaver(model) as weaver:
