@@ -23,8 +23,8 @@ _SHARED_CHARS = 4 * SHARED_TOKENS
 SECONDS_PER_USD = 1000.0
 """What a dollar is worth in seconds, as in the gate."""
 CACHE_PER_SLOT = ("llama_cpp", "ollama")
-"""Engines whose slots do not share what they have read. Measured on llama.cpp with four slots and 1,212 tokens: of
-three calls sent after the first one, one hit the first one's slot; two read everything anew."""
+"""Engines whose slots do not share what they have read. Measured on llama.cpp, four slots, 1,212 tokens:
+of three calls sent after the first one, one hit the first one's slot; two read everything anew."""
 LONGEST_WAIT = 10.0
 _MAX_PREFIXES = 1000
 
