@@ -102,7 +102,27 @@ async def test_a_deadline_in_the_conclusion_leaves_all_that_was_said():
     assert result.answer.endswith("I think")
 
 
-async def test_the_conclusion_alone_is_the_answer_once_it_is_whole():
+async def test_a_conclusion_is_put_under_what_was_said():
     model = ScriptedModel([Scripted("it is 4", when="out of room"), Scripted("one two three " * 9, each=1)])
     result = await Weaver(model, strategy="sequential", deadline=10).run("q")
-    assert result.answer == "it is 4"
+    assert result.answer.startswith("one two three one two three")
+    assert result.answer.endswith("\n\nit is 4")
+    assert result.status == "partial"
+
+
+async def test_a_pleasantry_never_replaces_what_was_said():
+    model = ScriptedModel(
+        [Scripted("Thank you for your time.", when="out of room"), Scripted("word " * 600, each=0.1)]
+    )
+    result = await Weaver(model, strategy="sequential", deadline=50).run("q")
+    assert len(result.answer.split()) > 380
+    assert result.status == "partial"
+    assert any("asked to conclude" in note for note in result.notes)
+
+
+async def test_an_answer_written_again_replaces_what_was_cut():
+    again = "the whole answer in other words " * 3
+    model = ScriptedModel([Scripted(again, when="out of room"), Scripted("one two three " * 9, each=1)])
+    result = await Weaver(model, strategy="sequential", deadline=10).run("q")
+    assert result.answer == again.strip()
+    assert result.status == "partial"

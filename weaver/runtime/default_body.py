@@ -32,6 +32,8 @@ SOFT_SHARE = 0.8
 """Share of a thread's time after which it is told to conclude."""
 CONCLUSION_TOKENS = 64
 """Least room for a conclusion, in tokens."""
+REPLACING_SHARE = 0.8
+"""A conclusion that is at least this share of the cut text's length replaces it; a shorter one is added."""
 CONCLUDE = (
     "You are out of room and must stop here. From what you have so far, give only your best final answer "
     "now, in as few words as possible."
@@ -211,7 +213,12 @@ class _Thinking:
         return await self.say(request), request
 
     async def conclude(self, request: Request, reply: Reply) -> tuple[Reply, Request]:
-        """Ask once for the best answer so far, after tokens or time ran short."""
+        """Ask once for the best answer so far, after tokens or time ran short.
+
+        What was said is the floor of the answer. A conclusion that ended normally is put under it, and takes
+        its place only if it is about as long (`REPLACING_SHARE`): then it is the answer written again. The
+        reply stays one that was cut.
+        """
         what = "time" if reply.state == "cancelled" else "tokens"
         self.run.note(f"{self.run.path or 'The answer'} ran out of {what} and was asked to conclude.")
         asked = replace(
@@ -220,16 +227,23 @@ class _Thinking:
             max_tokens=max(CONCLUSION_TOKENS, (request.max_tokens or 0) // 4),
             tools=(),
         )
+        floor = reply.text.rstrip()
         self.run.concluding(reply.text)
+        if self.hear is not None and floor and not self.structured:
+            self.hear(Text("\n\n"))
+        reply.finish = "length"
         try:
             concluded = await self.run.think(asked, role=self.role, name="conclude", listen=self.hear)
         except (BudgetExceeded, ModelError) as error:
             self.run.note(f"The conclusion could not be asked for ({error.message}); the cut text is used.")
-        else:
-            if output_text(concluded).strip():
-                self.run.concluding("")
-                return concluded, asked
-        reply.finish = "length"
+            return reply, request
+        conclusion = output_text(concluded).strip()
+        if self.structured and conclusion:  # it counts only if it fits, which is looked at next
+            self.run.concluding("")
+            return concluded, asked
+        if conclusion and concluded.is_complete:
+            is_rewritten = len(conclusion) >= REPLACING_SHARE * len(floor)
+            reply.text = conclusion if is_rewritten else f"{floor}\n\n{conclusion}"
         return reply, request
 
     async def _until_soft_limit(self, request: Request) -> Reply:

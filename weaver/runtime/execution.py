@@ -169,14 +169,17 @@ class Execution:
         return state.offered
 
     def _rescued(self, root: Run) -> Answer | None:
-        """The best answer at hand: what the strategy offered, else what threads found or said."""
+        """The best answer at hand: what the strategy offered, else what threads have written.
+
+        Those next to the root count; where they have written nothing themselves, those that they forked.
+        """
         if self.state.offered is not None:
             return self.state.offered
-        parts = [
-            f"{t.title}: {t.text.strip()}"
-            for t in self.state.threads
-            if t.depth == 1 and t.state in ("succeeded", "timed_out", "cancelled") and t.text.strip()
-        ]
+        texts: dict[int, list[str]] = {}
+        for t in self.state.threads:
+            if t.state in ("succeeded", "timed_out", "cancelled") and t.text.strip():
+                texts.setdefault(t.depth, []).append(f"{t.title}: {t.text.strip()}")
+        parts = texts[min(texts)] if texts else []
         if not parts and (said := root.text_so_far.strip()):
             parts = [said]
         return Answer("\n\n".join(parts), complete=False) if parts else None
