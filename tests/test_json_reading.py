@@ -134,5 +134,5 @@ def test_time_is_linear_and_short(piece: str, start: str) -> None:
         problem_in(text)
         return process_time() - begin
 
-    assert min(seconds(100_000) for _ in range(3)) < 0.06  # some 5 ms on a machine of its own
-    assert min(seconds(800_000) for _ in range(2)) < 0.48
+    assert min(seconds(100_000) for _ in range(3)) < 0.2  # some 5 ms on a machine of its own, more if shared
+    assert min(seconds(800_000) for _ in range(2)) < 1.6

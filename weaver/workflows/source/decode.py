@@ -9,6 +9,7 @@ from typing import Any
 
 from weaver.workflows.source.diagnostics import Place, Problem, Problems
 
+MAX_DEPTH = 50
 MAX_BYTES = 1_000_000
 
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -109,6 +110,8 @@ def syntax_problems(name: str, text: str, error: Any) -> Iterator[Problem]:
             "an unknown \\ escape in a double-quoted text",
             "use single quotes, or double the backslash",
         )
+    elif "nesting depth" in said:  # newer parsers have a limit of their own, and read ahead of ours
+        what = f"nested more than {MAX_DEPTH} deep"
     elif "anchor" in said or "alias" in said:
         what, hint = "text that begins with & or * must be quoted", "put it in quotes"
     yield Problem(name, place, "", what, hint)

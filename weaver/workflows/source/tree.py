@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from weaver.workflows.source.decode import MAX_BYTES, decoded, mark_place, syntax_problems
+from weaver.workflows.source.decode import MAX_BYTES, MAX_DEPTH, decoded, mark_place, syntax_problems
 from weaver.workflows.source.diagnostics import Place, Problem, Problems, dotted, shortened
 
-MAX_DEPTH = 50
 MAX_VALUES = 100_000
 
 Key = str | int
