@@ -37,6 +37,8 @@ def output_of(reply: Reply, redact: Callable[[str], str]) -> list[dict[str, Any]
         parts.append({"type": "reasoning", "content": redact(reply.reasoning)})
     if reply.text:
         parts.append(_text(redact(reply.text)))
+    if reply.refusal:
+        parts.append(_text(redact(reply.refusal)))
     parts += [
         {"type": "tool_call", "id": c.id, "name": c.name, "arguments": redact(c.arguments)}
         for c in reply.tool_calls
