@@ -152,6 +152,11 @@ class EndpointCosts:
         known = self.lengths.get(role, ())
         return median(known, share) if len(known) >= 3 else None
 
+    def last_length(self, role: str) -> float | None:
+        """Tokens of a role's latest answer; None before the first."""
+        known = self.lengths.get(role)
+        return known[-1] if known else None
+
     @property
     def measured(self) -> Measured:
         """What the samples say."""

@@ -123,7 +123,7 @@ class CostGate:
         parts = len(plan.subtasks)
         about = await _About.of(run, task, parts)
         if about is None:
-            return Verdict(True, "")
+            return Verdict(True, "nothing is known about the endpoint's speed yet")
         verdict = self._decided(about, _shape_of(plan, about, merge), True)
         if about.speeds.basis == "prior" and not verdict.fork:
             # The plan is paid for, and the prediction is a guess.
@@ -152,7 +152,7 @@ class CostGate:
                 fork,
                 longest=fork.longest * ratio,
                 written=fork.written * ratio,
-                merge=round(fork.merge * ratio) if fork.merge == length.tokens else fork.merge,
+                merge=round(costs.last_length("synthesizer") or fork.merge) if fork.merge else 0,
             )
             predicted = fork_seconds(speeds, scaled, width=forecast.width)
         else:
