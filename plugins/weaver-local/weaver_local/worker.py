@@ -72,6 +72,7 @@ def _params(xllamacpp: Any, job: Job) -> Any:
     params.timeout_read = params.timeout_write = 600
     params.warmup = False
     params.ui = False
+    params.sampling.temp = 0.3  # where a request gives none: a small model strays at the usual 0.8
     # Pages in a browser must not be able to use the model: a key, and no foreign origins.
     params.cors_origins = "http://localhost"
     if job["key"]:

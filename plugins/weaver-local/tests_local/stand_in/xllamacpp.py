@@ -20,7 +20,10 @@ from typing import Any
 class CommonParams(SimpleNamespace):
     def __init__(self) -> None:
         super().__init__(
-            model=SimpleNamespace(path=""), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace()
+            model=SimpleNamespace(path=""),
+            cpuparams=SimpleNamespace(),
+            cpuparams_batch=SimpleNamespace(),
+            sampling=SimpleNamespace(),
         )
 
 
