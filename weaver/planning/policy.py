@@ -15,7 +15,7 @@ from weaver.task import Task
 
 Lean = Literal["direct", "plan", "unsure"]
 
-_ITEM = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|\(?[a-z][.)])\s+\S", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]{0,40}(?:[-*•]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]{1,40}\S", re.MULTILINE)
 _COMPARE = re.compile(
     r"\b(compar(?:e|ing|ison)|versus|vs\.?|pros and cons|advantages and disadvantages|"
     r"differences? between)\b",

@@ -37,11 +37,13 @@ are none."""
 
 # Bounded repetitions: whatever a model writes, reading it takes linear time.
 _BLOCK = re.compile(
-    r"(?P<fence>`{3,16}|~{3,16})[ \t]{0,8}claims\b[^\n]*\n(?P<body>.*?)"
+    r"(?<![`~])(?P<fence>`{3,16}|~{3,16})[ \t]{0,8}claims\b[^\n]*\n(?P<body>.*?)"
     r"(?:\n[ \t]{0,8}(?P=fence)[`~]{0,16}[ \t]{0,8}(?=\n|$)|$)",
     re.DOTALL | re.IGNORECASE,
 )
-_JSON_BLOCK = re.compile(r"(?P<fence>`{3,16})[ \t]{0,8}(?:json)?[ \t]{0,8}\n(?P<body>[^`]*)(?P=fence)\s*\Z")
+_JSON_BLOCK = re.compile(
+    r"(?<!`)(?P<fence>`{3,16})[ \t]{0,8}(?:json)?[ \t]{0,8}\n(?P<body>[^`]*)(?P=fence)\s*\Z"
+)
 _WORDS_OF_CONFIDENCE = {
     "certain": 0.99,
     "very high": 0.95,

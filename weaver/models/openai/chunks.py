@@ -57,8 +57,8 @@ class ChunkReader:
     """
 
     __slots__ = (
-        "_choice", "_data", "_source", "_thoughts", "_tool_choice", "_tools", "_unfinished", "_usage",
-        "deltas", "finish", "finishes", "foreign", "is_final", "tokens",
+        "_choice", "_data", "_passed_over", "_source", "_thoughts", "_tool_choice", "_tools", "_unfinished",
+        "_usage", "deltas", "finish", "finishes", "foreign", "is_final", "tokens",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -72,6 +72,7 @@ class ChunkReader:
         self._tool_choice: int | None = None  # and whose tool calls are
         self._source = ""  # where its text stands: delta, message or text
         self._unfinished = False  # a chunk without a finish reason has come
+        self._passed_over = 0
         self._tools = ToolCallReader()
         self._data = MessageDataReader()
         self._usage = UsageReader()
@@ -105,12 +106,6 @@ class ChunkReader:
 
     def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
-        ours = self._choice in (None, 0) and self._source in ("", "delta")
-        if ours and not whole and (content := _only_text(chunk)):
-            self._choice, self._source = 0, "delta"
-            self._content(content)
-            self._note_finish(None, True, True)
-            return
         choices = chunk.get("choices")
         if self._source == "delta" and self._is_plain_text(chunk, choices):
             return
@@ -177,6 +172,9 @@ class ChunkReader:
     def _pass_over(self, payload: bytes) -> None:
         """Skip an event of another protocol, such as a ping."""
         self.foreign = self.foreign or _start_of(payload)
+        self._passed_over += 1
+        if self._passed_over > _MOST_FOREIGN:
+            raise Malformed(f"{self.foreign} and {_MOST_FOREIGN} more like it")
 
     def _note_finish(self, word: str | None, has_choices: bool, has_more: bool) -> None:
         if word:
@@ -322,27 +320,7 @@ class _Shape(ValueError):
 
 
 _TAKEN = object()
-_USUAL = {"id", "object", "created", "model", "choices", "system_fingerprint", "service_tier", "usage"}
-_USUAL_CHOICE = {"index", "delta", "finish_reason", "logprobs", "stop_reason"}
-_USUAL_DELTA = {"content", "role"}
-
-
-def _only_text(chunk: Mapping[str, Any]) -> str:
-    """The text of a chunk that has nothing else to read, as nearly all have; else ``""``."""
-    if not chunk.keys() <= _USUAL or chunk.get("usage"):
-        return ""
-    choices = chunk.get("choices")
-    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
-        return ""
-    if not choice.keys() <= _USUAL_CHOICE or choice.get("index"):
-        return ""
-    if choice.get("finish_reason") or choice.get("logprobs"):
-        return ""
-    delta = choice.get("delta")
-    if type(delta) is not dict or not delta.keys() <= _USUAL_DELTA:
-        return ""
-    content = delta.get("content")
-    return content if type(content) is str else ""
+_MOST_FOREIGN = 1000
 
 
 def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -7,6 +7,7 @@ import re
 from weaver.models.protocol import Delta, Reasoning, Text
 
 _OPEN = re.compile(r"<(think|thinking|thought|reasoning|seed:think)>|◁(think)▷|\[(THINK)\]", re.IGNORECASE)
+_MOST_BLANKS = 256
 _LONGEST = len("</seed:think>")
 _MAY_OPEN = tuple(
     tag.lower()
@@ -70,7 +71,10 @@ class ThoughtSplitter:
             self._held = start[tag.end() :]
             self._thought = True
             return True
-        if not start or any(tag.startswith(start.lower()) for tag in _MAY_OPEN):
+        if not start:
+            self._held = held[:_MOST_BLANKS]  # a flood of blanks is not looked through again and again
+            return False
+        if any(tag.startswith(start.lower()) for tag in _MAY_OPEN):
             return False
         self._held = ""
         self.done = True

@@ -1,0 +1,201 @@
+"""Every reader of foreign text takes linear time: models, servers and tools decide what stands there.
+
+A reader is fed hostile texts of one length and of four times that length. The longer may take eight times as
+long at most (a quadratic reader takes sixteen), and a bounded time for 100,000 characters. Times are the
+process's own, the least of several, so that a busy machine does not matter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from weaver import Answer, Task
+from weaver.coordination.answers.equivalence import equivalence, items_of
+from weaver.coordination.conflicts.claims import split_claims, with_claims
+from weaver.coordination.values.final import (
+    answer_of,
+    final_part,
+    is_short,
+    json_value,
+    plain,
+    plain_math,
+    written_answer,
+)
+from weaver.coordination.values.mentions import last_number, mentions, quantities_in
+from weaver.coordination.values.quantities import quantity
+from weaver.coordination.values.scalars import read_value
+from weaver.errors import WeaverError
+from weaver.json_reading.streaming import JsonReader
+from weaver.json_reading.whole import problem_in, read_json, without_thoughts
+from weaver.models.openai.chunks import ChunkReader
+from weaver.models.openai.complaints import complaint_in, wait_in
+from weaver.models.openai.error_bodies import message_in, text_of_html
+from weaver.models.openai.sse import EventReader, TooLarge
+from weaver.models.openai.thoughts import ThoughtSplitter
+from weaver.planning.policy import Rules
+from weaver.planning.reader import PlanReader
+from weaver.runtime.structured_output import Shape
+from weaver.strategies.native import FORMATS, check, statistics
+from weaver.tracing.record.redact import Redactor
+from weaver.untrusted import fenced
+
+SHORT, LONG = 25_000, 100_000
+SECONDS = 0.12
+"""For `LONG` characters. The aim is 5 ms on a quiet machine; this bound finds what is far from linear."""
+
+SEEDS = {
+    "open brackets": "[",
+    "open objects": '{"a":',
+    "brackets and braces": "[{",
+    "quotes": '"',
+    "escaped quotes": '\\"',
+    "backslashes": "\\",
+    "titles": "<title>",
+    "open tags": "<think>",
+    "closed tags": "</think>",
+    "angles": "<",
+    "threads": "<Thread>1. a\n",
+    "numbers": "1,",
+    "decimals": "1.",
+    "digits": "7",
+    "minus": "-",
+    "spaces": " ",
+    "newlines": "\n",
+    "tabs and a mark": "\t*",
+    "backticks": "`",
+    "fences": "```json\n",
+    "answers": "the answer is ",
+    "boxes": "\\boxed{",
+    "hashes": "#### ",
+    "bullets": "- a\n",
+    "questions": "Is it? ",
+    "letters": "a",
+    "words": "word ",
+    "sentences": "It is. So ",
+    "subjects": "a | b | c\n",
+    "keys": "sk-",
+    "emails": "a@",
+    "comments": "/* ",
+    "slashes": "// x\n",
+    "subtasks": '{"id": "a", "prompt": "b"}, ',
+    "data lines": "data: {}\n\n",
+    "units": "3 km/h ",
+    "accents": "é",
+    "wide": "你",
+    "surrogates": "\\ud800",
+    "tries": "try again in 7 ",
+}
+
+
+def feed_plan(text: str) -> None:
+    reader = PlanReader()
+    for at in range(0, len(text), 7):
+        reader.feed(text[at : at + 7])
+
+
+def feed_json(text: str) -> None:
+    reader = JsonReader()
+    for at in range(0, len(text), 7):
+        reader.feed(text[at : at + 7])
+    reader.finish()
+
+
+def feed_thoughts(text: str) -> None:
+    splitter = ThoughtSplitter()
+    for at in range(0, len(text), 7):
+        list(splitter.split(text[at : at + 7]))
+
+
+def feed_events(text: str) -> None:
+    reader, data = EventReader(), text.encode("utf-8", "replace")
+    for at in range(0, len(data), 512):
+        reader.feed(data[at : at + 512])
+    reader.end()
+
+
+def read_chunk(text: str) -> None:
+    ChunkReader().read(text.encode("utf-8", "replace"))
+
+
+KINDS = ("auto", "number", "choice", "bool", "json", "text")
+READERS: dict[str, Callable[[str], Any]] = {
+    "plan, streamed": feed_plan,
+    "JSON, streamed": feed_json,
+    "JSON": read_json,
+    "JSON's problem": problem_in,
+    "thoughts": without_thoughts,
+    "thoughts, streamed": feed_thoughts,
+    "events": feed_events,
+    "chunk": read_chunk,
+    "typed output": Shape(list[int]).parse,
+    "error body": lambda text: message_in(text.encode("utf-8", "replace")),
+    "error page": text_of_html,
+    "complaint": lambda text: complaint_in(400, text.encode("utf-8", "replace")),
+    "wait": lambda text: wait_in({"retry-after": text[:200]}, text.encode("utf-8", "replace")),
+    "marked answer": answer_of,
+    "written answer": written_answer,
+    "final part": final_part,
+    "short": is_short,
+    "JSON value": json_value,
+    "plain": plain,
+    "plain mathematics": plain_math,
+    "last number": last_number,
+    "quantities": quantities_in,
+    "mentions": lambda text: mentions(text, "7"),
+    "quantity": quantity,
+    "value": read_value,
+    "items": items_of,
+    **{
+        f"equal {kind}": equivalence(kind).read
+        for kind in ("auto", "number", "choice", "bool", "json", "text")
+    },
+    "claims": split_claims,
+    "answer with claims": lambda text: with_claims(Answer(text)),
+    "rules": lambda text: Rules().judge(Task(text)),
+    "fence": fenced,
+    "redaction": Redactor(),
+    **{f"{name}, checked": lambda text, name=name: check(text, name) for name in FORMATS},
+    **{f"{name}, counted": lambda text, name=name: statistics(text, name) for name in FORMATS},
+}
+
+
+def hostile(length: int) -> Iterator[tuple[str, str]]:
+    for name, seed in SEEDS.items():
+        yield name, (seed * (length // len(seed) + 1))[:length]
+    yield "a plan of noise", '{"parallel": true, "x": ' + "[1, " * (length // 4)
+    yield "a long reason", '{"parallel": true, "reason": "' + "a" * length
+    yield "an unfinished box", "\\boxed{" + "{" * length
+
+
+def seconds(reader: Callable[[str], Any], text: str, *, tries: int = 3) -> float:
+    least = float("inf")
+    for _ in range(tries):
+        began = time.process_time()
+        with suppress(WeaverError, ValueError, TooLarge, Exception):
+            reader(text)
+        least = min(least, time.process_time() - began)
+    return least
+
+
+SPREAD = {"plan, streamed", "JSON, streamed", "thoughts, streamed"}
+"""Readers of many small pieces: their time is spread over 14,000 turns of the event loop."""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_takes_linear_time(name: str):
+    reader = READERS[name]
+    bound = 5 * SECONDS if name in SPREAD else SECONDS
+    slow = []
+    for (kind, short), (_, long) in zip(hostile(SHORT), hostile(LONG), strict=True):
+        took = seconds(reader, long, tries=1)
+        if took <= bound / 4:
+            continue
+        took, before = min(took, seconds(reader, long)), seconds(reader, short)
+        if took > bound or took > 8 * before + 0.01:
+            slow.append(f"{kind}: {before * 1e3:.0f} ms, {took * 1e3:.0f} ms")
+    assert slow == []
