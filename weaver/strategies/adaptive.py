@@ -19,12 +19,15 @@ from weaver.strategies.common.registry import strategy
 from weaver.strategies.common.seams import by_name, checked, conflict_policies
 from weaver.strategies.forking import Forking
 from weaver.strategies.plan_runner import Manner
+from weaver.synthesis.choice import MERGES
+from weaver.synthesis.merge import Merge
 from weaver.task import Task
 
 PRUNERS: dict[str, Pruner | None] = {"same": same_work, "judge": judged, "off": None}
 _policy = by_name("policy", POLICIES, "weaver.policies", needs="judge")
 _planner = by_name("planner", PLANNERS, "weaver.planners", needs="__call__")
 _gate = by_name("gate", GATES, "weaver.gates", needs="before")
+_merge = by_name("merge", MERGES, "weaver.merges", needs="__call__")
 
 
 @strategy("adaptive", source="docs/adaptive.md")
@@ -35,6 +38,7 @@ async def adaptive(
     policy: Annotated[Policy | str, checked(_policy)] = "rules",
     planner: Annotated[Planner | str, checked(_planner)] = "model",
     gate: Annotated[Gate | str, checked(_gate)] = "on",
+    merge: Annotated[Merge | str, checked(_merge)] = "auto",
     max_subtasks: Count = DEFAULT_SUBTASKS,
     speculate: bool = True,
     replans: Number = 1,
@@ -47,13 +51,15 @@ async def adaptive(
 ) -> Answer:
     """Let a policy, a gate and a planner decide whether and how to fork, or answer directly.
 
-    In Python, ``policy``, ``planner``, ``gate`` and ``conflicts`` also take objects of your own.
+    In Python, ``policy``, ``planner``, ``gate``, ``merge`` and ``conflicts`` also take objects of your own.
 
     Args:
         policy: decides on the task's words whether to ask the planner: ``rules``.
         planner: writes the plan: ``model``, one streamed call.
         gate: predicts seconds and dollars of both ways, and forks where that pays (``on``); ``off``: it
             predicts, and follows the planner whatever that costs.
+        merge: how one answer is made of the parts: ``auto`` (by the output type and the plan), ``write`` (the
+            synthesizer writes it), ``concat`` (the parts as they are).
         max_subtasks: most subtasks of one plan.
         speculate: start a direct answer beside the planner when the policy is unsure and the gate agrees.
         replans: how often the planner may be asked to replace subtasks that were lost.
@@ -79,5 +85,6 @@ async def adaptive(
         replans=replans,
         hedge=Hedge() if hedge else None,
         prune=PRUNERS[prune],
+        merge=_merge(merge),
     )
     return await forking.answer(run, task, manner)

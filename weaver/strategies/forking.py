@@ -17,6 +17,7 @@ from weaver.runtime.run import Run
 from weaver.strategies.common.speculation import Speculation
 from weaver.strategies.plan_runner import Following, Manner
 from weaver.strategies.sequential import sequential
+from weaver.synthesis.choice import chosen, name_of
 from weaver.task import Task
 
 PLANNING_SHARE = 0.4
@@ -47,7 +48,8 @@ class Forking:
             return await self._given(run, task, run.state.given_plan, manner)
         judgement = self.policy.judge(task)
         cannot = _cannot_fork(run)
-        verdict = await self.gate.before(run, task, judgement)
+        merge = name_of(chosen(manner.merge, task))
+        verdict = await self.gate.before(run, task, judgement, merge=merge)
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
@@ -119,7 +121,7 @@ class Forking:
                 run.note(f"There is no plan ({error.message}); the task is answered directly.")
                 run.decide(False, "fallback", error.message, verdict.forecast, self.policy.name)
             else:
-                verdict, plan = await self._decided(run, task, plan, verdict)
+                verdict, plan = await self._decided(run, task, plan, verdict, manner)
             if not plan.parallel:
                 following.drop()
                 if direct is not None and not direct.dropped:
@@ -136,13 +138,15 @@ class Forking:
         self._learn(run, verdict, answer, forked=True)
         return answer
 
-    async def _decided(self, run: Run, task: Task, plan: Plan, before: Verdict) -> tuple[Verdict, Plan]:
+    async def _decided(
+        self, run: Run, task: Task, plan: Plan, before: Verdict, manner: Manner
+    ) -> tuple[Verdict, Plan]:
         """The second decision: the plan is known, and may still be dropped."""
         if not plan.parallel:
             why = plan.reason or "one call is enough"
             run.decide(False, "planner", why, before.forecast, self.policy.name)
             return before, plan
-        verdict = await self.gate.planned(run, task, plan)
+        verdict = await self.gate.planned(run, task, plan, merge=name_of(chosen(manner.merge, task, plan)))
         why = plan.reason or "the task has independent parts"
         by: DecidedBy = "planner" if verdict.fork else "policy"
         because = f"{why}; {verdict.reason}" if verdict.reason else why

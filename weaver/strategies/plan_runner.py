@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from weaver.coordination.conflicts.briefing import briefing, contradicted, with_open_points
 from weaver.coordination.conflicts.claims import claiming
@@ -22,14 +23,17 @@ from weaver.errors import (
 from weaver.events import AnswerDelta
 from weaver.plan import Plan, Subtask
 from weaver.planning.replanner import make_replan
-from weaver.result import Answer, Conflict
+from weaver.result import Answer, Conflict, Finding
 from weaver.runtime.group import Threads
-from weaver.runtime.join_protocol import Pruner
+from weaver.runtime.join_protocol import JoinRule, Pruner
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.runtime.thread_options import Body, Hedge
+from weaver.strategies.common.telling import AllTold, Telling
 from weaver.strategies.sequential import sequential
-from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS, synthesize
+from weaver.synthesis.choice import auto, chosen, name_of
+from weaver.synthesis.merge import Merge, MergeInOrder, Parts
+from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver.task import Agent, Task
 
 WORKER = Agent(
@@ -54,6 +58,7 @@ class Manner:
         replans: how often the planner may be asked to make good for lost subtasks.
         hedge: second attempts for stragglers, or None.
         prune: drops threads that a finding has made unnecessary, or None.
+        merge: makes one answer of what the threads found.
     """
 
     body: Body
@@ -62,6 +67,7 @@ class Manner:
     replans: int = 1
     hedge: Hedge | None = None
     prune: Pruner | None = same_work
+    merge: Merge = auto
 
     def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
         """A fork for a plan's threads, with time kept for the synthesis."""
@@ -174,7 +180,11 @@ class Following:
     async def answer(self, plan: Plan) -> Answer:
         """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
         run, manner = self._run, self._manner
-        await self._finished(self._threads)
+        merge = chosen(manner.merge, self._task, plan)
+        rule: JoinRule | None = None
+        if isinstance(merge, MergeInOrder) and run.parent is None and len(self._begun) > 1:
+            rule = AllTold(Telling(run, merge, self._complete))
+        await self._finished(self._threads, rule)
         wanted = self._wanted()
         for _ in range(manner.replans):
             lost = [t for t in wanted if not self._found(t)]
@@ -197,15 +207,17 @@ class Following:
             conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
         run.ledger.release(self._held)
         missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
-        told = briefing(conflicts)
         whole = len(self._begun) == 1
-        answer = await synthesize(run, self._task, findings, missing=missing, settled=told, whole=whole)
-        if wrong := self._contradicted(answer, conflicts):
+        parts = Parts(plan, findings, missing, conflicts, briefing(conflicts), whole)
+        answer = await merge(run, self._task, parts)
+        if name_of(merge) == "write" and (wrong := self._contradicted(answer, conflicts)):
             run.note(
                 f"The synthesis contradicted what was settled about {'; '.join(wrong)}; it was asked again."
             )
-            told += f"\n\nAn earlier answer got this wrong, do not repeat it: {'; '.join(wrong)}."
-            answer = await synthesize(run, self._task, findings, missing=missing, settled=told)
+            told = (
+                f"{parts.settled}\n\nAn earlier answer got this wrong, do not repeat it: {'; '.join(wrong)}."
+            )
+            answer = await merge(run, self._task, replace(parts, settled=told, whole=False))
         return self._respecting(conflicts, answer)
 
     def _contradicted(self, answer: Answer, conflicts: Sequence[Conflict]) -> list[str]:
@@ -256,9 +268,14 @@ class Following:
             self._on_found()
         return answer
 
-    async def _finished(self, threads: Threads) -> None:
+    def _complete(self) -> list[Finding]:
+        """What the first parts found, up to the first that still runs."""
+        first = takewhile(lambda thread: thread.finished, self._wanted())
+        return [t.finding for t in first if t.finding is not None and self._found(t)]
+
+    async def _finished(self, threads: Threads, rule: JoinRule | None = None) -> None:
         try:
-            await threads.join(prune=self._manner.prune)
+            await threads.join(rule, prune=self._manner.prune)
         except NoAnswer as error:
             self._run.note(error.message)
 

@@ -12,6 +12,7 @@ from weaver.models.protocol import Delta, Text
 from weaver.result import Answer, CancelReason, Finding
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
+from weaver.synthesis.merge import missing_line, speak
 from weaver.synthesis.prompts import synthesizer_messages
 from weaver.task import Task
 
@@ -86,15 +87,8 @@ def listed(findings: Sequence[Finding], missing: Sequence[str] = ()) -> Answer:
     """An answer without a model: the findings one under the other, and what is missing."""
     parts = [f"{f.title}: {f.text.strip()}" for f in findings if f.text.strip()]
     if missing:
-        parts.append(f"Missing: {'; '.join(missing)}.")
+        parts.append(missing_line(missing))
     return Answer("\n\n".join(parts), complete=False, missing=tuple(missing))
-
-
-def speak(run: Run, answer: Answer) -> Answer:
-    """Tell listeners an answer that no model streamed."""
-    run.emit(AnswerStarted("findings"))
-    run.emit(AnswerDelta(answer.text))
-    return answer
 
 
 def answer_listener(run: Run) -> Hear | None:
