@@ -59,7 +59,8 @@ async def adaptive(
         gate: predicts seconds and dollars of both ways, and forks where that pays (``on``); ``off``: it
             predicts, and follows the planner whatever that costs.
         merge: how one answer is made of the parts: ``auto`` (by the output type and the plan), ``write`` (the
-            synthesizer writes it), ``concat`` (the parts as they are).
+            synthesizer writes it), ``concat`` (the parts as they are), ``data`` (typed
+            parts, put together by code), ``pick`` (one part).
         max_subtasks: most subtasks of one plan.
         speculate: start a direct answer beside the planner when the policy is unsure and the gate agrees.
         replans: how often the planner may be asked to replace subtasks that were lost.

@@ -296,6 +296,7 @@ class Following:
         return Task(
             prompt=subtask.prompt,
             title=subtask.label,
+            output=self._task.output if name_of(self._manner.merge) == "data" else None,
             agent=agents.get(subtask.agent or "", WORKER),
             tools=self._task.tools,
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),

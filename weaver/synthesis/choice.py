@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_origin
+
 from weaver.plan import Plan
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.synthesis.concat import concat
+from weaver.synthesis.data import Data, data
 from weaver.synthesis.merge import Merge, Parts
+from weaver.synthesis.pick import pick
 from weaver.synthesis.write import write
 from weaver.task import Task
 
@@ -22,10 +26,11 @@ class Auto:
 
 
 auto = Auto()
-_NAMED: dict[str, Merge] = {"write": write, "concat": concat}
+_NAMED: dict[str, Merge] = {"write": write, "concat": concat, "data": data, "pick": pick}
 MERGES: dict[str, Merge] = {"auto": auto, **_NAMED}
 """By the names that users type, and plans write."""
-_TEXT_ONLY = ("concat",)
+_TEXT_ONLY = (concat, pick)
+_data_if_it_fits = Data(asked=False)
 
 
 def chosen(merge: Merge, task: Task, plan: Plan | None = None) -> Merge:
@@ -35,8 +40,9 @@ def chosen(merge: Merge, task: Task, plan: Plan | None = None) -> Merge:
         merge: the user's choice, or `auto`.
         plan: its word counts where the user and the output type leave the choice; None while there is none.
     """
-    if task.output is not None and (merge is auto or name_of(merge) in _TEXT_ONLY):
-        return write
+    if task.output is not None and (merge is auto or merge in _TEXT_ONLY):
+        fits = get_origin(task.output) in (list, dict) and plan is not None and len(plan.levels) == 1
+        return _data_if_it_fits if fits else write
     if merge is not auto:
         return merge
     return _NAMED.get(getattr(plan, "merge", None) or "write", write)
