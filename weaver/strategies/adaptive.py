@@ -60,7 +60,8 @@ async def adaptive(
             predicts, and follows the planner whatever that costs.
         merge: how one answer is made of the parts: ``auto`` (by the output type and the plan), ``write`` (the
             synthesizer writes it), ``concat`` (the parts as they are), ``data`` (typed
-            parts, put together by code), ``pick`` (one part).
+            parts, put together by code), ``pick`` (one part), ``reference`` (a written
+            frame, in which the parts stand as they are).
         max_subtasks: most subtasks of one plan.
         speculate: start a direct answer beside the planner when the policy is unsure and the gate agrees.
         replans: how often the planner may be asked to replace subtasks that were lost.

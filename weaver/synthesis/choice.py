@@ -11,6 +11,7 @@ from weaver.synthesis.concat import concat
 from weaver.synthesis.data import Data, data
 from weaver.synthesis.merge import Merge, Parts
 from weaver.synthesis.pick import pick
+from weaver.synthesis.reference import reference
 from weaver.synthesis.write import write
 from weaver.task import Task
 
@@ -26,10 +27,16 @@ class Auto:
 
 
 auto = Auto()
-_NAMED: dict[str, Merge] = {"write": write, "concat": concat, "data": data, "pick": pick}
+_NAMED: dict[str, Merge] = {
+    "write": write,
+    "concat": concat,
+    "data": data,
+    "pick": pick,
+    "reference": reference,
+}
 MERGES: dict[str, Merge] = {"auto": auto, **_NAMED}
 """By the names that users type, and plans write."""
-_TEXT_ONLY = (concat, pick)
+_TEXT_ONLY = (concat, pick, reference)
 _data_if_it_fits = Data(asked=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from weaver.errors import BudgetExceeded, ModelError
 from weaver.messages import system, user
@@ -31,11 +32,7 @@ class Concat:
     async def __call__(self, run: Run, task: Task, parts: Parts) -> Answer:  # noqa: ARG002 - a merge's signature
         """See `Merge`. What is missing is named at the end."""
         run.offer(listed(parts.findings, parts.gaps))
-        texts = {f.thread: f.text for f in parts.findings}
-        for finding in parts.findings:
-            if wrong := _wrong_in(finding, parts.conflicts):
-                texts[finding.thread] = await _corrected(run, finding, wrong)
-        text = _joined([(f.title, texts[f.thread]) for f in parts.findings])
+        text = self.so_far(await as_settled(run, parts.findings, parts.conflicts))
         if parts.gaps:
             text = f"{text}\n\n{missing_line(parts.gaps)}"
         return speak(run, Answer(text, complete=not parts.gaps, missing=parts.gaps), "concat")
@@ -67,6 +64,17 @@ def _has_title(text: str, title: str) -> bool:
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+async def as_settled(run: Run, findings: Sequence[Finding], conflicts: Sequence[Conflict]) -> list[Finding]:
+    """The findings; one call each corrects those that said something else than what was settled."""
+    right: list[Finding] = []
+    for finding in findings:
+        if wrong := _wrong_in(finding, conflicts):
+            text = await _corrected(run, finding, wrong)
+            finding = replace(finding, answer=replace(finding.answer, text=text))  # noqa: PLW2901
+        right.append(finding)
+    return right
 
 
 def _wrong_in(finding: Finding, conflicts: Sequence[Conflict]) -> list[Conflict]:
