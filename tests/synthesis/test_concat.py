@@ -136,3 +136,35 @@ async def test_objects_are_merges_and_unknown_names_are_refused():
     assert result.answer == "3 parts"
     with pytest.raises(WeaverError, match="nonsense"):
         await Weaver(model, strategy="adaptive:merge=nonsense").run(TASK)
+
+
+@pytest.mark.parametrize("merge", ["write", "concat"])
+async def test_listeners_hear_nothing_of_the_merges_of_threads(merge):
+    inner = {
+        "parallel": True,
+        "subtasks": [
+            {"id": "x", "title": "X", "prompt": "inner one"},
+            {"id": "y", "title": "Y", "prompt": "inner two"},
+        ],
+    }
+    subtasks = (
+        Subtask(id="a", title="A", prompt="What is 1+1? What is 2+2?"),
+        Subtask(id="b", title="B", prompt="outer"),
+    )
+    model = ScriptedModel(
+        [
+            Scripted("merged by write", when="Several workers", first=1),
+            Scripted(json.dumps(inner), when="You decide how a task is worked on"),
+            Scripted("secret", when="inner"),
+            Scripted("outer text", when="outer", first=9),
+        ]
+    )
+    starts, heard = 0, ""
+    weaver = Weaver(model, strategy=f"adaptive:merge={merge},gate=off,conflicts=off,hedge=false")
+    async with weaver.stream(TASK, plan=Plan(parallel=True, subtasks=subtasks)) as run:
+        async for event in run:
+            starts += isinstance(event, AnswerStarted)
+            heard += event.text if isinstance(event, AnswerDelta) else ""
+    assert len(run.result.threads) == 4
+    assert starts == 1
+    assert heard == run.result.answer

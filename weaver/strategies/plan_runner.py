@@ -236,7 +236,7 @@ class Following:
         for right in self._contradicted(whole, conflicts):
             self._run.note(f"The synthesis contradicted what was settled, again; this was added: {right}.")
             whole = replace(whole, text=f"{whole.text}\n\n{right}.")
-        if whole.text != answer.text:
+        if whole.text != answer.text and self._run.parent is None:
             self._run.emit(AnswerDelta(whole.text.removeprefix(answer.text)))
         return whole
 

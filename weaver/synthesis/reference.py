@@ -49,7 +49,8 @@ class Reference:
         def tell(text: str) -> None:
             if text:
                 told.append(text)
-                run.emit(AnswerDelta(text))
+                if run.parent is None:
+                    run.emit(AnswerDelta(text))
 
         def hear(delta: Delta) -> None:
             if isinstance(delta, Text):
@@ -60,7 +61,8 @@ class Reference:
         stopped: CancelReason | None = None
         whole = True
         try:
-            run.emit(AnswerStarted("synthesis"))
+            if run.parent is None:
+                run.emit(AnswerStarted("synthesis"))
             asked = Task(
                 messages=_messages(task, findings, parts),
                 title="synthesis",
@@ -72,7 +74,8 @@ class Reference:
             if answer.text.strip() != frame.written.strip():  # another attempt, or a conclusion, replaced it
                 frame = Frame(frame.parts)
                 told.clear()
-                run.emit(AnswerStarted("synthesis"))
+                if run.parent is None:
+                    run.emit(AnswerStarted("synthesis"))
                 tell(frame.add(answer.text))
         except (ModelError, BudgetExceeded) as error:
             failed, whole = error, False

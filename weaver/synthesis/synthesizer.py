@@ -10,6 +10,7 @@ from weaver.errors import ModelError, OutputInvalid
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.models.protocol import Delta, Text
 from weaver.result import Answer, CancelReason, Finding
+from weaver.runtime.default_body import thread_listener
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.synthesis.merge import missing_line, speak
@@ -55,7 +56,8 @@ async def synthesize(
     failed: BaseException | None = None
     stopped: CancelReason | None = None
     try:
-        run.emit(AnswerStarted("synthesis"))
+        if run.parent is None:
+            run.emit(AnswerStarted("synthesis"))
         merged = Task(
             messages=synthesizer_messages(task, findings, missing, settled),
             title="synthesis",
@@ -63,7 +65,7 @@ async def synthesize(
             temperature=TEMPERATURE if run.temperature is None else run.temperature,
         )
         with run.under(span):
-            answer = await run.reason(merged, role="synthesizer", listen=answer_listener(run))
+            answer = await run.reason(merged, role="synthesizer", listen=listener(run))
         return Answer(
             answer.text,
             output=answer.output,
@@ -89,6 +91,11 @@ def listed(findings: Sequence[Finding], missing: Sequence[str] = ()) -> Answer:
     if missing:
         parts.append(missing_line(missing))
     return Answer("\n\n".join(parts), complete=False, missing=tuple(missing))
+
+
+def listener(run: Run) -> Hear | None:
+    """Who hears a merge: the user in the root, else those who listen to the thread."""
+    return answer_listener(run) if run.parent is None else thread_listener(run)
 
 
 def answer_listener(run: Run) -> Hear | None:
