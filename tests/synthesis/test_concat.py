@@ -168,3 +168,21 @@ async def test_listeners_hear_nothing_of_the_merges_of_threads(merge):
     assert len(run.result.threads) == 4
     assert starts == 1
     assert heard == run.result.answer
+
+
+async def test_a_part_that_was_cut_stands_as_far_as_it_came_and_is_named():
+    model = ScriptedModel(
+        [
+            Scripted("red", when="On Apples"),
+            Scripted("word " * 200, when="On Pears", each=0.5),
+            Scripted("blue", when="On Plums"),
+        ]
+    )
+    weaver = Weaver(model, strategy="adaptive:merge=concat,hedge=false", deadline=20)
+    result = await weaver.run(TASK, plan=plan())
+    assert result.status == "partial"
+    assert result.answer.startswith("Apples: red\n")
+    assert result.answer.count("word") >= 20
+    assert "Plums: blue" in result.answer
+    assert "Missing: Pears: only a part was finished." in result.answer
+    assert result.metrics.wall_seconds <= 20
