@@ -1,6 +1,6 @@
 """Every reader of foreign text takes linear time: models, servers and tools decide what stands there.
 
-A reader is fed hostile texts of one length and of four times that length. The longer may take eight times as
+A reader is fed hostile texts of one length and of four times that length. The longer may take ten times as
 long at most (a quadratic reader takes sixteen), and a bounded time for 100,000 characters. Times are the
 process's own, the least of several, so that a busy machine does not matter.
 """
@@ -45,7 +45,7 @@ from weaver.tracing.record.redact import Redactor
 from weaver.untrusted import fenced
 
 SHORT, LONG = 25_000, 100_000
-SECONDS = 0.12
+SECONDS = 0.3
 """For `LONG` characters. The aim is 5 ms on a quiet machine; this bound finds what is far from linear."""
 
 SEEDS = {
@@ -196,6 +196,6 @@ def test_a_reader_takes_linear_time(name: str):
         if took <= bound / 4:
             continue
         took, before = min(took, seconds(reader, long)), seconds(reader, short)
-        if took > bound or took > 8 * before + 0.01:
+        if took > bound or took > 10 * before + 0.02:
             slow.append(f"{kind}: {before * 1e3:.0f} ms, {took * 1e3:.0f} ms")
     assert slow == []

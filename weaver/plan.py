@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from weaver.errors import PlanInvalid
 
 MAX_SUBTASKS = 32
-MAX_PROMPT_CHARS = 20_000
+MAX_PROMPT_CHARS = 1_000_000
+YOUR_PART, ONLY_THIS = "\n\nYour part: ", ". Do only this part."
 _NOTHING = {"", "none", "null", "nil", "n/a", "na", "-", "nothing", "[]"}
 
 
 class Subtask(BaseModel):
     """One independent piece of work.
+
+    A plan may name it only, by a bare text: see `prompt_for`.
 
     Attributes:
         id: unique within the plan.
@@ -74,6 +77,30 @@ class Subtask(BaseModel):
     def label(self) -> str:
         """The title, or the id when there is none."""
         return self.title or self.id
+
+
+def prompt_for(part: str, question: str, ask: str = "") -> str:
+    """What the worker of a part is asked that the plan only names.
+
+    Args:
+        part: the part's name.
+        question: the whole task.
+        ask: a template for one part, with ``{}`` in the place of its name. Without ``{}`` it would ask the
+            same of every worker, so the whole task is given with the part's name behind it.
+    """
+    if "{}" in ask:
+        return ask.replace("{}", part)
+    return f"{question}{YOUR_PART}{part}{ONLY_THIS}" if question else part
+
+
+def name_for(part: str, taken: Iterable[str]) -> str:
+    """An id for a part that the plan only names: lower-case words, not in ``taken``."""
+    words = "-".join(re.findall(r"[^\W_]+", part.lower()))[:40].strip("-") or "part"
+    known, name, count = set(taken), words, 1
+    while name in known:
+        count += 1
+        name = f"{words}-{count}"
+    return name
 
 
 class Plan(BaseModel):

@@ -80,9 +80,7 @@ def test_prose_around_the_plan_is_skipped_and_keys_may_come_in_any_order():
             ],
             "cycle: 'a', 'b'",
         ),
-        ([{"id": "a", "prompt": ""}], "prompt"),
-        ([{"id": "a"}], "prompt"),
-        (["a"], "must be a JSON object"),
+        ([3], "must be a text or a JSON object"),
         ([], "no subtasks"),
     ],
 )
@@ -115,3 +113,66 @@ def test_any_noise_is_a_plan_or_a_typed_error(text):
         read('{"parallel": true, "subtasks": [' + text, (3,)).finish()
     except PlanInvalid:
         return
+
+
+QUESTION = "Compare the phones X1 and Y2: camera, battery."
+
+
+def read_short(plan: str, *, step: int = 3) -> tuple[PlanReader, list[int]]:
+    """The reader after the whole plan, and how many subtasks it had after each piece."""
+    reader, known = PlanReader(question=QUESTION), []
+    for at in range(0, len(plan), step):
+        reader.feed(plan[at : at + step])
+        known.append(len(reader.subtasks))
+    return reader, known
+
+
+def test_a_part_may_be_a_bare_name_and_starts_when_its_quote_is_closed():
+    plan = '{"parallel": true, "reason": "aspects", "subtasks": ["Camera", "Battery life"]}'
+    reader, known = read_short(plan, step=1)
+    assert known[plan.index('",', plan.index("Camera")) + 1] == 1
+    assert known[plan.index('"]') + 1] == 2
+    camera, battery = reader.finish().subtasks
+    assert (camera.id, camera.title) == ("camera", "Camera")
+    assert battery.id == "battery-life"
+    assert camera.prompt == f"{QUESTION}\n\nYour part: Camera. Do only this part."
+    assert battery.prompt.startswith(QUESTION)
+
+
+def test_a_template_makes_the_prompts():
+    plan = '{"parallel": true, "ask": "What is the capital of {}?", "subtasks": ["Peru", "Japan"]}'
+    reader, _ = read_short(plan)
+    assert [s.prompt for s in reader.finish().subtasks] == [
+        "What is the capital of Peru?",
+        "What is the capital of Japan?",
+    ]
+
+
+@pytest.mark.parametrize("ask", ['"ask": "What are the capitals?", ', '"ask": null, ', '"ask": 3, ', ""])
+def test_a_template_without_a_place_for_the_part_is_no_template(ask: str):
+    reader, _ = read_short(f'{{"parallel": true, {ask}"subtasks": ["Peru", "Japan"]}}')
+    assert [s.prompt for s in reader.finish().subtasks] == [
+        f"{QUESTION}\n\nYour part: {name}. Do only this part." for name in ("Peru", "Japan")
+    ]
+
+
+def test_equal_names_get_ids_of_their_own():
+    reader, _ = read_short('{"parallel": true, "subtasks": ["Part", "Part", "part!", "日本", "?"]}')
+    assert [s.id for s in reader.finish().subtasks] == ["part", "part-2", "part-3", "日本", "part-4"]
+
+
+def test_names_and_objects_mix_and_needs_may_be_names():
+    reader, _ = read_short(
+        '{"parallel": true, "subtasks": ["Price of A", {"name": "Total", "prompt": "Add them.", '
+        '"needs": ["Price of A"], "id": "sum", "max_tokens": 50}]}'
+    )
+    price, total = reader.finish().subtasks
+    assert price.id == "price-of-a"
+    assert (total.id, total.title, total.depends_on) == ("sum", "Total", ("price-of-a",))
+    assert total.max_tokens == 50
+
+
+def test_a_name_that_was_cut_is_no_part():
+    reader, _ = read_short('{"parallel": true, "subtasks": ["Camera", "Batt')
+    assert [s.title for s in reader.finish().subtasks] == ["Camera"]
+    assert reader.cut

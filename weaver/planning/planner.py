@@ -88,7 +88,7 @@ async def make_plan(
         )
         listeners = _Listeners(run, on_parallel, on_subtask, on_restart)
         with run.under(span):
-            plan = await _asked(run, asking, max_subtasks, listeners)
+            plan = await _asked(run, asking, task.question, max_subtasks, listeners)
         if run.parent is None:
             run.state.plan = plan
         run.emit(Planned(plan))
@@ -101,12 +101,12 @@ async def make_plan(
         run.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
 
 
-async def _asked(run: Run, asking: Asking, max_subtasks: int, listeners: _Listeners) -> Plan:
+async def _asked(run: Run, asking: Asking, question: str, max_subtasks: int, listeners: _Listeners) -> Plan:
     """Ask until there is a valid plan: by the next way when one is refused, again when a stream breaks."""
     repairs = 0
     broke = False
     while True:
-        reader = PlanReader(max_subtasks=max_subtasks)
+        reader = PlanReader(max_subtasks=max_subtasks, question=question)
         was_cut = False
         try:
             reply = await _read(run, asking.request, reader, listeners)

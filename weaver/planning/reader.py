@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from weaver.errors import PlanInvalid
 from weaver.json_reading.streaming import JsonReader
 from weaver.json_reading.whole import problem_in, read_json
-from weaver.plan import MAX_SUBTASKS, Plan, Subtask
+from weaver.plan import MAX_SUBTASKS, Plan, Subtask, name_for, prompt_for
 
 MAX_PLAN_CHARS = 200_000
 # Nothing, or a fence with a short line before it. Longer texts may be thoughts that hold drafts.
 _SHORT_LEAD = re.compile(r"[\s\ufeff\u200b]*([^\n]{0,80}\n*\s*```\s*\w*\s*)?")
-_PROMPTS = ("task", "question", "instruction", "instructions", "description", "title")
+_PROMPTS = ("task", "question", "instruction", "instructions", "description")
 _YES = {"true", "yes", "y", "1", "on", "parallel"}
 _NO = {"false", "no", "n", "0", "off", "none", "null", "sequential"}
 
@@ -28,6 +28,7 @@ class PlanReader:
 
     Args:
         max_subtasks: reading ends with the first subtask over this.
+        question: the whole task, for parts that the plan only names.
 
     Attributes:
         parallel: None until the model has written it.
@@ -36,7 +37,7 @@ class PlanReader:
         cut: the text ended in the middle of the plan, after at least one subtask.
     """
 
-    def __init__(self, *, max_subtasks: int = MAX_SUBTASKS) -> None:
+    def __init__(self, *, max_subtasks: int = MAX_SUBTASKS, question: str = "") -> None:
         self.parallel: bool | None = None
         self.reason = ""
         self.subtasks: list[Subtask] = []
@@ -47,6 +48,9 @@ class PlanReader:
         self._chars = 0
         self._max = max_subtasks
         self._ids: set[str] = set()
+        self._titles: dict[str, str] = {}
+        self._question = question
+        self._ask = ""
 
     @property
     def text(self) -> str:
@@ -113,6 +117,8 @@ class PlanReader:
             self.parallel = _truth(plan["parallel"])
         if isinstance(reason := plan.get("reason"), str):
             self.reason = reason
+        if isinstance(ask := plan.get("ask"), str) and not self._is_being_written(plan, "ask"):
+            self._ask = ask
         subtasks = plan.get("subtasks")
         if isinstance(subtasks, str):
             subtasks = next((v.value for v in read_json(subtasks) if isinstance(v.value, list)), None)
@@ -132,23 +138,51 @@ class PlanReader:
                 break
             self._add(subtask)
 
+    def _is_being_written(self, plan: dict[str, Any], key: str) -> bool:
+        """Whether the value of ``key`` may not be whole: the text was cut in it."""
+        return bool(self._json.values) and self._json.values[-1].cut and key == list(plan)[-1]
+
     def _add(self, value: Any) -> None:
+        if isinstance(value, str) and value.strip():
+            value = {"title": value.strip()}
         if not isinstance(value, dict):
-            raise PlanInvalid("A subtask must be a JSON object.")
+            raise PlanInvalid("A subtask must be a text or a JSON object.")
         if len(self.subtasks) >= self._max:
             raise PlanInvalid(
                 f"The plan has more than {self._max} subtasks.",
                 hint="Put parts together so that there are no more.",
             )
         try:
-            subtask = Subtask.model_validate(_named(value, len(self.subtasks) + 1))
+            subtask = Subtask.model_validate(self._named(value))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4])
             raise PlanInvalid(f"Subtask {len(self.subtasks) + 1} does not fit: {wrong}.") from error
         if subtask.id in self._ids:
             raise PlanInvalid(f"Two subtasks have the id {subtask.id!r}.")
         self._ids.add(subtask.id)
+        self._titles.setdefault(subtask.label, subtask.id)
         self.subtasks.append(subtask)
+
+    def _named(self, subtask: dict[str, Any]) -> dict[str, Any]:
+        """A subtask with an id and a prompt, where the model gave it none or called it something else."""
+        named = {**subtask}
+        title = named.get("title") or named.get("name")
+        if isinstance(title, str) and title.strip():
+            named["title"] = title = title.strip()[:500]
+        else:
+            title = ""
+        if named.get("id") in {None, ""}:
+            number = f"t{len(self.subtasks) + 1}"
+            named["id"] = number if named.get("prompt") else name_for(title or number, self._ids)
+        if not named.get("prompt"):
+            other = [named[name] for name in _PROMPTS if isinstance(named.get(name), str) and named[name]]
+            part = title or str(named["id"])
+            named["prompt"] = other[0] if other else prompt_for(part, self._question, self._ask)
+        if named.get("needs") and not named.get("depends_on"):
+            named["depends_on"] = named["needs"]
+        if isinstance(needs := named.get("depends_on"), list):
+            named["depends_on"] = [self._titles.get(n, n) if isinstance(n, str) else n for n in needs]
+        return named
 
 
 def _plan_in(value: Any) -> dict[str, Any] | None:
@@ -167,25 +201,11 @@ def _plan_in(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def _named(subtask: dict[str, Any], number: int) -> dict[str, Any]:
-    """A subtask with an id and a prompt, where a model gave it none or called the prompt something else."""
-    named = {**subtask}
-    if named.get("id") in {None, ""}:
-        named["id"] = f"t{number}"
-    if not named.get("prompt"):
-        other = next(
-            (named[name] for name in _PROMPTS if isinstance(named.get(name), str) and named[name]), None
-        )
-        if other is not None:
-            named["prompt"] = other
-    return named
-
-
 def _truth(value: Any) -> bool | None:
     word = str(value).strip().lower()
     return True if word in _YES else False if word in _NO else None
 
 
 def _is_short(subtask: Any) -> bool:
-    """Whether a subtask at the end of a cut text lacks something."""
+    """Whether a subtask at the end of a cut text lacks something, or is a name that may go on."""
     return not isinstance(subtask, dict) or not subtask.keys() >= {"id", "prompt"}

@@ -21,7 +21,7 @@ from weaver.errors import (
     PlanInvalid,
 )
 from weaver.events import AnswerDelta
-from weaver.plan import Plan, Subtask
+from weaver.plan import YOUR_PART, Plan, Subtask
 from weaver.planning.replanner import make_replan
 from weaver.result import Answer, Conflict, Finding
 from weaver.runtime.group import Threads
@@ -300,6 +300,8 @@ class Following:
             agent=agents.get(subtask.agent or "", WORKER),
             tools=self._task.tools,
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
+            # A part of the whole task must not be taken apart again because the whole has parts.
+            metadata={"question": subtask.label} if YOUR_PART in subtask.prompt else {},
         )
 
 

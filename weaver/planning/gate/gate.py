@@ -185,7 +185,15 @@ class CostGate:
             reason += f"; typical figures of a {speeds.kind} endpoint, not measured yet"
         speculate = (speeds.slots is None or speeds.slots > 1) and speeds.slowdown < 0.3
         return Verdict(
-            pays or self.follow, reason, forecast, width, speculate, fork, speeds, about.length, elapsed
+            pays or self.follow,
+            reason,
+            forecast,
+            None if self.follow else width,
+            speculate,
+            fork,
+            speeds,
+            about.length,
+            elapsed,
         )
 
 

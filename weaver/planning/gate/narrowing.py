@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weaver.plan import Plan, Subtask
+from weaver.plan import YOUR_PART, Plan, Subtask
 
 
 def narrowed(plan: Plan, width: int) -> Plan:
@@ -28,11 +28,17 @@ def _together(parts: tuple[Subtask, ...]) -> Subtask:
     if len(parts) == 1:
         return parts[0]
     lengths = [s.max_tokens for s in parts if s.max_tokens is not None]
-    prompts = "\n\n".join(f"{i}. {s.prompt}" for i, s in enumerate(parts, 1))
+    heads = {s.prompt.rpartition(YOUR_PART)[0] for s in parts}
+    if len(heads) == 1 and (question := heads.pop()):  # parts of one task that the plan only names
+        names = "; ".join(s.label for s in parts)
+        prompt = f"{question}\n\nYour parts: {names}. Do only these parts, in this order."
+    else:
+        prompts = "\n\n".join(f"{i}. {s.prompt}" for i, s in enumerate(parts, 1))
+        prompt = f"Answer each of these, in this order, under its number:\n\n{prompts}"
     return parts[0].model_copy(
         update={
             "title": ", ".join(s.label for s in parts)[:100],
-            "prompt": f"Answer each of these, in this order, under its number:\n\n{prompts}",
+            "prompt": prompt,
             "max_tokens": sum(lengths) if len(lengths) == len(parts) else None,
         }
     )
