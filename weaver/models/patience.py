@@ -1,4 +1,4 @@
-"""How long anything about an endpoint may be waited for: a share of the time until the run's deadline."""
+"""Limit the wait for anything about an endpoint to a share of the time until the run's deadline."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ deadline: ContextVar[float] = ContextVar("weaver_deadline", default=float("inf")
 
 def patience(longest: float) -> float:
     """Seconds to wait at most for a side question to a server, never more than ``longest``."""
-    left = deadline.get() - asyncio.get_running_loop().time()
-    return min(longest, max(0.0, SHARE * left))
+    seconds_left = deadline.get() - asyncio.get_running_loop().time()
+    return min(longest, max(0.0, SHARE * seconds_left))

@@ -75,20 +75,20 @@ class Features:
 
 
 def own_words(task: Task) -> str:
-    """What the user asked, without lines that a program has added to the prompt.
+    """Return what the user asked, without lines that a program has added to the prompt.
 
     A program that adds lines puts the user's words into ``task.metadata["question"]``.
     """
-    asked = task.metadata.get("question")
-    return asked if isinstance(asked, str) and asked.strip() else task.question
+    question = task.metadata.get("question")
+    return question if isinstance(question, str) and question.strip() else task.question
 
 
 def _counted(text: str) -> int:
-    """How many sections, paragraphs or texts are asked for; 0 where no number says it."""
-    found = _COUNTED.search(text)
-    if found is None:
+    """Count the sections, paragraphs or texts are asked for; 0 where no number says it."""
+    match = _COUNTED.search(text)
+    if match is None:
         return 0
-    number = found[1].lower()
+    number = match[1].lower()
     return _NUMBERS.get(number) or int(number)
 
 

@@ -101,8 +101,8 @@ class PlanReader:
         if self.cut and not self.subtasks and self.parallel is not False:
             raise PlanInvalid(f"The plan ends before its first subtask is complete.{self._where()}")
         parallel = bool(self.subtasks) if self.parallel is None else self.parallel
-        kept = tuple(self.subtasks) if parallel else ()
-        return Plan(parallel=parallel, reason=self.reason, subtasks=kept).check(max_subtasks=self._max)
+        subtasks = tuple(self.subtasks) if parallel else ()
+        return Plan(parallel=parallel, reason=self.reason, subtasks=subtasks).check(max_subtasks=self._max)
 
     def _where(self) -> str:
         problem = problem_in(self.text)
@@ -139,7 +139,7 @@ class PlanReader:
             self._add(subtask)
 
     def _is_being_written(self, plan: dict[str, Any], key: str) -> bool:
-        """Whether the value of ``key`` may not be whole: the text was cut in it."""
+        """Tell that the value of ``key`` may not be whole: the text was cut in it."""
         return bool(self._json.values) and self._json.values[-1].cut and key == list(plan)[-1]
 
     def _add(self, value: Any) -> None:
@@ -207,5 +207,5 @@ def _truth(value: Any) -> bool | None:
 
 
 def _is_short(subtask: Any) -> bool:
-    """Whether a subtask at the end of a cut text lacks something, or is a name that may go on."""
+    """Tell a subtask at the end of a cut text that lacks something, or is a name that may go on."""
     return not isinstance(subtask, dict) or not subtask.keys() >= {"id", "prompt"}

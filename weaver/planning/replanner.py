@@ -29,11 +29,11 @@ async def make_replan(
     Raises:
         PlanInvalid, ModelError, BudgetExceeded: as `make_plan`.
     """
-    told = replace(task, context="\n\n".join(filter(None, [task.context, _story(old, findings, lost)])))
-    plan = await make_plan(run, told, agents=tuple(run.state.agents.values()), max_subtasks=len(lost) + 1)
+    retold = replace(task, context="\n\n".join(filter(None, [task.context, _story(old, findings, lost)])))
+    plan = await make_plan(run, retold, agents=tuple(run.state.agents.values()), max_subtasks=len(lost) + 1)
     run.state.plan = old if run.parent is None else run.state.plan
-    known = {_words(s.prompt) for s in old.subtasks}
-    fresh = tuple(s for s in plan.subtasks if _words(s.prompt) not in known)
+    old_prompts = {_words(s.prompt) for s in old.subtasks}
+    fresh = tuple(s for s in plan.subtasks if _words(s.prompt) not in old_prompts)
     if not fresh:
         run.note("The planner had nothing new in place of what was lost.")
         return None

@@ -86,7 +86,7 @@ def complaint_in(status: int, body: bytes) -> Complaint:
 
 
 def is_used_up(status: int, text: str, wait: float | None = None) -> bool:
-    """Whether an account has no quota or money left, so that waiting does not help.
+    """Tell whether an account has no quota or money left, so that waiting does not help.
 
     A limit per minute is none, nor is a limit for which the server says how long to ``wait``.
     """
@@ -97,7 +97,7 @@ def is_used_up(status: int, text: str, wait: float | None = None) -> bool:
 
 
 def is_overload(status: int, text: str) -> bool:
-    """Whether the server asks to come back later."""
+    """Tell whether the server asks to come back later."""
     return status in {408, 409, 425, 429, 503, 529} or (status >= 500 and bool(_OVERLOAD.search(text)))
 
 
@@ -190,10 +190,10 @@ def _until(value: str, date: str | None) -> float | None:
 def _leaves(value: Any) -> Iterator[tuple[str, str]]:
     """Texts and numbers in JSON with the key that they stand under, the first few hundred."""
     stack: list[tuple[str, Any, int]] = [("", value, 0)]
-    seen = 0
-    while stack and seen < _MAX_VALUES:
+    visited = 0
+    while stack and visited < _MAX_VALUES:
         key, one, depth = stack.pop()
-        seen += 1
+        visited += 1
         if isinstance(one, str):
             if one[:1] in "{[" and depth < 4:  # JSON inside a text, as gateways pass on
                 try:

@@ -32,7 +32,7 @@ if "max_headers" in inspect.signature(aiohttp.ClientSession.__init__).parameters
 
 
 reused: ContextVar[bool] = ContextVar("weaver_reused_connection", default=False)
-"""Whether the connection that this task got last had served another request before."""
+"""Tell whether the connection that this task got last had served another request before."""
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -168,7 +168,7 @@ def _close_forgotten(of_loops: dict[asyncio.AbstractEventLoop, _OfLoop]) -> None
 
 
 async def accepts(url: URL) -> bool:
-    """Whether there is a server at ``url`` that takes a TCP connection, at once."""
+    """Tell whether there is a server at ``url`` that takes a TCP connection, at once."""
     try:
         async with asyncio.timeout(_ACCEPT):
             _, writer = await asyncio.open_connection(url.host, url.port)

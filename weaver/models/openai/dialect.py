@@ -284,14 +284,14 @@ class Dialect:
 
 
 def names_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
-    """Whether a server says that it refuses the way to structured output that a request takes."""
+    """Tell whether a server says that it refuses the way to structured output that a request takes."""
     if complaint.status in _NOT_ABOUT_FORM or not ("response_format" in sent or "tools" in sent):
         return False
     return bool(_STRUCTURE.search(complaint.text) or _TOOLS.search(complaint.text))
 
 
 def may_mean_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
-    """Whether a server may refuse the way to structured output, and not something else of a request."""
+    """Tell whether a server may refuse the way to structured output, and not something else of a request."""
     if complaint.status in _NOT_ABOUT_FORM or complaint.status == 404:
         return False
     forced = "response_format" in sent or ("tools" in sent and "tool_choice" in sent)

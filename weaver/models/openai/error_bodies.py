@@ -69,7 +69,7 @@ def error_in(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def is_error(value: Any) -> bool:
-    """Whether the value of a field ``error`` reports one: null, false, empty and "success" do not."""
+    """Tell whether the value of a field ``error`` reports one: null, false, empty and "success" do not."""
     if isinstance(value, str):
         return value.strip().lower() not in _GOOD
     if isinstance(value, dict):
@@ -85,7 +85,7 @@ def is_error(value: Any) -> bool:
 
 
 def looks_like_error(chunk: Mapping[str, Any]) -> bool:
-    """Whether an object without choices is an error of another shape: ``{"code": 1302}``."""
+    """Tell whether an object without choices is an error of another shape: ``{"code": 1302}``."""
     if not any(isinstance(chunk.get(name), str | list) and chunk[name] for name in _TEXTS):
         return False
     texts = [chunk[name] for name in _TEXTS if isinstance(chunk.get(name), str)]
@@ -161,8 +161,8 @@ def _words(value: Any, depth: int) -> str:
     if isinstance(value, str):
         return _unwrapped(value, depth)
     if isinstance(value, list):
-        said = [words for entry in value[:_MAX_ENTRIES] if (words := _words(entry, depth + 1))]
-        return "; ".join(dict.fromkeys(said))
+        texts = [text for entry in value[:_MAX_ENTRIES] if (text := _words(entry, depth + 1))]
+        return "; ".join(dict.fromkeys(texts))
     if not isinstance(value, dict):
         return ""
     words = next(
