@@ -359,3 +359,19 @@ def test_a_parameter_that_cannot_be_described_is_named():
         as_tool(odd)
     with pytest.raises(ConfigurationError, match="is not a tool"):
         as_tool(3)
+
+
+async def test_calls_of_one_turn_begin_in_their_order():
+    begun: list[int] = []
+
+    def note(n: int) -> int:
+        """Note that it was called."""
+        begun.append(n)
+        return n
+
+    for _ in range(10):
+        begun.clear()
+        calls = tuple(("note", json.dumps({"n": n})) for n in range(8))
+        model = ScriptedModel([Scripted(tool_calls=calls, times=1), Scripted("done")])
+        await run(model, note)
+        assert begun == list(range(8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast, overload
@@ -100,8 +101,7 @@ class FunctionTool:
             if self._is_async:
                 result = await self.function(**values)
             else:
-                work = partial(self.function, **values)
-                result = await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+                result = await _in_thread(partial(self.function, **values))
         except WeaverError:
             raise
         except (Exception, SystemExit) as error:
@@ -262,4 +262,23 @@ def _checked(options: ToolOptions) -> ToolOptions:
 async def _called(function: Callable[..., Any], *args: Any) -> Any:
     if inspect.iscoroutinefunction(function):
         return await cast("Any", function(*args))
-    return await anyio.to_thread.run_sync(partial(function, *args), abandon_on_cancel=True)
+    return await _in_thread(partial(function, *args))
+
+
+_START_SECONDS = 0.05
+_latest_start = threading.Event()  # of the call before, once its function is about to run
+_latest_start.set()
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    """Run ``work`` in a worker thread. Calls of one turn run side by side, and begin in their order."""
+    global _latest_start  # noqa: PLW0603 - the order is that of the process
+    before, mine = _latest_start, threading.Event()
+    _latest_start = mine
+
+    def begin() -> Any:
+        before.wait(_START_SECONDS)  # a call that was cancelled before it began is not waited for
+        mine.set()
+        return work()
+
+    return await anyio.to_thread.run_sync(begin, abandon_on_cancel=True)
