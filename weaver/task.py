@@ -78,7 +78,8 @@ class Task:
     @property
     def label(self) -> str:
         """The title, or the first 60 characters of the question."""
-        return self.title or " ".join(self.question.split())[:60]
+        # 31 words with blanks between them are more than 60 characters; long prompts are not split whole.
+        return self.title or " ".join(self.question.split(maxsplit=31)[:31])[:60]
 
     def sample(self, index: int) -> Task:
         """The same task for the ``index``-th independent sample: own title and own seed."""
