@@ -108,7 +108,9 @@ def feed_json(text: str) -> None:
 def feed_thoughts(text: str) -> None:
     splitter = ThoughtSplitter()
     for at in range(0, len(text), 7):
-        list(splitter.split(text[at : at + 7]))
+        if splitter.done:  # as its caller does
+            break
+        splitter.split(text[at : at + 7])
 
 
 def feed_events(text: str) -> None:
@@ -169,6 +171,7 @@ def hostile(length: int) -> Iterator[tuple[str, str]]:
         yield name, (seed * (length // len(seed) + 1))[:length]
     yield "a plan of noise", '{"parallel": true, "x": ' + "[1, " * (length // 4)
     yield "a long reason", '{"parallel": true, "reason": "' + "a" * length
+    yield "blank thinking", "<think>" + " " * length
     yield "an unfinished box", "\\boxed{" + "{" * length
 
 

@@ -43,3 +43,13 @@ def _piece(splitter: ThoughtSplitter, piece: str) -> list[object]:
 )
 def test_thinking_and_answer(text: str, reasoning: str, answer: str, size: int) -> None:
     assert heard(text, size) == (reasoning, answer)
+
+
+def test_blanks_at_the_beginning_of_thinking_are_kept_in_part() -> None:
+    splitter = ThoughtSplitter()
+    deltas = [d for piece in ["<think>", *[" " * 10] * 1000] for d in splitter.split(piece)]
+    assert deltas == []
+    deltas = splitter.split("so</think>Yes")
+    assert [type(d) for d in deltas] == [Reasoning, Text]
+    assert "".join(d.text for d in deltas if isinstance(d, Reasoning)).strip() == "so"
+    assert len("".join(d.text for d in deltas if isinstance(d, Reasoning))) < 400

@@ -56,6 +56,7 @@ class ThoughtSplitter:
             if held[:cut].strip():
                 deltas.append(Reasoning(held[:cut]))
             elif end is None:
+                self._held = held[max(0, cut - _MOST_BLANKS) :]  # as below
                 return False
             self._held = held[end.end() :] if end else held[cut:]
             if end is not None:
