@@ -8,8 +8,9 @@ process's own, the least of several, so that a busy machine does not matter.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ from weaver.models.openai.thoughts import ThoughtSplitter
 from weaver.planning.policy import Rules
 from weaver.planning.reader import PlanReader
 from weaver.runtime.structured_output import Shape
-from weaver.strategies.native import FORMATS, check, statistics
+from weaver.strategies.native import FORMATS, check, format_named, statistics
 from weaver.tracing.record.redact import Redactor
 from weaver.untrusted import fenced
 
@@ -202,3 +203,36 @@ def test_a_reader_takes_linear_time(name: str):
         if took > bound or took > 10 * before + 0.02:
             slow.append(f"{kind}: {before * 1e3:.0f} ms, {took * 1e3:.0f} ms")
     assert slow == []
+
+
+def tagged(names: Sequence[str], length: int) -> Iterator[tuple[str, str]]:
+    """Texts of two control tags of a format: in turns, and all of one kind before all of the other."""
+    tags = [f"<{name}>" for name in names]
+    for one, other in product((tag for tag in tags if tag[1] != "/"), tags):
+        pairs = length // len(one + other)
+        yield f"{one}{other} in turns", (one + other) * pairs
+        yield f"{one} before {other}", one * pairs + other * pairs
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "pasta"])
+def test_control_tags_are_read_in_linear_time(name: str):
+    form = format_named(name)
+    readers: dict[str, Callable[[str], Any]] = {"closed": form.closing, "checked": form.check}
+    slow = []
+    for what, reader in readers.items():
+        for (kind, short), (_, long) in zip(
+            tagged(form.names, 8_000), tagged(form.names, 32_000), strict=True
+        ):
+            took = seconds(reader, long, tries=1)
+            if took <= 0.03:
+                continue
+            took, before = min(took, seconds(reader, long)), seconds(reader, short)
+            if took > 10 * before + 0.02:
+                slow.append(f"{what}, {kind}: {before * 1e3:.0f} ms, {took * 1e3:.0f} ms")
+    assert slow == []
+
+
+def test_many_blocks_of_claims_are_taken_out_in_linear_time():
+    block = "```claims\n[]\n```\n"
+    before, took = (seconds(split_claims, block * (length // len(block))) for length in (250_000, 1_000_000))
+    assert took <= 10 * before + 0.05

@@ -142,10 +142,7 @@ def split_claims(text: str) -> tuple[str, tuple[Claim, ...]]:
     """
     blocks = list(_BLOCK.finditer(text))
     if blocks:
-        claims = _parsed(blocks[-1]["body"])
-        for block in reversed(blocks):
-            text = text[: block.start()] + text[block.end() :]
-        return text.strip(), claims
+        return _BLOCK.sub("", text).strip(), _parsed(blocks[-1]["body"])
     ending = _JSON_BLOCK.search(text)
     start, body = (ending.start(), ending["body"]) if ending is not None else _array_at_end(text)
     if body and (claims := _parsed(body, strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from weaver.strategies.native.format import Problem
@@ -18,7 +19,7 @@ class _Open:
 
     tag: str
     at: int
-    text: str = ""
+    texts: list[str] = field(default_factory=list)
     outlines: list[str] = field(default_factory=list)
     threads: list[str] = field(default_factory=list)
     plans: int = 0
@@ -40,9 +41,20 @@ class _Walk:
     def __init__(self, form: Grammar) -> None:
         self.form = form
         self.problems: list[Problem] = []
-        self.stack = [_Open("", 0)]
+        self.stack: list[_Open] = []
+        self.counts: Counter[str] = Counter()  # of the stack's tags: searching the stack would be quadratic
+        self._push("", 0)
         # Where the format has no wrapping tag, a block of this name is opened and closed for it.
         self.block = form.block or "(block)"
+
+    def _push(self, tag: str, at: int) -> None:
+        self.stack.append(_Open(tag, at))
+        self.counts[tag] += 1
+
+    def _pop(self) -> _Open:
+        frame = self.stack.pop()
+        self.counts[frame.tag] -= 1
+        return frame
 
     def take(self, piece: Piece) -> None:
         if not piece.tag:
@@ -66,9 +78,9 @@ class _Walk:
         frame = self.stack[-1]
         if frame.tag == "(block)" and piece.text.strip():
             self._block_done(frame, piece.at)
-            self.stack.pop()
+            self._pop()
             frame = self.stack[-1]
-        frame.text += piece.text
+        frame.texts.append(piece.text)
         if frame.tag in (self.block, self.form.plan) and frame.tag and piece.text.strip():
             where = f"<{frame.tag}>"
             self._problem("misplaced", f"Text stands directly in {where}: {_short(piece.text)}.", piece.at)
@@ -78,9 +90,9 @@ class _Walk:
         if piece.tag == form.plan and not form.block:
             if frame.tag == "(block)":
                 self._block_done(frame, piece.at)
-                self.stack.pop()
+                self._pop()
             if self._may_nest(piece):
-                self.stack.append(_Open("(block)", piece.at))
+                self._push("(block)", piece.at)
             frame = self.stack[-1]
         allowed: set[str] = set()
         if frame.tag in ("", form.thread):
@@ -96,10 +108,10 @@ class _Walk:
             self._problem("misplaced", f"<{piece.tag}> may not stand {inside}.", piece.at)
         elif frame.tag == self.block:
             self._in_block(frame, piece)
-        self.stack.append(_Open(piece.tag, piece.at))
+        self._push(piece.tag, piece.at)
 
     def _may_nest(self, piece: Piece) -> bool:
-        depth = sum(frame.tag == self.block for frame in self.stack)
+        depth = self.counts[self.block]
         if depth < self.form.max_depth:
             return True
         self._problem("misplaced", f"<{piece.tag}> is nested {depth + 1} deep.", piece.at)
@@ -126,14 +138,14 @@ class _Walk:
     def _close(self, piece: Piece) -> None:
         form, name = self.form, piece.tag[1:]
         if self.stack[-1].tag == "(block)" and name != "(block)":
-            self._block_done(self.stack.pop(), piece.at)
-        if all(frame.tag != name for frame in self.stack):
+            self._block_done(self._pop(), piece.at)
+        if not self.counts[name]:
             self._problem("unclosed", f"</{name}> closes nothing.", piece.at)
             return
         while self.stack[-1].tag != name:
-            frame = self.stack.pop()
+            frame = self._pop()
             self._problem("unclosed", f"<{frame.tag}> is never closed.", frame.at)
-        frame = self.stack.pop()
+        frame = self._pop()
         parent = self.stack[-1]
         parent.last, parent.last_end = name, piece.at + len(piece.text)
         if name == form.block:
@@ -143,14 +155,14 @@ class _Walk:
         elif name == form.plan and parent.tag == self.block:
             parent.outlines = frame.outlines
         elif name == form.conclusion and not form.block and parent.tag == "(block)":
-            self._block_done(self.stack.pop(), piece.at)
+            self._block_done(self._pop(), piece.at)
 
     def _numbered(self, parent: _Open, frame: _Open) -> None:
         """Take the number of an outline or thread that has just ended."""
         listed = parent.outlines if frame.tag == self.form.outline else parent.threads
         if not self.form.outline:
             listed.append(str(len(listed) + 1))
-        elif match := _KEY.match(frame.text):
+        elif match := _KEY.match("".join(frame.texts)):
             listed.append(match.group(1))
         else:
             self._problem("numbering", f"<{frame.tag}> does not begin with its number.", frame.at)

@@ -9,6 +9,7 @@ ThreadWeaver, Multiverse, NPR and Parallel-R1 differ in the names, in what is op
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from weaver.strategies.native.checking import check_tags
 from weaver.strategies.native.format import Branch, Format, Problem, Told
 from weaver.strategies.native.grammar import Grammar
 from weaver.strategies.native.scanner import Piece, TagScanner, disarmed
-from weaver.strategies.native.trajectory import Block, Path, Trajectory
+from weaver.strategies.native.trajectory import Block, Path, Trajectory, joined
 
 _KEY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)*)\s*:")
 
@@ -102,15 +103,19 @@ class TagFormat(Grammar, Format):
     def closing(self, text: str) -> str:
         """The closing tags of what is open, innermost first."""
         open_tags: list[str] = []
+        counts: Counter[str] = Counter()  # a search of the open tags for each tag would be quadratic
         for piece in TagScanner(self.names).scan(text):
             if not piece.tag:
                 continue
             if not piece.tag.startswith("/"):
-                if self.max_depth > 1 or self.thread not in open_tags:
+                if self.max_depth > 1 or not counts[self.thread]:
                     open_tags.append(piece.tag)
-            elif piece.tag[1:] in open_tags and not self._literal(open_tags, piece.tag):
-                while open_tags.pop() != piece.tag[1:]:
-                    pass
+                    counts[piece.tag] += 1
+            elif counts[piece.tag[1:]] and not self._literal(open_tags, piece.tag):
+                tag = ""
+                while tag != piece.tag[1:]:
+                    tag = open_tags.pop()
+                    counts[tag] -= 1
         return "".join(f"</{tag}>" if tag == self.thread else f"\n</{tag}>" for tag in reversed(open_tags))
 
     def _literal(self, open_tags: list[str], tag: str) -> bool:
@@ -157,23 +162,30 @@ class _Reader:
         while i < len(self.pieces):
             piece = self.pieces[i]
             if closing and piece.tag == closing:
-                return parts, i + 1, True
+                return joined(parts), i + 1, True
             if piece.tag == self.form.begins_block and nests:
                 block, i = self.block(i, depth + 1)
                 parts.append(block)
             else:
-                _add(parts, piece.text)
+                parts.append(piece.text)
                 i += 1
-        return parts, i, not closing
+        return joined(parts), i, not closing
 
     def block(self, i: int, depth: int) -> tuple[Block, int]:
-        form, block = self.form, Block(closed=False, at=self.pieces[i].at)
+        """The block that begins at piece ``i``, and the piece after it."""
+        block = Block(closed=False, at=self.pieces[i].at)
+        i = self._fill(block, i, depth)
+        block.parts = joined(block.parts)
+        return block, i
+
+    def _fill(self, block: Block, i: int, depth: int) -> int:
+        form = self.form
         titles: dict[str, str] = {}
         while i < len(self.pieces):
             piece = self.pieces[i]
             if not form.block and self._over(block, piece):
-                return block, i
-            _add(block.parts, piece.text)
+                return i
+            block.parts.append(piece.text)
             i += 1
             if piece.tag == form.thread:
                 body, i, closed = self.body(f"/{form.thread}", i, depth)
@@ -182,7 +194,7 @@ class _Reader:
                 key = match.group(1) if match else ""
                 block.parts.append(Path(key, titles.get(key, ""), body, closed, piece.at))
                 if closed:
-                    _add(block.parts, self.pieces[i - 1].text)
+                    block.parts.append(self.pieces[i - 1].text)
             elif piece.tag in (form.conclusion, form.plan) and piece.tag:
                 i = self._to(f"/{piece.tag}", i, block, titles)
                 if (
@@ -191,17 +203,17 @@ class _Reader:
                     and self.pieces[i - 1].tag == f"/{piece.tag}"
                 ):
                     block.closed = True
-                    return block, i
+                    return i
             elif form.block and piece.tag == f"/{form.block}":
                 block.closed = True
-                return block, i
-        return block, i
+                return i
+        return i
 
     def _to(self, closing: str, i: int, block: Block, titles: dict[str, str]) -> int:
         """Take everything up to a closing tag as the block's own text."""
         while i < len(self.pieces):
             piece = self.pieces[i]
-            _add(block.parts, piece.text)
+            block.parts.append(piece.text)
             i += 1
             if piece.tag == closing:
                 break
@@ -215,10 +227,3 @@ class _Reader:
         if not block.parts:
             return False
         return bool(piece.text.strip()) and piece.tag not in (self.form.thread, self.form.conclusion)
-
-
-def _add(parts: list[str | Block] | list[str | Path], text: str) -> None:
-    if parts and isinstance(parts[-1], str):
-        parts[-1] += text
-    else:
-        parts.append(text)

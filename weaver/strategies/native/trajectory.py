@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+_Node = TypeVar("_Node", "Block", "Path")
 
 
 @dataclass(slots=True)
@@ -58,6 +61,23 @@ class Trajectory:
     def blocks(self) -> Iterator[Block]:
         """The outermost blocks."""
         return (part for part in self.body if isinstance(part, Block))
+
+
+def joined(parts: Sequence[str | _Node]) -> list[str | _Node]:
+    """``parts``, with texts that follow each other as one: joined once, since adding up is quadratic."""
+    merged: list[str | _Node] = []
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        if texts:
+            merged.append("".join(texts))
+            texts = []
+        merged.append(part)
+    if texts:
+        merged.append("".join(texts))
+    return merged
 
 
 @dataclass(frozen=True, slots=True)
