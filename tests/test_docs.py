@@ -37,6 +37,7 @@ EXECUTED = [
     "README.md",
     "docs/getting-started.md",
     "docs/python.md",
+    "docs/streaming.md",
     "docs/adaptive.md",
     "docs/coordination.md",
     "docs/models.md",

@@ -29,7 +29,8 @@ from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
 from weaver.settings import Settings
 from weaver.strategies.common.registry import find
-from weaver.stream import RunStream
+from weaver.streaming.run_stream import RunStream
+from weaver.streaming.sync_stream import SyncRunStream
 from weaver.task import Agent, Task, as_task
 from weaver.tools.approvals import Approve
 from weaver.tools.function import by_name
@@ -231,14 +232,15 @@ class Weaver:
         approve: Approve | None = None,
         run_id: str | None = None,
         **changes: Any,
-    ) -> RunStream:
-        """Answer ``task`` and watch it: ``async with weaver.stream(task) as run: async for event in run``.
+    ) -> RunStream[Any]:
+        """Answer ``task`` and watch it: ``async for event in weaver.stream(task)``.
 
-        Arguments as for `run`. A failed run does not raise: the last event, `RunFinished`, has its result.
-        Leaving the block early cancels the run.
+        Arguments as for `run`. Leaving the loop early cancels the run; ``async with weaver.stream(task)``
+        also waits until its connections are closed. A failed run does not raise: the last event,
+        `RunFinished`, has its result.
 
         Raises:
-            ConfigurationError: on entering: the task or a setting is wrong, or no model can be found.
+            ConfigurationError: when the run begins: the task or a setting is wrong, or no model can be found.
         """
         asked = _Asked(task, plan, output, tools, deps, approve, run_id, changes)
         return RunStream(self, partial(self._prepare, asked))
@@ -251,6 +253,10 @@ class Weaver:
         """
         result: Result[Any] = _in_a_loop(partial(self.run, task, **options))
         return result
+
+    def stream_sync(self, task: Question, **options: Any) -> SyncRunStream[Any]:
+        """`stream`, for programs without an event loop: ``for event in weaver.stream_sync(task)``."""
+        return SyncRunStream(partial(self.stream, task, **options))
 
     async def plan(self, task: Question, **changes: Any) -> Plan:
         """The decomposition of ``task``, without running it.

@@ -26,6 +26,8 @@ WeaverError
 ├── BudgetExceeded
 ├── DeadlineExceeded
 ├── RunCancelled                the user stopped the run
+├── RunUnfinished               a result was read before the run had ended
+├── OutputMissing               a result without the typed output that the task asked for
 ├── NoAnswer                    every thread failed
 ├── StrategyFailed              a strategy raised something that is not ours, or gave no answer
 ├── TraceStoreError             the local trace store cannot be read or written
@@ -217,6 +219,14 @@ class RunCancelled(WeaverError):
     """The user cancelled the run."""
 
     exit_code = 130
+
+
+class RunUnfinished(WeaverError):
+    """A result was read of a run that has not ended."""
+
+
+class OutputMissing(WeaverError, AttributeError):
+    """`Result.output` was read where the run made no output of the type that its task asks for."""
 
 
 class NoAnswer(WeaverError):

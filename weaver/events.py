@@ -1,9 +1,14 @@
-"""Typed events of a run, in the order they happen. Built only when somebody listens."""
+"""Typed events of a run, in the order they happen. Built only when somebody listens.
+
+Each has `as_dict`, for logs and for clients in other languages: class and field names stay as they are.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
@@ -11,9 +16,21 @@ from weaver.plan import Plan, Subtask
 from weaver.result import CancelReason, Conflict, Decision, Result, ThreadState
 from weaver.usage import Usage
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class _Event:
+    __slots__ = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values: ``{"event": "ThreadStarted", ...}``, one line of ``weaver run --events``."""
+        values = {field.name: getattr(self, field.name) for field in fields(cast("DataclassInstance", self))}
+        return {"event": type(self).__name__, **{name: _plain(value) for name, value in values.items()}}
+
 
 @dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(_Event):
     """The run has begun."""
 
     run_id: str
@@ -23,28 +40,28 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(_Event):
     """Somebody decided whether to fork. A later decision replaces an earlier one."""
 
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
-class SubtaskPlanned:
+class SubtaskPlanned(_Event):
     """One subtask of a plan that is still being written is complete."""
 
     subtask: Subtask
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(_Event):
     """The whole plan is known and valid."""
 
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadStarted:
+class ThreadStarted(_Event):
     """A thread has begun to work (its dependencies are done)."""
 
     thread: str
@@ -55,7 +72,7 @@ class ThreadStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadDelta:
+class ThreadDelta(_Event):
     """A piece of a thread's text. ``kind`` is ``text`` or ``reasoning``."""
 
     thread: str
@@ -64,7 +81,7 @@ class ThreadDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadRestarted:
+class ThreadRestarted(_Event):
     """A thread's text so far is void: its work begins again."""
 
     thread: str
@@ -72,7 +89,7 @@ class ThreadRestarted:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadHedged:
+class ThreadHedged(_Event):
     """A straggler got a second attempt after so many seconds; the first success of the two wins."""
 
     thread: str
@@ -80,7 +97,7 @@ class ThreadHedged:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadFinished:
+class ThreadFinished(_Event):
     """A thread reached its one final state (cancelled threads included)."""
 
     thread: str
@@ -93,7 +110,7 @@ class ThreadFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class CallRetried:
+class CallRetried(_Event):
     """A model call failed and will be tried again after ``delay`` seconds."""
 
     thread: str | None
@@ -102,7 +119,7 @@ class CallRetried:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFellBack:
+class ModelFellBack(_Event):
     """A model failed for good; another one is asked instead."""
 
     thread: str | None
@@ -112,7 +129,7 @@ class ModelFellBack:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolStarted:
+class ToolStarted(_Event):
     """A thread calls a tool. ``arguments`` is the JSON text as the model wrote it; ``id`` names the call."""
 
     id: str
@@ -122,8 +139,11 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolFinished:
-    """A tool call ended after ``seconds``. ``result`` is None when it failed, ``error`` when it worked."""
+class ToolFinished(_Event):
+    """A tool call ended after ``seconds``. ``result`` is None when it failed, ``error`` when it worked.
+
+    The ``error`` of a call that was cancelled with its thread is ``cancelled``.
+    """
 
     id: str
     thread: str | None
@@ -134,7 +154,7 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalAsked:
+class ApprovalAsked(_Event):
     """A tool call waits for a person: answer with `RunStream.approve` or `RunStream.deny` and this ``id``."""
 
     id: str
@@ -145,7 +165,7 @@ class ApprovalAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalAnswered:
+class ApprovalAnswered(_Event):
     """A request for approval was answered. ``reason`` is what the model is told when it was denied."""
 
     id: str
@@ -154,35 +174,42 @@ class ApprovalAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class ConflictFound:
+class ConflictFound(_Event):
     """Threads disagree; ``conflict.resolution`` says how it was settled, if it was."""
 
     conflict: Conflict
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerStarted:
+class AnswerStarted(_Event):
     """The text that follows as `AnswerDelta` is the final answer; it replaces any earlier text."""
 
     source: str
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerDelta:
+class AnswerDelta(_Event):
     """A piece of the final answer (of the synthesis, or of a direct answer)."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class AnswerReasoning(_Event):
+    """A piece of what a model thought before or while it wrote the final answer. Not part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(_Event):
     """A fallback or degradation, in words."""
 
     note: str
 
 
 @dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(_Event):
     """The last event of every run."""
 
     result: Result[Any]
@@ -207,20 +234,28 @@ Event = (
     | ConflictFound
     | AnswerStarted
     | AnswerDelta
+    | AnswerReasoning
     | Noted
     | RunFinished
 )
 
 
-def event_as_dict(event: Any) -> dict[str, Any]:
-    """A JSON-able form: ``{"event": "ThreadStarted", ...}``, one line of ``weaver run --events``."""
-    fields: dict[str, Any] = {"event": type(event).__name__}
-    for name in event.__dataclass_fields__:
-        value = getattr(event, name)
-        if isinstance(value, (Result, Usage)):
-            fields[name] = value.as_dict()
-        elif isinstance(value, BaseModel):
-            fields[name] = value.model_dump(mode="json")
-        else:
-            fields[name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return fields
+def _plain(value: Any) -> Any:
+    """``value`` in JSON's types; a number that JSON does not have (infinity, not a number) becomes None."""
+    match value:
+        case str() | bool() | int() | None:
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Result() | Usage():
+            return _plain(value.as_dict())
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case Mapping():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return str(value)

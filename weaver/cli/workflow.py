@@ -15,7 +15,7 @@ from weaver.errors import ConfigurationError, RunCancelled, UnknownName
 if TYPE_CHECKING:
     from weaver.cli.support.output import Form
     from weaver.settings import Settings
-    from weaver.stream import RunStream
+    from weaver.streaming.run_stream import RunStream
     from weaver.workflows.execution.runner import Start
     from weaver.workflows.schema.components import Input
     from weaver.workflows.schema.definition import Definition
@@ -126,9 +126,9 @@ class _Begun:
     def __init__(self, weaver: Any, start: Start) -> None:
         self._weaver, self._start = weaver, start
 
-    def stream(self, task: Any) -> RunStream:
+    def stream(self, task: Any) -> RunStream[Any]:
         """The run's stream."""
-        stream: RunStream = self._weaver.stream(task, **self._start.changes)
+        stream: RunStream[Any] = self._weaver.stream(task, **self._start.changes)
         return stream
 
 

@@ -18,12 +18,12 @@ from weaver.errors import (
 )
 from weaver.events import ThreadDelta, ThreadRestarted
 from weaver.messages import Message, assistant, system, user
-from weaver.models.protocol import Capabilities, Delta, Reasoning, Request, Text
+from weaver.models.protocol import Capabilities, Delta, Reasoning, Request, Text, ToolCallPart
 from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.asking import Asking
 from weaver.runtime.call import Call
-from weaver.runtime.model_calls import Thinker
+from weaver.runtime.model_calls import BeginsAnew, Thinker
 from weaver.runtime.structured_output import Shape, output_text
 from weaver.runtime.tool_calls import ToolUse
 from weaver.task import Task
@@ -151,6 +151,7 @@ class _Thinking:
         self.hear = hear
         self.structured = False
         self.call: Call | None = None
+        self._was_heard = False
 
     def asking(self, request: Request, shape: Shape[Any], can: Capabilities) -> Asking:
         """A question whose answer must fit ``shape``; all calls from now on are for such answers."""
@@ -249,15 +250,26 @@ class _Thinking:
     async def _until_soft_limit(self, request: Request) -> Reply:
         now = anyio.current_time()
         soft = now + SOFT_SHARE * (self.run.deadline - now)
+        listener: object = self.hear
+        if self._was_heard and isinstance(listener, BeginsAnew):
+            listener.begin_anew()
+        self._was_heard = False
         async with self.run.call(request, role=self.role) as call:
             self.call = call
             async for delta in call:
                 if self.hear is not None:
-                    self.hear(delta)
+                    self._pass_on(delta, self.hear)
                 if soft < float("inf") and isinstance(delta, Text) and anyio.current_time() >= soft:
                     call.cancel_reason = "deadline"
                     break
         return call.reply
+
+    def _pass_on(self, delta: Delta, hear: Hear) -> None:
+        self._was_heard = self._was_heard or isinstance(delta, Text)
+        if self.structured and isinstance(delta, ToolCallPart):  # the answer, by way of a tool call
+            delta = Text(delta.arguments)
+            self._was_heard = True
+        hear(delta)
 
     def _keep_text(self) -> None:
         """Make what a broken stream had said the answer, unless the strategy has a better one."""

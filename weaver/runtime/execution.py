@@ -57,13 +57,15 @@ class Execution:
         self._strategy = strategy
         self._work = work
         self._parent = parent
-        self._main: asyncio.Task[Answer] | None = None
+        self._stop_asked = asyncio.Event()
 
     def cancel(self, reason: CancelReason = "user") -> None:
-        """Stop the run: every open connection closes, and the result has what was finished."""
+        """Stop the run: every open connection closes, and the result has what was finished.
+
+        Call it in the run's event loop. A strategy that ignores it is left behind after `GRACE`.
+        """
         self.state.stop_for(reason)
-        if self._main is not None:
-            self._main.cancel()
+        self._stop_asked.set()
 
     async def run(self) -> Result[Any]:
         """Run to the end. Failures are in the result, and in `error`.
@@ -102,17 +104,20 @@ class Execution:
         if state.cancel_reason is not None:
             self.error = RunCancelled("The run was cancelled before it began.")
             return None
-        main = self._main = asyncio.ensure_future(self._guarded(root))
+        main = asyncio.ensure_future(self._guarded(root))
+        stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         left = None if state.deadline == float("inf") else max(0.0, state.deadline - anyio.current_time())
         try:
-            await asyncio.wait({main}, timeout=left)
+            await asyncio.wait({main, stop_asked}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if not main.done():
-                state.stop_for("deadline")
+                state.stop_for("deadline")  # unless somebody has stopped it for another reason
                 await self._stop(main)
         except asyncio.CancelledError:
             state.stop_for("parent")
             await self._stop(main)
             raise
+        finally:
+            stop_asked.cancel()
         return self._outcome(root, main)
 
     async def _guarded(self, root: Run) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from weaver.messages import Message, user
 from weaver.models.protocol import Capabilities, Delta, Request
@@ -16,6 +16,15 @@ from weaver.runtime.structured_output import Shape
 
 T = TypeVar("T")
 Listen = Callable[[Delta], None]
+
+
+@runtime_checkable
+class BeginsAnew(Protocol):
+    """A listener that wants to know when what it heard so far is not the answer after all."""
+
+    def begin_anew(self) -> None:
+        """Forget what was heard: a tool was called, or the call is repeated."""
+        ...
 
 
 class Thinker(Scope):

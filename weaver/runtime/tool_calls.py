@@ -150,10 +150,17 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
                 run.thread_id,
                 call.name,
                 result if failed is None else None,
-                failed.message if isinstance(failed, ToolFailed) else None,
+                _error_text(failed),
                 anyio.current_time() - began,
             )
         )
+
+
+def _error_text(failed: BaseException | None) -> str | None:
+    """The error that listeners are told about a tool call; None when it worked."""
+    if failed is None:
+        return None
+    return failed.message if isinstance(failed, WeaverError) else "cancelled"
 
 
 async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:

@@ -122,8 +122,6 @@ async def _watched(weaver: Weaver, question: str, context: Any, **changes: Any) 
             if line := _line(event):
                 steps += 1
                 await context.report_progress(steps, None, line)
-    if stream.result is None:
-        raise stream.error or WeaverError("The run ended without a result.")
     if stream.result.status == "failed" and stream.error is not None:
         raise stream.error
     return stream.result

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from weaver.errors import ModelError, OutputInvalid
-from weaver.events import AnswerDelta, AnswerStarted
-from weaver.models.protocol import Delta, Text
+from weaver.events import AnswerDelta, AnswerReasoning, AnswerStarted
+from weaver.models.protocol import Delta, Reasoning, Text
 from weaver.result import Answer, CancelReason, Finding
 from weaver.runtime.default_body import thread_listener
 from weaver.runtime.run import Run
@@ -98,13 +98,29 @@ def listener(run: Run) -> Hear | None:
     return answer_listener(run) if run.parent is None else thread_listener(run)
 
 
-def answer_listener(run: Run) -> Hear | None:
-    """A listener that passes text on as `AnswerDelta`; None when nobody listens."""
-    if run.state.listen is None:
-        return None
+class AnswerListener:
+    """Passes a model's text and reasoning on as the answer's.
 
-    def hear(delta: Delta) -> None:
+    Args:
+        source: of the answer, in `AnswerStarted`.
+    """
+
+    def __init__(self, run: Run, source: str) -> None:
+        self._run = run
+        self._source = source
+
+    def __call__(self, delta: Delta) -> None:
+        """Pass a delta on."""
         if isinstance(delta, Text):
-            run.emit(AnswerDelta(delta.text))
+            self._run.emit(AnswerDelta(delta.text))
+        elif isinstance(delta, Reasoning):
+            self._run.emit(AnswerReasoning(delta.text))
 
-    return hear
+    def begin_anew(self) -> None:
+        """See `weaver.runtime.model_calls.BeginsAnew`."""
+        self._run.emit(AnswerStarted(self._source))
+
+
+def answer_listener(run: Run, source: str = "synthesis") -> Hear | None:
+    """The listener for a final answer; None when nobody listens."""
+    return AnswerListener(run, source) if run.state.listen is not None else None

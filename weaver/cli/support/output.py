@@ -77,10 +77,10 @@ class EventLines:
 
     def event(self, event: Any) -> None:
         """The event's line, at once."""
-        from weaver.events import RunFinished, event_as_dict
+        from weaver.events import RunFinished
 
         self._finished = self._finished or isinstance(event, RunFinished)
-        click.echo(_json(event_as_dict(event)))
+        click.echo(_json(event.as_dict()))
         sys.stdout.flush()
 
     def result(self, result: Result[Any]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from weaver.errors import NoAnswer
-from weaver.events import AnswerDelta, AnswerStarted
-from weaver.models.protocol import Delta, Text
+from weaver.events import AnswerDelta, AnswerReasoning, AnswerStarted
+from weaver.models.protocol import Delta, Reasoning, Text
 from weaver.result import Answer
 from weaver.runtime.group import Threads
 from weaver.runtime.run import Run
@@ -18,8 +18,7 @@ class Speculation:
 
     def __init__(self, run: Run, threads: Threads, task: Task) -> None:
         self._run = run
-        self._said: list[str] = []
-        self._chosen = False
+        self._heard = _HeldBack(run) if run.state.listen is not None else None
         self._thread = threads.start(task, id="direct", body=self._body)
         threads.close()
 
@@ -38,10 +37,8 @@ class Speculation:
         Raises:
             WeaverError: the thread's own error, if it failed.
         """
-        self._chosen = True
-        self._run.emit(AnswerStarted("direct"))
-        if self._said:
-            self._run.emit(AnswerDelta("".join(self._said)))
+        if self._heard is not None:
+            self._heard.release()
         await self._thread.wait()
         self._run.joined(self._thread)
         if self._thread.error is not None:
@@ -51,14 +48,44 @@ class Speculation:
         return self._thread.answer
 
     async def _body(self, run: Run, task: Task) -> Answer:
-        answer = await run.reason(task, listen=self._hear if run.state.listen is not None else None)
+        answer = await run.reason(task, listen=self._heard)
         self._run.offer(replace(answer, complete=False))
         return answer
 
-    def _hear(self, delta: Delta) -> None:
-        if not isinstance(delta, Text):
-            return
-        if self._chosen:
-            self._run.emit(AnswerDelta(delta.text))
-        else:
-            self._said.append(delta.text)
+
+class _HeldBack:
+    """A listener that keeps text and reasoning back until they are released; then it passes them on."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._is_released = False
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+
+    def __call__(self, delta: Delta) -> None:
+        if isinstance(delta, Text):
+            self._text.append(delta.text)
+        elif isinstance(delta, Reasoning):
+            self._reasoning.append(delta.text)
+        if self._is_released:
+            self._pass_on()
+
+    def begin_anew(self) -> None:
+        """See `weaver.runtime.model_calls.BeginsAnew`."""
+        self._text.clear()
+        if self._is_released:
+            self._run.emit(AnswerStarted("direct"))
+
+    def release(self) -> None:
+        """Listeners hear what there is, and all that follows."""
+        self._is_released = True
+        self._run.emit(AnswerStarted("direct"))
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if reasoning := "".join(self._reasoning):
+            self._run.emit(AnswerReasoning(reasoning))
+        if text := "".join(self._text):
+            self._run.emit(AnswerDelta(text))
+        self._reasoning.clear()
+        self._text.clear()

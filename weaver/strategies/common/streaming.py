@@ -53,7 +53,7 @@ def speaking(run: Run, source: str = "synthesis") -> Hear | None:
     if run.parent is not None:
         return thread_listener(run)
     run.emit(AnswerStarted(source))
-    return answer_listener(run)
+    return answer_listener(run, source)
 
 
 async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:

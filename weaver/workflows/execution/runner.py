@@ -25,7 +25,7 @@ from weaver.workflows.validation.registry import Surroundings
 if TYPE_CHECKING:
     from weaver.api import Weaver
     from weaver.settings import Settings
-    from weaver.stream import RunStream
+    from weaver.streaming.run_stream import RunStream
     from weaver.workflows.schema.definition import Definition
 
 MAX_THREADS = 10_000
@@ -80,7 +80,7 @@ async def stream_workflow(
     ask: Ask | None = None,
     run_id: str | None = None,
     **changes: Any,
-) -> RunStream:
+) -> RunStream[Any]:
     """Run a workflow and watch its events, as `Weaver.stream` does; arguments as `run_workflow`.
 
     Use it as ``async with await stream_workflow(...) as run: async for event in run``.
