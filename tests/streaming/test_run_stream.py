@@ -70,10 +70,14 @@ async def test_a_loop_that_is_left_cancels_the_run(held: bool):
 
 async def test_an_error_in_the_loop_cancels_the_run():
     model = slow()
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail() -> None:
         async for event in watched(model):
             if isinstance(event, events.AnswerDelta):
                 raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     await until_closed(model)
 
 
@@ -157,8 +161,7 @@ async def test_a_run_that_cannot_begin_raises():
             raise AssertionError
     run = Weaver(slow()).stream(" ")
     with pytest.raises(InvalidTask):
-        async for _ in run:
-            raise AssertionError
+        await run.wait()
     with pytest.raises(InvalidTask):
         _ = run.result
 
@@ -230,8 +233,7 @@ async def test_leaving_the_text_cancels_the_run():
 async def test_the_text_of_a_failed_run_raises():
     model = ScriptedModel([Scripted(error=ModelRejected("No.", model="m"))])
     with pytest.raises(ModelError, match=r"No\."):
-        async for _ in watched(model).text():
-            raise AssertionError
+        _ = [piece async for piece in watched(model).text()]
 
 
 async def test_the_text_of_a_cancelled_run_just_ends():

@@ -102,7 +102,7 @@ async def test_it_works_inside_a_running_event_loop(weaver: Weaver):
 def test_a_program_that_ends_does_not_wait_for_the_run(server: Server):
     program = (
         "from weaver import Weaver\n"
-        f"run = Weaver('openai/mock', base_url={server.url!r}, strategy='sequential').stream_sync('a long one')\n"
+        f"run = Weaver('openai/mock', base_url={server.url!r}, strategy='sequential').stream_sync('long')\n"
         "events = iter(run)\n"
         "print(next(events).model)\n"
     )
