@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from weaver.errors import PlanInvalid
 
 MAX_SUBTASKS = 32
-MAX_PROMPT_CHARS = 1_000_000
+MergeName = Literal["concat", "reference", "data", "pick", "write"]
+MERGE_NAMES: tuple[MergeName, ...] = get_args(MergeName)
+"""The words by which a plan chooses how its parts become one answer (docs/merging.md)."""
 YOUR_PART, ONLY_THIS = "\n\nYour part: ", ". Do only this part."
 _NOTHING = {"", "none", "null", "nil", "n/a", "na", "-", "nothing", "[]"}
 
@@ -27,30 +29,27 @@ class Subtask(BaseModel):
         prompt: self-contained text: the thread that works on it sees nothing else.
         depends_on: ids of subtasks whose findings it needs.
         agent: name of the agent that should work on it, or None.
+        tools: names of the task's tools that its thread may call; () leaves it all of them.
         max_tokens: the planner's estimate of the tokens it may take, or None.
+        parts: names of the parts that were put together in it; () for a single part.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
     id: str = Field(min_length=1, max_length=64)
     title: str = Field(default="", max_length=500)
-    prompt: str = Field(min_length=1, max_length=MAX_PROMPT_CHARS)
+    prompt: str = Field(min_length=1)
     depends_on: tuple[str, ...] = ()
     agent: str | None = None
+    tools: tuple[str, ...] = ()
     max_tokens: int | None = Field(default=None, ge=1)
+    parts: tuple[str, ...] = ()
 
-    @field_validator("depends_on", mode="before")
+    @field_validator("depends_on", "tools", mode="before")
     @classmethod
-    def _ids_as_written(cls, value: Any) -> Any:
-        """A name, names in one text, or objects with an id are as good as a list."""
-        if isinstance(value, str):
-            value = re.split(r"[\s,;\[\]\"']+", value)
-        elif isinstance(value, int | float) or value is None:
-            value = [value]
-        if not isinstance(value, list | tuple):
-            return value
-        names = [one.get("id") if isinstance(one, dict) else one for one in value]
-        return [name for name in names if not _says_nothing(name)]
+    def _names_as_written(cls, value: Any) -> Any:
+        names = names_in(value)
+        return value if names is None else names
 
     @field_validator("title", mode="before")
     @classmethod
@@ -60,7 +59,7 @@ class Subtask(BaseModel):
     @field_validator("agent", mode="before")
     @classmethod
     def _agent_as_written(cls, value: Any) -> Any:
-        return None if _says_nothing(value) else value
+        return None if says_nothing(value) else value
 
     @field_validator("max_tokens", mode="before")
     @classmethod
@@ -77,6 +76,22 @@ class Subtask(BaseModel):
     def label(self) -> str:
         """The title, or the id when there is none."""
         return self.title or self.id
+
+
+def names_in(value: Any) -> list[Any] | None:
+    """Read a list of names: a name, names in one text, or objects with an id or a name are as good.
+
+    Returns:
+        The names, without words for "none"; None where ``value`` is nothing of the kind.
+    """
+    if isinstance(value, str):
+        value = re.split(r"[\s,;\[\]\"']+", value)
+    elif isinstance(value, int | float) or value is None:
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return None
+    names = [item.get("id") or item.get("name") if isinstance(item, dict) else item for item in value]
+    return [name for name in names if not says_nothing(name)]
 
 
 def prompt_for(part: str, question: str, ask: str = "") -> str:
@@ -106,6 +121,15 @@ def name_for(part: str, taken: Iterable[str]) -> str:
 class Plan(BaseModel):
     """A decomposition. ``parallel=False`` means: answer directly; ``subtasks`` is then empty.
 
+    Attributes:
+        parallel: fork, or answer directly.
+        reason: a few words, for people.
+        ask: the template of the prompts, with ``{}`` for a part's name; "" where there was none. The prompts
+            of ``subtasks`` are made already.
+        merge: how the parts become one answer; None leaves that to the run.
+        subtasks: the parts, in the order in which the answer names them.
+        notes: what was repaired in the plan that a model wrote, a sentence each.
+
     Raises:
         PlanInvalid: from `Plan.check`, with the offending names in the message.
     """
@@ -114,7 +138,10 @@ class Plan(BaseModel):
 
     parallel: bool
     reason: str = ""
+    ask: str = ""
+    merge: MergeName | None = None
     subtasks: tuple[Subtask, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def check(self, *, max_subtasks: int = MAX_SUBTASKS, max_depth: int | None = None) -> Plan:
         """Return the plan if it can be run.
@@ -190,8 +217,8 @@ def cycle_in(subtasks: Sequence[Subtask]) -> list[str]:
     return []
 
 
-def _says_nothing(name: Any) -> bool:
-    """Whether a model means "none" by what it wrote in place of a name."""
+def says_nothing(name: Any) -> bool:
+    """Tell whether a model means "none" by what it wrote in place of a name."""
     return name is None or (isinstance(name, str) and name.strip().lower() in _NOTHING)
 
 

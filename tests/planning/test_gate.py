@@ -15,8 +15,8 @@ from weaver.models.reply import Reply
 from weaver.plan import Plan, Subtask
 from weaver.planning.gate.formulas import break_even, direct_seconds, fork_seconds, shape, widest
 from weaver.planning.gate.lengths import direct_length
-from weaver.planning.gate.narrowing import narrowed
 from weaver.planning.gate.speeds import PRIORS
+from weaver.planning.grouping import narrowed
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
 from weaver.testing import SimulatedModel, Work, virtual_time

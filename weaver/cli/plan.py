@@ -97,12 +97,18 @@ def drawn(made: Plan, expected: Estimate, decision: Decision) -> str:
                 mark = "*" if subtask.id in critical else " "
                 facts = [f"after {', '.join(subtask.depends_on)}"] if subtask.depends_on else []
                 facts += [f"agent {subtask.agent}"] if subtask.agent else []
+                facts += [f"{len(subtask.parts)} parts"] if subtask.parts else []
+                facts += [f"tools {', '.join(subtask.tools)}"] if subtask.tools else []
                 facts += [f"{subtask.max_tokens:,} tokens"] if subtask.max_tokens else []
                 end = f"  ({'; '.join(facts)})" if facts else ""
                 lines.append(printable(f"{mark} {subtask.id}  {subtask.label}{end}"))
                 lines.append(f"      {one_line(subtask.prompt, 160)}")
+        if made.ask:
+            lines += ["", f"Each part: {one_line(made.ask, 160)}"]
+        lines += ["", f"Merge: {made.merge}"] if made.merge else []
         lines += ["", f"* critical path: {printable(' -> '.join(expected.critical_path))} -> synthesis"]
-    return "\n".join([*lines, "", *_expectation(expected), _gate(decision)])
+    notes = [f"Note: {one_line(note, 300)}" for note in made.notes]
+    return "\n".join([*lines, *notes, "", *_expectation(expected), _gate(decision)])
 
 
 def _expectation(expected: Estimate) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import anyio
@@ -18,6 +19,7 @@ from weaver.runtime.asking import Asking
 from weaver.runtime.run import Run
 from weaver.runtime.structured_output import output_piece, output_text
 from weaver.task import Agent, Task
+from weaver.tools.protocol import Tool
 
 REPAIRS = 2
 """How often an invalid plan is asked for again."""
@@ -54,14 +56,16 @@ async def make_plan(
     on_parallel: Callable[[bool], None] | None = None,
     on_subtask: Callable[[Subtask], None] | None = None,
     on_restart: Callable[[], None] | None = None,
+    min_parts: int = 2,
 ) -> Plan:
     """Ask the planner for a decomposition of ``task``.
 
     Args:
-        max_subtasks: most subtasks; a plan with more is not valid, for what was cut off would be missing.
+        max_subtasks: most subtasks; more parts than this are put together, so that each is answered.
         on_parallel: called as soon as the model has decided.
-        on_subtask: called with each subtask as soon as its JSON is complete.
-        on_restart: what was handed over is void; a repaired plan follows.
+        on_subtask: called with each subtask as soon as it can start (see `PlanReader`).
+        on_restart: the subtasks so far are void; they follow again, as something written later changed them.
+        min_parts: a plan with fewer parts is a direct answer.
 
     Returns:
         A valid plan. With ``parallel=False`` the call is left as soon as the model has said so.
@@ -75,9 +79,10 @@ async def make_plan(
     plan: Plan | None = None
     try:
         schema = OutputSchema("plan", plan_schema(max_subtasks))
+        tools = tool_names(task, agents)
         asking = Asking(
             Request(
-                messages=planner_messages(task, agents, max_subtasks),
+                messages=planner_messages(task, agents, max_subtasks, tools),
                 max_tokens=TOKENS_PER_SUBTASK * max(2, max_subtasks),
                 temperature=0.0,
             ),
@@ -88,7 +93,15 @@ async def make_plan(
         )
         listeners = _Listeners(run, on_parallel, on_subtask, on_restart)
         with run.under(span):
-            plan = await _asked(run, asking, task.question, max_subtasks, listeners)
+            read = partial(
+                PlanReader,
+                max_subtasks=max_subtasks,
+                question=task.question,
+                agents=[agent.name for agent in agents],
+                tools=tools,
+                min_parts=min_parts,
+            )
+            plan = await _asked(run, asking, read, listeners)
         if run.parent is None:
             run.state.plan = plan
         run.emit(Planned(plan))
@@ -101,12 +114,14 @@ async def make_plan(
         run.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
 
 
-async def _asked(run: Run, asking: Asking, question: str, max_subtasks: int, listeners: _Listeners) -> Plan:
+async def _asked(
+    run: Run, asking: Asking, new_reader: Callable[[], PlanReader], listeners: _Listeners
+) -> Plan:
     """Ask until there is a valid plan: by the next way when one is refused, again when a stream breaks."""
     repairs = 0
     broke = False
     while True:
-        reader = PlanReader(max_subtasks=max_subtasks, question=question)
+        reader = new_reader()
         was_cut = False
         try:
             reply = await _read(run, asking.request, reader, listeners)
@@ -117,6 +132,8 @@ async def _asked(run: Run, asking: Asking, question: str, max_subtasks: int, lis
             listeners.hear(reader)
             if reader.cut:
                 run.note("The plan was cut off; its complete subtasks are followed.")
+            for note in plan.notes:
+                run.note(note)
             asking.succeeded()
             return plan
         except PlanInvalid as invalid:
@@ -139,6 +156,12 @@ async def _asked(run: Run, asking: Asking, question: str, max_subtasks: int, lis
         listeners.restart()
 
 
+def tool_names(task: Task, agents: Sequence[Agent]) -> tuple[str, ...]:
+    """Names of the tools that a subtask's thread may call, without those that are not listed yet."""
+    tools = [*task.tools, *(tool for agent in agents for tool in agent.tools)]
+    return tuple(dict.fromkeys(tool.spec.name for tool in tools if isinstance(tool, Tool)))
+
+
 class _Listeners:
     """Hands over what a reader has read since the last time."""
 
@@ -155,9 +178,15 @@ class _Listeners:
         self._on_restart = on_restart
         self._is_decided = False
         self._subtasks = 0
+        self._revision = 0
 
     def hear(self, reader: PlanReader) -> None:
         """Pass on what is new."""
+        if reader.revision != self._revision:
+            self._revision = reader.revision
+            self._subtasks = 0
+            if self._on_restart is not None:
+                self._on_restart()
         if not self._is_decided and reader.parallel is not None:
             self._is_decided = True
             if self._on_parallel is not None:
@@ -171,9 +200,9 @@ class _Listeners:
                 self._on_subtask(subtask)
 
     def restart(self) -> None:
-        """What was passed on is void."""
+        """Say that another plan follows, by a new reader."""
         self._is_decided = False
-        self._subtasks = 0
+        self._subtasks = self._revision = 0
         if self._on_restart is not None:
             self._on_restart()
 

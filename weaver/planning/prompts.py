@@ -64,19 +64,24 @@ EXAMPLES = (
         ),
     ),
 )
+_LEFT_OUT: Any = {"ask": True, "merge": True, "notes": True, "subtasks": {"__all__": {"tools", "parts"}}}
 _EXAMPLE_TURNS = tuple(
     turn
     for task, plan in EXAMPLES
-    for turn in (user(f"Task: {task}"), assistant(json.dumps(plan.model_dump())))
+    for turn in (user(f"Task: {task}"), assistant(json.dumps(plan.model_dump(exclude=_LEFT_OUT))))
 )
 
 
-def planner_messages(task: Task, agents: Sequence[Agent], max_subtasks: int) -> tuple[Message, ...]:
-    """The planner's conversation for ``task``."""
+def planner_messages(
+    task: Task, agents: Sequence[Agent], max_subtasks: int, tools: Sequence[str] = ()
+) -> tuple[Message, ...]:
+    """The planner's conversation for ``task``; ``tools`` are the names of those that workers may call."""
     instructions = INSTRUCTIONS % {"most": max_subtasks}
     if agents:
         listed = "\n".join(f"- {a.name}: {a.description}" for a in agents)
         instructions += f"\n\nYou may assign a subtask to one of these agents by its name:\n{listed}"
+    if tools:
+        instructions += f"\n\nTools that a worker may call: {', '.join(tools)}."
     earlier = [m for m in task.conversation[:-1] if m.role != "system"]
     question = f"Task: {task.question}"
     if task.context:

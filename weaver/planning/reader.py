@@ -1,68 +1,98 @@
-"""Reading a plan while the model is still writing it."""
+"""Reading a plan while the model is still writing it (docs/decisions/0094-short-plans.md has the grammar)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from functools import partial
 from typing import Any
-
-from pydantic import ValidationError
 
 from weaver.errors import PlanInvalid
 from weaver.json_reading.streaming import JsonReader
 from weaver.json_reading.whole import problem_in, read_json
-from weaver.plan import MAX_SUBTASKS, Plan, Subtask, name_for, prompt_for
+from weaver.plan import MAX_SUBTASKS, MERGE_NAMES, MergeName, Plan, Subtask, says_nothing
+from weaver.planning.grouping import in_groups
+from weaver.planning.parts import Parts, template
 
 MAX_PLAN_CHARS = 200_000
+MAX_PARTS = 64
 # Nothing, or a fence with a short line before it. Longer texts may be thoughts that hold drafts.
 _SHORT_LEAD = re.compile(r"[\s\ufeff\u200b]*([^\n]{0,80}\n*\s*```\s*\w*\s*)?")
-_PROMPTS = ("task", "question", "instruction", "instructions", "description")
+_SEPARATOR = re.compile(r"\s*[\n;]\s*")
+_PARTS = ("parts", "subtasks", "tasks")
 _YES = {"true", "yes", "y", "1", "on", "parallel"}
 _NO = {"false", "no", "n", "0", "off", "none", "null", "sequential"}
 
 
 class PlanReader:
-    """Hands each subtask over as soon as its JSON object is complete.
+    """Gives each part as soon as its thread can start: when it is closed, and what it needs has started.
 
     Keys may come in any order; `parallel` is known as soon as it has been written. After prose, which may
-    hold drafts, nothing is decided before `finish`. What is nearly JSON is read (`weaver.json_reading`).
+    hold drafts, nothing is decided before `finish`. What is nearly JSON is read (`weaver.json_reading`), and
+    what is wrong with the parts is repaired and noted (`weaver.planning.parts`).
+
+    The plan depends on the text alone, not on the pieces it came in. Where something written later changes
+    parts that were given before (a template behind them, or more parts than threads are allowed), `revision`
+    grows, and `subtasks` begins anew.
 
     Args:
-        max_subtasks: reading ends with the first subtask over this.
+        max_subtasks: most threads; more parts than this are put together.
         question: the whole task, for parts that the plan only names.
+        agents, tools: names that parts may use; None: any.
+        min_parts: a plan with fewer parts is a direct answer.
 
     Attributes:
         parallel: None until the model has written it.
-        subtasks: the complete ones so far.
+        reason, ask, merge: as in `Plan`.
+        subtasks: those that can start, in the order in which they can.
+        revision: how often `subtasks` began anew.
         done: the plan is complete; further text is ignored.
-        cut: the text ended in the middle of the plan, after at least one subtask.
+        cut: the text ended in the middle of the plan, after at least one part.
     """
 
-    def __init__(self, *, max_subtasks: int = MAX_SUBTASKS, question: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        max_subtasks: int = MAX_SUBTASKS,
+        question: str = "",
+        agents: Collection[str] | None = None,
+        tools: Collection[str] | None = None,
+        min_parts: int = 2,
+    ) -> None:
         self.parallel: bool | None = None
         self.reason = ""
+        self.ask = ""
+        self.merge: MergeName | None = None
         self.subtasks: list[Subtask] = []
+        self.revision = 0
         self.done = False
         self.cut = False
         self._json = JsonReader()
         self._pieces: list[str] = []
         self._chars = 0
         self._max = max_subtasks
-        self._ids: set[str] = set()
-        self._titles: dict[str, str] = {}
-        self._question = question
-        self._ask = ""
+        self._min = min_parts
+        self._new_parts = partial(Parts, question, agents=agents, tools=tools)
+        self._parts = self._new_parts()
+        self._taken = 0
+        self._plan: dict[str, Any] = {}
+        self._notes: list[str] = []
 
     @property
     def text(self) -> str:
         """All that was read."""
         return "".join(self._pieces)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was repaired, a sentence each; complete after `finish`."""
+        return tuple(dict.fromkeys([*self._parts.notes, *self._notes]))
+
     def feed(self, piece: str) -> list[Subtask]:
-        """Read on. Returns the subtasks that ``piece`` completed.
+        """Read on. Returns the subtasks that can start with ``piece``.
 
         Raises:
-            PlanInvalid: a subtask does not fit, has the id of an earlier one or is one too many; or the text
-                is far too long.
+            PlanInvalid: there are far too many parts, or the text is far too long.
         """
         self._pieces.append(piece)
         self._chars += len(piece)
@@ -71,19 +101,19 @@ class PlanReader:
         self._json.feed(piece)
         if self.done or not _SHORT_LEAD.fullmatch(self._json.lead):
             return []
-        before = len(self.subtasks)
+        before, revision = len(self.subtasks), self.revision
         if self._json.values:
             self._take(self._json.values[0].value)
-            self.done = self.parallel is not None or bool(self.subtasks)
+            self.done = self.parallel is not None or self._taken > 0
         elif self._json.root is not None:
             self._take(self._json.root)
-        return self.subtasks[before:]
+        return self.subtasks[before:] if revision == self.revision else list(self.subtasks)
 
     def finish(self) -> Plan:
         """The whole plan, after the model's last word.
 
         Raises:
-            PlanInvalid: what was written is no plan that can be run.
+            PlanInvalid: what was written is no plan.
         """
         if not self.done:
             values = self._json.finish()
@@ -94,95 +124,126 @@ class PlanReader:
                     self._take(value.value)
                     self.cut = value.cut
                     break
-        if self.parallel is None and not self.subtasks:
+        if self.parallel is None and not self._taken:
             raise PlanInvalid(
                 f"The planner's answer is no plan: it has neither 'parallel' nor 'subtasks'.{self._where()}"
             )
-        if self.cut and not self.subtasks and self.parallel is not False:
+        if self.cut and not len(self._parts) and self.parallel is not False:
             raise PlanInvalid(f"The plan ends before its first subtask is complete.{self._where()}")
-        parallel = bool(self.subtasks) if self.parallel is None else self.parallel
-        subtasks = tuple(self.subtasks) if parallel else ()
-        return Plan(parallel=parallel, reason=self.reason, subtasks=subtasks).check(max_subtasks=self._max)
+        self._note_merge()
+        subtasks = self._final() if self.parallel is not False else ()
+        self.parallel = bool(subtasks)
+        if any(subtask not in subtasks for subtask in self.subtasks):
+            self._begin_anew()
+        started = {s.id for s in self.subtasks}
+        self.subtasks += [s for s in subtasks if s.id not in started]
+        return Plan(
+            parallel=self.parallel,
+            reason=self.reason,
+            ask=self.ask,
+            merge=self.merge,
+            subtasks=subtasks,
+            notes=self.notes,
+        ).check(max_subtasks=max(self._max, self._min))
 
     def _where(self) -> str:
         problem = problem_in(self.text)
         return f" The JSON is wrong at {problem}." if problem else ""
+
+    def _final(self) -> tuple[Subtask, ...]:
+        """All parts, in no more threads than are allowed; () where there are too few."""
+        parts = self._parts.finish()
+        if len(parts) < self._min:
+            there = f"{len(parts)} part" if parts else "no parts"
+            self._notes.append(f"The plan has {there} that can be worked on; the task is answered directly.")
+            return ()
+        groups = in_groups(parts, max(1, self._max))
+        if len(groups) < len(parts):
+            self._notes.append(
+                f"The plan has {len(parts)} parts, and at most {self._max} threads are allowed; parts "
+                "were put together."
+            )
+            if lost := {s.agent for s in parts if s.agent} - {s.agent for s in groups}:
+                self._notes.append(
+                    f"Parts of {', '.join(sorted(lost))} went to workers where they were put together."
+                )
+        return groups if len(groups) >= self._min else ()
 
     def _take(self, value: Any) -> None:
         """Take over what is new and complete in a plan's JSON."""
         plan = _plan_in(value)
         if plan is None:
             return
+        self._plan = plan
         if self.parallel is None and "parallel" in plan:
             self.parallel = _truth(plan["parallel"])
         if isinstance(reason := plan.get("reason"), str):
             self.reason = reason
-        if isinstance(ask := plan.get("ask"), str) and not self._is_being_written(plan, "ask"):
-            self._ask = ask
-        subtasks = plan.get("subtasks")
-        if isinstance(subtasks, str):
-            subtasks = next((v.value for v in read_json(subtasks) if isinstance(v.value, list)), None)
-        if isinstance(subtasks, dict) and not self._json.is_open(subtasks):
-            subtasks = [{"id": name, **one} for name, one in subtasks.items() if isinstance(one, dict)]
-        if not isinstance(subtasks, list):
+        ask = plan.get("ask")
+        if isinstance(ask, str) and not says_nothing(ask) and not self._is_being_written(plan, "ask"):
+            self._ask_with(template(ask))
+        parts, before = self._parts_in(plan), self._taken
+        for part in parts[self._taken :]:
+            if self._json.is_open(part) or (part is parts[-1] and self._is_last_cut(part)):
+                break
+            self._taken += 1
+            self._add(part)
+        if self._taken == before:
             return
-        for subtask in subtasks[len(self.subtasks) :]:
-            if self._json.is_open(subtask):
-                break
-            if (
-                subtask is subtasks[-1]
-                and self._json.values
-                and self._json.values[-1].cut
-                and _is_short(subtask)
-            ):
-                break
-            self._add(subtask)
+        if len(self._parts) <= self._max:
+            self.subtasks += self._parts.startable({s.id for s in self.subtasks})
+        elif self.subtasks:  # they are put together when all are known
+            self._begin_anew()
 
-    def _is_being_written(self, plan: dict[str, Any], key: str) -> bool:
-        """Tell that the value of ``key`` may not be whole: the text was cut in it."""
-        return bool(self._json.values) and self._json.values[-1].cut and key == list(plan)[-1]
+    def _parts_in(self, plan: dict[str, Any]) -> list[Any]:
+        parts = next((plan[key] for key in _PARTS if key in plan), None)
+        if isinstance(parts, str) and not self._is_being_written(plan, *_PARTS):
+            listed = next((v.value for v in read_json(parts) if isinstance(v.value, list)), None)
+            return _SEPARATOR.split(parts.strip()) if listed is None else listed
+        if isinstance(parts, dict) and not self._json.is_open(parts):
+            return [_part_named(name, part) for name, part in parts.items()]
+        return parts if isinstance(parts, list) else []
+
+    def _ask_with(self, ask: str) -> None:
+        """Make the prompts by a template, also those of parts that were read before it."""
+        if ask == self.ask:
+            return
+        self.ask, self._taken = ask, 0
+        self._parts = self._new_parts(ask=ask)
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        if self.subtasks:
+            self.revision += 1
+            self.subtasks = []
+
+    def _is_being_written(self, plan: dict[str, Any], *keys: str) -> bool:
+        """Tell that the value of one of ``keys`` may not be whole: the text was cut in it."""
+        return bool(self._json.values) and self._json.values[-1].cut and list(plan)[-1] in keys
+
+    def _is_last_cut(self, part: Any) -> bool:
+        """Tell a part at the end of a cut text that lacks something, or is a name that may go on."""
+        was_cut = bool(self._json.values) and self._json.values[-1].cut
+        return was_cut and (not isinstance(part, dict) or not part.keys() >= {"id", "prompt"})
 
     def _add(self, value: Any) -> None:
-        if isinstance(value, str) and value.strip():
-            value = {"title": value.strip()}
-        if not isinstance(value, dict):
-            raise PlanInvalid("A subtask must be a text or a JSON object.")
-        if len(self.subtasks) >= self._max:
+        if len(self._parts) >= MAX_PARTS:
             raise PlanInvalid(
-                f"The plan has more than {self._max} subtasks.",
-                hint="Put parts together so that there are no more.",
+                f"The plan has more than {MAX_PARTS} parts.",
+                hint=f"Put parts together so that there are no more than {self._max}.",
             )
-        try:
-            subtask = Subtask.model_validate(self._named(value))
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:4])
-            raise PlanInvalid(f"Subtask {len(self.subtasks) + 1} does not fit: {wrong}.") from error
-        if subtask.id in self._ids:
-            raise PlanInvalid(f"Two subtasks have the id {subtask.id!r}.")
-        self._ids.add(subtask.id)
-        self._titles.setdefault(subtask.label, subtask.id)
-        self.subtasks.append(subtask)
+        self._parts.add(value)
 
-    def _named(self, subtask: dict[str, Any]) -> dict[str, Any]:
-        """A subtask with an id and a prompt, where the model gave it none or called it something else."""
-        named = {**subtask}
-        title = named.get("title") or named.get("name")
-        if isinstance(title, str) and title.strip():
-            named["title"] = title = title.strip()[:500]
-        else:
-            title = ""
-        if named.get("id") in {None, ""}:
-            number = f"t{len(self.subtasks) + 1}"
-            named["id"] = number if named.get("prompt") else name_for(title or number, self._ids)
-        if not named.get("prompt"):
-            other = [named[name] for name in _PROMPTS if isinstance(named.get(name), str) and named[name]]
-            part = title or str(named["id"])
-            named["prompt"] = other[0] if other else prompt_for(part, self._question, self._ask)
-        if named.get("needs") and not named.get("depends_on"):
-            named["depends_on"] = named["needs"]
-        if isinstance(needs := named.get("depends_on"), list):
-            named["depends_on"] = [self._titles.get(n, n) if isinstance(n, str) else n for n in needs]
-        return named
+    def _note_merge(self) -> None:
+        word = self._plan.get("merge")
+        if says_nothing(word) or self._is_being_written(self._plan, "merge"):
+            return
+        name = str(word).strip().lower()
+        self.merge = next((known for known in MERGE_NAMES if known == name), None)
+        if self.merge is None and name != "auto":
+            self._notes.append(
+                f"The plan names a merge {name[:40]!r} that does not exist; the run chooses one."
+            )
 
 
 def _plan_in(value: Any) -> dict[str, Any] | None:
@@ -192,7 +253,7 @@ def _plan_in(value: Any) -> dict[str, Any] | None:
     for _ in range(3):
         if not isinstance(value, dict):
             return None
-        if "parallel" in value or "subtasks" in value:
+        if "parallel" in value or any(key in value for key in _PARTS[:2]):
             return value
         inner = [one for one in value.values() if isinstance(one, dict)]
         if len(inner) != 1:
@@ -201,11 +262,13 @@ def _plan_in(value: Any) -> dict[str, Any] | None:
     return None
 
 
+def _part_named(name: str, part: Any) -> Any:
+    """A part that was written as ``name: part``."""
+    if isinstance(part, dict):
+        return {"id": name, **part}
+    return {"name": name, "prompt": part} if isinstance(part, str) else name
+
+
 def _truth(value: Any) -> bool | None:
     word = str(value).strip().lower()
     return True if word in _YES else False if word in _NO else None
-
-
-def _is_short(subtask: Any) -> bool:
-    """Tell a subtask at the end of a cut text that lacks something, or is a name that may go on."""
-    return not isinstance(subtask, dict) or not subtask.keys() >= {"id", "prompt"}

@@ -30,7 +30,9 @@ async def make_replan(
         PlanInvalid, ModelError, BudgetExceeded: as `make_plan`.
     """
     retold = replace(task, context="\n\n".join(filter(None, [task.context, _story(old, findings, lost)])))
-    plan = await make_plan(run, retold, agents=tuple(run.state.agents.values()), max_subtasks=len(lost) + 1)
+    plan = await make_plan(
+        run, retold, agents=tuple(run.state.agents.values()), max_subtasks=len(lost) + 1, min_parts=1
+    )
     run.state.plan = old if run.parent is None else run.state.plan
     old_prompts = {_words(s.prompt) for s in old.subtasks}
     fresh = tuple(s for s in plan.subtasks if _words(s.prompt) not in old_prompts)
@@ -46,7 +48,7 @@ async def make_replan(
 
 
 def _story(old: Plan, findings: Sequence[Thread], lost: Sequence[Thread]) -> str:
-    parts = [fenced(old.model_dump_json(exclude_none=True), "the plan so far")]
+    parts = [fenced(old.model_dump_json(exclude_defaults=True, exclude={"notes"}), "the plan so far")]
     parts += [fenced(t.text, f"found for {t.title}") for t in findings]
     parts += [fenced(str(t.error or t.state), f"failed: {t.title}") for t in lost]
     parts.append(

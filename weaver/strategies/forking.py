@@ -9,7 +9,7 @@ import anyio
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan, Subtask
 from weaver.planning.gate.gate import Gate, Verdict
-from weaver.planning.gate.narrowing import narrowed
+from weaver.planning.grouping import narrowed
 from weaver.planning.planner import DEFAULT_SUBTASKS, Planner
 from weaver.planning.policy import Policy
 from weaver.result import Answer, DecidedBy

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
+from typing import Any
 
 from weaver.coordination.conflicts.briefing import briefing, contradicted, with_open_points
 from weaver.coordination.conflicts.claims import claiming
@@ -35,6 +37,7 @@ from weaver.synthesis.choice import auto, chosen, name_of
 from weaver.synthesis.merge import Merge, MergeInOrder, Parts
 from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver.task import Agent, Task
+from weaver.tools.protocol import Tool
 
 WORKER = Agent(
     "worker",
@@ -131,7 +134,9 @@ class Following:
             known.thread.cancel("pruned")
         name = self._name(subtask.id)
         try:
-            thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=self._work_on)
+            # Parts that were put together are answered together: that was decided.
+            body = partial(self._work_on, body=_answer) if subtask.parts else self._work_on
+            thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=body)
         except BudgetExceeded as error:
             self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
             self._not_started.append(f"{subtask.label}: not started")
@@ -180,6 +185,9 @@ class Following:
     async def answer(self, plan: Plan) -> Answer:
         """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
         run, manner = self._run, self._manner
+        place = {subtask.id: i for i, subtask in enumerate(plan.subtasks)}
+        # A part that waits for a later one starts after it; the answer keeps the plan's order.
+        self._begun = dict(sorted(self._begun.items(), key=lambda begun: place.get(begun[0], len(place))))
         merge = chosen(manner.merge, self._task, plan)
         rule: JoinRule | None = None
         if isinstance(merge, MergeInOrder) and run.parent is None and len(self._begun) > 1:
@@ -260,10 +268,9 @@ class Following:
             await self._finished(threads)
             return again._wanted()
 
-    async def _work_on(self, run: Run, task: Task) -> Answer:
-        manner = self._manner
-        body = manner.body if manner.ladder is None else claiming(manner.body)
-        answer = await body(run, task)
+    async def _work_on(self, run: Run, task: Task, body: Body | None = None) -> Answer:
+        body = body or self._manner.body
+        answer = await (body if self._manner.ladder is None else claiming(body))(run, task)
         if self._on_found is not None:
             self._on_found()
         return answer
@@ -298,11 +305,33 @@ class Following:
             title=subtask.label,
             output=self._task.output if name_of(self._manner.merge) == "data" else None,
             agent=agents.get(subtask.agent or "", WORKER),
-            tools=self._task.tools,
+            tools=self._tools_of(subtask),
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
             # A part of the whole task must not be taken apart again because the whole has parts.
             metadata={"question": subtask.label} if YOUR_PART in subtask.prompt else {},
         )
+
+    def _tools_of(self, subtask: Subtask) -> tuple[Any, ...]:
+        """The task's tools that the plan names for this part; all where it names none that there is."""
+        if not subtask.tools:
+            return self._task.tools
+        tools = {tool.spec.name: tool for tool in self._task.tools if isinstance(tool, Tool)}
+        agent = self._run.state.agents.get(subtask.agent or "")
+        own = (
+            {tool.spec.name for tool in agent.tools if isinstance(tool, Tool)} if agent is not None else set()
+        )
+        if unknown := [name for name in subtask.tools if name not in tools and name not in own]:
+            self._run.note(
+                f"The plan names tools for {subtask.label!r} that do not exist: "
+                f"{', '.join(map(repr, unknown))}."
+            )
+            if len(unknown) == len(subtask.tools):
+                return self._task.tools
+        return tuple(tools[name] for name in subtask.tools if name in tools)
+
+
+async def _answer(run: Run, task: Task) -> Answer:
+    return await run.reason(task)
 
 
 def _worth_replanning(run: Run, lost: Sequence[Thread]) -> bool:

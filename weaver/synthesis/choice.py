@@ -52,7 +52,7 @@ def chosen(merge: Merge, task: Task, plan: Plan | None = None) -> Merge:
         return _data_if_it_fits if fits else write
     if merge is not auto:
         return merge
-    return _NAMED.get(getattr(plan, "merge", None) or "write", write)
+    return _NAMED.get((plan.merge if plan is not None else None) or "write", write)
 
 
 def name_of(merge: Merge) -> str:

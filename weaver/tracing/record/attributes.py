@@ -153,6 +153,8 @@ def of_plan(plan: Plan) -> Attributes:
     if plan.subtasks:
         found[sc.PLAN_IDS] = tuple(s.id for s in plan.subtasks)
         found[sc.PLAN_EDGES] = tuple(f"{d}->{s.id}" for s in plan.subtasks for d in s.depends_on)
+    if plan.merge is not None:
+        found[sc.PLAN_MERGE] = plan.merge
     return found
 
 

@@ -156,6 +156,8 @@ class Tracing(Starting):
         if plan is not None and span.is_recording():
             span.set_attributes(build.of_plan(plan))
             self.content.text(span, sc.PLAN_REASON, plan.reason)
+            if plan.ask:
+                self.content.text(span, sc.PLAN_ASK, plan.ask)
         self.end(span, error, cancel_reason=cancel_reason)
 
     def end_run(self, span: Span, result: Result[Any]) -> None:
