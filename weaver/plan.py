@@ -108,11 +108,11 @@ def prompt_for(part: str, question: str, ask: str = "") -> str:
     return f"{question}{YOUR_PART}{part}{ONLY_THIS}" if question else part
 
 
-def name_for(part: str, taken: Iterable[str]) -> str:
-    """An id for a part that the plan only names: lower-case words, not in ``taken``."""
+def name_for(part: str, ids: Iterable[str]) -> str:
+    """An id for a part that the plan only names: lower-case words, not in ``ids``."""
     words = "-".join(re.findall(r"[^\W_]+", part.lower()))[:40].strip("-") or "part"
-    known, name, count = set(taken), words, 1
-    while name in known:
+    unusable, name, count = set(ids), words, 1
+    while name in unusable:
         count += 1
         name = f"{words}-{count}"
     return name

@@ -21,25 +21,25 @@ def narrowed(plan: Plan, width: int) -> Plan:
     return plan.model_copy(update={"subtasks": in_groups(parts, width)})
 
 
-def in_groups(parts: Sequence[Subtask], most: int) -> tuple[Subtask, ...]:
-    """Put ``parts`` into at most ``most`` threads, whatever they need.
+def in_groups(parts: Sequence[Subtask], threads: int) -> tuple[Subtask, ...]:
+    """Put ``parts`` into at most ``threads`` threads, whatever they need.
 
     Neighbours go together, and parts after what they need, so that no group needs a later one.
 
     Args:
         parts: with ids of their own, and without cycles.
-        most: at least 1.
+        threads: at least 1.
 
     Returns:
         The groups, each with the id of its first part. A group of parts with different agents has none.
     """
-    if len(parts) <= most:
+    if len(parts) <= threads:
         return tuple(parts)
     ordered = [s for level in levels_of(parts) for s in level]
-    least, larger = divmod(len(ordered), most)
+    least, larger = divmod(len(ordered), threads)
     groups: list[Sequence[Subtask]] = []
     at = 0
-    for i in range(most):
+    for i in range(threads):
         size = least + (i < larger)
         groups.append(ordered[at : at + size])
         at += size

@@ -87,14 +87,14 @@ class Parts:
         label = name or written_id or prompt
         if self._whole and self._whole in {_words(prompt), _words(name)}:
             self._alias(None, written_id, name)
-            self.notes.append(f"The part {_shown(label)} repeats the whole task; it was left out.")
+            self.notes.append(f"The part {_quoted(label)} repeats the whole task; it was left out.")
             return
         agent = self._agent(part.get("agent"), label)
         work = self._work(label, prompt, agent)
         if work is not None and (twin := self._works.get(work)) is not None:
             self._alias(twin, written_id, name)
             self.notes.append(
-                f"The part {_shown(label)} asks for the same as {_shown(twin)}; one thread answers both."
+                f"The part {_quoted(label)} asks for the same as {_quoted(twin)}; one thread answers both."
             )
             return
         if not prompt:
@@ -115,7 +115,7 @@ class Parts:
         self._drafts.append(_Draft(subtask, _needs(part)))
 
     def _work(self, label: str, prompt: str, agent: str | None) -> tuple[str, str, str | None] | None:
-        """What tells that two parts are the same work; None for a part that is never another's twin.
+        """Return a key that is equal for parts that are the same work; None for a part that is never another's twin.
 
         Parts that are only named stay apart without a template: two poems are two parts.
         """
@@ -157,11 +157,11 @@ class Parts:
             ]
             if unknown:
                 self.notes.append(
-                    f"The part {_shown(draft.subtask.label)} needs {_listed(unknown)}, which the plan does "
+                    f"The part {_quoted(draft.subtask.label)} needs {_listed(unknown)}, which the plan does "
                     "not have; it starts without."
                 )
             if draft.subtask.id in needs:
-                self.notes.append(f"The part {_shown(draft.subtask.label)} needs itself; it starts at once.")
+                self.notes.append(f"The part {_quoted(draft.subtask.label)} needs itself; it starts at once.")
             subtasks.append(_with_needs(draft.subtask, needs))
         return self._without_cycles(subtasks)
 
@@ -179,7 +179,7 @@ class Parts:
                 ready = [first.model_copy(update={"depends_on": needs})]
                 by_id[first.id] = ready[0]
                 self.notes.append(
-                    f"The parts {_listed(cycle)} need one another; {_shown(first.id)} starts first, without "
+                    f"The parts {_listed(cycle)} need one another; {_quoted(first.id)} starts first, without "
                     "the others."
                 )
             placed.update(s.id for s in ready)
@@ -206,7 +206,7 @@ class Parts:
         while f"{name} ({count})".casefold() in self._aliases:
             count += 1
         numbered = f"{name} ({count})"
-        self.notes.append(f"The plan names {_shown(name)} more than once; this one is {_shown(numbered)}.")
+        self.notes.append(f"The plan names {_quoted(name)} more than once; this one is {_quoted(numbered)}.")
         return numbered
 
     def _id(self, written: str, name: str) -> str:
@@ -215,19 +215,19 @@ class Parts:
             return name_for(name or number, self._ids)
         if written in self._ids:
             id_ = name_for(written, self._ids)
-            self.notes.append(f"Two parts have the id {_shown(written)}; the second is {_shown(id_)}.")
+            self.notes.append(f"Two parts have the id {_quoted(written)}; the second is {_quoted(id_)}.")
             return id_
         if len(written) <= ID_CHARS and _SAFE_ID.fullmatch(written):
             return written
         id_ = name_for(written, self._ids)
-        self.notes.append(f"The id {_shown(written)} cannot be used; the part is {_shown(id_)}.")
+        self.notes.append(f"The id {_quoted(written)} cannot be used; the part is {_quoted(id_)}.")
         return id_
 
     def _note_template(self) -> None:
         if self._ask and "{}" not in self._ask and not self._is_ask_noted:
             self._is_ask_noted = True
             self.notes.append(
-                f"The plan's template {_shown(self._ask)} has no {{}} for the part; each thread gets the "
+                f"The plan's template {_quoted(self._ask)} has no {{}} for the part; each thread gets the "
                 "whole task and the name of its part."
             )
 
@@ -242,14 +242,14 @@ class Parts:
         names = [self._one_of(str(name), self._tools, "tool", label) for name in names_in(value) or ()]
         return tuple(dict.fromkeys(name for name in names if name))
 
-    def _one_of(self, name: str, known: Collection[str] | None, kind: str, label: str) -> str | None:
-        if known is None or name in known:
+    def _one_of(self, name: str, allowed: Collection[str] | None, kind: str, label: str) -> str | None:
+        if allowed is None or name in allowed:
             return name
-        for right in known:
+        for right in allowed:
             if right.casefold() == name.strip().casefold():
                 return right
         self.notes.append(
-            f"The part {_shown(label)} names the {kind} {_shown(name)}, which this run does not have."
+            f"The part {_quoted(label)} names the {kind} {_quoted(name)}, which this run does not have."
         )
         return None
 
@@ -279,8 +279,8 @@ def _needs(part: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _with_needs(subtask: Subtask, needs: list[str | None]) -> Subtask:
-    kept = tuple(dict.fromkeys(n for n in needs if n is not None and n != subtask.id))
-    return subtask.model_copy(update={"depends_on": kept}) if kept else subtask
+    ids = tuple(dict.fromkeys(n for n in needs if n is not None and n != subtask.id))
+    return subtask.model_copy(update={"depends_on": ids}) if ids else subtask
 
 
 def _words(text: str) -> str:
@@ -288,12 +288,12 @@ def _words(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".!?;:\u3002\uff01\uff1f ")
 
 
-def _shown(name: str) -> str:
+def _quoted(name: str) -> str:
     line = " ".join(name.split())
     return repr(line if len(line) <= SHOWN_CHARS else f"{line[: SHOWN_CHARS - 3]}...")
 
 
 def _listed(names: Collection[str]) -> str:
-    shown = [_shown(name) for name in list(names)[:SHOWN_NAMES]]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    quoted = [_quoted(name) for name in list(names)[:SHOWN_NAMES]]
+    more = len(names) - len(quoted)
+    return ", ".join(quoted) + (f" and {more} more" if more else "")

@@ -163,9 +163,9 @@ class PlanReader:
                 f"The plan has {len(parts)} parts, and at most {self._max} threads are allowed; parts "
                 "were put together."
             )
-            if lost := {s.agent for s in parts if s.agent} - {s.agent for s in groups}:
+            if replaced := {s.agent for s in parts if s.agent} - {s.agent for s in groups}:
                 self._notes.append(
-                    f"Parts of {', '.join(sorted(lost))} went to workers where they were put together."
+                    f"Parts of {', '.join(sorted(replaced))} went to workers where they were put together."
                 )
         return groups if len(groups) >= self._min else ()
 
@@ -239,7 +239,7 @@ class PlanReader:
         if says_nothing(word) or self._is_being_written(self._plan, "merge"):
             return
         name = str(word).strip().lower()
-        self.merge = next((known for known in MERGE_NAMES if known == name), None)
+        self.merge = next((word for word in MERGE_NAMES if word == name), None)
         if self.merge is None and name != "auto":
             self._notes.append(
                 f"The plan names a merge {name[:40]!r} that does not exist; the run chooses one."
@@ -248,14 +248,18 @@ class PlanReader:
 
 def _plan_in(value: Any) -> dict[str, Any] | None:
     """The object with a plan's keys: ``value``, or the only one inside it; a bare list is one of subtasks."""
-    if isinstance(value, list) and value and all(isinstance(one, dict) and "prompt" in one for one in value):
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(item, dict) and "prompt" in item for item in value)
+    ):
         return {"subtasks": value}
     for _ in range(3):
         if not isinstance(value, dict):
             return None
         if "parallel" in value or any(key in value for key in _PARTS[:2]):
             return value
-        inner = [one for one in value.values() if isinstance(one, dict)]
+        inner = [item for item in value.values() if isinstance(item, dict)]
         if len(inner) != 1:
             return None
         value = inner[0]
