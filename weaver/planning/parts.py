@@ -115,7 +115,7 @@ class Parts:
         self._drafts.append(_Draft(subtask, _needs(part)))
 
     def _work(self, label: str, prompt: str, agent: str | None) -> tuple[str, str, str | None] | None:
-        """Return a key that is equal for parts that are the same work; None for a part that is never another's twin.
+        """Return a key that is equal for parts that are the same work; None for a part without a twin.
 
         Parts that are only named stay apart without a template: two poems are two parts.
         """
