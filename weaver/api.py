@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio
 
 from weaver.budget import Limits
 from weaver.errors import DeadlineExceeded, UnknownName
 from weaver.events import Event
-from weaver.messages import Message
 from weaver.model_roles import Cast
 from weaver.models.layers.prices import check_prices
 from weaver.models.patience import deadline
-from weaver.models.protocol import Capabilities, Model, Prices
+from weaver.models.protocol import Capabilities, Model
+from weaver.options import Changes, SettingOptions, check_names
 from weaver.plan import Plan
 from weaver.planning.gate.gate import GATES
 from weaver.planning.planner import make_plan
@@ -30,36 +30,22 @@ from weaver.runtime.state import RunState
 from weaver.settings import Settings
 from weaver.strategies.common.registry import find
 from weaver.streaming.run_stream import RunStream
-from weaver.streaming.sync_stream import SyncRunStream
-from weaver.task import Agent, Task, as_task
+from weaver.task import Task, as_task
 from weaver.tools.approvals import Approve
 from weaver.tools.function import by_name
 from weaver.tools.protocol import Toolset
 from weaver.tools.run_tools import RunTools
 from weaver.tools.toolsets import Toolsets
 from weaver.tracing.record.tracer import Tracing
+from weaver.typed_runs import Question, RunRequest, TypedRuns
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from weaver.journal.port import Journal
 
-Question = Task | str | Sequence[Message]
 
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    task: Question
-    plan: Plan | None
-    output: Any
-    tools: Sequence[Any]
-    deps: Any
-    approve: Approve | None
-    run_id: str | None
-    changes: dict[str, Any]
-
-
-class Weaver:
+class Weaver(TypedRuns):
     """Answers tasks by adaptive parallel reasoning.
 
     Usable as it is, or as an async context manager that keeps connections open between runs. Safe to use
@@ -108,72 +94,20 @@ class Weaver:
         self,
         model: str | Model | None = None,
         *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        planner_model: str | Model | None = None,
-        judge_model: str | Model | None = None,
-        synthesizer_model: str | Model | None = None,
-        strategy: str | Callable[..., Any] | None = None,
-        deadline: float | None = None,
-        max_tokens: int | None = None,
-        max_cost: float | None = None,
-        max_calls: int | None = None,
-        max_threads: int | None = None,
-        max_depth: int | None = None,
-        thread_timeout: float | None = None,
-        temperature: float | None = None,
-        seed: int | None = None,
-        agents: Sequence[Agent] = (),
         tools: Sequence[Any] = (),
         deps: Any = None,
         approve: Approve | None = None,
-        models: Mapping[str, Any] | None = None,
-        mcp: str | Sequence[str] | None = None,
-        mcp_servers: Mapping[str, Any] | None = None,
-        max_answer: int | None = None,
-        tool_rounds: int | None = None,
-        max_tool_result: int | None = None,
-        approval_timeout: float | None = None,
-        allow_effects: bool | None = None,
-        prices: Mapping[str, Prices] | None = None,
         settings: Settings | None = None,
         tracer_provider: TracerProvider | None = None,
         tracing: Tracing | None = None,
         journal: Journal | None = None,
         new_id: Callable[[], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
+        **options: Unpack[SettingOptions],
     ) -> None:
-        given: dict[str, Any] = {
-            "model": model,
-            "base_url": base_url,
-            "api_key": api_key,
-            "headers": headers or None,
-            "planner_model": planner_model,
-            "judge_model": judge_model,
-            "synthesizer_model": synthesizer_model,
-            "strategy": strategy,
-            "deadline": deadline,
-            "max_tokens": max_tokens,
-            "max_cost": max_cost,
-            "max_calls": max_calls,
-            "max_threads": max_threads,
-            "max_depth": max_depth,
-            "thread_timeout": thread_timeout,
-            "temperature": temperature,
-            "seed": seed,
-            "agents": tuple(agents) or None,
-            "models": models or None,
-            "mcp": mcp if mcp is None or isinstance(mcp, str) else tuple(mcp),
-            "mcp_servers": mcp_servers or None,
-            "max_answer": max_answer,
-            "tool_rounds": tool_rounds,
-            "max_tool_result": max_tool_result,
-            "approval_timeout": approval_timeout,
-            "allow_effects": allow_effects,
-            "prices": prices or None,
-        }
-        self.settings = settings.changed(**given) if settings is not None else Settings.load(**given)
+        check_names(options, (*SettingOptions.__annotations__, *(Weaver.__init__.__kwdefaults__ or ())))
+        values: dict[str, Any] = {"model": model, **options}
+        self.settings = settings.changed(**values) if settings is not None else Settings.load(**values)
         self._tracing = tracing or Tracing(tracer_provider)
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
@@ -186,79 +120,7 @@ class Weaver:
         self._casts: dict[object, Cast] = {}
         self._users = 0
 
-    async def run(
-        self,
-        task: Question,
-        *,
-        plan: Plan | None = None,
-        output: Any = None,
-        tools: Sequence[Any] = (),
-        deps: Any = None,
-        approve: Approve | None = None,
-        run_id: str | None = None,
-        **changes: Any,
-    ) -> Result[Any]:
-        """Answer ``task``.
-
-        Args:
-            plan: a decomposition to follow instead of asking the planner.
-            output: a type that ``result.output`` will be of (pydantic model, dataclass, ``list[int]``, ...).
-            tools: functions, `Tool` objects or toolsets that threads may call, besides the constructor's.
-            deps, approve: as in the constructor, for this run only.
-            run_id: the id of the run; with a journal, that of a run to go on with.
-            changes: any of the constructor's settings, for this run only.
-
-        Returns:
-            A complete or partial result (``result.status``).
-
-        Raises:
-            WeaverError: there is no answer; ``error.result`` has everything that was finished.
-        """
-        execution = await self._prepare(_Asked(task, plan, output, tools, deps, approve, run_id, changes))
-        async with self:
-            result = await execution.run()
-        if result.status == "failed" and execution.error is not None:
-            raise execution.error
-        return result
-
-    def stream(
-        self,
-        task: Question,
-        *,
-        plan: Plan | None = None,
-        output: Any = None,
-        tools: Sequence[Any] = (),
-        deps: Any = None,
-        approve: Approve | None = None,
-        run_id: str | None = None,
-        **changes: Any,
-    ) -> RunStream[Any]:
-        """Answer ``task`` and watch it: ``async for event in weaver.stream(task)``.
-
-        Arguments as for `run`. Leaving the loop early cancels the run; ``async with weaver.stream(task)``
-        also waits until its connections are closed. A failed run does not raise: the last event,
-        `RunFinished`, has its result.
-
-        Raises:
-            ConfigurationError: when the run begins: the task or a setting is wrong, or no model can be found.
-        """
-        asked = _Asked(task, plan, output, tools, deps, approve, run_id, changes)
-        return RunStream(self, partial(self._prepare, asked))
-
-    def run_sync(self, task: Question, **options: Any) -> Result[Any]:
-        """`run`, for programs without an event loop. Works inside a running one too (Jupyter), in a thread.
-
-        Raises:
-            WeaverError: as `run`.
-        """
-        result: Result[Any] = _in_a_loop(partial(self.run, task, **options))
-        return result
-
-    def stream_sync(self, task: Question, **options: Any) -> SyncRunStream[Any]:
-        """`stream`, for programs without an event loop: ``for event in weaver.stream_sync(task)``."""
-        return SyncRunStream(partial(self.stream, task, **options))
-
-    async def plan(self, task: Question, **changes: Any) -> Plan:
+    async def plan(self, task: Question, **changes: Unpack[Changes]) -> Plan:
         """The decomposition of ``task``, without running it.
 
         ``parallel=False`` means that the task would be answered directly.
@@ -273,10 +135,10 @@ class Weaver:
             plans.append(await make_plan(run, task, agents=tuple(run.state.agents.values())))
             return Answer("planned")
 
-        await self.run(replace(as_task(task), output=None), **{**changes, "strategy": only_plan})
+        await self._run(_by(only_plan, task, changes))
         return plans[0]
 
-    async def forecast(self, task: Question, plan: Plan, **changes: Any) -> Decision:
+    async def forecast(self, task: Question, plan: Plan, **changes: Unpack[Changes]) -> Decision:
         """What the gate says about running ``plan``: predicted seconds and dollars of both ways. No call.
 
         Args:
@@ -299,8 +161,19 @@ class Weaver:
             decisions.append(Decision(fork, "policy", reason, verdict.forecast, POLICIES["rules"].name))
             return Answer("predicted")
 
-        await self.run(replace(as_task(task), output=None), **{**changes, "strategy": only_forecast})
+        await self._run(_by(only_forecast, task, changes))
         return decisions[0]
+
+    async def _run(self, request: RunRequest) -> Result[Any]:
+        execution = await self._prepare(request)
+        async with self:
+            result = await execution.run()
+        if result.status == "failed" and execution.error is not None:
+            raise execution.error
+        return result
+
+    def _stream(self, request: RunRequest) -> RunStream[Any]:
+        return RunStream(self, partial(self._prepare, request))
 
     async def model(self, role: str = "thread") -> Model:
         """The model of ``role`` (``thread``, ``planner``, ``judge``, ``synthesizer``), layers included.
@@ -328,26 +201,26 @@ class Weaver:
             with anyio.CancelScope(shield=True):
                 await self.aclose()
 
-    async def _prepare(self, asked: _Asked, listen: Callable[[Event], None] | None = None) -> Execution:
+    async def _prepare(self, request: RunRequest, listen: Callable[[Event], None] | None = None) -> Execution:
         """Look up everything a run needs, within its deadline."""
-        settings = self.settings.changed(**asked.changes)
+        settings = self.settings.changed(**request.changes)
         started = anyio.current_time()
         until = float("inf") if settings.deadline is None else started + settings.deadline
         deadline.set(until)
         with anyio.CancelScope(deadline=until):
-            return await self._prepared(asked, settings, until, listen)
+            return await self._prepared(request, settings, until, listen)
         raise DeadlineExceeded(
             f"After {settings.deadline:g} s the model, its endpoint or its tools had not been found.",
             hint="Name the model (`weaver doctor` shows what answers), or raise the deadline.",
         )
 
     async def _prepared(
-        self, asked: _Asked, settings: Settings, until: float, listen: Callable[[Event], None] | None
+        self, request: RunRequest, settings: Settings, until: float, listen: Callable[[Event], None] | None
     ) -> Execution:
-        task = as_task(asked.task)
-        if asked.output is not None:
-            task = replace(task, output=asked.output)
-        if tools := (*self._tools, *asked.tools):
+        task = as_task(request.task)
+        if request.output is not None:
+            task = replace(task, output=request.output)
+        if tools := (*self._tools, *request.tools):
             task = replace(task, tools=(*task.tools, *tools))
         task = replace(task, tools=await self._toolsets.resolved(task.tools))
         agents = tuple([replace(a, tools=await self._toolsets.resolved(a.tools)) for a in settings.agents])
@@ -359,10 +232,10 @@ class Weaver:
         if settings.max_cost is not None:
             await check_prices(cast.models.values())
         state = RunState(
-            asked.run_id or self._new_id(),
+            request.run_id or self._new_id(),
             cast.models,
             agents=agents,
-            given_plan=asked.plan,
+            given_plan=request.plan,
             limits=_limits(settings),
             deadline=until,
             thread_timeout=settings.thread_timeout,
@@ -373,10 +246,10 @@ class Weaver:
             journal=self._journal,
             max_answer=settings.max_answer,
             tools=RunTools(
-                deps=self._deps if asked.deps is None else asked.deps,
+                deps=self._deps if request.deps is None else request.deps,
                 rounds=settings.tool_rounds,
                 max_result_chars=settings.max_tool_result,
-                approve=asked.approve or self._approve,
+                approve=request.approve or self._approve,
                 approval_timeout=settings.approval_timeout,
                 allow_effects=settings.allow_effects,
                 toolsets=self._toolsets,
@@ -392,6 +265,12 @@ class Weaver:
         if key not in self._casts:
             self._casts[key] = await Cast.of(settings, confirm=self._confirm)
         return self._casts[key]
+
+
+def _by(strategy: Callable[..., Any], task: Question, changes: Mapping[str, Any]) -> RunRequest:
+    """The request to look at a task by a strategy of ours instead of answering it."""
+    check_names(changes, Changes.__annotations__)
+    return RunRequest(replace(as_task(task), output=None), changes={**changes, "strategy": strategy})
 
 
 def _servers(settings: Settings) -> tuple[Any, ...]:
@@ -420,28 +299,3 @@ def _limits(settings: Settings) -> Limits:
         threads=default.threads if settings.max_threads is None else settings.max_threads,
         depth=default.depth if settings.max_depth is None else settings.max_depth,
     )
-
-
-def _in_a_loop(work: Callable[[], Any]) -> Any:
-    import asyncio
-    import threading
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    outcome: list[Any] = []
-
-    def elsewhere() -> None:
-        try:
-            outcome.append((asyncio.run(work()), None))
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=elsewhere, name="weaver-run-sync")
-    thread.start()
-    thread.join()
-    value, error = outcome[0]
-    if error is not None:
-        raise error
-    return value

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from weaver.errors import OutputMissing
 from weaver.usage import NOTHING, Usage
 
 if TYPE_CHECKING:
     from weaver.plan import Plan
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 ThreadState = Literal["waiting", "running", "succeeded", "failed", "timed_out", "cancelled", "skipped"]
 CancelReason = Literal[
     "lost_race", "quorum_met", "settled", "pruned", "not_needed", "budget", "deadline", "parent", "user"
 ]
+OutputState = Literal["text", "typed", "missing"]
 Status = Literal["complete", "partial", "failed"]
 DecidedBy = Literal["policy", "planner", "user", "fallback"]
 
@@ -220,15 +222,17 @@ class ErrorReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Generic[T]):
+class Result(Generic[T_co]):
     """Everything a run produced (architecture contract "weaver run --json").
 
     Attributes:
         status: ``complete``; ``partial`` when something is missing from the answer; ``failed``.
         answer: the answer's text; "" when failed.
-        output: the parsed answer when the task has an output type, else None.
+        typed_output: the parsed answer when the task has an output type, else None: see `output`.
         notes: every fallback or degradation, in words.
         trace_id: of the OpenTelemetry trace, 32 hex digits, or None when nothing records it.
+        output_state: ``text`` when the task has no output type; else whether the output was made (``typed``)
+            or is ``missing``.
     """
 
     run_id: str
@@ -236,7 +240,7 @@ class Result(Generic[T]):
     answer: str
     strategy: str
     model: str
-    output: T | None = None
+    typed_output: T_co | None = None
     decision: Decision | None = None
     plan: Plan | None = None
     threads: tuple[ThreadReport, ...] = ()
@@ -246,6 +250,31 @@ class Result(Generic[T]):
     notes: tuple[str, ...] = ()
     trace_id: str | None = None
     error: ErrorReport | None = None
+    output_state: OutputState = "text"
+
+    @property
+    def output(self) -> T_co:
+        """The answer in the type that was asked for: text where none was.
+
+        Raises:
+            OutputMissing: the run made none; ``has_output`` tells before.
+        """
+        if self.output_state == "typed" or self.typed_output is not None:
+            return self.typed_output  # type: ignore[return-value]  # None is a value of an optional type
+        if self.output_state == "text" and self.answer:
+            return self.answer  # type: ignore[return-value]  # T is str then
+        raise OutputMissing(
+            f"Run {self.run_id} is {self.status} and has no output of the type that was asked for."
+            if self.output_state == "missing"
+            else f"Run {self.run_id} has failed and has no answer.",
+            hint="result.answer has the text that there is, result.error and result.notes say what happened.",
+        )
+
+    @property
+    def has_output(self) -> bool:
+        """False where `output` raises."""
+        has_text = self.output_state == "text" and bool(self.answer)
+        return has_text or self.output_state == "typed" or self.typed_output is not None
 
     def as_dict(self) -> dict[str, Any]:
         """One JSON-able object, as ``weaver run --json`` prints it."""
@@ -255,7 +284,7 @@ class Result(Generic[T]):
             "run_id": self.run_id,
             "status": self.status,
             "answer": self.answer,
-            "output": to_jsonable_python(self.output, fallback=str),
+            "output": to_jsonable_python(self.typed_output, fallback=str),
             "strategy": self.strategy,
             "model": self.model,
             "decision": asdict(self.decision) if self.decision else None,

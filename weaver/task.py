@@ -37,7 +37,7 @@ class Task:
         prompt: the question. Give this or ``messages``.
         messages: a conversation whose last message is to be answered.
         title: a few words for people and traces; defaults to the start of the prompt.
-        output: a type that the answer must fit (pydantic model, dataclass, ``list[int]``, ...).
+        output: a type that the answer must fit, see `Weaver.run`; None and `str` are plain text.
         tools: functions that threads may call.
         agent: the agent to work as.
         context: findings and facts given to the thread besides the prompt, already fenced.
@@ -62,6 +62,10 @@ class Task:
     seed: int | None = None
     equivalence: Callable[[str], Any] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.output is str:  # text is what a model writes anyway
+            object.__setattr__(self, "output", None)
 
     @property
     def conversation(self) -> tuple[Message, ...]:

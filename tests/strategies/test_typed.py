@@ -58,4 +58,4 @@ async def test_a_partial_answer_is_left_as_it_is():
 
     model = ScriptedModel()
     result = await Weaver(model, strategy=method).run("1 + 2?", output=Sum)
-    assert (result.status, result.output, model.requests) == ("partial", None, [])
+    assert (result.status, result.has_output, model.requests) == ("partial", False, [])

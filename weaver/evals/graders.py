@@ -184,10 +184,10 @@ def _by_model(model: Model) -> Grader:
             raise
         except WeaverError as error:
             raise OutputInvalid(f"{about}: {error.message}", hint=error.hint) from error
-        if not isinstance(result.output, _Verdict):
+        if not result.has_output:
             raise OutputInvalid(f"{about}.")
-        correct = result.output.correct
-        return Grade(correct, float(correct), result.output.reason)
+        verdict = result.output
+        return Grade(verdict.correct, float(verdict.correct), verdict.reason)
 
     return grade
 

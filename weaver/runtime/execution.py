@@ -18,7 +18,7 @@ from weaver.errors import (
     WeaverError,
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
-from weaver.result import Answer, CancelReason, Decision, ErrorReport, Metrics, Result, Status
+from weaver.result import Answer, CancelReason, Decision, ErrorReport, Metrics, OutputState, Result, Status
 from weaver.runtime.default_body import in_form
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
@@ -209,7 +209,8 @@ class Execution:
             answer=answer.text if answer is not None and status != "failed" else "",
             strategy=self._strategy,
             model=state.answered_by or model,
-            output=answer.output if answer is not None else None,
+            typed_output=answer.output if answer is not None else None,
+            output_state=self._output_state(answer, status),
             decision=self._decision(usage),
             plan=state.plan,
             threads=tuple(t.report(state.started) for t in state.threads),
@@ -234,6 +235,12 @@ class Execution:
         if self.error is not None:
             self.error.result = result
         return result
+
+    def _output_state(self, answer: Answer | None, status: Status) -> OutputState:
+        if self._task.output is None:
+            return "text"
+        # A complete answer fits its type, which may have None for a value.
+        return "typed" if status == "complete" or (answer and answer.output is not None) else "missing"
 
     def _decision(self, usage: Usage) -> Decision:
         """The run's decision, its forecast beside what the run took."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from weaver.errors import NoAnswer
 from weaver.events import Event, ThreadFinished
 from weaver.result import Answer, CancelReason, Finding, ThreadReport, ThreadState
 from weaver.task import Task
@@ -93,6 +94,17 @@ class Thread:
         if self.answer is not None:
             return self.answer.text
         return self.saying()
+
+    @property
+    def result(self) -> Answer:
+        """Its answer.
+
+        Raises:
+            NoAnswer: it has none; its own error, if it failed, is the cause.
+        """
+        if self.answer is None:
+            raise NoAnswer(f"Thread {self.id} is {self.state} and has no answer.") from self.error
+        return self.answer
 
     @property
     def finding(self) -> Finding | None:

@@ -15,10 +15,10 @@ from weaver.streaming.answer_text import AnswerText
 from weaver.streaming.live_run import LiveRun, Prepare
 from weaver.tools.approvals import Approval
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class RunStream(Generic[T]):
+class RunStream(Generic[T_co]):
     """A run that is watched. Made by `Weaver.stream`.
 
     Iterate it for `weaver.events`, in order, or iterate `text` or `objects`.
@@ -54,7 +54,7 @@ class RunStream(Generic[T]):
         """Stop the run; the remaining events, `RunFinished` among them, still come."""
         self._live.cancel(reason)
 
-    async def wait(self) -> Result[T]:
+    async def wait(self) -> Result[T_co]:
         """Wait for the result; events that nobody has read are dropped. A failed run does not raise.
 
         Raises:
@@ -91,7 +91,7 @@ class RunStream(Generic[T]):
         return self._live.ended
 
     @property
-    def result(self) -> Result[T]:
+    def result(self) -> Result[T_co]:
         """The result of the run, also of one that was cancelled.
 
         Raises:

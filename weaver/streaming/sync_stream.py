@@ -14,23 +14,23 @@ from weaver.events import Event
 from weaver.result import CancelReason, Result
 from weaver.streaming.run_stream import RunStream
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 V = TypeVar("V")
 
 CLOSING_SECONDS = 5.0
 """Longest that leaving waits for the run's connections to close."""
 
 
-class SyncRunStream(Generic[T]):
+class SyncRunStream(Generic[T_co]):
     """`RunStream` without ``async``: ``for event in weaver.stream_sync(question)``.
 
     The run works in a thread of its own, also while nobody reads. Leaving a ``with`` block, or a loop without
     one, cancels it as described for `RunStream`. Works inside a running event loop too (Jupyter).
     """
 
-    def __init__(self, make: Callable[[], RunStream[T]]) -> None:
+    def __init__(self, make: Callable[[], RunStream[T_co]]) -> None:
         self._make = make
-        self._worker: _Worker[T] | None = None
+        self._worker: _Worker[T_co] | None = None
         self._entered = False
 
     def __enter__(self) -> Self:
@@ -52,7 +52,7 @@ class SyncRunStream(Generic[T]):
         """Stop the run; the remaining events, `RunFinished` among them, still come."""
         self._call(lambda stream: stream.cancel(reason))
 
-    def wait(self) -> Result[T]:
+    def wait(self) -> Result[T_co]:
         """Wait for the result; events that nobody has read are dropped. A failed run does not raise.
 
         Raises:
@@ -76,7 +76,7 @@ class SyncRunStream(Generic[T]):
         return self._worker is not None and self._worker.stream.finished
 
     @property
-    def result(self) -> Result[T]:
+    def result(self) -> Result[T_co]:
         """The result of the run, also of one that was cancelled.
 
         Raises:
@@ -98,7 +98,7 @@ class SyncRunStream(Generic[T]):
         """The answer, piece by piece: see `RunStream.text`."""
         return self._iterate(lambda stream: stream.text(whole=whole))
 
-    def _iterate(self, start: Callable[[RunStream[T]], AsyncIterator[V]]) -> Iterator[V]:
+    def _iterate(self, start: Callable[[RunStream[T_co]], AsyncIterator[V]]) -> Iterator[V]:
         worker = self._begun()
         try:
             values: AsyncIterator[V] | None = None
@@ -113,7 +113,7 @@ class SyncRunStream(Generic[T]):
             if not self._entered or worker.stream.finished:
                 worker.close()
 
-    def _begun(self) -> _Worker[T]:
+    def _begun(self) -> _Worker[T_co]:
         if self._worker is None:
             self._worker = _Worker(self._make())
             weakref.finalize(self, self._worker.close)
@@ -124,7 +124,7 @@ class SyncRunStream(Generic[T]):
                 raise
         return self._worker
 
-    def _call(self, action: Callable[[RunStream[T]], None]) -> None:
+    def _call(self, action: Callable[[RunStream[T_co]], None]) -> None:
         async def act() -> None:
             action(worker.stream)
 
@@ -140,14 +140,14 @@ class _End:
 _END = _End()
 
 
-class _Worker(Generic[T]):
+class _Worker(Generic[T_co]):
     """A thread with an event loop, in which one stream is read.
 
     Attributes:
         closed: the thread ends, or has ended.
     """
 
-    def __init__(self, stream: RunStream[T]) -> None:
+    def __init__(self, stream: RunStream[T_co]) -> None:
         self.stream = stream
         self.closed = False
         self._is_up = threading.Event()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from weaver.result import Result
-from weaver.workflows.execution.runner import run_workflow
+from weaver.workflows.execution.runner import WorkflowOptions, run_workflow
 from weaver.workflows.schema.definition import Definition
 from weaver.workflows.source.dump import dump
 from weaver.workflows.validation.compiled import Compiled
@@ -75,6 +75,8 @@ class Workflow(Definition):
         check_built(self, root=root, surroundings=surroundings)
         return self
 
-    async def run(self, inputs: Mapping[str, Any] | None = None, **options: Any) -> Result[Any]:
+    async def run(
+        self, inputs: Mapping[str, Any] | None = None, **options: Unpack[WorkflowOptions]
+    ) -> Result[dict[str, Any]]:
         """Run it: see `weaver.workflows.run_workflow`."""
         return await run_workflow(self, inputs, **options)

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from weaver.errors import ConfigurationError
 from weaver.models.protocol import Model
+from weaver.options import Changes, check_names
 from weaver.result import Answer, Result
 from weaver.runtime.run import Run
 from weaver.task import Agent, Task
@@ -34,6 +35,16 @@ MAX_DEPTH = 3
 """How deep strategies may fork below a step, without a limit of its own."""
 
 
+class WorkflowOptions(Changes, total=False):
+    """The options of `run_workflow`."""
+
+    weaver: Weaver | None
+    tools: Iterable[Any] | Mapping[str, Any]
+    approve: Approve | None
+    ask: Ask | None
+    run_id: str | None
+
+
 async def run_workflow(
     workflow: Definition,
     inputs: Mapping[str, Any] | None = None,
@@ -43,8 +54,8 @@ async def run_workflow(
     approve: Approve | None = None,
     ask: Ask | None = None,
     run_id: str | None = None,
-    **changes: Any,
-) -> Result[Any]:
+    **changes: Unpack[Changes],
+) -> Result[dict[str, Any]]:
     """Run a workflow.
 
     Args:
@@ -66,8 +77,10 @@ async def run_workflow(
         WeaverError: nothing came out; ``error.result`` has everything that was finished.
     """
     weaver = weaver or _new()
+    check_names(changes, WorkflowOptions.__annotations__)
     start = await started(workflow, inputs or {}, weaver.settings, Given(tools, approve, ask), changes)
-    return await weaver.run(start.task, run_id=run_id, **start.changes)
+    result: Result[dict[str, Any]] = await weaver.run(start.task, run_id=run_id, **start.changes)
+    return result
 
 
 async def stream_workflow(
@@ -79,13 +92,14 @@ async def stream_workflow(
     approve: Approve | None = None,
     ask: Ask | None = None,
     run_id: str | None = None,
-    **changes: Any,
-) -> RunStream[Any]:
+    **changes: Unpack[Changes],
+) -> RunStream[dict[str, Any]]:
     """Run a workflow and watch its events, as `Weaver.stream` does; arguments as `run_workflow`.
 
     Use it as ``async with await stream_workflow(...) as run: async for event in run``.
     """
     weaver = weaver or _new()
+    check_names(changes, WorkflowOptions.__annotations__)
     start = await started(workflow, inputs or {}, weaver.settings, Given(tools, approve, ask), changes)
     return weaver.stream(start.task, run_id=run_id, **start.changes)
 

@@ -134,7 +134,7 @@ def _names(result: Result[Any], strategy: FlowStrategy) -> dict[str, Any]:
     return {
         "inputs": progress.inputs if progress is not None else {},
         "steps": progress.records if progress is not None else {},
-        "outputs": result.output or {},
+        "outputs": result.typed_output or {},
         "answer": result.answer,
         "status": result.status,
         "calls": result.usage.calls,

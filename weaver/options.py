@@ -1,0 +1,88 @@
+"""The keyword options of `Weaver` and its methods, as types, so that type checkers find a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from weaver.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from weaver.models.protocol import Model, Prices
+    from weaver.plan import Plan
+    from weaver.settings import ModelSettings
+    from weaver.task import Agent
+    from weaver.tools.approvals import Approve
+
+
+class SettingOptions(TypedDict, total=False):
+    """Every setting but the model, as an argument; None leaves it to environment and file.
+
+    `weaver.settings.Settings` says what they mean. Times are seconds, money is US dollars.
+    """
+
+    base_url: str | None
+    api_key: str | None
+    headers: Mapping[str, str] | None
+    planner_model: str | Model | None
+    judge_model: str | Model | None
+    synthesizer_model: str | Model | None
+    strategy: str | Callable[..., Any] | None
+    deadline: float | None
+    max_tokens: int | None
+    max_cost: float | None
+    max_calls: int | None
+    max_threads: int | None
+    max_depth: int | None
+    thread_timeout: float | None
+    temperature: float | None
+    seed: int | None
+    max_answer: int | None
+    tool_rounds: int | None
+    max_tool_result: int | None
+    approval_timeout: float | None
+    allow_effects: bool | None
+    mcp: str | Sequence[str] | None
+    mcp_servers: Mapping[str, Any] | None
+    agents: Sequence[Agent] | None
+    models: Mapping[str, ModelSettings | Mapping[str, Any]] | None
+    prices: Mapping[str, Prices | Mapping[str, float]] | None
+
+
+class Changes(SettingOptions, total=False):
+    """Every setting, for one run."""
+
+    model: str | Model | None
+
+
+class RunOptions(Changes, total=False):
+    """What one run is given besides its task and its output type.
+
+    Attributes:
+        plan: a decomposition to follow instead of asking the planner.
+        tools: functions, `Tool` objects or toolsets that threads may call, besides those of the `Weaver`.
+        deps: what tools find in their `Context`; any object.
+        approve: asks somebody about a tool call that needs approval.
+        run_id: the id of the run; with a journal, that of a run to go on with.
+    """
+
+    plan: Plan | None
+    tools: Sequence[Any]
+    deps: Any
+    approve: Approve | None
+    run_id: str | None
+
+
+def check_names(names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse an option that does not exist.
+
+    Raises:
+        ConfigurationError: naming the option, and the one that was probably meant.
+    """
+    options = sorted(known)
+    for name in names:
+        if name not in options:
+            close = difflib.get_close_matches(name, options, n=1)
+            hint = f"Did you mean {close[0]}=?" if close else f"Known: {', '.join(options)}."
+            raise ConfigurationError(f"There is no option {name}=.", hint=hint)
