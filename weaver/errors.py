@@ -41,7 +41,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 
 class WeaverError(Exception):
@@ -148,9 +148,15 @@ class ModelUnauthorized(ModelRejected):
 
 
 class ModelOverloaded(ModelError):
-    """The server asks to come back later (429, 503)."""
+    """The server asks to come back later (429, 503).
+
+    Attributes:
+        exceeded: what there was too much of within some time, ``requests`` or ``tokens``, where the server
+            says so; None: calls at once, or unknown.
+    """
 
     retriable = True
+    exceeded: Literal["requests", "tokens"] | None = None
 
 
 class ModelFailed(ModelError):

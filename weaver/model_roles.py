@@ -61,7 +61,7 @@ class Cast:
                 known = layered(
                     one,
                     retries=own.retries,
-                    limits=EndpointLimits(own.concurrency, own.rpm, own.tpm),
+                    limits=EndpointLimits(own.concurrency, own.rpm, own.tpm, own.max_concurrency),
                     fallbacks=[await chosen(name) for name in own.fallbacks],
                 )
                 built[given or ""] = known

@@ -134,7 +134,8 @@ class ModelSettings(BaseModel):
         retries: how often a call that failed is tried again.
         fallbacks: models to ask in turn when this one fails permanently.
         rpm, tpm: requests and tokens (input and output) a minute.
-        concurrency: calls at the same time.
+        concurrency: calls at the same time; learned by default.
+        max_concurrency: most calls at the same time while they are learned.
         timeout: most seconds of one call, from sending to its end.
     """
 
@@ -148,6 +149,7 @@ class ModelSettings(BaseModel):
     rpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     tpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     concurrency: int | None = Field(default=None, ge=1)
+    max_concurrency: int | None = Field(default=None, ge=1)
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
@@ -294,7 +296,7 @@ class Settings(BaseModel):
     models: Mapping[str, ModelSettings] = Field(
         default={},
         description="Settings of models, by name: effort, extra, headers, retries, fallbacks, rpm, tpm, "
-        "concurrency, timeout. In the settings file or as an argument.",
+        "concurrency, max_concurrency, timeout. In the settings file or as an argument.",
     )
     prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
         default={},

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from weaver.errors import ConfigurationError, ModelError, ModelOverloaded, ModelRejected, ModelTimeout
 from weaver.messages import user
-from weaver.models.layers.aimd import Adaptive, Fixed
 from weaver.models.layers.call_log import CallLog, current_call
+from weaver.models.layers.capacity import Adaptive, Fixed, Opening
 from weaver.models.layers.limit import EndpointLimits, Gates, Limited
-from weaver.models.layers.limiter import Gate, Window
+from weaver.models.layers.limiter import Gate
+from weaver.models.layers.rates import Window
 from weaver.models.openai.model import OpenAIModel
 from weaver.models.protocol import Capabilities, Model, Request
 from weaver.testing import Scripted, ScriptedModel, Server, virtual_time
@@ -213,21 +214,30 @@ async def test_it_starts_at_the_announced_slots_and_never_exceeds_them() -> None
     assert anyio.current_time() == 10.0
 
 
-async def test_without_slots_it_starts_at_64_and_grows_while_all_goes_well() -> None:
+async def test_without_slots_it_opens_while_nothing_is_refused() -> None:
     inside = ScriptedModel(Scripted("ok", first=1.0))
     model = limited(inside)
     async with anyio.create_task_group() as tasks:
         for _ in range(1000):
             tasks.start_soon(call, model)
-        await anyio.sleep(0.5)
-        assert inside.in_flight == 64
-        await anyio.sleep(1)
-        assert inside.in_flight == 128
-    assert anyio.current_time() == 5.0  # 64 + 128 + 256 + 512 + the rest
+        await anyio.sleep(0.001)
+        assert inside.in_flight == 32
+        await anyio.sleep(0.3)
+        assert inside.in_flight == 1000
+    assert anyio.current_time() < 1.3
 
 
-@pytest.mark.parametrize("error", [ModelOverloaded("busy"), ModelTimeout("silent")])
-async def test_trouble_shrinks_it_once_per_round(error: ModelError) -> None:
+async def test_a_ceiling_holds() -> None:
+    inside = ScriptedModel(Scripted("ok", first=1.0))
+    model = limited(inside, max_concurrency=50)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(200):
+            tasks.start_soon(call, model)
+    assert inside.max_in_flight == 50
+
+
+@pytest.mark.parametrize(("error", "left"), [(ModelOverloaded("busy"), 1.0), (ModelTimeout("silent"), 22.4)])
+async def test_trouble_shrinks_it_once_per_round(error: ModelError, left: float) -> None:
     model = limited(ScriptedModel(Scripted(error=error, first=1.0)))
     gate = await model.gate()
 
@@ -236,9 +246,9 @@ async def test_trouble_shrinks_it_once_per_round(error: ModelError) -> None:
             await call(model)
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(64):
+        for _ in range(32):
             tasks.start_soon(one)
-    assert gate.concurrency.limit == pytest.approx(64 * 0.7)
+    assert gate.concurrency.limit == pytest.approx(left)
     assert gate.in_flight == 0
 
 
@@ -247,26 +257,52 @@ async def test_other_errors_do_not() -> None:
     gate = await model.gate()
     with pytest.raises(ModelRejected):
         await call(model)
-    assert gate.concurrency.limit == 64
+    assert gate.concurrency.limit == 32
 
 
-def test_it_never_falls_below_one_and_grows_slowly_afterwards() -> None:
-    limit = Adaptive(64)
+def test_it_never_falls_below_one() -> None:
+    limit = Adaptive(Opening(64, 0.01))
     for _ in range(50):
-        limit.refused(limit.round, 64)
+        limit.refused(limit.round, int(limit.limit), int(limit.limit))
     assert limit.limit == 1.0
-    for _ in range(10):
-        limit.succeeded(int(limit.limit))
-    assert 2.5 < limit.limit < 6
 
 
-def test_it_does_not_grow_unused_and_falls_from_what_was_used() -> None:
-    limit = Adaptive(64)
-    for _ in range(100):
-        limit.succeeded(5)
+def test_it_goes_back_to_the_calls_that_were_not_refused() -> None:
+    limit = Adaptive(Opening(64, 0.01))
+    began_in = limit.round
+    for number in range(41, 65):
+        limit.refused(began_in, number, 64 - (number - 41))
+    assert limit.limit == limit.level == 40
+
+
+def test_when_everything_was_refused_it_returns_to_the_level_before() -> None:
+    limit = Adaptive(level=40, refused=True)
+    for _ in range(20):
+        limit.refused(limit.round, int(limit.limit), int(limit.limit))
+    assert limit.limit == 1.0
+    assert limit.hold(0.0) == float("inf")
+    for _ in range(60):
+        limit.succeeded(limit.round, 1, 1)
+    assert limit.limit == pytest.approx(limit.level, abs=1)
+    assert limit.level == pytest.approx(39, abs=1)
+
+
+def test_it_does_not_grow_unused() -> None:
+    limit = Adaptive(level=64, refused=True)
+    for _ in range(1000):
+        limit.succeeded(limit.round, 5, 5)
     assert limit.limit == 64
-    limit.refused(limit.round, 20)
-    assert limit.limit == 14
+    limit.succeeded(limit.round, 60, 60)
+    assert limit.limit == 65
+
+
+def test_a_timer_that_is_late_shows_that_calls_are_still_being_sent() -> None:
+    limit = Adaptive(Opening(10, 0.01))
+    assert limit.hold(0.0) == pytest.approx(0.01)
+    assert limit.hold(0.05) > 0.0
+    assert limit.limit == 10
+    assert limit.hold(0.0601) == 0.0
+    assert limit.limit == 12
 
 
 def slow_down(limit: Adaptive, few: int, many: int) -> None:
@@ -278,12 +314,12 @@ def slow_down(limit: Adaptive, few: int, many: int) -> None:
 
 
 def test_more_streams_that_gain_nothing_shrink_it() -> None:
-    limit = Adaptive(16)
+    limit = Adaptive(Opening(16, 1.0))
     slow_down(limit, 8, 15)
     assert limit.limit == 16  # 8 and 15 are of one size
     slow_down(limit, 8, 16)
     assert limit.limit == pytest.approx(16 * 0.9)
-    gaining = Adaptive(16)
+    gaining = Adaptive(Opening(16, 1.0))
     for _ in range(20):
         gaining.streamed(gaining.round, 8, 100.0)
         gaining.streamed(gaining.round, 16, 70.0)
@@ -291,7 +327,7 @@ def test_more_streams_that_gain_nothing_shrink_it() -> None:
 
 
 def test_slow_streams_do_not_shrink_what_is_not_used() -> None:
-    limit = Adaptive(64)
+    limit = Adaptive(Opening(64, 1.0))
     slow_down(limit, 2, 4)
     assert limit.limit == 64
 
@@ -302,8 +338,8 @@ def test_slow_streams_do_not_take_away_announced_slots() -> None:
     for _ in range(20):
         slow_down(limit, 2, 4)
     assert limit.limit == 4
-    limit.refused(limit.round, 4)
-    assert limit.limit == pytest.approx(2.8)
+    limit.refused(limit.round, 4, 4)
+    assert limit.limit == 3
 
 
 @pytest.mark.parametrize(
@@ -373,7 +409,7 @@ async def test_the_rate_of_streams_reaches_the_limit() -> None:
     async with Server(Scripted("one two three four five", each=0.03)) as server:
         inside = OpenAIModel("openai/x", base_url=server.url)
         model = limited(inside)
-        (await model.gate()).concurrency = Watching(4)
+        (await model.gate()).concurrency = Watching(Opening(4, 1.0))
         log = await call(model)
         assert log.tokens == 7
         assert log.received > 500

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import time_ns
 
+from weaver.models.layers.rates import Allowance
 from weaver.models.protocol import Prices
 
 
@@ -56,6 +57,7 @@ class CallLog:
         deadline: the latest time (event loop clock) at which anybody still wants the answer.
         received: bytes of the answer on the wire, and ``tokens`` as the server counts them (input and
             output; None: it did not say); the adapter fills these in when the stream is closed.
+        allowances: what the server's headers say about limits by the minute, of the last attempt.
         on_change: called after each entry, so that listeners see it while it happens.
     """
 
@@ -70,6 +72,12 @@ class CallLog:
     received: int = 0
     tokens: int | None = None
     on_change: Callable[[Change], None] | None = None
+    allowances: tuple[Allowance, ...] = ()
+
+    def take_allowances(self) -> tuple[Allowance, ...]:
+        """Return what the server said about its limits, once."""
+        allowances, self.allowances = self.allowances, ()
+        return allowances
 
     def add(self, entry: Change) -> None:
         """Record what has happened."""

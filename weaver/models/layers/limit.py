@@ -9,15 +9,20 @@ from types import TracebackType
 from weakref import WeakValueDictionary
 
 from weaver.errors import ConfigurationError, ModelOverloaded, ModelTimeout
-from weaver.models.layers.aimd import Adaptive, Fixed
+from weaver.models.endpoint import endpoint as endpoint_of
+from weaver.models.endpoint_memory import memory
 from weaver.models.layers.base import Layer
 from weaver.models.layers.call_log import CallLog, current_call
+from weaver.models.layers.capacity import HOSTED, LOCAL, MAX_CALLS, Adaptive, Fixed
 from weaver.models.layers.limiter import Gate, Pass
 from weaver.models.protocol import Model, Request, Stream
 from weaver.usage import estimate_tokens
 
 # What a call may generate when it does not say; only the limit on tokens per minute counts with it.
 _USUAL_OUTPUT = 500
+NAMESPACE = "capacity"
+"""Where `weaver.models.endpoint_memory` keeps what was learned: ``{"calls": 32, "refused": true}``."""
+_OTHER_FILES = 100
 _SHORTEST = 0.05  # seconds; shorter streams say nothing about an endpoint's speed
 
 
@@ -26,9 +31,13 @@ class EndpointLimits:
     """Limits of one endpoint, shared by all runs of the process.
 
     Args:
-        concurrency: calls at once. None adapts it: it starts at the slots that the server announces
-            (and never exceeds them), or else at 64, and follows what the endpoint takes.
-        requests_per_minute, tokens_per_minute: None: no such limit. Tokens are input and output together.
+        concurrency: calls at once. None learns it (`weaver.models.layers.capacity.Adaptive`): it starts at
+            the slots that the server announces (and never exceeds them), at what the endpoint took the last
+            time, or else at 32 on this machine and at 100 elsewhere, and grows until the endpoint refuses.
+        max_concurrency: most calls at once while they are learned; by default `MAX_CALLS`, or what the limit
+            on open files leaves.
+        requests_per_minute, tokens_per_minute: None: what the server announces or its refusals show. Tokens
+            are input and output together.
 
     Raises:
         ConfigurationError: one of them is not positive.
@@ -37,6 +46,7 @@ class EndpointLimits:
     concurrency: int | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    max_concurrency: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -68,7 +78,7 @@ class Gates:
             if limits.concurrency is not None:
                 concurrency: Adaptive | Fixed = Fixed(limits.concurrency)
             else:
-                concurrency = Adaptive(slots=slots)
+                concurrency = _adaptive(endpoint, slots, limits.max_concurrency)
             gate = Gate(
                 concurrency,
                 requests_per_minute=limits.requests_per_minute,
@@ -115,6 +125,11 @@ class Limited(Layer):
             self._gate = self._gates.open(self._key, self._limits, slots)
         return self._gate
 
+    def remember(self, facts: dict[str, int | bool]) -> None:
+        """Keep what was learned for the next process."""
+        if _is_remote(self._key):
+            memory().put(NAMESPACE, self._key, "", facts)
+
     @property
     def counts_tokens(self) -> bool:
         """Whether there is a limit on tokens."""
@@ -138,10 +153,9 @@ class _Passing:
         loop = asyncio.get_running_loop()
         asked = loop.time()
         self._gate = gate = await self._layer.gate()
-        tokens = 0
-        if self._layer.counts_tokens:
-            known = None if log is None else log.probable_tokens
-            tokens = _probable_tokens(self._request) if known is None else known
+        tokens = None if log is None else log.probable_tokens
+        if tokens is None:
+            tokens = _probable_tokens(self._request) if self._layer.counts_tokens else 0
         try:
             self._pass = await gate.enter("" if log is None else log.run, tokens)
         finally:
@@ -150,11 +164,11 @@ class _Passing:
         try:
             stream = await self._inside.__aenter__()
         except BaseException as error:
-            if isinstance(error, ModelOverloaded | ModelTimeout):
-                gate.concurrency.refused(self._pass.round, gate.in_flight)
-            gate.leave(self._pass)
+            self._failed(error)
             raise
         self._began = loop.time()
+        if log is not None and log.allowances:
+            gate.announce(self._pass, log.take_allowances())
         return stream
 
     async def __aexit__(
@@ -165,19 +179,62 @@ class _Passing:
         finally:
             self._leave(whole=error is None)
 
+    def _failed(self, error: BaseException) -> None:
+        """The call was not opened."""
+        gate, passed = self._gate, self._pass
+        allowances = () if self._log is None else self._log.take_allowances()
+        if isinstance(error, ModelOverloaded):
+            gate.refuse(passed, exceeded=error.exceeded, retry_after=error.retry_after, allowances=allowances)
+            return
+        if isinstance(error, ModelTimeout):
+            gate.concurrency.silent(passed.round, gate.in_flight)
+        gate.leave(passed)
+
     def _leave(self, *, whole: bool) -> None:
         gate, passed, log = self._gate, self._pass, self._log
-        in_flight = gate.in_flight
-        if log is not None and log.received:
+        if log is None:
+            gate.leave(passed, whole=whole)
+            return
+        if log.received:
             seconds = passed.loop.time() - self._began
             if seconds >= _SHORTEST:
-                around = (passed.in_flight + in_flight) // 2
+                around = (passed.in_flight + gate.in_flight) // 2
                 gate.concurrency.streamed(passed.round, around, log.received / seconds)
-        if whole:
-            gate.concurrency.succeeded(in_flight)
-        gate.leave(passed, tokens=None if log is None else log.tokens)
+        gate.leave(passed, tokens=log.tokens, whole=whole)
+        if (news := gate.concurrency.news()) is not None:
+            self._layer.remember(news)
+
+
+def _adaptive(endpoint: str, slots: int | None, ceiling: int | None) -> Adaptive:
+    """The limit to begin with at ``endpoint``, with what was learned about it earlier."""
+    if not _is_remote(endpoint):
+        return Adaptive(LOCAL if "://" in endpoint else HOSTED, slots=slots, ceiling=ceiling or MAX_CALLS)
+    at_home = endpoint_of(endpoint, place="the model's endpoint").loopback
+    facts = memory().get(NAMESPACE, endpoint) or {}
+    calls = facts.get("calls")
+    return Adaptive(
+        LOCAL if at_home else HOSTED,
+        slots=slots,
+        ceiling=ceiling or min(MAX_CALLS, _open_files()),
+        level=calls if isinstance(calls, int) and calls >= 1 else None,
+        refused=facts.get("refused") is True,
+    )
+
+
+def _is_remote(endpoint: str) -> bool:
+    return endpoint.startswith(("http://", "https://"))
+
+
+def _open_files() -> int:
+    """Most connections that the limit on open files leaves room for."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MAX_CALLS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CALLS if soft == resource.RLIM_INFINITY else max(1, soft - _OTHER_FILES)
 
 
 def _probable_tokens(request: Request) -> int:
-    said = request.prompt if request.prompt is not None else "".join(m.content for m in request.messages)
-    return estimate_tokens(said) + (request.max_tokens or _USUAL_OUTPUT)
+    prompt = request.prompt if request.prompt is not None else "".join(m.content for m in request.messages)
+    return estimate_tokens(prompt) + (request.max_tokens or _USUAL_OUTPUT)

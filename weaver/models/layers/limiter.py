@@ -5,63 +5,39 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from weaver.models.layers.aimd import Adaptive, Fixed
+from weaver.models.layers.capacity import Adaptive, Fixed
+from weaver.models.layers.rates import Allowance, Bucket, Unit, Window
 
-_WINDOW = 60.0
-
-
-class Window:
-    """At most ``most`` units within any 60 seconds."""
-
-    def __init__(self, most: float) -> None:
-        self._most = most
-        self._sum = 0.0
-        self._spent: deque[list[float]] = deque()  # [when, units], oldest first
-
-    def wait(self, now: float, units: float) -> float:
-        """Seconds until ``units`` more fit. More than ``most`` fit when there is nothing else."""
-        # The tolerance is for timers that fire a rounding error early.
-        while self._spent and self._spent[0][0] <= now - _WINDOW + 1e-6:
-            self._sum -= self._spent.popleft()[1]
-        room = self._most - units
-        if self._sum <= max(0.0, room) + 1e-9:
-            return 0.0
-        left = self._sum
-        for when, spent in self._spent:
-            left -= spent
-            if left <= max(0.0, room) + 1e-9:
-                return when + _WINDOW - now
-        return _WINDOW
-
-    def spend(self, now: float, units: float) -> list[float]:
-        """Count ``units`` from now on; give the entry to `correct` when more is known."""
-        entry = [now, units]
-        self._spent.append(entry)
-        self._sum += units
-        return entry
-
-    def correct(self, entry: list[float], units: float, now: float) -> None:
-        """The ``entry`` was really ``units``."""
-        if entry[0] > now - _WINDOW:
-            self._sum += units - entry[1]
-            entry[1] = units
+_PAUSE = 0.25  # seconds, where a server that refuses everything does not say how long; doubled each time
+_LONGEST_PAUSE = 4.0
 
 
 @dataclass(slots=True, eq=False)
 class Pass:
-    """One call's place behind the gate."""
+    """One call's place behind the gate.
+
+    Attributes:
+        at: when it was let in (its event loop's clock).
+        round, in_flight: of the limit at that time.
+        number, sum: requests and tokens that were let in until then, this call included.
+    """
 
     run: str
     tokens: float
     loop: asyncio.AbstractEventLoop
     woken: asyncio.Future[None] | None = None
     let_in: bool = False
+    at: float = 0.0
     round: int = 0
     in_flight: int = 0
-    entry: list[float] = field(default_factory=list)
+    number: int = 0
+    sum: float = 0.0
+    request_entry: list[float] | None = None
+    token_entry: list[float] | None = None
 
 
 class Gate:
@@ -73,7 +49,7 @@ class Gate:
 
     Args:
         concurrency: calls at once.
-        requests_per_minute, tokens_per_minute: None: no such limit.
+        requests_per_minute, tokens_per_minute: None: learned from what the server says and refuses.
     """
 
     def __init__(
@@ -85,16 +61,19 @@ class Gate:
     ) -> None:
         self.concurrency = concurrency
         self.in_flight = 0
-        self._requests = None if requests_per_minute is None else Window(requests_per_minute)
-        self._tokens = None if tokens_per_minute is None else Window(tokens_per_minute)
-        self._waiting: OrderedDict[str, deque[Pass]] = OrderedDict()  # by run, next run first
+        self.waiting = 0
+        """Calls that wait now."""
+        self._requests = Window(requests_per_minute)
+        self._tokens = Window(tokens_per_minute)
+        self._buckets: dict[Unit, Bucket] = {}
+        self._number = 0
+        self._sum = 0.0
+        self._closed_until = 0.0
+        self._closed_at = 0.0
+        self._pause = _PAUSE
+        self._waiting: OrderedDict[str, OrderedDict[Pass, None]] = OrderedDict()  # by run, next run first
         self._timer: tuple[asyncio.AbstractEventLoop, float] | None = None  # which loop looks again when
         self._lock = threading.Lock()
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait now."""
-        return sum(len(line) for line in self._waiting.values())
 
     async def enter(self, run: str, tokens: float) -> Pass:
         """Wait for a place. Cancelling gives it up.
@@ -110,66 +89,151 @@ class Gate:
                 self._let_in(asking, loop.time())
                 return asking
             asking.woken = loop.create_future()
-            self._waiting.setdefault(run, deque()).append(asking)
+            self._waiting.setdefault(run, OrderedDict())[asking] = None
+            self.waiting += 1
             self._admit(loop)
         try:
             await asking.woken
         except BaseException:
             with self._lock:
                 if asking.let_in:
-                    self.in_flight -= 1
+                    self._give_back(asking)
                 else:
                     self._forget(asking)
                 self._admit(loop)
             raise
         return asking
 
-    def leave(self, passed: Pass, *, tokens: int | None = None) -> None:
-        """Give the place back. ``tokens``: what the call really cost, where known."""
+    def announce(self, passed: Pass, allowances: Iterable[Allowance]) -> None:
+        """The server has begun to answer, and said what it allows."""
         with self._lock:
+            self._announce(passed, allowances, passed.loop.time())
+
+    def leave(
+        self,
+        passed: Pass,
+        *,
+        tokens: int | None = None,
+        whole: bool = False,
+    ) -> None:
+        """Give the place back.
+
+        Args:
+            tokens: what the call really cost, where known.
+            whole: it came to its end.
+        """
+        now = passed.loop.time()
+        with self._lock:
+            if whole:
+                self.concurrency.succeeded(passed.round, passed.in_flight, self.in_flight)
+                if passed.at > self._closed_at:
+                    self._pause = _PAUSE
             self.in_flight -= 1
-            if tokens is not None and self._tokens is not None:
-                self._tokens.correct(passed.entry, tokens, passed.loop.time())
+            if tokens is not None and passed.token_entry is not None:
+                self._tokens.correct(passed.token_entry, tokens, now)
             self._admit(passed.loop)
+
+    def refuse(
+        self,
+        passed: Pass,
+        *,
+        exceeded: Unit | None = None,
+        retry_after: float | None = None,
+        allowances: Iterable[Allowance] = (),
+    ) -> None:
+        """Give the place of a call back that the endpoint refused as too much.
+
+        Args:
+            exceeded: what there was too much of within some time; None: calls at once.
+            retry_after: seconds that the server asks to wait.
+            allowances: what the server said about its limits.
+        """
+        now = passed.loop.time()
+        with self._lock:
+            in_flight = self.in_flight
+            self._give_back(passed)
+            self._announce(passed, allowances, now)
+            if exceeded is None:
+                self.concurrency.refused(passed.round, passed.in_flight, in_flight, now - passed.at)
+                if self.in_flight == 0:  # nothing else is being answered: it is not about calls at once
+                    self._close(passed, now, retry_after)
+            else:
+                (self._tokens if exceeded == "tokens" else self._requests).refused(now)
+                self._close(passed, now, retry_after)
+            self._admit(passed.loop)
+
+    def _close(self, passed: Pass, now: float, seconds: float | None) -> None:
+        """Let nobody in for ``seconds``; where the server does not say, for longer each time."""
+        if seconds is None:
+            seconds = self._pause
+            if passed.at >= self._closed_until:
+                self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
+        self._closed_at = now
+        self._closed_until = max(self._closed_until, now + seconds)
+
+    def _give_back(self, passed: Pass) -> None:
+        """The call was not answered: it has used nothing."""
+        self.in_flight -= 1
+        now = passed.loop.time()
+        if passed.request_entry is not None:
+            self._requests.correct(passed.request_entry, 0.0, now)
+        if passed.token_entry is not None:
+            self._tokens.correct(passed.token_entry, 0.0, now)
+
+    def _announce(self, passed: Pass, allowances: Iterable[Allowance], now: float) -> None:
+        for allowance in allowances:
+            bucket = self._buckets.setdefault(allowance.unit, Bucket())
+            tokens = allowance.unit == "tokens"
+            since = self._sum - passed.sum if tokens else float(self._number - passed.number)
+            bucket.announce(allowance, now, since)
 
     def _wait(self, now: float, tokens: float) -> float:
         """Seconds until a call may pass: 0 now, infinity when a call must end first."""
         if self.in_flight and self.in_flight + 1 > self.concurrency.limit:
-            return math.inf
-        requests = 0.0 if self._requests is None else self._requests.wait(now, 1.0)
-        return max(requests, 0.0 if self._tokens is None else self._tokens.wait(now, tokens))
+            grows = self.concurrency.hold(now)
+            if grows > 0.0:
+                return grows
+        wait = max(self._closed_until - now, self._requests.wait(now, 1.0), self._tokens.wait(now, tokens))
+        for unit, bucket in self._buckets.items():
+            wait = max(wait, bucket.wait(now, tokens if unit == "tokens" else 1.0))
+        return max(0.0, wait)
 
     def _let_in(self, passed: Pass, now: float) -> None:
         self.in_flight += 1
+        self._number += 1
+        self._sum += passed.tokens
         passed.let_in = True
+        passed.at = now
         passed.round = self.concurrency.round
         passed.in_flight = self.in_flight
-        if self._requests is not None:
-            self._requests.spend(now, 1.0)
-        if self._tokens is not None:
-            passed.entry = self._tokens.spend(now, passed.tokens)
+        passed.number, passed.sum = self._number, self._sum
+        passed.request_entry = self._requests.spend(now, 1.0)
+        if passed.tokens:
+            passed.token_entry = self._tokens.spend(now, passed.tokens)
+        for unit, bucket in self._buckets.items():
+            bucket.spend(now, passed.tokens if unit == "tokens" else 1.0)
 
     def _admit(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let in whom the limits allow, run by run. Called with the lock held, from ``loop``'s thread."""
         now = loop.time()
         while self._waiting:
             run, line = next(iter(self._waiting.items()))
-            wait = self._wait(now, line[0].tokens)
+            passed = next(iter(line))
+            wait = self._wait(now, passed.tokens)
             if wait > 0.0:
                 if math.isfinite(wait):
-                    self._look_again(line[0].loop, loop, now + wait)
+                    self._look_again(passed.loop, loop, now + wait)
                 return
-            passed = line.popleft()
-            if line:
+            self._forget(passed)
+            if run in self._waiting:
                 self._waiting.move_to_end(run)
-            else:
-                del self._waiting[run]
             self._let_in(passed, now)
             assert passed.woken is not None
             if passed.loop is loop:
                 _wake(passed.woken)
             else:
                 passed.loop.call_soon_threadsafe(_wake, passed.woken)
+        self.concurrency.calm()
 
     def _look_again(
         self, waiting: asyncio.AbstractEventLoop, loop: asyncio.AbstractEventLoop, at: float
@@ -190,7 +254,8 @@ class Gate:
 
     def _forget(self, passed: Pass) -> None:
         line = self._waiting[passed.run]
-        line.remove(passed)
+        del line[passed]
+        self.waiting -= 1
         if not line:
             del self._waiting[passed.run]
 

@@ -48,7 +48,7 @@ _IN_WORDS = re.compile(
 )
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)?", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "milli": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0}
-_LONGEST_WINDOW = 120.0  # seconds; limits by the day are told in the same headers
+LONGEST_WINDOW = 120.0  # seconds; limits by the day are told in the same headers
 _EPOCH = 1e9  # seconds; greater numbers are points in time
 
 
@@ -110,7 +110,7 @@ def wait_in(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     named = {name.lower(): value for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = named.get(name)
-        if value is not None and (wait := _duration(value, unit)) is not None:
+        if value is not None and (wait := duration(value, unit)) is not None:
             return wait
     if (value := named.get("retry-after")) and (wait := _until(value, named.get("date"))) is not None:
         return wait
@@ -125,9 +125,9 @@ def window_in(headers: Mapping[str, str]) -> float | None:
     for name, value in named.items():
         if "ratelimit" not in name or "reset" not in name:
             continue
-        if (wait := _duration(value)) is None:
+        if (wait := duration(value)) is None:
             wait = _until(value, named.get("date"))
-        if wait is None or wait > _LONGEST_WINDOW:
+        if wait is None or wait > LONGEST_WINDOW:
             continue
         waits.append(wait)
         left = named.get(name.replace("reset", "remaining"), "")
@@ -145,15 +145,15 @@ def _wait_in_body(body: bytes) -> float | None:
     for key, leaf in _leaves(value):
         lower = key.lower()
         if lower in {"retrydelay", "retry_delay", "retry_after", "retry_after_seconds", "retryafter"}:
-            if (wait := _duration(leaf)) is not None:
+            if (wait := duration(leaf)) is not None:
                 return wait
-        elif lower == "retry_after_ms" and (wait := _duration(leaf, 0.001)) is not None:
+        elif lower == "retry_after_ms" and (wait := duration(leaf, 0.001)) is not None:
             return wait
     match = _IN_WORDS.search(text[:MAX_CHARS])
-    return _duration(match.group(1)) if match else None
+    return duration(match.group(1)) if match else None
 
 
-def _duration(text: str | None, unit: float = 1.0) -> float | None:
+def duration(text: str | None, unit: float = 1.0) -> float | None:
     """``"9"``, ``"7.66s"``, ``"1m30.5s"``, ``"120ms"`` in seconds; a Unix time is counted from now."""
     if text is None:
         return None

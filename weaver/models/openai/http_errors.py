@@ -23,6 +23,7 @@ from weaver.errors import (
     ModelUnreachable,
     StreamBroken,
 )
+from weaver.models.layers.call_log import current_call
 from weaver.models.openai.complaints import (
     Complaint,
     complaint_in,
@@ -32,6 +33,7 @@ from weaver.models.openai.complaints import (
     window_in,
 )
 from weaver.models.openai.error_bodies import message_in, message_of, status_of, text_of_html
+from weaver.models.openai.rate_headers import allowances_in, exceeded_in
 
 _OVERLOADED_FOR = 2.0  # seconds; servers that break off because of their load rarely say for how long
 _NOT_THE_KEY = re.compile(
@@ -74,8 +76,13 @@ class Failures:
         wait = wait_in(headers, body)
         failed = self._for_code(status, f"answered HTTP {status}: {said}", complaint, wait)
         failed.complaint = complaint
-        if wait is None and isinstance(failed, ModelOverloaded):
-            failed.retry_after = window_in(headers)
+        if isinstance(failed, ModelOverloaded):
+            if wait is None:
+                failed.retry_after = window_in(headers)
+            allowances = allowances_in(headers)
+            failed.exceeded = exceeded_in(complaint.text, allowances) if status == 429 else None
+            if (log := current_call.get()) is not None:
+                log.allowances = allowances
         if headers.get("x-should-retry") in {"true", "false"} and not isinstance(failed, ModelUnauthorized):
             used_up = is_used_up(status, complaint.text, wait)
             failed.retriable = headers["x-should-retry"] == "true" and not used_up

@@ -19,10 +19,12 @@ from yarl import URL
 
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
 from weaver.models.endpoint import endpoint
+from weaver.models.layers.call_log import current_call
 from weaver.models.openai.connections import Connections, accepts, proxy_for, reused
 from weaver.models.openai.http_errors import Failures
 from weaver.models.openai.negotiation import Learned, Negotiation
 from weaver.models.openai.probe import Probe
+from weaver.models.openai.rate_headers import allowances_in
 from weaver.models.openai.request import encoded, fields_of
 from weaver.models.openai.stream import OpenAIStream
 from weaver.models.protocol import Capabilities, Prices, Request, Stream
@@ -144,6 +146,8 @@ class OpenAIModel:
     async def _begin(self, request: Request, fields: Mapping[str, Any]) -> OpenAIStream:
         response = await self._send(request, fields)
         self._learned.met(response.headers.get("Server", ""))
+        if (log := current_call.get()) is not None:
+            log.allowances = allowances_in(response.headers)
         stream = OpenAIStream(
             response,
             self._connections,

@@ -1,0 +1,113 @@
+"""Simulated endpoints in virtual time: they take so many calls at once, or so many tokens a minute."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from weaver.errors import ModelOverloaded
+from weaver.models.layers.call_log import current_call
+from weaver.models.layers.rates import Allowance
+from weaver.models.protocol import Capabilities, Delta, Finish, Request, Text
+
+
+@dataclass
+class Endpoint:
+    """An endpoint that refuses what is above its capacity.
+
+    Args:
+        capacity: calls at once, by the time.
+        seconds: of one call.
+        way: seconds to the endpoint and back; a refusal takes as long.
+        tokens_per_minute: of `call_tokens` each; a bucket that fills evenly. None: no limit.
+        tells: whether it says in headers what is left.
+        spread: calls take up to so much more or less, as a share.
+    """
+
+    capacity: Callable[[float], float]
+    seconds: float = 1.0
+    way: float = 0.004
+    tokens_per_minute: float | None = None
+    call_tokens: int = 1000
+    tells: bool = False
+    spread: float = 0.2
+    name: str = "simulated"
+    provider: str = "simulated"
+    endpoint: str = "simulated://"
+    prices: None = None
+    in_flight: int = 0
+    refused: int = 0
+    sent: int = 0
+    done: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._left = self.tokens_per_minute or 0.0
+        self._filled_at = 0.0
+
+    async def capabilities(self) -> Capabilities:
+        return Capabilities()
+
+    async def aclose(self) -> None:
+        pass
+
+    def stream(self, request: Request):
+        return self._stream()
+
+    def _allowances(self) -> tuple[Allowance, ...]:
+        if not self.tells or self.tokens_per_minute is None:
+            return ()
+        missing = self.tokens_per_minute - self._left
+        return (
+            Allowance("tokens", self._left, self.tokens_per_minute, missing / self.tokens_per_minute * 60),
+        )
+
+    def _takes(self) -> None:
+        now = anyio.current_time()
+        self.sent += 1
+        if self.in_flight >= self.capacity(now):
+            self.refused += 1
+            raise ModelOverloaded("Too many calls at once.")
+        if (most := self.tokens_per_minute) is not None:
+            self._left = min(most, self._left + (now - self._filled_at) * most / 60)
+            self._filled_at = now
+            if self._left < self.call_tokens:
+                self.refused += 1
+                error = ModelOverloaded("Tokens per minute.")
+                error.exceeded = "tokens"
+                error.retry_after = (self.call_tokens - self._left) / most * 60
+                raise error
+            self._left -= self.call_tokens
+
+    @asynccontextmanager
+    async def _stream(self) -> AsyncGenerator[AsyncIterator[Delta], None]:
+        log = current_call.get()
+        await anyio.sleep(self.way / 2)
+        number = self.sent
+        try:
+            self._takes()
+        finally:
+            if log is not None:
+                log.allowances = self._allowances()
+        self.in_flight += 1
+        try:
+            share = (number * 7919 % 1000) / 1000  # as good as random, and the same in every run
+            await anyio.sleep(self.seconds * (1 + self.spread * (2 * share - 1)) - self.way / 2)
+        finally:
+            self.in_flight -= 1
+        if log is not None:
+            log.tokens = self.call_tokens
+        await anyio.sleep(self.way / 2)
+        self.done.append(anyio.current_time())
+
+        async def deltas() -> AsyncIterator[Delta]:
+            yield Text("ok")
+            yield Finish("stop")
+
+        yield deltas()
+
+    def rate(self, start: float, end: float) -> float:
+        """Calls per second that ended between two times."""
+        return sum(start < at <= end for at in self.done) / (end - start)
