@@ -25,6 +25,7 @@ from weaver.planning.planner import make_plan
 from weaver.planning.policy import POLICIES
 from weaver.result import Answer, Decision, Result
 from weaver.runtime.execution import Execution
+from weaver.runtime.output_types import output_type
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
 from weaver.settings import Settings
@@ -220,6 +221,8 @@ class Weaver(TypedRuns):
         task = as_task(request.task)
         if request.output is not None:
             task = replace(task, output=request.output)
+        if task.output is not None:
+            output_type(task.output)  # a wrong one is an error before anything is spent
         if tools := (*self._tools, *request.tools):
             task = replace(task, tools=(*task.tools, *tools))
         task = replace(task, tools=await self._toolsets.resolved(task.tools))

@@ -99,7 +99,7 @@ async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
         return answer
     shape = Shape[Any](task.output)
     try:
-        return replace(answer, output=shape.parse(answer.text))
+        return replace(answer, output=shape.parse(answer.text, cut=not answer.complete))
     except OutputInvalid:
         if not answer.complete:
             return answer

@@ -7,49 +7,54 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
-
-from weaver.errors import ConfigurationError, OutputInvalid
-from weaver.json_reading.whole import problem_in, read_json
+from weaver.errors import OutputInvalid
+from weaver.json_reading.streaming import Found
+from weaver.json_reading.whole import problem_in, read_json, without_thoughts
 from weaver.models.protocol import Delta, OutputSchema, Text, ToolCallPart
 from weaver.models.reply import Reply
+from weaver.runtime.output_types import Misfit, output_type
 
 T = TypeVar("T")
 _MOST_VALUES = 100  # of the JSON values in a text, the last ones
+_MOST_BARE_CHARS = 10_000
+_FENCE = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
+_GROUPED = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 
 
 class Shape(Generic[T]):
-    """A Python type that a model's output must fit, with its JSON Schema.
+    """A Python type, or a JSON Schema, that a model's output must fit.
 
     Types whose schema is not an object (``list[int]``, ``int``) travel as ``{"value": ...}``, because most
     endpoints accept objects only.
 
+    Args:
+        schema: asks for this instead of the type's own JSON Schema.
+
     Raises:
-        ConfigurationError: the type has no JSON Schema.
+        ConfigurationError: the type has no JSON Schema, or the JSON Schema is none.
     """
 
     def __init__(
         self, type_: Any, *, name: str | None = None, schema: Mapping[str, Any] | None = None
     ) -> None:
-        self.name = re.sub(r"\W+", "_", name or getattr(type_, "__name__", "") or "output")[:64]
-        try:
-            self._adapter: TypeAdapter[T] = TypeAdapter(type_)
-            given = dict(schema or self._adapter.json_schema())
-        except (PydanticSchemaGenerationError, ValueError) as error:
-            raise ConfigurationError(
-                f"{type_!r} cannot be an output type: {error}.", hint="Use a pydantic model or a dataclass."
-            ) from error
-        self._fields = frozenset(given.get("properties") or ())
-        self._wrapped = given.get("type") != "object" and "$ref" not in given
-        if self._wrapped:
-            definitions = given.pop("$defs", None)
-            given = {"type": "object", "properties": {"value": given}, "required": ["value"]}
-            if definitions:
-                given["$defs"] = definitions
-        self.schema = OutputSchema(self.name, given)
+        self.type = output_type(type_)
+        self.name = re.sub(r"\W+", "_", name or self.type.name)[:64]
+        shown = dict(schema or self.type.json_schema)
+        self._fields = frozenset(shown.get("properties") or ())
+        if self._fields and "$ref" not in shown:
+            shown.setdefault("type", "object")
+        self.is_wrapped = shown.get("type") != "object" and "$ref" not in shown
+        if self.is_wrapped:
+            definitions: dict[str, Any] = {
+                key: shown.pop(key) for key in ("$defs", "definitions") if key in shown
+            }
+            shown = {"type": "object", "properties": {"value": shown}, "required": ["value"], **definitions}
+        self.schema = OutputSchema(self.name, shown)
 
     def parse(self, text: str, *, cut: bool = True) -> T:
         """The value in ``text`` that fits, the last of several; prose, fences and drafts may stand around it.
+
+        Where one scalar is asked for, the text may also be just that: ``42``, ``"red"``, ``Yes.``
 
         Args:
             cut: whether the text may have been cut off; a value that ends early is then not taken.
@@ -57,37 +62,70 @@ class Shape(Generic[T]):
         Raises:
             OutputInvalid: no JSON that fits; the message says what does not, or where it is no JSON.
         """
-        values = [one.value for one in read_json(text) if not (one.cut and cut)][-_MOST_VALUES:]
+        values = [item.value for item in read_json(text) if not (cut and _may_go_on(item))][-_MOST_VALUES:]
         candidates = [one for value in reversed(values) for one in self._readings(value)]
         # Any object fits a type without required fields: one that has a field comes before one that has none.
         candidates.sort(key=lambda one: not self._has_a_field(one))
-        problem: ValidationError | None = None
+        if self.is_wrapped and not cut:
+            candidates += bare_values(text, self.type.choices)
+        problem: Misfit | None = None
         for candidate in candidates:
             try:
-                return self._adapter.validate_python(candidate)
-            except ValidationError as error:
+                value: T = self.type.validated(candidate)
+            except Misfit as error:
                 problem = problem or error
-        if problem is None:
+            else:
+                return value
+        if problem is None or not values:
             where = problem_in(text)
             what = f"The output's JSON is wrong at {where}" if where else "The output has no JSON"
             raise OutputInvalid(f"{what}: {text[:200]!r}.")
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'output'}: {e['msg']}" for e in problem.errors()[:8]
-        )
-        raise OutputInvalid(f"The output does not fit {self.name}: {wrong}.") from problem
+        raise OutputInvalid(f"The output does not fit {self.name}: {problem}.") from problem
 
     def _readings(self, value: Any) -> Iterator[Any]:
         """What ``value`` may stand for: itself, or what is inside the only key of a wrapping object."""
-        if self._wrapped and isinstance(value, dict) and "value" in value:
+        if self.is_wrapped and isinstance(value, dict) and "value" in value:
             yield value["value"]
         yield value
         if isinstance(value, dict) and len(value) == 1:
             (inner,) = value.values()
-            if isinstance(inner, dict | list):
+            if self.is_wrapped or isinstance(inner, dict | list):
                 yield inner
 
     def _has_a_field(self, value: Any) -> bool:
         return not isinstance(value, dict) or not self._fields.isdisjoint(value)
+
+
+def _may_go_on(value: Found) -> bool:
+    """True where more text might have changed the value."""
+    return value.cut or (isinstance(value.value, int | float) and not isinstance(value.value, bool))
+
+
+def bare_values(text: str, choices: Mapping[str, Any]) -> Iterator[Any]:
+    """Values that a text which is nothing but one scalar may mean, the likeliest first.
+
+    Args:
+        choices: texts that name a value, in lower case.
+    """
+    bare = without_thoughts(text).strip()
+    if fenced := _FENCE.fullmatch(bare):
+        bare = fenced[1].strip()
+    if len(bare) > _MOST_BARE_CHARS:
+        return
+    word = bare.strip("*_`\"' \t\r\n").rstrip(".").strip("*_`\"' ")
+    for one in (bare, word):
+        try:
+            value = json.loads(one)
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(value, dict | list):
+            yield value
+    if word.lower() in choices:
+        yield choices[word.lower()]
+    if _GROUPED.fullmatch(word):
+        yield word.replace(",", "")
+    yield bare
+    yield word
 
 
 def output_piece(delta: Delta) -> str:

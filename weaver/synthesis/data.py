@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_origin
 
-from pydantic import TypeAdapter, ValidationError
-
 from weaver.result import Answer
+from weaver.runtime.output_types import Misfit, output_type
 from weaver.runtime.run import Run
 from weaver.synthesis.merge import Parts, speak
 from weaver.synthesis.synthesizer import listed
@@ -44,7 +43,7 @@ class Data:
                 )
             return await write(run, task, parts)
         run.offer(listed(parts.findings, parts.gaps))
-        text = json.dumps(TypeAdapter(task.output).dump_python(output, mode="json"), ensure_ascii=False)
+        text = json.dumps(output_type(task.output).dumped(output), ensure_ascii=False)
         answer = Answer(text, output=output, complete=not parts.gaps, missing=parts.gaps)
         return speak(run, answer, "data")
 
@@ -67,15 +66,13 @@ def together(type_: Any, parts: Parts) -> tuple[Any, str]:
         if value is None:
             return None, f"{finding.title!r} is no data"
         values.setdefault(finding.title, []).append(value)
-    adapter = TypeAdapter[Any](type_)
+    fitting = output_type(type_)
     problem = ""
     for candidate in combine([(title, one) for title, several in values.items() for one in several]):
         try:
-            return adapter.validate_python(candidate), ""
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            problem = problem or f"the values do not fit the output type ({where or 'all'}: {first['msg']})"
+            return fitting.validated(candidate), ""
+        except Misfit as error:
+            problem = problem or f"the values do not fit the output type ({error})"
     return None, problem or "they do not go together"
 
 
