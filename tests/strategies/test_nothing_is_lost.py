@@ -57,7 +57,7 @@ async def heard(strategy: str, seconds: float) -> tuple[Any, int]:
         async for event in stream:
             if isinstance(event, events.AnswerDelta | events.ThreadDelta):
                 words += event.text.count("fact")
-            if anyio.current_time() >= until and stream.result is None:
+            if anyio.current_time() >= until and not stream.finished:
                 stream.cancel()
     return stream.result, words
 
