@@ -1,0 +1,1 @@
+"""Does forking pay? Tasks made by seed, on any endpoint: ``python -m tests.benchmarks.forking --help``."""

@@ -1,0 +1,110 @@
+"""What the tasks are made of."""
+
+from __future__ import annotations
+
+CAPITALS = {
+    "Argentina": "Buenos Aires",
+    "Austria": "Vienna",
+    "Belgium": "Brussels",
+    "Bulgaria": "Sofia",
+    "Canada": "Ottawa",
+    "Chile": "Santiago",
+    "China": "Beijing",
+    "Cuba": "Havana",
+    "Denmark": "Copenhagen",
+    "Egypt": "Cairo",
+    "Finland": "Helsinki",
+    "France": "Paris",
+    "Germany": "Berlin",
+    "Greece": "Athens",
+    "Hungary": "Budapest",
+    "India": "New Delhi",
+    "Indonesia": "Jakarta",
+    "Iraq": "Baghdad",
+    "Ireland": "Dublin",
+    "Italy": "Rome",
+    "Japan": "Tokyo",
+    "Kenya": "Nairobi",
+    "Norway": "Oslo",
+    "Peru": "Lima",
+    "Poland": "Warsaw",
+    "Portugal": "Lisbon",
+    "Romania": "Bucharest",
+    "Russia": "Moscow",
+    "Spain": "Madrid",
+    "Sweden": "Stockholm",
+    "Thailand": "Bangkok",
+    "Turkey": "Ankara",
+}
+PLURALS = {
+    "box": "boxes",
+    "child": "children",
+    "city": "cities",
+    "foot": "feet",
+    "goose": "geese",
+    "half": "halves",
+    "knife": "knives",
+    "leaf": "leaves",
+    "man": "men",
+    "mouse": "mice",
+    "potato": "potatoes",
+    "shelf": "shelves",
+    "thief": "thieves",
+    "tooth": "teeth",
+    "wife": "wives",
+    "wolf": "wolves",
+    "woman": "women",
+}
+PEOPLE = (
+    "Ana",
+    "Ben",
+    "Carla",
+    "David",
+    "Elena",
+    "Felix",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Karin",
+    "Luis",
+    "Maria",
+    "Nils",
+    "Olga",
+    "Paul",
+)
+CITIES = ("Bergen", "Cusco", "Dakar", "Graz", "Lyon", "Osaka", "Porto", "Quito", "Riga", "Turin")
+THINGS = ("books", "chairs", "lamps", "plants", "shirts", "tickets")
+COMPARISONS = {
+    ("a bicycle", "a car"): ("cost", "speed", "comfort", "parking", "health", "safety"),
+    ("a cat", "a dog"): ("cost", "noise", "exercise", "training", "travel"),
+    ("a laptop", "a tablet"): ("price", "weight", "typing", "battery", "software"),
+    ("living in a city", "living in a village"): ("rent", "work", "noise", "nature", "transport", "schools"),
+    ("solar power", "wind power"): ("cost", "space", "noise", "storage", "maintenance"),
+    ("a train", "a plane"): ("price", "time", "comfort", "luggage", "emissions"),
+}
+SECTIONS = {
+    "baking bread": ("Ingredients", "Kneading", "Rising", "Baking", "Storage", "Mistakes"),
+    "bird watching": ("Equipment", "Places", "Seasons", "Songs", "Notes", "Safety"),
+    "camping": ("Tents", "Cooking", "Clothing", "Water", "Weather", "Animals"),
+    "growing tomatoes": ("Soil", "Planting", "Watering", "Pests", "Harvest", "Varieties"),
+    "keeping bees": ("Hives", "Clothing", "Feeding", "Diseases", "Honey", "Winter"),
+    "learning chess": ("Pieces", "Openings", "Tactics", "Endgames", "Practice", "Clubs"),
+    "running a marathon": ("Training", "Shoes", "Food", "Sleep", "Pacing", "Recovery"),
+    "visiting Iceland": ("Weather", "Transport", "Food", "Hiking", "Costs", "Culture"),
+}
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+QUESTIONS = (
+    "Why is the sky blue?",
+    "Who wrote Hamlet?",
+    "How many days has a leap year?",
+    "What is photosynthesis?",
+    "How do I boil an egg?",
+    "What does the word lucid mean?",
+    "Is a whale a fish?",
+    "What is 6 times 7?",
+    "When did the Second World War end?",
+    "What is a prime number?",
+)
+HEROES = ("a lonely robot", "an old sailor", "a clever fox", "two brothers", "a young baker", "a lost dragon")
+PLACES = ("in a lighthouse", "on a train at night", "at the end of winter", "in a big city", "on an island")
