@@ -32,6 +32,8 @@ class Subtask(BaseModel):
         tools: names of the task's tools that its thread may call; () leaves it all of them.
         max_tokens: the planner's estimate of the tokens it may take, or None.
         parts: names of the parts that were put together in it; () for a single part.
+        is_listed: it is one item of a list. Threads of such parts work on different things, so they are not
+            asked for claims that could contradict one another.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
@@ -44,6 +46,7 @@ class Subtask(BaseModel):
     tools: tuple[str, ...] = ()
     max_tokens: int | None = Field(default=None, ge=1)
     parts: tuple[str, ...] = ()
+    is_listed: bool = False
 
     @field_validator("depends_on", "tools", mode="before")
     @classmethod

@@ -116,7 +116,7 @@ def test_a_template_without_a_place_is_noted():
 
 def test_an_unknown_merge_is_noted():
     plan = plan_of("Camera", "Battery", merge="blend")
-    assert plan.merge is None
+    assert plan.merge == "concat"
     assert "'blend'" in plan.notes[0]
 
 

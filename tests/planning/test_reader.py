@@ -104,15 +104,26 @@ def read_short(plan: str, *, step: int = 3) -> tuple[PlanReader, list[int]]:
 
 
 def test_a_part_may_be_a_bare_name_and_starts_when_its_quote_is_closed():
-    plan = '{"parallel": true, "reason": "aspects", "subtasks": ["Camera", "Battery life"]}'
+    plan = '{"parallel": true, "reason": "aspects", "subtasks": ["Screen", "Battery life"]}'
     reader, known = read_short(plan, step=1)
-    assert known[plan.index('",', plan.index("Camera")) + 1] == 1
+    assert known[plan.index('",', plan.index("Screen")) + 1] == 1
+    assert known[plan.index('"]') + 1] == 2
+    screen, battery = reader.finish().subtasks
+    assert (screen.id, screen.title) == ("screen", "Screen")
+    assert battery.id == "battery-life"
+    assert screen.prompt == f"{QUESTION}\n\nYour part: Screen. Do only this part."
+    assert battery.prompt.startswith(QUESTION)
+
+
+def test_parts_that_the_task_lists_get_its_question_with_one_item_when_the_list_is_closed():
+    plan = '{"parallel": true, "reason": "aspects", "subtasks": ["Camera", "Battery"]}'
+    reader, known = read_short(plan, step=1)
+    assert known[plan.index('"]')] == 0
     assert known[plan.index('"]') + 1] == 2
     camera, battery = reader.finish().subtasks
-    assert (camera.id, camera.title) == ("camera", "Camera")
-    assert battery.id == "battery-life"
-    assert camera.prompt == f"{QUESTION}\n\nYour part: Camera. Do only this part."
-    assert battery.prompt.startswith(QUESTION)
+    assert camera.prompt == "Compare the phones X1 and Y2: camera."
+    assert battery.prompt == "Compare the phones X1 and Y2: battery."
+    assert reader.finish().merge == "concat"
 
 
 def test_a_template_makes_the_prompts():

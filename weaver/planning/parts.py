@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from weaver.plan import Subtask, cycle_in, name_for, names_in, prompt_for, says_nothing
+from weaver.plan import MergeName, Subtask, cycle_in, name_for, names_in, prompt_for, says_nothing
+from weaver.planning.part_questions import asks_one_answer, is_named_in, part_questions
 
 TITLE_CHARS = 500
 ID_CHARS = 40
@@ -67,6 +68,8 @@ class Parts:
         self._works: dict[tuple[str, str, str | None], str] = {}
         self._empty = 0
         self._is_ask_noted = False
+        self._is_closed = False
+        self._are_all_listed = bool(question) and "{}" not in ask
 
     def __len__(self) -> int:
         return len(self._drafts)
@@ -107,12 +110,32 @@ class Parts:
             agent=agent,
             tools=self._tool_names(part.get("tools"), label),
             max_tokens=part.get("max_tokens"),
+            is_listed=not prompt and not _needs(part),
         )
         self._alias(subtask.id, written_id, name, label, subtask.title, subtask.id)
         self._ids.add(subtask.id)
         if work is not None:
             self._works[work] = subtask.id
         self._drafts.append(_Draft(subtask, _needs(part)))
+        self._are_all_listed &= not prompt and is_named_in(self._question, name)
+
+    def close(self) -> None:
+        """Say that no part follows: parts that the task lists get a question of their own."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if not self._are_all_listed:
+            return
+        questions = part_questions(self._question, [draft.subtask.title for draft in self._drafts])
+        for draft, question in zip(self._drafts, questions or (), strict=False):
+            draft.subtask = draft.subtask.model_copy(update={"prompt": question})
+
+    @property
+    def merge(self) -> MergeName | None:
+        """How the parts become one answer, where the plan does not say so: a list stays a list."""
+        if not self._drafts or not all(draft.subtask.is_listed for draft in self._drafts):
+            return None
+        return None if asks_one_answer(self._question) else "concat"
 
     def _work(self, label: str, prompt: str, agent: str | None) -> tuple[str, str, str | None] | None:
         """Return a key that is equal for parts that are the same work; None for a part without a twin.
@@ -124,7 +147,13 @@ class Parts:
         return ("name", _words(label), agent) if "{}" in self._ask else None
 
     def startable(self, started: Collection[str]) -> list[Subtask]:
-        """Parts that are not in ``started``, and need only parts that are, or that come before them here."""
+        """Parts that are not in ``started``, and need only parts that are, or that come before them here.
+
+        While the task seems to list the parts, none starts before `close`: where the list ends decides what
+        each is asked.
+        """
+        if self._are_all_listed and not self._is_closed:
+            return []
         ids = set(started)
         ready: list[Subtask] = []
         waiting = [draft for draft in self._drafts if draft.subtask.id not in ids]
@@ -144,6 +173,7 @@ class Parts:
 
     def finish(self) -> list[Subtask]:
         """All parts, each need a part that there is, and no cycle. Adds what was wrong to `notes`."""
+        self.close()
         if self._empty:
             self.notes.append(f"{self._empty} of the plan's parts could not be read.")
             self._empty = 0

@@ -78,7 +78,7 @@ async def make_plan(
     error: BaseException | None = None
     plan: Plan | None = None
     try:
-        schema = OutputSchema("plan", plan_schema(max_subtasks))
+        schema = OutputSchema("plan", plan_schema(max_subtasks, [agent.name for agent in agents]))
         tools = tool_names(task, agents)
         asking = Asking(
             Request(

@@ -83,6 +83,11 @@ def own_words(task: Task) -> str:
     return question if isinstance(question, str) and question.strip() else task.question
 
 
+def compares(text: str) -> bool:
+    """Tell whether a text asks for a comparison."""
+    return _COMPARE.search(text) is not None
+
+
 def _counted(text: str) -> int:
     """Count the sections, paragraphs or texts are asked for; 0 where no number says it."""
     match = _COUNTED.search(text)

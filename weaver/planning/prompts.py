@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from weaver.messages import Message, assistant, system, user
-from weaver.plan import Plan, Subtask
 from weaver.task import Agent, Task
 
 INSTRUCTIONS = """\
@@ -15,60 +14,42 @@ You decide how a task is worked on. Do not solve it yourself. Answer with one JS
 {"parallel": true or false, "reason": "a few words", "subtasks": [...]}
 
 parallel is true when the task has two or more parts, things, places or questions that can be worked on at \
-the same time. Then list one subtask for each of them, at most %(most)d:
-{"id": "a", "title": "two or three words", "prompt": "what to do", "depends_on": [], "agent": null, \
-"max_tokens": 300}
-parallel is false when the task is one small question, or when every step needs the one before. Then \
-subtasks is [].
-- prompt: complete in itself, with every number and name it needs. The worker sees nothing but this text.
-- depends_on: ids of subtasks whose results this one needs; [] if it can start at once.
-- max_tokens: how long its answer may be.
-Somebody else merges the results, so add no subtask for that."""
+the same time. Then subtasks lists the name of each part, as the task calls it, at most %(most)d.
+parallel is false when the task is one small question or one text, or when every step needs the one before. \
+Then subtasks is [].
+A part that needs the results of others is an object:
+{"name": "a few words", "prompt": "what to do", "needs": ["names of those parts"]%(agent)s}
+Somebody else puts the results together, so add no subtask for that."""
+AGENT_KEY = ', "agent": null'
 
 # As turns of the conversation: small models take examples inside the instructions for parts of the task.
-EXAMPLES = (
-    ("Who wrote Faust?", Plan(parallel=False, reason="one question")),
+EXAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("Who wrote Faust?", "one question", ()),
+    ("Compare the phones X1 and Y2: camera, battery.", "separate aspects", ("camera", "battery")),
+    ("Start with 9, add 1, then halve it.", "every step needs the one before", ()),
     (
-        "Compare the phones X1 and Y2: camera, battery.",
-        Plan(
-            parallel=True,
-            reason="separate aspects",
-            subtasks=(
-                Subtask(
-                    id="a",
-                    title="Camera",
-                    prompt="Describe the cameras of the phones X1 and Y2.",
-                    max_tokens=200,
-                ),
-                Subtask(
-                    id="b",
-                    title="Battery",
-                    prompt="Describe the batteries of the phones X1 and Y2.",
-                    max_tokens=200,
-                ),
-            ),
-        ),
+        "Sam has 3 cats. Eve has 5 dogs. How many legs do the animals of each have?",
+        "separate calculations",
+        ("Sam", "Eve"),
     ),
-    ("Start with 9, add 1, then halve it.", Plan(parallel=False, reason="every step needs the one before")),
+    ("Tell a fairy tale about a king in about 200 words.", "one text", ()),
+    ("What are the capitals of France, Peru and Japan?", "separate questions", ("France", "Peru", "Japan")),
+    ("Describe the taste of lemons, honey and coffee.", "separate things", ("lemons", "honey", "coffee")),
+    ("What is 5 + 8 + 2?", "one calculation", ()),
     (
-        "What are the capitals of France, Peru and Japan?",
-        Plan(
-            parallel=True,
-            reason="three separate questions",
-            subtasks=tuple(
-                Subtask(
-                    id=id_, title=f"Capital of {of}", prompt=f"What is the capital of {of}?", max_tokens=60
-                )
-                for id_, of in (("a", "France"), ("b", "Peru"), ("c", "Japan"))
-            ),
-        ),
+        "Write a guide to Rome with the sections Food, Sights and Hotels.",
+        "separate sections",
+        ("Food", "Sights", "Hotels"),
     ),
 )
-_LEFT_OUT: Any = {"ask": True, "merge": True, "notes": True, "subtasks": {"__all__": {"tools", "parts"}}}
+"""Task, reason, and the parts' names; () for a direct answer."""
 _EXAMPLE_TURNS = tuple(
     turn
-    for task, plan in EXAMPLES
-    for turn in (user(f"Task: {task}"), assistant(json.dumps(plan.model_dump(exclude=_LEFT_OUT))))
+    for task, reason, names in EXAMPLES
+    for turn in (
+        user(f"Task: {task}"),
+        assistant(json.dumps({"parallel": bool(names), "reason": reason, "subtasks": names})),
+    )
 )
 
 
@@ -76,10 +57,12 @@ def planner_messages(
     task: Task, agents: Sequence[Agent], max_subtasks: int, tools: Sequence[str] = ()
 ) -> tuple[Message, ...]:
     """The planner's conversation for ``task``; ``tools`` are the names of those that workers may call."""
-    instructions = INSTRUCTIONS % {"most": max_subtasks}
+    instructions = INSTRUCTIONS % {"most": max_subtasks, "agent": AGENT_KEY if agents else ""}
     if agents:
         listed = "\n".join(f"- {a.name}: {a.description}" for a in agents)
-        instructions += f"\n\nYou may assign a subtask to one of these agents by its name:\n{listed}"
+        instructions += (
+            f"\n\nA part, as an object, may be given to one of these agents by its name:\n{listed}"
+        )
     if tools:
         instructions += f"\n\nTools that a worker may call: {', '.join(tools)}."
     earlier = [m for m in task.conversation[:-1] if m.role != "system"]
@@ -89,28 +72,31 @@ def planner_messages(
     return (system(instructions), *_EXAMPLE_TURNS, *earlier, user(question))
 
 
-def plan_schema(max_subtasks: int) -> dict[str, Any]:
-    """JSON Schema of a plan; the order of keys lets a streaming reader know early."""
-    subtask = {
+def plan_schema(max_subtasks: int, agents: Sequence[str] = ()) -> dict[str, Any]:
+    """JSON Schema of a plan; the order of keys lets a streaming reader know early.
+
+    Args:
+        max_subtasks: most parts.
+        agents: names of the agents that a part may be given to.
+    """
+    properties: dict[str, Any] = {
+        "name": {"type": "string"},
+        "prompt": {"type": ["string", "null"]},
+        "needs": {"type": "array", "items": {"type": "string"}},
+    }
+    if agents:
+        properties["agent"] = {"enum": [*agents, None]}
+    # Every key is required: strict servers take no optional ones.
+    part = {
         "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "title": {"type": "string"},
-            "prompt": {"type": "string"},
-            "depends_on": {"type": "array", "items": {"type": "string"}},
-            "agent": {"type": ["string", "null"]},
-            "max_tokens": {"type": ["integer", "null"]},
-        },
-        "required": ["id", "title", "prompt", "depends_on", "agent", "max_tokens"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
+    parts = {"type": "array", "items": {"anyOf": [{"type": "string"}, part]}, "maxItems": max_subtasks}
     return {
         "type": "object",
-        "properties": {
-            "parallel": {"type": "boolean"},
-            "reason": {"type": "string"},
-            "subtasks": {"type": "array", "items": subtask, "maxItems": max_subtasks},
-        },
+        "properties": {"parallel": {"type": "boolean"}, "reason": {"type": "string"}, "subtasks": parts},
         "required": ["parallel", "reason", "subtasks"],
         "additionalProperties": False,
     }

@@ -141,7 +141,7 @@ class PlanReader:
             parallel=self.parallel,
             reason=self.reason,
             ask=self.ask,
-            merge=self.merge,
+            merge=self.merge or self._parts.merge,
             subtasks=subtasks,
             notes=self.notes,
         ).check(max_subtasks=max(self._max, self._min))
@@ -188,7 +188,9 @@ class PlanReader:
                 break
             self._taken += 1
             self._add(part)
-        if self._taken == before:
+        if self._taken == len(parts) and parts and not self._is_list_open(plan):
+            self._parts.close()
+        elif self._taken == before:
             return
         if len(self._parts) <= self._max:
             self.subtasks += self._parts.startable({s.id for s in self.subtasks})
@@ -203,6 +205,10 @@ class PlanReader:
         if isinstance(parts, dict) and not self._json.is_open(parts):
             return [_part_named(name, part) for name, part in parts.items()]
         return parts if isinstance(parts, list) else []
+
+    def _is_list_open(self, plan: dict[str, Any]) -> bool:
+        value = next((plan[key] for key in _PARTS if key in plan), None)
+        return self._json.is_open(value)
 
     def _ask_with(self, ask: str) -> None:
         """Make the prompts by a template, also those of parts that were read before it."""

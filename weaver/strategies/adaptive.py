@@ -24,6 +24,7 @@ from weaver.synthesis.merge import Merge
 from weaver.task import Task
 
 PRUNERS: dict[str, Pruner | None] = {"same": same_work, "judge": judged, "off": None}
+AUTO = "auto"
 _policy = by_name("policy", POLICIES, "weaver.policies", needs="judge")
 _planner = by_name("planner", PLANNERS, "weaver.planners", needs="__call__")
 _gate = by_name("gate", GATES, "weaver.gates", needs="before")
@@ -44,9 +45,7 @@ async def adaptive(
     replans: Number = 1,
     hedge: bool = True,
     prune: Literal["same", "judge", "off"] = "same",
-    conflicts: Annotated[
-        str | Sequence[str | ConflictPolicy] | None, checked(conflict_policies)
-    ] = "clear_majority+verify+judge",
+    conflicts: Annotated[str | Sequence[str | ConflictPolicy] | None, checked(conflict_policies)] = AUTO,
     strict: bool = False,
 ) -> Answer:
     """Let a policy, a gate and a planner decide whether and how to fork, or answer directly.
@@ -70,7 +69,8 @@ async def adaptive(
             also those that a judge finds answered, or none.
         conflicts: policies that resolve contradictions between threads, in order, joined by ``+``
             (clear_majority, majority, confidence_weighted, verify, debate, judge, escalate, keep), or a list;
-            ``off``: threads are not compared.
+            ``off``: threads are not compared; ``auto``: clear_majority+verify+judge, and threads that each
+            work on one item of a list are not compared, since their claims would cost more than they find.
         strict: a contradiction that stays open makes the result ``partial``.
     """
     forking = Forking(
@@ -83,6 +83,7 @@ async def adaptive(
     manner = Manner(
         body=forking.nested,
         ladder=conflict_policies(conflicts),
+        compare_listed=conflicts != AUTO,
         strict=strict,
         replans=replans,
         hedge=Hedge() if hedge else None,

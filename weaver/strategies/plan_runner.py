@@ -57,6 +57,8 @@ class Manner:
     Args:
         body: what its threads do.
         ladder: policies that settle conflicts, in order; None: threads are not compared.
+        compare_listed: threads of parts that are items of a list are compared too; it costs each the
+            tokens of its claims.
         strict: a conflict that stays open makes the answer incomplete.
         replans: how often the planner may be asked to make good for lost subtasks.
         hedge: second attempts for stragglers, or None.
@@ -66,6 +68,7 @@ class Manner:
 
     body: Body
     ladder: tuple[Policy, ...] | None = None
+    compare_listed: bool = False
     strict: bool = False
     replans: int = 1
     hedge: Hedge | None = None
@@ -134,8 +137,7 @@ class Following:
             known.thread.cancel("pruned")
         name = self._name(subtask.id)
         try:
-            # Parts that were put together are answered together: that was decided.
-            body = partial(self._work_on, body=_answer) if subtask.parts else self._work_on
+            body = partial(self._work_on, body=self._body_of(subtask))
             thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=body)
         except BudgetExceeded as error:
             self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
@@ -268,9 +270,15 @@ class Following:
             await self._finished(threads)
             return again._wanted()
 
-    async def _work_on(self, run: Run, task: Task, body: Body | None = None) -> Answer:
-        body = body or self._manner.body
-        answer = await (body if self._manner.ladder is None else claiming(body))(run, task)
+    def _body_of(self, subtask: Subtask) -> Body:
+        manner = self._manner
+        # Parts that were put together are answered together: that was decided.
+        body = _answer if subtask.parts else manner.body
+        compared = manner.ladder is not None and (manner.compare_listed or not subtask.is_listed)
+        return claiming(body) if compared else body
+
+    async def _work_on(self, run: Run, task: Task, *, body: Body) -> Answer:
+        answer = await body(run, task)
         if self._on_found is not None:
             self._on_found()
         return answer

@@ -16,6 +16,7 @@ from weaver.coordination.conflicts.policies.ladder import parse_ladder
 from weaver.errors import ConfigurationError, UnknownName
 
 Ladder = tuple[ConflictPolicy, ...]
+DEFAULT_LADDER = "clear_majority+verify+judge"
 
 
 def by_name(kind: str, builtin: Mapping[str, Any], group: str, *, needs: str) -> Callable[[Any], Any]:
@@ -77,6 +78,8 @@ def conflict_policies(value: str | Sequence[str | ConflictPolicy] | None) -> Lad
     """
     if value is None or value == "off":
         return None
+    if value == "auto":
+        value = DEFAULT_LADDER
     if isinstance(value, str):
         return parse_ladder(value.replace("+", ","))
     ladder: list[ConflictPolicy] = []
