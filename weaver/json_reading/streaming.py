@@ -37,7 +37,8 @@ _DEEP = re.compile(r"[\s\[\]{},:\d\"']+")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "\\": "\\", "/": "/"}
 _WORDS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-    "null": None, "None": None, "NULL": None, "undefined": None, "NaN": None, "Infinity": None, "nil": None,
+    "null": None, "None": None, "NULL": None, "undefined": None, "nil": None,
+    "NaN": None, "Infinity": None, "-Infinity": None,
 }  # fmt: skip
 SURROGATE = re.compile("[\ud800-\udfff]")
 THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
