@@ -38,6 +38,8 @@ from weaver.models.openai.complaints import complaint_in, wait_in
 from weaver.models.openai.error_bodies import message_in, text_of_html
 from weaver.models.openai.sse import EventReader, TooLarge
 from weaver.models.openai.thoughts import ThoughtSplitter
+from weaver.planning.enumerations import MAX_CHARS
+from weaver.planning.listed import listing_in
 from weaver.planning.policy import Rules
 from weaver.planning.reader import PlanReader
 from weaver.runtime.structured_output import Shape
@@ -160,6 +162,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "claims": split_claims,
     "answer with claims": lambda text: with_claims(Answer(text)),
     "rules": lambda text: Rules().judge(Task(text)),
+    "rules, short": lambda text: listing_in.__wrapped__(text[:MAX_CHARS]),
     "fence": fenced,
     "redaction": Redactor(),
     **{f"{name}, checked": lambda text, name=name: check(text, name) for name in FORMATS},

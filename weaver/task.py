@@ -46,8 +46,9 @@ class Task:
         seed: sampling seed for this task; None takes the run's.
         equivalence: for strategies that compare answers: maps an answer text to a hashable key, equal
             for equal answers; None takes the strategy's default.
-        metadata: anything of the caller's; never sent to a model. ``question`` holds the user's own words
-            where a program has added lines to the prompt: whether to fork is judged by them.
+        user_question: the user's own words, where a program has added lines to the prompt. Whether to fork,
+            and into what, is judged by them; models get the prompt. "" where the prompt is the user's.
+        metadata: anything of the caller's; never sent to a model.
     """
 
     prompt: str = ""
@@ -61,6 +62,7 @@ class Task:
     temperature: float | None = None
     seed: int | None = None
     equivalence: Callable[[str], Any] | None = None
+    user_question: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

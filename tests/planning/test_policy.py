@@ -40,4 +40,4 @@ def test_lines_that_a_program_adds_are_not_judged():
     asked = "What is the capital of France?"
     added = f"{asked}\n\nAnswer for each of the following:\n- the result\n- the reason, then stop"
     assert Rules().judge(Task(added)).lean == "plan"
-    assert Rules().judge(Task(added, metadata={"question": asked})).lean == "direct"
+    assert Rules().judge(Task(added, user_question=asked)).lean == "direct"

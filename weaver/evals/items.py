@@ -111,4 +111,4 @@ class TaskSet:
     def asked(self, item: Item) -> Task:
         """The task that strategies are given. Whether to fork is judged without the instruction."""
         text = f"{item.question}\n\n{self.instruction}" if self.instruction else item.question
-        return Task(prompt=text, metadata={"question": item.question})
+        return Task(prompt=text, user_question=item.question)

@@ -85,7 +85,7 @@ class PlanReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was repaired, a sentence each; complete after `finish`."""
+        """Notes on what was repaired, a sentence each; complete after `finish`."""
         return tuple(dict.fromkeys([*self._parts.notes, *self._notes]))
 
     def feed(self, piece: str) -> list[Subtask]:

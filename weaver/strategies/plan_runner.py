@@ -316,7 +316,7 @@ class Following:
             tools=self._tools_of(subtask),
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
             # A part of the whole task must not be taken apart again because the whole has parts.
-            metadata={"question": subtask.label} if YOUR_PART in subtask.prompt else {},
+            user_question=subtask.label if YOUR_PART in subtask.prompt else "",
         )
 
     def _tools_of(self, subtask: Subtask) -> tuple[Any, ...]:

@@ -50,7 +50,9 @@ def _joined(parts: Sequence[tuple[str, str]]) -> str:
         if not (said := said.strip()):
             continue
         line = "\n" not in said and len(said) <= LINE_CHARS
-        block = said if _has_title(said, title) else f"{title}: {said}" if line else f"## {title}\n\n{said}"
+        colon = "" if title.endswith(tuple(".:?!\u3002\uff1a\uff1f\uff01")) else ":"
+        headed = f"{title}{colon} {said}" if line else f"## {title}\n\n{said}"
+        block = said if _has_title(said, title) else headed
         apart = "\n" if line and line_before else "\n\n"
         text += (apart if text else "") + block
         line_before = line
