@@ -137,7 +137,7 @@ class _Run:
 
     @property
     def was_broken(self) -> bool:
-        """Tell that the last line looks broken in the middle of an item, so that the next one belongs to it."""
+        """Tell that the last line looks broken within an item, so that the next line belongs to it."""
         line = self.items[-1][-1].rstrip()
         return len(line) > 60 and not line.endswith(tuple(".?!\u3002\uff1f"))
 

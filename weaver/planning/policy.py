@@ -120,11 +120,6 @@ def _count_words(text: str) -> int:
     return len(_JOINED.sub(" ", text).split()) + (joined + 1) // 2
 
 
-def compares(text: str) -> bool:
-    """Tell whether a text asks for a comparison."""
-    return _COMPARE.search(text) is not None
-
-
 def _counted(text: str) -> int:
     """Count the sections, paragraphs or texts are asked for; 0 where no number says it."""
     match = _COUNTED.search(text)
