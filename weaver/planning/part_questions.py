@@ -69,7 +69,7 @@ def part_questions(question: str, names: Sequence[str]) -> list[str] | None:
 
 
 def _places_from(question: str, names: Sequence[str], first: tuple[int, int]) -> list[tuple[int, int]] | None:
-    """Where the names stand, if each follows the one before, with no more than a separator between."""
+    """Find where the names stand, if each follows the one before, with no more than a separator between."""
     places = [first]
     for name in names[1:]:
         gap = _GAP.match(question, places[-1][1])
