@@ -43,6 +43,7 @@ EXECUTED = [
     "docs/models.md",
     "docs/testing.md",
     "docs/tools.md",
+    "docs/hooks.md",
 ]
 
 PLAN = {

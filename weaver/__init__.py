@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from weaver.api import Weaver as Weaver
     from weaver.budget import Limits as Limits
+    from weaver.errors import Refused as Refused
     from weaver.errors import WeaverError as WeaverError
+    from weaver.hooks.protocol import Hook as Hook
+    from weaver.hooks.protocol import ModelCall as ModelCall
+    from weaver.hooks.protocol import ToolRequest as ToolRequest
     from weaver.messages import Message as Message
     from weaver.plan import Plan as Plan
     from weaver.plan import Subtask as Subtask
@@ -35,14 +39,18 @@ _HOME = {
     "Approval": "weaver.tools.approvals",
     "ApprovalRequest": "weaver.tools.approvals",
     "Context": "weaver.tools.protocol",
+    "Hook": "weaver.hooks.protocol",
     "Limits": "weaver.budget",
     "Message": "weaver.messages",
+    "ModelCall": "weaver.hooks.protocol",
     "Plan": "weaver.plan",
+    "Refused": "weaver.errors",
     "Result": "weaver.result",
     "Run": "weaver.runtime.run",
     "Subtask": "weaver.plan",
     "Task": "weaver.task",
     "Tool": "weaver.tools.protocol",
+    "ToolRequest": "weaver.hooks.protocol",
     "Weaver": "weaver.api",
     "WeaverError": "weaver.errors",
     "Workflow": "weaver.workflows.workflow",
@@ -52,15 +60,19 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 - the façade first
+    "ToolRequest",
     "Weaver",
     "Agent",
     "Answer",
     "Approval",
     "ApprovalRequest",
     "Context",
+    "Hook",
     "Limits",
     "Message",
+    "ModelCall",
     "Plan",
+    "Refused",
     "Result",
     "Run",
     "Subtask",

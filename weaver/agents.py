@@ -22,6 +22,7 @@ class AgentEntry(BaseModel):
         description: one line that the planner reads.
         instructions: system prompt of the threads that it works on.
         model: a model name of its own, or None for the run's thread model.
+        hooks: names of hooks, ``package.module:name``.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True)
@@ -30,6 +31,7 @@ class AgentEntry(BaseModel):
     description: str = ""
     instructions: str = ""
     model: str | None = Field(default=None, min_length=1)
+    hooks: tuple[str, ...] = ()
 
 
 def load_agents(path: Path) -> tuple[Agent, ...]:
@@ -74,7 +76,8 @@ def agents_from(content: Any, place: str) -> tuple[Agent, ...]:
         content = content["agents"]
     if not isinstance(content, (list, tuple)):
         raise ConfigurationError(
-            f"{place}: expected a list of agents.", hint="Each has: name, description, instructions, model."
+            f"{place}: expected a list of agents.",
+            hint="Each has: name, description, instructions, model, hooks.",
         )
     agents: list[Agent] = []
     for number, entry in enumerate(content, 1):
@@ -88,9 +91,11 @@ def agents_from(content: Any, place: str) -> tuple[Agent, ...]:
             key = ".".join(str(part) for part in first["loc"])
             raise ConfigurationError(
                 f"{place}: agent {number}{': ' + key if key else ''}: {first['msg']}.",
-                hint="Known keys: name, description, instructions, model.",
+                hint="Known keys: name, description, instructions, model, hooks.",
             ) from None
-        agents.append(Agent(checked.name, checked.description, checked.instructions, checked.model))
+        agents.append(
+            Agent(checked.name, checked.description, checked.instructions, checked.model, hooks=checked.hooks)
+        )
     names = [agent.name for agent in agents]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(f"{place}: two agents have the name {twice[0]!r}.")

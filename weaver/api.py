@@ -14,6 +14,8 @@ import anyio
 from weaver.budget import Limits
 from weaver.errors import DeadlineExceeded, UnknownName
 from weaver.events import Event
+from weaver.hooks.chain import Hooks
+from weaver.hooks.named import resolved
 from weaver.model_roles import Cast
 from weaver.models.layers.prices import check_prices
 from weaver.models.patience import deadline
@@ -73,6 +75,8 @@ class Weaver(TypedRuns):
         approve: asks somebody about a tool call that needs approval: gets an `ApprovalRequest`, returns
             True, False or an `Approval`; sync or async. Without it, a listener of `stream` answers by
             `RunStream.approve` and `RunStream.deny`; where there is neither, such calls are denied.
+        hooks: hooks and guardrails, the first one outermost: objects (see `weaver.Hook`) or names
+            (``"app.guards:NoSecrets"``).
         models: settings of models by name, see `weaver.settings.ModelSettings`:
             ``models={"openai/gpt-5-mini": {"effort": "low", "fallbacks": ["groq/llama-3.3-70b"]}}``.
         mcp: names of ``mcp_servers`` whose tools threads may call; servers can also stand in ``tools``.
@@ -115,6 +119,7 @@ class Weaver(TypedRuns):
         self._confirm = confirm
         self._tools = (*tools, *_servers(self.settings))
         by_name(tuple(t for t in self._tools if not isinstance(t, Toolset)))
+        self._hooks = resolved(self.settings.hooks)
         self._toolsets = Toolsets()
         self._deps = deps
         self._approve = approve
@@ -226,7 +231,8 @@ class Weaver(TypedRuns):
         if tools := (*self._tools, *request.tools):
             task = replace(task, tools=(*task.tools, *tools))
         task = replace(task, tools=await self._toolsets.resolved(task.tools))
-        agents = tuple([replace(a, tools=await self._toolsets.resolved(a.tools)) for a in settings.agents])
+        agents = [replace(a, tools=await self._toolsets.resolved(a.tools)) for a in settings.agents]
+        agents = [replace(a, hooks=resolved(a.hooks)) if a.hooks else a for a in agents]
         strategy, options = find(settings.strategy)
         cast = await self._models(settings)
         model = cast.models["thread"]
@@ -247,6 +253,7 @@ class Weaver(TypedRuns):
             listen=listen,
             tracing=self._tracing,
             journal=self._journal,
+            hooks=Hooks((*self._hooks, *resolved(request.hooks))),
             max_answer=settings.max_answer,
             tools=RunTools(
                 deps=self._deps if request.deps is None else request.deps,
@@ -261,7 +268,8 @@ class Weaver(TypedRuns):
         )
         for note in cast.notes:
             state.note(note)
-        return Execution(state, task, strategy.name, partial(strategy.function, **options))
+        work = partial(strategy.function, **options)
+        return Execution(state, task, strategy.name, work, checks_output=request.is_answered)
 
     async def _models(self, settings: Settings) -> Cast:
         key = Cast.key_of(settings)
@@ -273,7 +281,9 @@ class Weaver(TypedRuns):
 def _by(strategy: Callable[..., Any], task: Question, changes: Mapping[str, Any]) -> RunRequest:
     """The request to look at a task by a strategy of ours instead of answering it."""
     check_names(changes, Changes.__annotations__)
-    return RunRequest(replace(as_task(task), output=None), changes={**changes, "strategy": strategy})
+    hooks = changes.get("hooks") or ()
+    own = {name: value for name, value in changes.items() if name != "hooks"} | {"strategy": strategy}
+    return RunRequest(replace(as_task(task), output=None), hooks=hooks, changes=own, is_answered=False)
 
 
 def _servers(settings: Settings) -> tuple[Any, ...]:

@@ -30,6 +30,8 @@ WeaverError
 ├── OutputMissing               a result without the typed output that the task asked for
 ├── NoAnswer                    every thread failed
 ├── StrategyFailed              a strategy raised something that is not ours, or gave no answer
+├── Refused                     a guardrail refused the task, a call or the answer (exit code 4)
+├── HookFailed                  a hook raised something that is not ours, or returned nothing usable
 ├── TraceStoreError             the local trace store cannot be read or written
 ├── JournalError
 └── DownloadFailed              a model's file cannot be fetched, stored or trusted
@@ -241,6 +243,24 @@ class NoAnswer(WeaverError):
 
 class StrategyFailed(WeaverError):
     """A strategy (often a user's own) raised what is no `WeaverError`, or came back without an `Answer`."""
+
+
+class Refused(WeaverError):
+    """A guardrail refused the task, a call or the answer. Raise it in a hook: ``raise Refused("why")``.
+
+    Attributes:
+        hook: the hook's name; set when it leaves the hook.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.hook = ""
+
+
+class HookFailed(WeaverError):
+    """A hook raised something that is not a `WeaverError`, or returned what it may not return."""
 
 
 class TraceStoreError(WeaverError):

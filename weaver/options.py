@@ -45,6 +45,7 @@ class SettingOptions(TypedDict, total=False):
     allow_effects: bool | None
     mcp: str | Sequence[str] | None
     mcp_servers: Mapping[str, Any] | None
+    hooks: Sequence[Any] | None
     agents: Sequence[Agent] | None
     models: Mapping[str, ModelSettings | Mapping[str, Any]] | None
     prices: Mapping[str, Prices | Mapping[str, float]] | None
@@ -64,6 +65,7 @@ class RunOptions(Changes, total=False):
         tools: functions, `Tool` objects or toolsets that threads may call, besides those of the `Weaver`.
         deps: what tools find in their `Context`; any object.
         approve: asks somebody about a tool call that needs approval.
+        hooks: hooks, besides those of the `Weaver` and inside them.
         run_id: the id of the run; with a journal, that of a run to go on with.
     """
 

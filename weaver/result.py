@@ -15,7 +15,16 @@ T_co = TypeVar("T_co", covariant=True)
 
 ThreadState = Literal["waiting", "running", "succeeded", "failed", "timed_out", "cancelled", "skipped"]
 CancelReason = Literal[
-    "lost_race", "quorum_met", "settled", "pruned", "not_needed", "budget", "deadline", "parent", "user"
+    "lost_race",
+    "quorum_met",
+    "settled",
+    "pruned",
+    "not_needed",
+    "budget",
+    "deadline",
+    "refused",
+    "parent",
+    "user",
 ]
 OutputState = Literal["text", "typed", "missing"]
 Status = Literal["complete", "partial", "failed"]

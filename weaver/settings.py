@@ -287,6 +287,12 @@ class Settings(BaseModel):
         description="MCP servers by name: url or command, env, headers, allow, prefix, approve, timeout. In "
         "the settings file or as an argument; `mcp` says which are used.",
     )
+    hooks: Annotated[tuple[Any, ...], BeforeValidator(_names)] = Field(
+        default=(),
+        description="Hooks and guardrails around calls, tools, the task and the answer, by the name that "
+        "Python imports: package.module:name.",
+        json_schema_extra={"metavar": "NAME,..."},
+    )
     agents: tuple[Agent, ...] = Field(
         default=(),
         description="YAML or TOML file with a list of agents (name, description, instructions, model) "

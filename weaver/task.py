@@ -20,6 +20,7 @@ class Agent:
         instructions: system prompt of the threads that it works on.
         model: a model name or `Model` of its own; None takes the run's thread model.
         tools: functions (see `weaver.tool`) that its threads may call.
+        hooks: hooks (see `weaver.Hook`) around its calls and tools, and its threads' tasks and answers.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Agent:
     instructions: str = ""
     model: Any = None
     tools: tuple[Any, ...] = ()
+    hooks: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

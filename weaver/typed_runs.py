@@ -28,7 +28,7 @@ Words = str | Sequence[Message]
 Question = Task | Words
 Schema = Mapping[str, Any]
 """A JSON Schema."""
-_OWN = ("plan", "tools", "deps", "approve", "run_id")
+_OWN = ("plan", "tools", "deps", "approve", "hooks", "run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class RunRequest:
 
     Attributes:
         changes: settings for this run only.
+        is_answered: whether the run's answer is for the caller; False for a plan or a forecast.
     """
 
     task: Question
@@ -45,8 +46,10 @@ class RunRequest:
     tools: Sequence[Any] = ()
     deps: Any = None
     approve: Approve | None = None
+    hooks: Sequence[Any] = ()
     run_id: str | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
+    is_answered: bool = True
 
     @classmethod
     def of(cls, task: Question, output: Any, options: Mapping[str, Any]) -> RunRequest:

@@ -63,7 +63,8 @@ def run(
 
     QUESTION is text, - to read it from stdin, @FILE to read it from a file, or a workflow (.yaml).
 
-    Exit code: 0 complete, 3 partial, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+    Exit code: 0 complete, 3 partial, 1 failed, 2 wrong usage or configuration,
+    4 refused by a guardrail, 130 interrupted.
     """
     if as_json and as_events:
         raise click.UsageError("--json and --events exclude each other.")

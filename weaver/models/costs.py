@@ -106,7 +106,13 @@ class EndpointCosts:
         """The call is over: learn from it if it ran to its end."""
         self._advance(now)
         self.in_flight = max(0, self.in_flight - 1)
-        if reply.state != "succeeded" or reply.replayed or reply.retries or reply.fallbacks:
+        if (
+            reply.state != "succeeded"
+            or reply.is_cached
+            or reply.replayed
+            or reply.retries
+            or reply.fallbacks
+        ):
             return
         usage, first = reply.usage, reply.first_delta
         figures = (reply.seconds, first, reply.queue_seconds)

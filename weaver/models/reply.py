@@ -30,6 +30,7 @@ class Reply:
         usage: reported by the server, else estimated and marked so. One call, whatever its retries.
         seconds: from sending to the end; ``first_delta`` until the first delta (None: none came);
             ``queue_seconds`` waited for the endpoint's limits before sending (not part of ``seconds``).
+        is_cached: True when a cache or a hook answered, and no model was asked.
         replayed: True when it was read from the journal instead of being paid for.
     """
 
@@ -57,6 +58,7 @@ class Reply:
     retries: list[Retry] = field(default_factory=list)
     fallbacks: list[Fallback] = field(default_factory=list)
     replayed: bool = False
+    is_cached: bool = False
 
     @property
     def is_complete(self) -> bool:

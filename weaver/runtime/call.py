@@ -13,7 +13,8 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from weaver.errors import JournalError, ModelError, ModelRefused, WeaverError
+from weaver.errors import HookFailed, JournalError, ModelRefused, Refused
+from weaver.hooks.protocol import ModelCall
 from weaver.messages import ToolCall
 from weaver.models.costs import costs_of
 from weaver.models.layers.call_log import CallLog, current_call
@@ -31,10 +32,12 @@ from weaver.models.protocol import (
     UsageReport,
 )
 from weaver.models.reply import Reply
+from weaver.models.reply_deltas import as_model_error, stream_of
 from weaver.models.tool_call_parts import ToolCallParts
 from weaver.result import CancelReason
 from weaver.runtime.budget_ledger import PROBABLE_TOKENS
 from weaver.runtime.context import Scope
+from weaver.runtime.guards import context_of, hooks_of
 from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
 
@@ -160,12 +163,14 @@ class Call:
         self._mark = self._costs.began(self._sent)
         token = current_call.set(log)
         try:
-            self._manager = self._model.stream(self._request)
+            self._manager = self._stream()
             self._deltas = await self._manager.__aenter__()
         except Exception as raised:  # noqa: BLE001 - an adapter's foreign error becomes ours
             reply.queue_seconds = log.queue_seconds
             self._failed = True
-            error = _ours(raised, reply.model)
+            error = as_model_error(raised, reply.model)
+            if isinstance(error, (Refused, HookFailed)):
+                state.halt(error)
             self._settle(error)
             raise error from raised.__cause__ if error is raised else raised
         except BaseException as cancelled:
@@ -178,6 +183,19 @@ class Call:
         reply.model = log.answered_by or reply.model
         reply.first_delta = anyio.current_time() - self._sent - reply.queue_seconds
         return self
+
+    def _stream(self) -> AbstractAsyncContextManager[Stream]:
+        """The model's stream, with the hooks around it."""
+        hooks = hooks_of(self._run)
+        if not hooks.around_call:
+            return self._model.stream(self._request)
+        context = context_of(self._run, self.reply.name)
+        call = ModelCall(self._request, self.reply.model, self.reply.role, context)
+        return hooks.stream(call, self._model.stream, self._set_request)
+
+    def _set_request(self, request: Request) -> None:
+        """Record the request that is really sent, where a hook has changed it."""
+        self._request = request
 
     def __aiter__(self) -> Call:
         return self
@@ -200,7 +218,9 @@ class Call:
             raise
         except Exception as raised:  # noqa: BLE001 - as above
             self._failed = True
-            error = _ours(raised, self.reply.model)
+            error = as_model_error(raised, self.reply.model)
+            if isinstance(error, (Refused, HookFailed)):
+                self._run.state.halt(error)
             raise error from raised.__cause__ if error is raised else raised
         kind = type(delta)
         if kind is Text:
@@ -323,6 +343,7 @@ class Call:
                 "not_needed" if error is None or isinstance(error, Exception) else run.why_cancelled
             )
         reply.seconds = max(0.0, anyio.current_time() - self._sent - reply.queue_seconds)
+        reply.is_cached = self._log.is_cached
         reply.usage = self._usage()
         self._notice_reasoning()
         role = "direct" if reply.role == "thread" and run.thread is None else reply.role
@@ -337,6 +358,8 @@ class Call:
 
     def _usage(self) -> Usage:
         reply, reported = self.reply, self._reported
+        if reply.is_cached:
+            return Usage(calls=1)
         if reported is not None and (reply.state == "succeeded" or self._ended):
             usage = replace(reported, calls=1)
         else:
@@ -394,28 +417,13 @@ class Call:
         )
         run.state.tracing.end_call(span, reply, self._request)
         run.call_ended(self)
-        self._deltas = _recorded_deltas(reply)
+        self._deltas = stream_of(reply)
         return True
 
 
 def _place(role: str, path: str) -> str:
     known = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
     return known.get(role) or (f"Thread {path}" if path else "The answer")
-
-
-async def _recorded_deltas(reply: Reply) -> AsyncIterator[Delta]:
-    if reply.reasoning:
-        yield Reasoning(reply.reasoning)
-    if reply.text:
-        yield Text(reply.text)
-    if reply.refusal:
-        yield Refusal(reply.refusal)
-    for i, call in enumerate(reply.tool_calls):
-        yield ToolCallPart(i, call.id, call.name, call.arguments, call.provider_data)
-    if reply.provider_data:
-        yield MessageData(reply.provider_data)
-    yield UsageReport(reply.usage)
-    yield Finish(reply.finish or "stop", reply.stop, reply.finish_word)
 
 
 def _dump(reply: Reply) -> dict[str, Any]:
@@ -461,14 +469,3 @@ def _estimate_input(request: Request) -> int:
     for tool in request.tools:
         tokens += estimate_tokens(json.dumps(dict(tool.parameters))) + estimate_tokens(tool.description) + 8
     return tokens
-
-
-def _ours(error: Exception, model: str) -> WeaverError:
-    """The error itself, or, for an adapter that raised something foreign, an error that says so."""
-    if isinstance(error, WeaverError):
-        return error
-    return ModelError(
-        f"The adapter of {model} raised {type(error).__name__}: {error}.",
-        model=model,
-        hint="An adapter should raise ModelError; please tell its author.",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,13 +14,25 @@ from weaver.errors import (
     BudgetExceeded,
     DeadlineExceeded,
     NoAnswer,
+    Refused,
     RunCancelled,
     StrategyFailed,
     WeaverError,
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
-from weaver.result import Answer, CancelReason, Decision, ErrorReport, Metrics, OutputState, Result, Status
+from weaver.result import (
+    Answer,
+    CancelReason,
+    Decision,
+    ErrorReport,
+    Metrics,
+    OutputState,
+    Result,
+    Status,
+    ThreadReport,
+)
 from weaver.runtime.default_body import in_form
+from weaver.runtime.guards import Withheld, checked_run, context_of
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
 from weaver.runtime.user_code import answered
@@ -31,6 +44,8 @@ if TYPE_CHECKING:
 
 GRACE = 0.15
 """Seconds that a cancelled strategy gets to clean up before the run ends without it."""
+CHECK_GRACE = 0.04
+"""Seconds that output checks get after the deadline or a cancellation; then there is no answer."""
 
 
 class Execution:
@@ -40,6 +55,7 @@ class Execution:
         strategy: name of the strategy, for the record.
         work: the strategy, given the root's `Run` and the task.
         parent: trace context of the caller; the current one by default.
+        checks_output: False where the answer is for weaver itself (a plan, a forecast).
     """
 
     def __init__(
@@ -50,8 +66,13 @@ class Execution:
         work: Callable[[Run, Task], Awaitable[Answer]],
         *,
         parent: Context | None = None,
+        checks_output: bool = True,
     ) -> None:
         self.state = state
+        if state.hooks.parallel_checks or (state.hooks.output_checks and checks_output):
+            state.withheld = Withheld(state.hooks)
+        state.on_halt = self._halt
+        self._checks_output = checks_output and bool(state.hooks.output_checks)
         self.error: WeaverError | None = None
         self._task = task
         self._strategy = strategy
@@ -78,13 +99,13 @@ class Execution:
             run_id=state.id,
             strategy=self._strategy,
             model=model,
-            question=self._task.question,
+            question="" if state.hooks.input_checks else self._task.question,
             parent=self._parent,
         )
         root = Run(state, span, self._task, deadline=state.deadline)
         state.emit(RunStarted(state.id, self._task.question, self._strategy, model))
         try:
-            answer = await self._answer(root)
+            answer = await self._checked(root, await self._answer(root))
         except asyncio.CancelledError:
             self.error = RunCancelled("The run was cancelled.")
             state.tracing.end_run(span, self._result(root, model, None))
@@ -122,8 +143,44 @@ class Execution:
 
     async def _guarded(self, root: Run) -> Answer:
         with self.state.tracing.attached(root.span):
-            answer = await answered(self._work, root, self._task, who=f"Strategy {self._strategy!r}")
-            return await in_form(root, self._task, answer)
+            return await checked_run(root, self._task, partial(self._work_on, root))
+
+    async def _work_on(self, root: Run, task: Task) -> Answer:
+        """The strategy's answer to ``task``, which has passed the input checks."""
+        if self.state.hooks.input_checks:
+            self.state.tracing.asked(root.span, task.question)
+        root.task = task
+        answer = await answered(self._work, root, task, who=f"Strategy {self._strategy!r}")
+        return await in_form(root, task, answer)
+
+    async def _checked(self, root: Run, answer: Answer | None) -> Answer | None:
+        """The answer as the output checks leave it; None, with `error`, where they do not pass in time."""
+        state = self.state
+        if answer is None or not self._checks_output:
+            return answer
+        left = state.deadline - anyio.current_time() if state.cancel_reason is None else 0.0
+        check = asyncio.ensure_future(state.hooks.checked_output(answer, context_of(root)))
+        try:
+            await asyncio.wait({check}, timeout=None if left == float("inf") else max(left, CHECK_GRACE))
+            if check.done():
+                answer = await check
+                if state.withheld is not None:
+                    state.withheld.pass_output()
+                return answer
+            self.error = self.error or DeadlineExceeded(
+                "The output checks had not passed by the deadline, so there is no answer.",
+                hint="Allow more time, or use checks that take less.",
+            )
+        except WeaverError as error:
+            self.error = error
+        finally:
+            check.cancel()
+            await asyncio.wait({check}, timeout=CHECK_GRACE)
+            check.add_done_callback(_ignore)
+        return None
+
+    def _halt(self) -> None:
+        self._stop_asked.set()
 
     async def _stop(self, main: asyncio.Task[Answer]) -> None:
         main.cancel()
@@ -134,6 +191,10 @@ class Execution:
 
     def _outcome(self, root: Run, main: asyncio.Task[Answer]) -> Answer | None:
         state = self.state
+        if state.halted_by is not None:
+            main.add_done_callback(_ignore)
+            self.error = state.halted_by
+            return None
         if main.done() and not main.cancelled():
             error = main.exception()
             if error is None:
@@ -213,7 +274,7 @@ class Execution:
             output_state=self._output_state(answer, status),
             decision=self._decision(usage),
             plan=state.plan,
-            threads=tuple(t.report(state.started) for t in state.threads),
+            threads=self._threads(),
             conflicts=tuple(state.conflicts),
             usage=usage,
             metrics=Metrics(
@@ -241,6 +302,13 @@ class Execution:
             return "text"
         # A complete answer fits its type, which may have None for a value.
         return "typed" if status == "complete" or (answer and answer.output is not None) else "missing"
+
+    def _threads(self) -> tuple[ThreadReport, ...]:
+        """Report the threads; without their text where a guardrail refused the run."""
+        reports = (t.report(self.state.started) for t in self.state.threads)
+        if isinstance(self.error, Refused):
+            return tuple(replace(report, answer=None) for report in reports)
+        return tuple(reports)
 
     def _decision(self, usage: Usage) -> Decision:
         """The run's decision, its forecast beside what the run took."""

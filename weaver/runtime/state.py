@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from weaver.budget import Limits
+from weaver.errors import HookFailed, Refused
 from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
+from weaver.hooks.chain import NO_HOOKS, Hooks
 from weaver.models.layers.call_log import Change, Dropped, Fallback, Retry
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
@@ -24,6 +26,7 @@ from weaver.usage import Usage
 if TYPE_CHECKING:
     from weaver.journal.port import Journal
     from weaver.plan import Plan
+    from weaver.runtime.guards import Withheld
     from weaver.runtime.thread import Thread
     from weaver.task import Agent
 
@@ -46,9 +49,13 @@ class RunState:
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
         max_answer: bytes of text that one model call may generate; `MAX_ANSWER_BYTES` by default.
+        hooks: of the run, see `weaver.hooks`.
         tools: what tool calls share; without dependencies and with the default limits by default.
 
     Attributes:
+        withheld: what listeners do not get before the checks of `hooks` have passed; None without checks.
+        halted_by: the refusal, or the failure of a hook, that ends the run.
+        on_halt: called when `halted_by` is set.
         answered_by: name of the model that wrote the latest text that may be an answer.
         reasoners: names of the models that have been seen to reason before they answer.
     """
@@ -69,6 +76,7 @@ class RunState:
         tracing: Tracing | None = None,
         journal: Journal | None = None,
         tools: RunTools | None = None,
+        hooks: Hooks = NO_HOOKS,
         max_answer: int | None = None,
     ) -> None:
         self.id = run_id
@@ -87,6 +95,10 @@ class RunState:
         self.journal = journal
         self.max_answer = MAX_ANSWER_BYTES if max_answer is None else max_answer
         self.tools = tools or RunTools(emit=None if listen is None else self.emit)
+        self.hooks = hooks
+        self.withheld: Withheld | None = None
+        self.halted_by: Refused | HookFailed | None = None
+        self.on_halt: Callable[[], None] | None = None
         self.recorded: Mapping[str, Any] = {}
         self.threads: list[Thread] = []
         self.usages: list[Usage] = []
@@ -108,6 +120,11 @@ class RunState:
     def emit(self, event: Event) -> None:
         """Hand an event to the listener. Hot paths check `listen` before they build one."""
         if self.listen is not None:
+            if self.withheld is not None:
+                admitted = self.withheld.admitted(event)
+                if admitted is None:
+                    return
+                event = admitted
             if isinstance(event, AnswerDelta):
                 self._spoken.append(event.text)
             elif isinstance(event, AnswerStarted):
@@ -124,6 +141,20 @@ class RunState:
         if text not in self.notes:
             self.notes.append(text)
             self.emit(Noted(text))
+
+    def pass_input(self) -> None:
+        """The input checks beside the first calls have passed: tools may run, and events that waited come."""
+        if self.withheld is not None:
+            for event in self.withheld.pass_input():
+                self.emit(event)
+
+    def halt(self, error: Refused | HookFailed) -> None:
+        """End the run with this error; the first one stays."""
+        if self.halted_by is None:
+            self.halted_by = error
+            self.stop_for("refused")
+            if self.on_halt is not None:
+                self.on_halt()
 
     def stop_for(self, reason: CancelReason) -> None:
         """Say why the run is being stopped; the first reason stays."""

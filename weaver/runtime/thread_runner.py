@@ -11,6 +11,7 @@ from weaver.errors import BudgetExceeded, NoAnswer, StrategyFailed, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 from weaver.result import Answer
 from weaver.runtime.context import Scope
+from weaver.runtime.guards import checked_thread
 from weaver.runtime.thread import Thread
 from weaver.runtime.thread_options import Body, Terms
 from weaver.runtime.user_code import answered
@@ -143,8 +144,8 @@ class Work:
         return clock.cancelled_caught
 
     async def _answer(self, body: Body, run: Scope) -> Answer:
-        thread = self.thread
-        return await answered(body, run, run.task, who=f"The body of thread {thread.id} ({thread.title})")
+        who = f"The body of thread {self.thread.id} ({self.thread.title})"
+        return await checked_thread(run, lambda: answered(body, run, run.task, who=who))
 
     async def _race(self, body: Body, run: Scope) -> Answer:
         """The body, and a second attempt beside it once `hedge_now` is set; the first success wins."""

@@ -16,11 +16,13 @@ from pydantic_core import from_json
 
 from weaver.errors import ToolArgumentsInvalid, ToolFailed, WeaverError
 from weaver.events import ToolFinished, ToolStarted
+from weaver.hooks.protocol import ToolRequest
 from weaver.messages import Message, ToolCall
 from weaver.models.protocol import ToolSpec
 from weaver.runtime.context import Scope
+from weaver.runtime.guards import context_of, ending_the_run, hooks_of
 from weaver.tools.approvals import Approval, ApprovalRequest
-from weaver.tools.protocol import Context, Tool, options_of
+from weaver.tools.protocol import Tool, options_of
 from weaver.tools.results import READ_RESULT
 
 SAME_CALLS = 3
@@ -107,11 +109,6 @@ class ToolUse:
         )
 
 
-def context_of(run: Scope, call_id: str = "", attempt: int = 1) -> Context[Any]:
-    """What a tool may know about a call of this thread."""
-    return Context(run.state.tools.deps, run.id, run.thread_id, call_id, attempt, run.remaining.seconds)
-
-
 async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str:
     """Make one call of a tool: approved where needed, limited, traced, journaled.
 
@@ -134,7 +131,7 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
             tool = tools.get(call.name)
             if tool is None:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
-            result = await run.recorded_step(key, lambda: _tried(run, tool, call.arguments, key))
+            result = await run.recorded_step(key, lambda: _through_hooks(run, tool, call.arguments, key))
         trusted = options_of(tool).trusted
         if not (options_of(tool).has_effects if trusted is None else trusted):
             run.has_read_untrusted()
@@ -161,6 +158,22 @@ def _error_text(failed: BaseException | None) -> str | None:
     if failed is None:
         return None
     return failed.message if isinstance(failed, WeaverError) else "cancelled"
+
+
+async def _through_hooks(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
+    """Make the call with the hooks around it, once the checks of the input have passed."""
+    hooks = hooks_of(run)
+    if run.state.withheld is not None:
+        await run.state.withheld.input_passed.wait()
+    if not hooks:
+        return await _tried(run, tool, arguments, call_id)
+
+    async def innermost(request: ToolRequest) -> str:
+        return await _tried(run, tool, request.arguments, call_id)
+
+    with ending_the_run(run):
+        request = ToolRequest(tool.spec.name, arguments, context_of(run, call_id))
+        return await hooks.call_tool(request, innermost)
 
 
 async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:

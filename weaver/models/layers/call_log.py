@@ -55,6 +55,7 @@ class CallLog:
         run: id of the run, so that endpoints are shared fairly between runs.
         probable_tokens: what the call will probably use, input and output together; None: unknown.
         deadline: the latest time (event loop clock) at which anybody still wants the answer.
+        is_cached: the answer comes from a cache, and costs nothing.
         received: bytes of the answer on the wire, and ``tokens`` as the server counts them (input and
             output; None: it did not say); the adapter fills these in when the stream is closed.
         allowances: what the server's headers say about limits by the minute, of the last attempt.
@@ -69,6 +70,7 @@ class CallLog:
     run: str = ""
     probable_tokens: int | None = None
     deadline: float = float("inf")
+    is_cached: bool = False
     received: int = 0
     tokens: int | None = None
     on_change: Callable[[Change], None] | None = None

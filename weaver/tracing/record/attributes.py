@@ -99,6 +99,8 @@ def of_reply(reply: Reply) -> Attributes:
         found[sc.CALL_RETRIES] = len(reply.retries)
     if reply.fallbacks:
         found[sc.CALL_FALLBACKS] = len(reply.fallbacks)
+    if reply.is_cached:
+        found[sc.CALL_CACHED] = True
     if reply.replayed:
         found[sc.CALL_REPLAYED] = True
     if reply.cancel_reason is not None:

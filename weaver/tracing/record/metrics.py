@@ -93,7 +93,7 @@ class Instruments:
     ) -> None:
         """Record one finished call. ``started`` are the labels that `call_started` was given."""
         self.in_flight.add(-1, started)
-        if reply.replayed:
+        if reply.replayed or reply.is_cached:
             return
         self.call_seconds.record(reply.seconds, labels)
         if reply.first_delta is not None:

@@ -131,6 +131,7 @@ CALL_ROLE: Final = "weaver.call.role"
 CALL_NAME: Final = "weaver.call.name"
 CALL_RETRIES: Final = "weaver.call.retries"
 CALL_FALLBACKS: Final = "weaver.call.fallbacks"
+CALL_CACHED: Final = "weaver.call.cached"
 CALL_REPLAYED: Final = "weaver.call.replayed"
 USAGE_ESTIMATED: Final = "weaver.usage.estimated"
 # Sums on runs and threads have names of their own, so that adding up gen_ai.usage.* counts nothing twice.

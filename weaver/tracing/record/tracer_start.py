@@ -82,11 +82,16 @@ class Starting:
                 sc.RUN_MODEL: model,
             },
         )
+        if question:
+            self.asked(span, question)
+        return span
+
+    def asked(self, span: Span, question: str) -> None:
+        """Record the question of a run, where it is not known at its start."""
         if span.is_recording():
             if self.labels:
                 self.content.local(span, sc.RUN_QUESTION, question)
             self.content.text(span, sc.RUN_QUESTION, question)
-        return span
 
     def start_plan(self, parent: Span) -> Span:
         """The planner's work; its model call is a child, the threads are siblings."""
