@@ -51,9 +51,9 @@ class Step:
                 raise
             raise self.failure(f"raised {type(error).__name__}: {error}") from error
 
-    def failure(self, what: str, hint: str = "") -> HookFailed:
+    def failure(self, problem: str, hint: str = "") -> HookFailed:
         """The error that says what the method did wrong."""
-        return HookFailed(f"Hook {self.name} {what.rstrip('.')}.", hint=hint)
+        return HookFailed(f"Hook {self.name} {problem.rstrip('.')}.", hint=hint)
 
 
 def steps(hooks: Iterable[Any], method: str) -> tuple[Step, ...]:

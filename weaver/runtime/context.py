@@ -125,7 +125,7 @@ class Scope:
 
     @property
     def remaining(self) -> Remaining:
-        """What is left of the limits, and of this thread's time."""
+        """Return what is left of the limits, and of this thread's time."""
         ledger, depth = self.ledger, self.state.limits.depth
         return Remaining(
             seconds=None if self.deadline == float("inf") else max(0.0, self.deadline - anyio.current_time()),
