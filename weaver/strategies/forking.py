@@ -10,14 +10,15 @@ from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan, Subtask
 from weaver.planning.gate.gate import Gate, Verdict
 from weaver.planning.grouping import narrowed
+from weaver.planning.part_questions import asks_one_answer
 from weaver.planning.planner import DEFAULT_SUBTASKS, Planner
-from weaver.planning.policy import Policy
+from weaver.planning.policy import Policy, own_words
 from weaver.result import Answer, DecidedBy
 from weaver.runtime.run import Run
 from weaver.strategies.common.speculation import Speculation
 from weaver.strategies.plan_runner import Following, Manner
 from weaver.strategies.sequential import sequential
-from weaver.synthesis.choice import chosen, name_of
+from weaver.synthesis.choice import auto, chosen, name_of
 from weaver.task import Task
 
 PLANNING_SHARE = 0.4
@@ -48,8 +49,7 @@ class Forking:
             return await self._given(run, task, run.state.given_plan, manner)
         judgement = self.policy.judge(task)
         cannot = _cannot_fork(run)
-        merge = name_of(chosen(manner.merge, task))
-        verdict = await self.gate.before(run, task, judgement, merge=merge)
+        verdict = await self.gate.before(run, task, judgement, merge=_expected_merge(manner, task))
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
@@ -166,6 +166,13 @@ async def _follow(run: Run, task: Task, plan: Plan, manner: Manner) -> Answer:
             following.start(subtask)
         threads.close()
         return await following.answer(plan)
+
+
+def _expected_merge(manner: Manner, task: Task) -> str:
+    """How the parts will likely be merged, before there is a plan: lists stay lists (`Parts.merge`)."""
+    merge = name_of(chosen(manner.merge, task))
+    is_open = manner.merge is auto and task.output is None
+    return "concat" if is_open and not asks_one_answer(own_words(task)) else merge
 
 
 def _cannot_fork(run: Run) -> str:
