@@ -12,7 +12,7 @@ from weaver.planning.gate.gate import Gate, Verdict
 from weaver.planning.grouping import narrowed
 from weaver.planning.part_questions import asks_one_answer
 from weaver.planning.planner import DEFAULT_SUBTASKS, Planner
-from weaver.planning.policy import Policy, own_words
+from weaver.planning.policy import Judgement, Policy, own_words
 from weaver.result import Answer, DecidedBy
 from weaver.runtime.run import Run
 from weaver.strategies.common.speculation import Speculation
@@ -49,7 +49,7 @@ class Forking:
             return await self._given(run, task, run.state.given_plan, manner)
         judgement = self.policy.judge(task)
         cannot = _cannot_fork(run)
-        verdict = await self.gate.before(run, task, judgement, merge=_expected_merge(manner, task))
+        verdict = await self.gate.before(run, task, judgement, merge=_expected_merge(manner, task, judgement))
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
@@ -168,10 +168,10 @@ async def _follow(run: Run, task: Task, plan: Plan, manner: Manner) -> Answer:
         return await following.answer(plan)
 
 
-def _expected_merge(manner: Manner, task: Task) -> str:
+def _expected_merge(manner: Manner, task: Task, judgement: Judgement) -> str:
     """How the parts will likely be merged, before there is a plan: lists stay lists (`Parts.merge`)."""
     merge = name_of(chosen(manner.merge, task))
-    is_open = manner.merge is auto and task.output is None
+    is_open = manner.merge is auto and task.output is None and judgement.lean == "plan"
     return "concat" if is_open and not asks_one_answer(own_words(task)) else merge
 
 
