@@ -62,13 +62,18 @@ class Found:
 class JsonReader:
     """Reads a text piece by piece.
 
+    Args:
+        chars_per_step: a text with more than 1,000 things, and more than one in so many characters, is given
+            up: it is no plan.
+
     Attributes:
         values: the complete objects and arrays so far, outermost only.
         root: the object or array that is still open, growing in place; None between values.
         lead: the text before the first value, after thoughts; at most about 200 characters are kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, chars_per_step: int = _CHARS_PER_STEP) -> None:
+        self._chars_per_step = chars_per_step
         self.values: list[Found] = []
         self.root: Any = None
         self.lead = ""
@@ -94,12 +99,25 @@ class JsonReader:
         """Whether ``value`` (an object or array inside `root`) may still grow."""
         return any(value is one for one in self._stack)
 
+    @property
+    def open_values(self) -> list[Any]:
+        """The objects and arrays that may still grow, the outermost first."""
+        return self._stack
+
+    @property
+    def open_text(self) -> tuple[str | None, str] | None:
+        """The text that is being written in the innermost open value: its key (None in a list) and itself."""
+        if self._state not in (self._string, self._string_end):
+            return None
+        key, in_object = self._keys[-1], self._stack[-1].__class__ is dict
+        return None if in_object and key is None else (key, "".join(self._parts))
+
     def feed(self, piece: str) -> None:
         """Read on."""
         self._text = self._text[self._at :] + piece
         self._at = 0
         self._chars += len(piece)
-        self._most = most = _FREE_STEPS + self._chars // _CHARS_PER_STEP
+        self._most = most = _FREE_STEPS + self._chars // self._chars_per_step
         while self._steps < most and self._state():
             self._steps += 1
         if self._steps >= most:  # so many small things are no answer of a model

@@ -80,6 +80,11 @@ class Execution:
         self._parent = parent
         self._stop_asked = asyncio.Event()
 
+    @property
+    def task(self) -> Task:
+        """The task that is worked on."""
+        return self._task
+
     def cancel(self, reason: CancelReason = "user") -> None:
         """Stop the run: every open connection closes, and the result has what was finished.
 

@@ -6,13 +6,14 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 from weaver.errors import RunUnfinished, WeaverError
-from weaver.events import AnswerDelta, Event
+from weaver.events import AnswerDelta, AnswerStarted, Event
 from weaver.result import CancelReason, Result
 from weaver.streaming.answer_text import AnswerText
 from weaver.streaming.live_run import LiveRun, Prepare
+from weaver.streaming.partial_output import PartialOutput
 from weaver.tools.approvals import Approval
 
 T_co = TypeVar("T_co", covariant=True)
@@ -127,6 +128,36 @@ class RunStream(Generic[T_co]):
             elif piece and not whole:
                 yield piece
         self._raise_failure()
+
+    async def objects(self) -> AsyncIterator[T_co]:
+        """The output while it is written: an object of the output type each time when there is more of it.
+
+        Texts grow; numbers and other scalars come when they are whole. Fields that have not come yet have
+        their default, or None, whatever their type says: these objects are not validated. The last object is
+        `Result.output`. Without an output type, objects are the text so far.
+
+        Raises:
+            WeaverError: the run failed. One that was cancelled ends without an error.
+        """
+        output: PartialOutput | None = None
+        text = AnswerText()
+        async for event in self:
+            text.take(event)
+            execution = self._live.execution
+            if output is None and execution is not None and execution.task.output is not None:
+                output = PartialOutput(execution.task.output)
+            if output is None:
+                if isinstance(event, AnswerDelta):
+                    yield cast("T_co", text.text)
+            elif isinstance(event, AnswerStarted):
+                output.restart()
+            elif isinstance(event, AnswerDelta):
+                output.feed(event.text)
+                for value in output.changed():
+                    yield value
+        self._raise_failure()
+        if output is not None and self.result.has_output and not output.is_last(self.result.output):
+            yield self.result.output
 
     def _raise_failure(self) -> None:
         if self.result.status == "failed" and self.error is not None and not self._live.was_stopped:

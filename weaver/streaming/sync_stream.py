@@ -98,6 +98,10 @@ class SyncRunStream(Generic[T_co]):
         """The answer, piece by piece: see `RunStream.text`."""
         return self._iterate(lambda stream: stream.text(whole=whole))
 
+    def objects(self) -> Iterator[T_co]:
+        """The output while it is written: see `RunStream.objects`."""
+        return self._iterate(lambda stream: stream.objects())
+
     def _iterate(self, start: Callable[[RunStream[T_co]], AsyncIterator[V]]) -> Iterator[V]:
         worker = self._begun()
         try:
