@@ -44,6 +44,7 @@ EXECUTED = [
     "docs/testing.md",
     "docs/tools.md",
     "docs/hooks.md",
+    "docs/typed-output.md",
 ]
 
 PLAN = {

@@ -226,6 +226,8 @@ class Weaver(TypedRuns):
         task = as_task(request.task)
         if request.output is not None:
             task = replace(task, output=request.output)
+        if task.output is None and task.agent is not None:
+            task = replace(task, output=task.agent.output)
         if task.output is not None:
             output_type(task.output)  # a wrong one is an error before anything is spent
         if tools := (*self._tools, *request.tools):

@@ -21,6 +21,7 @@ class Agent:
         model: a model name or `Model` of its own; None takes the run's thread model.
         tools: functions (see `weaver.tool`) that its threads may call.
         hooks: hooks (see `weaver.Hook`) around its calls and tools, and its threads' tasks and answers.
+        output: a type that the answers of its threads must fit, see `Weaver.run`; None and `str` are text.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Agent:
     model: Any = None
     tools: tuple[Any, ...] = ()
     hooks: tuple[Any, ...] = ()
+    output: Any = None
 
 
 @dataclass(frozen=True, slots=True)

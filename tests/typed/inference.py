@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict, assert_type
 
 from pydantic import BaseModel, Field
 
-from weaver import Message, Task, Weaver, Workflow
+from weaver import Answer, Message, Run, Task, Weaver, Workflow
 from weaver.streaming.run_stream import RunStream
 from weaver.streaming.sync_stream import SyncRunStream
 
@@ -62,10 +62,24 @@ async def ways(weaver: Weaver) -> None:
     assert_type(weaver.stream("q"), RunStream[str])
     assert_type(weaver.stream("q", output=City | None), RunStream[City | None])
     assert_type(weaver.stream_sync("q", output=list[City]), SyncRunStream[list[City]])
+    async for city in weaver.stream("q", output=City).objects():
+        assert_type(city, City)
+    for stay in weaver.stream_sync("q", output=Stay).objects():
+        assert_type(stay, Stay)
     async with weaver.stream("q", output=Literal["wet", "dry"]) as run:
         async for piece in run.text():
             assert_type(piece, str)
     assert_type(run.result.output, Literal["wet", "dry"])
+
+
+async def verbs(run: Run, task: Task) -> Answer:
+    assert_type(await run.parsed("q", Season), Season)
+    assert_type(await run.parsed("q", City | Trip), City | Trip)
+    assert_type(await run.parsed("q", list[City]), list[City])
+    async with run.fork([task]) as threads:
+        async for thread in threads.as_finished():
+            return thread.result
+    return Answer("")
 
 
 async def options(weaver: Weaver) -> None:

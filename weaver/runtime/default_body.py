@@ -51,7 +51,8 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
     tools = await run.state.tools.toolsets.resolved(given)
     use = ToolUse(run, {tool.spec.name: tool for tool in tools})
-    shape = Shape[Any](task.output) if task.output is not None else None
+    wanted = task.output or (task.agent.output if task.agent else None)
+    shape = Shape[Any](wanted) if wanted not in (None, str) else None
     # A plain question depends on nothing that a server could be asked for first.
     can = await run.capabilities(role) if use.tools or shape is not None else Capabilities()
     if use.tools and not can.tools:

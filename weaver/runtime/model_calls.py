@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload, runtime_checkable
 
 from weaver.messages import Message, user
 from weaver.models.protocol import Capabilities, Delta, Request
@@ -13,6 +13,9 @@ from weaver.runtime.asking import Asking
 from weaver.runtime.call import Call
 from weaver.runtime.context import Scope
 from weaver.runtime.structured_output import Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
 T = TypeVar("T")
 Listen = Callable[[Delta], None]
@@ -79,18 +82,26 @@ class Thinker(Scope):
             self.note(f"{self.path or 'The answer'} is cut: {reply.model} {reply.why_incomplete}.")
         return Answer((reply.text if text is None else text).strip(), complete=reply.is_complete)
 
+    @overload
     async def parsed(
-        self, request: Request | str, shape: Shape[T] | type[T], *, role: str = "judge", name: str = "call"
-    ) -> T:
+        self, request: Request | str, shape: Shape[T], *, role: str = "judge", name: str = "call"
+    ) -> T: ...
+    @overload
+    async def parsed(
+        self, request: Request | str, shape: TypeForm[T], *, role: str = "judge", name: str = "call"
+    ) -> T: ...
+    async def parsed(
+        self, request: Request | str, shape: Any, *, role: str = "judge", name: str = "call"
+    ) -> Any:
         """A model call whose output is validated, with at most two repairs that quote what was wrong.
 
         Args:
-            shape: a `Shape`, or the type to make one of.
+            shape: the type of the value, as for `Weaver.run`, or a `Shape`.
 
         Raises:
             OutputInvalid: it still does not fit after the repairs.
         """
-        fitting: Shape[T] = shape if isinstance(shape, Shape) else Shape(shape)
+        fitting: Shape[Any] = shape if isinstance(shape, Shape) else Shape(shape)
         asking = Asking(
             _as_request(request), fitting.schema, await self.capabilities(role), self.model(role), self.note
         )
