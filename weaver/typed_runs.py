@@ -76,6 +76,8 @@ class TypedRuns(ABC):
     @overload
     async def run(self, task: Question, *, output: Schema, **options: Unpack[RunOptions]) -> Result[Any]: ...
     @overload
+    async def run(self, task: Question, *, output: type[T], **options: Unpack[RunOptions]) -> Result[T]: ...
+    @overload
     async def run(
         self, task: Question, *, output: TypeForm[T], **options: Unpack[RunOptions]
     ) -> Result[T]: ...
@@ -105,6 +107,8 @@ class TypedRuns(ABC):
     @overload
     def run_sync(self, task: Question, *, output: Schema, **options: Unpack[RunOptions]) -> Result[Any]: ...
     @overload
+    def run_sync(self, task: Question, *, output: type[T], **options: Unpack[RunOptions]) -> Result[T]: ...
+    @overload
     def run_sync(
         self, task: Question, *, output: TypeForm[T], **options: Unpack[RunOptions]
     ) -> Result[T]: ...
@@ -124,6 +128,8 @@ class TypedRuns(ABC):
     def stream(self, task: Task, *, output: None = None, **options: Unpack[RunOptions]) -> RunStream[Any]: ...
     @overload
     def stream(self, task: Question, *, output: Schema, **options: Unpack[RunOptions]) -> RunStream[Any]: ...
+    @overload
+    def stream(self, task: Question, *, output: type[T], **options: Unpack[RunOptions]) -> RunStream[T]: ...
     @overload
     def stream(
         self, task: Question, *, output: TypeForm[T], **options: Unpack[RunOptions]
@@ -153,6 +159,10 @@ class TypedRuns(ABC):
     def stream_sync(
         self, task: Question, *, output: Schema, **options: Unpack[RunOptions]
     ) -> SyncRunStream[Any]: ...
+    @overload
+    def stream_sync(
+        self, task: Question, *, output: type[T], **options: Unpack[RunOptions]
+    ) -> SyncRunStream[T]: ...
     @overload
     def stream_sync(
         self, task: Question, *, output: TypeForm[T], **options: Unpack[RunOptions]
