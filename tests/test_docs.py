@@ -45,6 +45,7 @@ EXECUTED = [
     "docs/tools.md",
     "docs/hooks.md",
     "docs/typed-output.md",
+    "docs/chat.md",
 ]
 
 PLAN = {

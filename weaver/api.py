@@ -63,6 +63,8 @@ class Weaver(TypedRuns):
         headers: HTTP headers that every request to a model carries.
         planner_model, judge_model, synthesizer_model: for those roles; ``model`` by default.
         strategy: a name, ``"name:key=value,..."``, or a function.
+        instructions: system prompt that every model call of a run is told, whatever the strategy; those of a
+            run replace those of the constructor. Agents' instructions and system messages are added to it.
         deadline: seconds within which a run answers, partly if need be.
         max_tokens, max_cost, max_calls, max_threads, max_depth: see `Limits` (256 threads and a depth of 3
             by default, the rest unlimited; cost in US dollars).
@@ -246,6 +248,7 @@ class Weaver(TypedRuns):
             request.run_id or self._new_id(),
             cast.models,
             agents=agents,
+            instructions=settings.instructions or "",
             given_plan=request.plan,
             limits=_limits(settings),
             deadline=until,

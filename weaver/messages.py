@@ -46,6 +46,11 @@ class Message:
     tool_call_id: str | None = None
     provider_data: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    @property
+    def text(self) -> str:
+        """The text of the content."""
+        return self.content
+
 
 def system(content: str) -> Message:
     """A system message."""

@@ -29,6 +29,7 @@ class SettingOptions(TypedDict, total=False):
     judge_model: str | Model | None
     synthesizer_model: str | Model | None
     strategy: str | Callable[..., Any] | None
+    instructions: str | None
     deadline: float | None
     max_tokens: int | None
     max_cost: float | None

@@ -205,6 +205,11 @@ class Settings(BaseModel):
         description="How to answer; `weaver strategies` lists them. Also path/to/file.py:name.",
         json_schema_extra={"metavar": "NAME[:key=value,...]"},
     )
+    instructions: str | None = Field(
+        default=None,
+        description="System prompt: what every model call of the run is told, whatever the strategy.",
+        json_schema_extra={"metavar": "TEXT"},
+    )
     deadline: Seconds | None = Field(
         default=None,
         description="Answer within this many seconds, partly if need be.",

@@ -45,6 +45,8 @@ class Task:
         tools: functions that threads may call.
         agent: the agent to work as.
         context: findings and facts given to the thread besides the prompt, already fenced.
+        guidance: how the strategy wants the thread to work and to end its answer. It stands after the
+            instructions in the system message, and holds for this task's thread only.
         max_tokens: cap on tokens generated for this task by one thread; None leaves it to the run.
         temperature: sampling temperature for this task; None takes the run's.
         seed: sampling seed for this task; None takes the run's.
@@ -62,6 +64,7 @@ class Task:
     tools: tuple[Any, ...] = ()
     agent: Agent | None = None
     context: str = ""
+    guidance: str = ""
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
@@ -84,6 +87,13 @@ class Task:
         if self.prompt:
             return self.prompt
         return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """What the agent and the system messages tell every model that works on this."""
+        agent = [self.agent.instructions] if self.agent is not None else []
+        told = [*agent, *(m.text for m in self.messages if m.role == "system")]
+        return tuple(text for text in map(str.strip, told) if text)
 
     @property
     def label(self) -> str:

@@ -175,11 +175,11 @@ def test_reading_claims_never_raises_and_never_invents_text(text):
     assert set(left) <= set(text)
 
 
-def test_threads_are_asked_in_their_instructions_not_in_the_prompt():
+def test_threads_are_asked_in_their_guidance_not_in_the_prompt():
     task = asking_for_claims(Task("What?", agent=Agent("w", instructions="Be brief.", tools=(len,))))
     assert task.prompt == "What?"
-    assert task.agent.instructions.startswith("Be brief.")
-    assert task.agent.instructions.endswith(REQUEST)
+    assert task.agent.instructions == "Be brief."
+    assert task.guidance == REQUEST
     assert task.agent.tools == (len,)
 
 

@@ -38,6 +38,7 @@ from weaver.result import CancelReason
 from weaver.runtime.budget_ledger import PROBABLE_TOKENS
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, hooks_of
+from weaver.runtime.instructions import instructed
 from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
 
@@ -117,7 +118,7 @@ class Call:
 
     async def __aenter__(self) -> Call:
         run = self._run
-        self._request = _with_defaults(self._request, run)
+        self._request = _with_defaults(self._request, run, self.reply.role)
         self._input_estimate = _estimate_input(self._request)
         self._asked = self._request
         if self._replays():
@@ -443,8 +444,10 @@ def _size(delta: Delta) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def _with_defaults(request: Request, run: Scope) -> Request:
+def _with_defaults(request: Request, run: Scope, role: str) -> Request:
     changes: dict[str, Any] = {}
+    if request.prompt is None and (instructions := run.instructions):
+        changes["messages"] = instructed(request.messages, instructions, role)
     if request.temperature is None and run.temperature is not None:
         changes["temperature"] = run.temperature
     if request.seed is None and run.seed is not None:

@@ -124,6 +124,15 @@ class Scope:
         return self.task.seed if self.task.seed is not None else self.state.seed
 
     @property
+    def instructions(self) -> tuple[str, ...]:
+        """What every model call of this thread is told: by the run, by its ancestors' tasks, by its own."""
+        if self.parent is not None:
+            inherited = self.parent.instructions
+        else:
+            inherited = (self.state.instructions,) if self.state.instructions else ()
+        return tuple(dict.fromkeys((*inherited, *self.task.instructions)))
+
+    @property
     def remaining(self) -> Remaining:
         """Return what is left of the limits, and of this thread's time."""
         ledger, depth = self.ledger, self.state.limits.depth

@@ -43,6 +43,7 @@ class RunState:
     Args:
         models: a model for each role of `ROLES`.
         agents: workers that a planner may assign subtasks to.
+        instructions: for every model call of the run, see `weaver.runtime.instructions`; "" for none.
         given_plan: the plan of a user who does not want a planner to be asked.
         deadline: event-loop time by which the run must have answered, or infinity.
         thread_timeout: default seconds a thread may take, or None.
@@ -66,6 +67,7 @@ class RunState:
         models: Mapping[str, Model],
         *,
         agents: Sequence[Agent] = (),
+        instructions: str = "",
         given_plan: Plan | None = None,
         limits: Limits | None = None,
         deadline: float = float("inf"),
@@ -82,6 +84,7 @@ class RunState:
         self.id = run_id
         self.models = models
         self.agents = {agent.name: agent for agent in agents}
+        self.instructions = instructions.strip()
         self.given_plan = given_plan
         self.limits = limits or Limits()
         self.ledger = Ledger(self.limits)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from weaver.messages import system
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
@@ -66,12 +65,8 @@ async def mixture_of_agents(
 
 
 def _with(task: Task, proposals: Sequence[str]) -> Task:
-    """The task with the answers of the layer before in its system message, numbered."""
+    """The task with the answers of the layer before in its guidance, numbered."""
     if not proposals:
         return task
     listed = "\n\n".join(fenced(text, f"answer {i}") for i, text in enumerate(proposals, start=1))
-    messages = task.conversation
-    told = f"{AGGREGATE}\n\n{listed}"
-    if messages[0].role == "system":
-        told, messages = f"{messages[0].content}\n\n{told}", messages[1:]
-    return replace(task, prompt="", messages=(system(told), *messages))
+    return replace(task, guidance=f"{AGGREGATE}\n\n{listed}")

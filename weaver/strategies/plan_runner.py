@@ -39,10 +39,9 @@ from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver.task import Agent, Task
 from weaver.tools.protocol import Tool
 
-WORKER = Agent(
-    "worker",
-    instructions="Answer the task below completely and briefly. State the result in plain words.",
-)
+WORKER = Agent("worker")
+WORK = "Answer the task below completely and briefly. State the result in plain words."
+"""Guidance for threads that the plan gives to no agent."""
 LEAST_TOKENS = 128
 """Planners underestimate; no thread gets less room than this."""
 TOKEN_SLACK = 1.5
@@ -308,11 +307,13 @@ class Following:
                 f"The plan names an agent {subtask.agent!r} that does not exist; a worker does it."
             )
         room = subtask.max_tokens
+        agent = agents.get(subtask.agent or "", WORKER)
         return Task(
             prompt=subtask.prompt,
             title=subtask.label,
             output=self._task.output if name_of(self._manner.merge) == "data" else None,
-            agent=agents.get(subtask.agent or "", WORKER),
+            agent=agent,
+            guidance=WORK if agent is WORKER else "",
             tools=self._tools_of(subtask),
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
             # A part of the whole task must not be taken apart again because the whole has parts.

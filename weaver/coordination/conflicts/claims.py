@@ -18,7 +18,7 @@ from weaver.coordination.values.scalars import Value, read_value, same_value
 from weaver.result import Answer, Claim
 from weaver.runtime.run import Run
 from weaver.runtime.thread_options import Body
-from weaver.task import Agent, Task
+from weaver.task import Task
 
 MAX_CLAIMS = 24
 REQUEST = """\
@@ -96,13 +96,11 @@ class _Written(BaseModel):
 
 
 def asking_for_claims(task: Task) -> Task:
-    """``task`` for a thread that is told, in its instructions, to end with claims.
+    """``task`` for a thread that is told, in its guidance, to end with claims.
 
-    In the instructions and not in the prompt, so that a planner that splits the task further never sees it.
+    In the guidance and not in the prompt, so that a planner that splits the task further never sees it.
     """
-    agent = task.agent or Agent("thread")
-    instructions = f"{agent.instructions}\n\n{REQUEST}" if agent.instructions else REQUEST
-    return replace(task, agent=replace(agent, instructions=instructions))
+    return replace(task, guidance="\n\n".join(filter(None, (task.guidance, REQUEST))))
 
 
 def with_claims(answer: Answer) -> Answer:

@@ -230,7 +230,8 @@ class _About:
         if (speeds := speeds_of(model, costs, can)) is None:
             return None
         length = direct_length(task, parts, costs)
-        prompt = sum(estimate_tokens(m.content) for m in task.conversation) + estimate_tokens(task.context)
+        prompt = sum(estimate_tokens(m.text) for m in task.conversation) + estimate_tokens(task.context)
+        prompt += sum(map(estimate_tokens, run.instructions))
         root = run.parent is None
         left = run.remaining
         return cls(

@@ -58,7 +58,7 @@ def adding(task: Task, words: str) -> Task:
 def shown(task: Task) -> str:
     """What the task asks, as data for a judge or planner: earlier turns, the question, what is known."""
     *earlier, _ = task.conversation
-    talk = "\n\n".join(f"{message.role}: {message.content}" for message in earlier)
+    talk = "\n\n".join(f"{m.role}: {m.text}" for m in earlier if m.role != "system")
     parts = [fenced(talk, "conversation so far")] if talk else []
     return "\n\n".join([*parts, fenced(task.question, "task"), *([task.context] if task.context else [])])
 

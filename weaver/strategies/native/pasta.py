@@ -17,14 +17,13 @@ import re
 from collections.abc import Sequence
 
 from weaver.result import Answer
-from weaver.runtime.default_body import opening
 from weaver.runtime.run import Run
 from weaver.strategies.common.option_types import Count, Patience, Warmth
 from weaver.strategies.common.registry import strategy
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.format import Branch, Format, Problem, Told
 from weaver.strategies.native.line import Decoding
-from weaver.strategies.native.prompts import TemplateName, template_named
+from weaver.strategies.native.prompts import TemplateName, prompt_for
 from weaver.strategies.native.scanner import Piece, TagScanner
 from weaver.strategies.native.trajectory import Block, Path, Trajectory
 from weaver.task import Task
@@ -190,7 +189,7 @@ async def pasta(
         template: chat template: ``gemma``, ``chatml`` (Qwen) or ``plain``.
         show: ``answer``, or the whole ``trajectory``.
     """
-    prompt = template_named(template).render(opening(task))
+    prompt = prompt_for(run, task, template)
     limit = task.max_tokens or max_tokens
     decoding = Decoding(max_tokens=limit, temperature=temperature, patience=patience)
     return await answer(run, prompt, PASTA, decoding, show=show)

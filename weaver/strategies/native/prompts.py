@@ -8,6 +8,10 @@ from typing import Literal
 
 from weaver.errors import UnknownName
 from weaver.messages import Message
+from weaver.runtime.default_body import opening
+from weaver.runtime.instructions import instructed
+from weaver.runtime.run import Run
+from weaver.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,19 @@ class Template:
             role = dict(self.roles).get(message.role, message.role)
             text += self.before.replace("{role}", role) + content + self.after
         return text + self.opening
+
+
+def prompt_for(run: Run, task: Task, template: TemplateName, *, system: str = "", suffix: str = "") -> str:
+    """The raw prompt of ``task``, the instructions of the run included.
+
+    Args:
+        system, suffix: see `Template.render`.
+
+    Raises:
+        UnknownName: there is no template of that name.
+    """
+    messages = instructed(opening(task), run.instructions, "thread")
+    return template_named(template).render(messages, system=system, suffix=suffix)
 
 
 TemplateName = Literal["chatml", "gemma", "plain"]

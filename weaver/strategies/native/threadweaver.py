@@ -25,13 +25,12 @@ and goes on.
 from __future__ import annotations
 
 from weaver.result import Answer
-from weaver.runtime.default_body import opening
 from weaver.runtime.run import Run
 from weaver.strategies.common.option_types import Count, Patience, Share, Warmth
 from weaver.strategies.common.registry import strategy
 from weaver.strategies.native.engine import Show, answer
 from weaver.strategies.native.line import Decoding
-from weaver.strategies.native.prompts import TemplateName, template_named
+from weaver.strategies.native.prompts import TemplateName, prompt_for
 from weaver.strategies.native.tags import TagFormat
 from weaver.task import Task
 
@@ -75,7 +74,7 @@ async def threadweaver(
         template: chat template: ``chatml`` (Qwen), ``gemma`` or ``plain``.
         show: ``answer``, or the whole ``trajectory``.
     """
-    prompt = template_named(template).render(opening(task))
+    prompt = prompt_for(run, task, template)
     decoding = Decoding(
         max_tokens=task.max_tokens or max_tokens,
         thread_tokens=thread_tokens,
