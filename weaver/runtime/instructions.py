@@ -16,13 +16,14 @@ FOR_DECISIONS = (
 
 
 def instructed(messages: Sequence[Message], instructions: Sequence[str], role: str) -> tuple[Message, ...]:
-    """``messages`` with those of ``instructions`` in the system message that are not there yet.
+    """Return ``messages`` with ``instructions`` in the system message.
 
-    Where the text may be (part of) the answer they stand in front, so that what a call says about its own form
-    comes last. Elsewhere they stand at the end, as a constraint on what is decided.
+    Where the text may be (part of) the answer they stand in front, so that what a call says about its own
+    form comes last. Elsewhere they stand at the end, as a constraint on what is decided.
 
     Args:
-        instructions: texts in their order; a text that is a paragraph of the system message already is left out.
+        instructions: texts in their order; one that is a paragraph of the system message already is left
+            out.
         role: whose call it is: see `Scope.call`.
     """
     messages = tuple(messages)
