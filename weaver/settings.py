@@ -26,6 +26,8 @@ from weaver.task import Agent
 PREFIX = "WEAVER_"
 _TABLES = ("prices", "mcp_servers", "models")
 """Settings that are tables: no flag and no variable."""
+_OTHER_TABLES = ("serve",)
+"""Tables of the settings file that are no settings of runs; see `read_table`."""
 
 
 def _no_bool(value: Any) -> Any:
@@ -395,6 +397,42 @@ def _from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, _Gi
 
 
 def _from_file(start: Path) -> dict[str, _Given]:
+    path, content = _settings_file(start)
+    if path is None:
+        return {}
+    if "api_key" in content:
+        raise ConfigurationError(
+            f"{path}: api_key: keys are not read from files.", hint="Set WEAVER_API_KEY instead."
+        )
+    if "mcp" in content:
+        raise ConfigurationError(
+            f"{path}: mcp: a file may describe MCP servers (mcp_servers), and not start them.",
+            hint="Say --mcp NAME, WEAVER_MCP=NAME or mcp=NAME.",
+        )
+    return {
+        name: _Given(value, f"{path}: {name}", path.parent)
+        for name, value in content.items()
+        if name not in _OTHER_TABLES
+    }
+
+
+def read_table(name: str, start: Path) -> tuple[Path | None, dict[str, Any]]:
+    """A table of the nearest settings file that is no setting of runs (``serve``).
+
+    Returns:
+        The file, or None if there is none, and the table; {} if the file has none of that name.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or the table is none.
+    """
+    path, content = _settings_file(start)
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: {name} must be a table.")
+    return path, table
+
+
+def _settings_file(start: Path) -> tuple[Path | None, dict[str, Any]]:
     for folder in (start.absolute(), *start.absolute().parents):
         for path, table in ((folder / "weaver.toml", None), (folder / "pyproject.toml", "weaver")):
             if not path.is_file():
@@ -406,17 +444,8 @@ def _from_file(start: Path) -> dict[str, _Given]:
                     continue
             if not isinstance(content, dict):
                 raise ConfigurationError(f"{path}: [tool.weaver] must be a table.")
-            if "api_key" in content:
-                raise ConfigurationError(
-                    f"{path}: api_key: keys are not read from files.", hint="Set WEAVER_API_KEY instead."
-                )
-            if "mcp" in content:
-                raise ConfigurationError(
-                    f"{path}: mcp: a file may describe MCP servers (mcp_servers), and not start them.",
-                    hint="Say --mcp NAME, WEAVER_MCP=NAME or mcp=NAME.",
-                )
-            return {name: _Given(value, f"{path}: {name}", folder) for name, value in content.items()}
-    return {}
+            return path, content
+    return None, {}
 
 
 def _toml(path: Path) -> dict[str, Any]:
