@@ -28,6 +28,7 @@ OURS = {
     "models": ("weaver.cli.models", "List the models that can be used here."),
     "compare": ("weaver.cli.compare", "Compare strategies on the same items under the same limits."),
     "trajectory": ("weaver.cli.trajectory", "Check texts of models that fork by themselves."),
+    "serve": ("weaver.cli.serve", "Serve OpenAI's protocol to chat programs, over HTTP."),
     "mcp": ("weaver.cli.mcp", "Serve runs to MCP clients, over stdin or HTTP."),
     "trace": ("weaver.cli.trace", "Look at runs that were kept on this machine."),
     "doctor": ("weaver.cli.doctor", "Show what is reachable, what is missing and how to get it."),

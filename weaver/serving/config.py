@@ -87,8 +87,8 @@ class ServeConfig(Part):
         models: further models by name.
         workflows: workflow files (relative to the settings file), served as ``workflow/NAME``.
         strategies: the strategies that clients may name; all that the model can do by default.
-        upstream: patterns of language models that a request may choose, as in ``self_consistency/openai/gpt-5``;
-            none by default.
+        upstream: patterns of language models that a request may choose by ``STRATEGY/MODEL``, as in
+            ``openai/*``; none by default.
         progress: how much of a run is streamed as reasoning: nothing, the titles of threads, or their
             results too.
         keys: limits of keys, by the names that WEAVER_SERVE_KEYS gives them.

@@ -13,6 +13,7 @@ import anyio
 from weaver.errors import ConfigurationError, RunCancelled, RunUnfinished, WeaverError
 from weaver.events import Event, RunFinished
 from weaver.result import CancelReason, ErrorReport, Result
+from weaver.runtime.budget_ledger import Ledger
 from weaver.runtime.execution import Execution
 
 Prepare = Callable[[Callable[[Event], None]], Awaitable[Execution]]
@@ -29,11 +30,15 @@ class LiveRun:
     Args:
         connections: held open while it runs.
         prepare: looks up what the run needs; called with the listener for its events.
+
+    Attributes:
+        ledger: counts what the run uses, besides the run's own.
     """
 
     def __init__(self, connections: AbstractAsyncContextManager[Any], prepare: Prepare) -> None:
         self.error: WeaverError | None = None
         self.execution: Execution | None = None
+        self.ledger: Ledger | None = None
         self._connections = connections
         self._prepare = prepare
         self._events: deque[Event] = deque()
@@ -171,6 +176,7 @@ class LiveRun:
                 return
             finally:
                 self._ready.set()
+            self.execution.state.ledger.outer = self.ledger
             if self._stop_reason is not None:
                 self.execution.cancel(self._stop_reason)
             async with self._connections:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 from weaver.errors import RunUnfinished, WeaverError
 from weaver.events import AnswerDelta, AnswerStarted, Event
 from weaver.result import CancelReason, Result
+from weaver.runtime.budget_ledger import Ledger
 from weaver.streaming.answer_text import AnswerText
 from weaver.streaming.live_run import LiveRun, Prepare
 from weaver.streaming.partial_output import PartialOutput
@@ -64,6 +65,13 @@ class RunStream(Generic[T_co]):
         async for _ in self:
             pass
         return self.result
+
+    def charge_to(self, ledger: Ledger) -> None:
+        """Count what the run uses in ``ledger`` too, and stop it when that has no room left.
+
+        Several runs can share one. Call it before the run begins.
+        """
+        self._live.ledger = ledger
 
     def approve(self, id: str, *, always: bool = False) -> None:  # noqa: A002 - the word of `ApprovalAsked`
         """Agree to the tool call of an `ApprovalAsked` event.

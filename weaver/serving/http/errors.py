@@ -49,9 +49,7 @@ class ApiError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """``{"error": {"message", "type", "param", "code"}}``."""
-        return {
-            "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     @property
     def headers(self) -> dict[str, str]:
@@ -97,7 +95,9 @@ def api_error(error: BaseException) -> ApiError:
         case errors.ModelRejected():
             return invalid(message, code="upstream_rejected")
         case errors.ModelOverloaded():
-            return ApiError(429, message, RATE, code="upstream_overloaded", retry_after=error.retry_after or 1)
+            return ApiError(
+                429, message, RATE, code="upstream_overloaded", retry_after=error.retry_after or 1
+            )
         case errors.ModelRefused():
             return invalid(message, code="content_filter")
         case errors.ModelError() if error.retriable:

@@ -112,7 +112,8 @@ class Fields:
     def objects(self, name: str, most: int = 100_000) -> list[Fields]:
         """A list of JSON objects."""
         return [
-            Fields(item, f"{self._place}{name}[{index}].") for index, item in enumerate(self.items(name, most))
+            Fields(item, f"{self._place}{name}[{index}].")
+            for index, item in enumerate(self.items(name, most))
         ]
 
     def object(self, name: str) -> Fields | None:

@@ -20,7 +20,7 @@ EFFORTS: Mapping[str, Mapping[str, int]] = {
     "xhigh": {},
     "max": {},
 }
-"""What an effort means for strategies: how wide and how deep a run may fork."""
+"""What an effort means for `adaptive`: how wide and how deep a run may fork."""
 _METADATA = "weaver_"
 _HEADER = "x-weaver-"
 _NAMES = ("strategy", "deadline", "max_cost", "max_tokens", "progress")

@@ -77,8 +77,8 @@ class Offers:
     def find(self, name: str, *, strategy: str | None = None) -> Offer:
         """The offer of a model name.
 
-        Known are: the listed ids, with or without ``weaver/``; ``STRATEGY/MODEL`` where ``upstream`` allows the
-        language model; optillm's ``moa-MODEL`` likewise.
+        Known are: the listed ids, with or without ``weaver/``; ``STRATEGY/MODEL`` where ``upstream`` allows
+        the language model; optillm's ``moa-MODEL`` likewise.
 
         Args:
             strategy: what the request itself says (``weaver.strategy`` or ``optillm_approach``).

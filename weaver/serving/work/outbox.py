@@ -9,9 +9,6 @@ import anyio
 
 from weaver.models.protocol import ToolCallPart
 
-AGAIN = "\n\n[The answer begins again.]\n\n"
-"""Stands between a text that was sent and the one that replaces it: what was sent cannot be taken back."""
-
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -77,46 +74,3 @@ class Outbox:
         if self._open:
             self._pieces.append(Piece(self._kind, "".join(self._open)))
             self._open = []
-
-
-class AnswerText:
-    """The answer's text as a client has it, which is only ever added to.
-
-    A run may begin its answer again. What agrees with the text that was sent is not sent twice; where the new
-    text differs, it follows after `AGAIN`.
-    """
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-        self._sent: list[str] = []  # of the text that is being written
-        self._earlier = ""  # the text that it replaces, which the client has
-        self._same = 0  # characters of it that the new text has repeated
-
-    def begin(self) -> None:
-        """What comes now replaces everything that came before."""
-        if self._same == len(self._earlier):
-            self._earlier = "".join(self._sent)
-        self._sent, self._same = [], 0
-
-    def add(self, text: str) -> None:
-        """The next piece."""
-        if self._same < len(self._earlier):
-            expected = self._earlier[self._same : self._same + len(text)]
-            if not text.startswith(expected):
-                self._differs()
-            else:
-                self._same += len(expected)
-                self._sent.append(expected)
-                text = text[len(expected) :]
-        if text:
-            self._sent.append(text)
-            self._outbox.put("text", text)
-
-    def end(self) -> None:
-        """The text is whole."""
-        if self._sent and self._same < len(self._earlier):
-            self._differs()
-
-    def _differs(self) -> None:
-        self._outbox.put("text", AGAIN + "".join(self._sent))
-        self._earlier, self._same = "", 0

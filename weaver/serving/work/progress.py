@@ -16,7 +16,7 @@ class ProgressLines:
     """Turns events into lines of text.
 
     Args:
-        detail: ``off``, ``titles`` (the plan, and when threads start and end) or ``full`` (their results too).
+        detail: ``off``, ``titles`` (the plan, when threads start and end) or ``full`` (their results too).
     """
 
     def __init__(self, detail: Detail) -> None:

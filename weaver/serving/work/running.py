@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,14 +18,15 @@ from weaver.serving.keys import Client
 from weaver.serving.work.asked import EFFORTS, Asked
 from weaver.serving.work.client_tools import PassedThrough
 from weaver.serving.work.offers import Offer
-from weaver.serving.work.outbox import AnswerText, Outbox
+from weaver.serving.work.outbox import Outbox
 from weaver.serving.work.progress import ProgressLines
+from weaver.streaming.answer_text import AnswerText
 from weaver.task import Task
 from weaver.usage import Usage, estimate_tokens
 
 if TYPE_CHECKING:
     from weaver.api import Weaver
-    from weaver.stream import RunStream
+    from weaver.streaming.run_stream import RunStream
     from weaver.workflows.workflow import Workflow
 
 Ending = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -109,7 +109,7 @@ class Work:
     run_id: str
     progress: Detail = "titles"
     outbox: Outbox = field(default_factory=Outbox)
-    _stream: RunStream | None = None
+    _stream: RunStream[Any] | None = None
     _notes: list[str] = field(default_factory=list)
 
     def stop(self) -> None:
@@ -126,9 +126,9 @@ class Work:
         try:
             passed = PassedThrough(self.asked, self.outbox) if self._is_one_call else None
             opened = self._workflow() if self.offer.workflow is not None else self._strategy(passed)
-            async with await opened as stream:
-                self._stream = stream
-                stream.charge_to(self.client.ledger)
+            stream = self._stream = await opened
+            stream.charge_to(self.client.ledger)
+            async with stream:
                 await self._follow(stream, quiet=passed is not None)
                 return self._outcome(stream, passed)
         finally:
@@ -144,17 +144,18 @@ class Work:
                 "tools",
             )
         if asked.tools and not offer.is_direct:
-            self._notes.append("The request has tools of the client's: one call answered, without a strategy.")
+            self._notes.append("The request has tools: one call answered, without a strategy.")
         return bool(asked.tools) or (offer.is_direct and asked.output is None)
 
-    async def _strategy(self, passed: PassedThrough | None) -> AbstractAsyncContextManager[RunStream]:
+    async def _strategy(self, passed: PassedThrough | None) -> RunStream[Any]:
         asked, offer, sampling = self.asked, self.offer, self.asked.sampling
         task = _task(asked)
         if passed is None and asked.not_followed:
             names = ", ".join(asked.not_followed)
             self._notes.append(f"Not followed by the strategy {offer.strategy}: {names}.")
+        adapts = (offer.strategy or "").partition(":")[0] == "adaptive"
         changes: dict[str, Any] = {
-            **self._limits(EFFORTS.get(sampling.effort or "", {})),
+            **self._limits(EFFORTS.get(sampling.effort or "", {}) if adapts else {}),
             "strategy": passed or ("sequential" if offer.is_direct else offer.strategy),
             "model": offer.model,
             "temperature": sampling.temperature,
@@ -170,7 +171,7 @@ class Work:
             return None
         return {"type": "object"} if asked.output is None else dict(asked.output.schema)
 
-    async def _workflow(self) -> AbstractAsyncContextManager[RunStream]:
+    async def _workflow(self) -> RunStream[Any]:
         from weaver.workflows import stream_workflow
 
         assert self.offer.workflow is not None
@@ -211,30 +212,27 @@ class Work:
             agents = tuple(known[name] for name in names)
         return {} if agents is None else {"agents": agents}
 
-    async def _follow(self, stream: RunStream, *, quiet: bool) -> None:
+    async def _follow(self, stream: RunStream[Any], *, quiet: bool) -> None:
         """Put what a client is to read into the outbox, until the run has ended.
 
         Args:
             quiet: the strategy does so itself.
         """
         lines = ProgressLines(self.asked.extras.progress or self.progress)
-        text = AnswerText(self.outbox)
+        answer = AnswerText()
         # An answer in JSON may be mended before it is whole, and what was sent cannot be taken back.
         held = self.asked.output is not None or self.asked.json_object
         async for event in stream:
-            match event:
-                case events.AnswerDelta():
-                    if not (quiet or held):
-                        text.add(event.text)
-                case events.AnswerStarted():
-                    text.begin()
-                case _:
-                    self.outbox.put("reasoning", "" if quiet else lines.text(event))
-        text.end()
+            if quiet:
+                continue
+            if isinstance(event, (events.AnswerStarted, events.AnswerDelta)):
+                self.outbox.put("text", "" if held else answer.take(event))
+            else:
+                self.outbox.put("reasoning", lines.text(event))
 
-    def _outcome(self, stream: RunStream, passed: PassedThrough | None) -> Outcome:
+    def _outcome(self, stream: RunStream[Any], passed: PassedThrough | None) -> Outcome:
         result = stream.result
-        if result is None or (result.status == "failed" and not _has_refusal(passed)):
+        if result.status == "failed" and not _has_refusal(passed):
             raise stream.error or WeaverError("The run ended without a result.")
         reply: Reply | None = passed.reply if passed is not None else None
         if reply is None:
@@ -274,7 +272,7 @@ def _question(asked: Asked) -> str:
 
 
 def inputs_from(workflow: Workflow, question: str) -> dict[str, Any]:
-    """A workflow's inputs from a chat message: a JSON object of inputs, or the text of the one that is needed.
+    """A workflow's inputs from a chat message: a JSON object with them, or the text of the only one needed.
 
     Raises:
         ApiError: it has several inputs, and the message does not give them by name.
@@ -293,8 +291,8 @@ def inputs_from(workflow: Workflow, question: str) -> dict[str, Any]:
     if len(needed) > 1 or not texts:
         raise ApiError(
             400,
-            f"The workflow {workflow.name!r} has the inputs {', '.join(inputs)}. Give them by name, as a JSON "
-            'object in the last message or in "weaver": {"inputs": {...}}.',
+            f"The workflow {workflow.name!r} has the inputs {', '.join(inputs)}. Give them by name, as a "
+            'JSON object in the last message or in "weaver": {"inputs": {...}}.',
             param="messages",
         )
     spec = inputs[texts[0]]

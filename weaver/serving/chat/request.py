@@ -1,0 +1,221 @@
+"""Chat Completions: from the body of a request to what is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from weaver.messages import Message, ToolCall
+from weaver.models.protocol import OutputSchema, ToolSpec
+from weaver.serving.http.errors import invalid
+from weaver.serving.http.fields import Fields
+from weaver.serving.work.asked import EFFORTS, Asked, Sampling, extras_from
+from weaver.serving.work.history import without_reasoning
+
+MOST_MESSAGES = 10_000
+MOST_TOOLS = 512
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_NAME = re.compile(r"[a-zA-Z0-9_.:-]{1,128}")
+_NOT_FOLLOWED = ("top_p", "stop", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
+_USUAL = (None, False, 0, 1, [], {})
+_PASSED_ON = ("logit_bias", "presence_penalty", "frequency_penalty", "parallel_tool_calls")
+
+
+def asked_of(body: Fields, headers: Mapping[str, str]) -> Asked:
+    """What a request asks. Unknown fields are ignored.
+
+    Raises:
+        ApiError: a field is wrong, or asks for what cannot be done.
+    """
+    refuse_background(body)
+    if body.has("n") and body.count("n", 1, 128) != 1:
+        raise body.error("n", "must be 1; weaver/self_consistency takes several samples and votes")
+    if body.has("functions") or body.has("function_call"):
+        raise body.error("functions", "is not supported any more: send tools")
+    if any(item in ("audio", "image") for item in body.items("modalities", 10)):
+        raise body.error("modalities", "may name text only")
+    tools = tuple(_tool(tool) for tool in body.objects("tools", MOST_TOOLS))
+    extras = extras_from(body, headers)
+    output, json_object = response_format(body)
+    return Asked(
+        model=body.required_text("model"),
+        messages=tuple(_messages(body)),
+        stream=body.flag("stream"),
+        sampling=sampling_of(
+            body,
+            body.count("max_completion_tokens", 1, 10**9) or body.count("max_tokens", 1, 10**9),
+            effort=_effort(body),
+        ),
+        tools=tools,
+        tool_choice=tool_choice(body, tools),
+        output=output,
+        json_object=json_object,
+        extra=_passed_on(body, has_tools=bool(tools)),
+        extras=extras,
+        not_followed=tuple(name for name in _NOT_FOLLOWED if body.any(name) not in _USUAL),
+    )
+
+
+def _passed_on(body: Fields, *, has_tools: bool) -> dict[str, Any]:
+    """Fields that the model's server gets as they are; servers refuse those of tools where there are none."""
+    names = [name for name in _PASSED_ON if has_tools or name != "parallel_tool_calls"]
+    return {name: body.any(name) for name in names if body.has(name)}
+
+
+def refuse_background(body: Fields) -> None:
+    """Refuse runs that go on without their client.
+
+    Raises:
+        ApiError: the request asks for one.
+    """
+    if body.flag("background"):
+        raise body.error("background", "is not supported: runs end when their client leaves")
+
+
+def sampling_of(body: Fields, max_tokens: int | None, *, effort: str | None) -> Sampling:
+    """How models are to generate.
+
+    Raises:
+        ApiError: a field is wrong.
+    """
+    return Sampling(
+        max_tokens=max_tokens,
+        temperature=body.number("temperature", 0, 2),
+        top_p=body.number("top_p", 0, 1),
+        seed=body.count("seed", 0, 2**63 - 1),
+        stop=body.texts("stop", 16),
+        effort=effort,
+    )
+
+
+def _effort(body: Fields) -> str | None:
+    """``reasoning_effort``, or ``reasoning: {effort}`` as some clients send it."""
+    if (effort := body.choice("reasoning_effort", tuple(EFFORTS))) is not None:
+        return effort
+    reasoning = body.object("reasoning") if isinstance(body.any("reasoning"), Mapping) else None
+    return reasoning.choice("effort", tuple(EFFORTS)) if reasoning is not None else None
+
+
+def response_format(body: Fields) -> tuple[OutputSchema | None, bool]:
+    """The schema that the answer must fit, and whether it may be any JSON object.
+
+    Raises:
+        ApiError: the format is unknown, or its schema is missing.
+    """
+    wanted = body.object("response_format")
+    if wanted is None:
+        return None, False
+    kind = wanted.choice("type", ("text", "json_object", "json_schema"))
+    if kind != "json_schema":
+        return None, kind == "json_object"
+    given = wanted.object("json_schema")
+    if given is None:
+        raise wanted.error("json_schema", "is required")
+    return output_schema(given), False
+
+
+def output_schema(given: Fields) -> OutputSchema:
+    """The schema in an object with ``name`` and ``schema``.
+
+    Raises:
+        ApiError: it has none.
+    """
+    schema = given.any("schema")
+    if not isinstance(schema, Mapping):
+        raise given.error("schema", "must be a JSON Schema")
+    return OutputSchema(re.sub(r"[^a-zA-Z0-9_-]", "_", given.text("name", "output"))[:64] or "output", schema)
+
+
+def _messages(body: Fields) -> list[Message]:
+    messages = [_message(one) for one in body.objects("messages", MOST_MESSAGES)]
+    if not messages:
+        raise body.error("messages", "is required")
+    if not any(m.role == "user" and m.content.strip() for m in messages):
+        raise body.error("messages", "must have a user message with text")
+    return messages
+
+
+def _message(one: Fields) -> Message:
+    role: Any = one.choice("role", _ROLES)
+    if role is None:
+        raise one.error("role", "is required")
+    text = content_text(one, "content")
+    if role == "assistant":
+        calls = tuple(_tool_call(call) for call in one.objects("tool_calls", MOST_TOOLS))
+        return Message("assistant", without_reasoning(text or one.text("refusal")), calls)
+    if role == "tool":
+        return Message("tool", text, tool_call_id=one.required_text("tool_call_id"))
+    return Message("system" if role == "developer" else role, text)
+
+
+def content_text(one: Fields, name: str) -> str:
+    """The text of a message's content: a string, or parts of text.
+
+    Raises:
+        ApiError: a part is not text.
+    """
+    if not isinstance(one.any(name), list):
+        return one.text(name)
+    texts = []
+    for part in one.objects(name, MOST_MESSAGES):
+        kind = part.text("type")
+        if kind not in ("text", "input_text", "output_text", "refusal"):
+            raise part.error("type", f"{kind[:40]!r} is not supported: send text")
+        texts.append(part.text("refusal" if kind == "refusal" else "text"))
+    return "\n".join(texts)
+
+
+def _tool_call(call: Fields) -> ToolCall:
+    function = call.object("function")
+    if function is None:
+        raise call.error("function", "is required: only function calls are supported")
+    return ToolCall(
+        call.required_text("id"), function.required_text("name"), function.text("arguments", "{}")
+    )
+
+
+def _tool(tool: Fields) -> ToolSpec:
+    kind = tool.text("type", "function")
+    function = tool.object("function")
+    if kind != "function" or function is None:
+        raise tool.error("type", f"{kind[:40]!r} is not supported: only functions are")
+    return tool_spec(function)
+
+
+def tool_spec(function: Fields) -> ToolSpec:
+    """A function that the client offers.
+
+    Raises:
+        ApiError: it has no name, or its parameters are no JSON Schema.
+    """
+    name = function.required_text("name")
+    if not _NAME.fullmatch(name):
+        raise function.error("name", "may have letters, digits, _ and - only")
+    parameters = function.any("parameters") or {"type": "object", "properties": {}}
+    if not isinstance(parameters, Mapping):
+        raise function.error("parameters", "must be a JSON Schema")
+    return ToolSpec(name, function.text("description"), parameters)
+
+
+def tool_choice(body: Fields, tools: tuple[ToolSpec, ...]) -> str:
+    """``auto``, ``none``, ``required`` or the name of a tool.
+
+    Raises:
+        ApiError: it is none of them, or the tool does not exist.
+    """
+    choice = body.any("tool_choice")
+    if choice is None:
+        return "auto"
+    if choice in ("auto", "none", "required"):
+        if choice == "required" and not tools:
+            raise body.error("tool_choice", "needs tools")
+        return str(choice)
+    given = body.object("tool_choice") if isinstance(choice, Mapping) else None
+    if given is None or given.text("type") != "function":
+        raise invalid("tool_choice must be auto, none, required or one function.", "tool_choice")
+    inner = given.object("function")
+    name = (inner or given).required_text("name")
+    if name not in {tool.name for tool in tools}:
+        raise invalid(f"tool_choice names {name[:64]!r}, which is not among the tools.", "tool_choice")
+    return name

@@ -1,0 +1,88 @@
+"""What to write into the configuration of well-known clients."""
+
+from __future__ import annotations
+
+from weaver.errors import UnknownName
+from weaver.serving.config import ServeConfig
+
+_KEY = "YOUR-KEY"
+_NO_KEY = "none"
+
+_OPEN_WEBUI = """\
+# Open WebUI: environment of its server. Its title, tag and query calls go to weaver/direct: one call each.
+ENABLE_OPENAI_API=true
+OPENAI_API_BASE_URL={url}
+OPENAI_API_KEY={key}
+TASK_MODEL_EXTERNAL=weaver/direct
+"""
+_LIBRECHAT = """\
+# LibreChat: librechat.yaml
+version: 1.2.1
+endpoints:
+  custom:
+    - name: "Weaver"
+      apiKey: "{key}"
+      baseURL: "{url}"
+      models:
+        default: ["weaver/adaptive"]
+        fetch: true
+      titleConvo: true
+      titleModel: "weaver/direct"
+      modelDisplayLabel: "Weaver"
+"""
+_CONTINUE = """\
+# Continue: ~/.continue/config.yaml
+name: Weaver
+version: 1.0.0
+schema: v1
+models:
+  - name: Weaver
+    provider: openai
+    model: weaver/adaptive
+    apiBase: {url}
+    apiKey: {key}
+    roles: [chat]
+  - name: Weaver, one call
+    provider: openai
+    model: weaver/direct
+    apiBase: {url}
+    apiKey: {key}
+    roles: [chat, edit, apply]
+    capabilities: [tool_use]
+"""
+_AIDER = """\
+# aider: the openai/ in front is LiteLLM's name of the protocol
+export OPENAI_API_BASE={url}
+export OPENAI_API_KEY={key}
+aider --model openai/weaver/adaptive --weak-model openai/weaver/direct --no-show-model-warnings
+"""
+_OPENAI = """\
+# Programs with OpenAI's SDKs
+export OPENAI_BASE_URL={url}
+export OPENAI_API_KEY={key}
+"""
+CLIENTS = {
+    "open-webui": _OPEN_WEBUI,
+    "librechat": _LIBRECHAT,
+    "continue": _CONTINUE,
+    "aider": _AIDER,
+    "openai": _OPENAI,
+}
+
+
+def client_config(client: str, config: ServeConfig, *, has_keys: bool) -> str:
+    """The configuration of ``client`` for a server with this configuration.
+
+    Args:
+        has_keys: whether the server asks for keys. They are never printed.
+
+    Raises:
+        UnknownName: there is no text for such a client.
+    """
+    name = client.strip().lower().replace(" ", "-").replace("_", "-")
+    if name not in CLIENTS:
+        raise UnknownName("client", client, CLIENTS)
+    host = "localhost" if config.is_local or config.host in ("0.0.0.0", "::") else config.host
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{config.port or 8320}/v1"
+    return CLIENTS[name].format(url=url, key=_KEY if has_keys else _NO_KEY)

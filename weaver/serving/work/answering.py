@@ -1,0 +1,118 @@
+"""Sending what came of a request: whole, or as a stream while it is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import anyio
+
+from weaver.models.protocol import ToolCallPart
+from weaver.serving.http.errors import ApiError, api_error
+from weaver.serving.http.exchange import COMMENT, SILENCE, Connection
+from weaver.serving.work.outbox import Piece
+from weaver.serving.work.running import Outcome, Work
+
+FIRST = 0.5
+"""Seconds that a stream waits for its first piece. A run that fails within them gets an HTTP status."""
+
+
+class Writer(Protocol):
+    """Writes answers in one of the protocols."""
+
+    def whole(self, outcome: Outcome) -> dict[str, Any]:
+        """The answer as one JSON object."""
+        ...
+
+    def begin(self) -> bytes:
+        """The first events of a stream."""
+        ...
+
+    def pieces(self, pieces: Sequence[Piece | ToolCallPart]) -> bytes:
+        """The events for some pieces."""
+        ...
+
+    def end(self, outcome: Outcome) -> bytes:
+        """The last events."""
+        ...
+
+    def failed(self, error: ApiError) -> bytes:
+        """The last events of a run without an answer."""
+        ...
+
+
+class Answering:
+    """One request being answered.
+
+    Attributes:
+        outcome: what came of it, once it has ended well.
+        error: why it failed, if it did.
+        first_text: time on the event loop's clock at which the first text was there; None before.
+    """
+
+    def __init__(self, work: Work, writer: Writer) -> None:
+        self.work = work
+        self.outcome: Outcome | None = None
+        self.error: ApiError | None = None
+        self.first_text: float | None = None
+        self._writer = writer
+
+    async def send(self, connection: Connection) -> None:
+        """Run, and send the answer. Cancelling this cancels the run and closes its connections."""
+        headers = [("x-request-id", self.work.run_id), ("x-weaver-run-id", self.work.run_id)]
+        if self.work.asked.stream:
+            await self._stream(connection, headers)
+            return
+        await self._run()
+        if self.outcome is None:
+            assert self.error is not None
+            await send_error(connection, self.error, headers)
+            return
+        if (trace := self.outcome.result.trace_id) is not None:
+            headers.append(("x-weaver-trace-id", trace))
+        await connection.whole(200, json.dumps(self._writer.whole(self.outcome)).encode(), headers)
+
+    async def _run(self) -> None:
+        try:
+            self.outcome = await self.work.run()
+        except Exception as error:  # noqa: BLE001 - any error has its answer
+            self.error = api_error(error)
+        finally:
+            self.work.outbox.end()
+
+    async def _stream(self, connection: Connection, headers: list[tuple[str, str]]) -> None:
+        outbox, writer = self.work.outbox, self._writer
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._run)
+            with anyio.move_on_after(FIRST):
+                await outbox.wait()
+            if self.error is not None and outbox.is_empty:
+                await send_error(connection, self.error, headers)
+                return
+            await connection.begin_events(headers)
+            await connection.write(writer.begin())
+            while not (outbox.ended and outbox.is_empty):
+                with anyio.move_on_after(SILENCE) as silence:
+                    await outbox.wait()
+                if silence.cancelled_caught:
+                    await connection.write(COMMENT)
+                elif pieces := outbox.take():
+                    self._look_for_text(pieces)
+                    await connection.write(writer.pieces(pieces))
+        if self.outcome is not None:
+            await connection.end(writer.end(self.outcome))
+        else:
+            assert self.error is not None
+            await connection.end(writer.failed(self.error))
+
+    def _look_for_text(self, pieces: Sequence[Piece | ToolCallPart]) -> None:
+        if self.first_text is None and any(not isinstance(p, Piece) or p.kind == "text" for p in pieces):
+            self.first_text = anyio.current_time()
+
+
+async def send_error(
+    connection: Connection, error: ApiError, headers: Sequence[tuple[str, str]] = ()
+) -> None:
+    """Send an error as the whole answer."""
+    await connection.whole(error.status, error.encoded, [*headers, *error.headers.items()])
