@@ -28,8 +28,10 @@ PLAN = (
 QUESTION = "Compare alpha and beta: what are their codes?"
 FORKING = [
     Scripted(PLAN, when="subtasks"),
-    Scripted("The code of alpha is 17.", when=lambda r: "What is the code of alpha?" == r.messages[-1].content),
-    Scripted("The code of beta is 23.", when=lambda r: "What is the code of beta?" == r.messages[-1].content),
+    Scripted(
+        "The code of alpha is 17.", when=lambda r: r.messages[-1].content == "What is the code of alpha?"
+    ),
+    Scripted("The code of beta is 23.", when=lambda r: r.messages[-1].content == "What is the code of beta?"),
     Scripted("Alpha has 17 and beta has 23.", when="17"),
     Scripted("direct answer"),
 ]
@@ -101,7 +103,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     with ExitStack() as stack:
 
-        def run(replies: Any = "one two three", *, server: dict[str, Any] | None = None, **options: Any) -> Served:
+        def run(
+            replies: Any = "one two three", *, server: dict[str, Any] | None = None, **options: Any
+        ) -> Served:
             models = stack.enter_context(Server(replies, **(server or {})).in_thread())
             return stack.enter_context(served(models, tmp_path, **options))
 

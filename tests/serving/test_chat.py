@@ -168,7 +168,9 @@ def test_a_conversation_reaches_the_threads_of_a_strategy(start: Start):
 
 @pytest.mark.parametrize("model", ["weaver/direct", "weaver/adaptive", "weaver/self_consistency"])
 def test_calls_of_the_clients_tools_are_returned_and_its_results_go_back(start: Start, model: str):
-    call = Scripted(tool_calls=(("get_weather", '{"city": "Oslo"}'), ("get_weather", '{"city": "Rom"}')), times=1)
+    call = Scripted(
+        tool_calls=(("get_weather", '{"city": "Oslo"}'), ("get_weather", '{"city": "Rom"}')), times=1
+    )
     server = start([call, Scripted("Sunny.")])
     question = user("What is the weather in Oslo and in Rome?")
     with client(server.url) as api:
@@ -196,7 +198,11 @@ def test_tool_calls_are_streamed_with_index_id_and_name_in_the_first_piece(start
     server = start([call])
     with client(server.url) as api:
         stream = api.chat.completions.create(
-            model="weaver/adaptive", messages=user("weather?"), tools=[WEATHER], stream=True, tool_choice="required"
+            model="weaver/adaptive",
+            messages=user("weather?"),
+            tools=[WEATHER],
+            stream=True,
+            tool_choice="required",
         )
         parts, ends = [], []
         for chunk in stream:
@@ -231,7 +237,9 @@ SCHEMA: Any = {
 
 @pytest.mark.parametrize("model", ["weaver/direct", "weaver/adaptive", "weaver/self_consistency"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_fits_the_schema_also_when_the_model_is_wrong_at_first(start: Start, model: str, stream: bool):
+def test_an_answer_fits_the_schema_also_when_the_model_is_wrong_at_first(
+    start: Start, model: str, stream: bool
+):
     server = start([Scripted('{"alpha": "many"}', times=1), Scripted('{"alpha": 17}')])
     with client(server.url) as api:
         answer: Any = api.chat.completions.create(
@@ -323,11 +331,10 @@ def test_an_error_after_the_first_text_comes_inside_the_stream(start: Start):
     server = start([Scripted("one two three four", each=0.3)], server={"faults": [Truncate(2)]})
     with client(server.url) as api:
         stream = api.chat.completions.create(model="weaver/direct", messages=user("hi"), stream=True)
-        text = ""
+        text: list[str] = []
         with pytest.raises(openai.APIError) as raised:
-            for chunk in stream:
-                text += chunk.choices[0].delta.content or ""
-    assert text.startswith("one")
+            text.extend(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert "".join(text).startswith("one")
     assert "closed the connection" in str(raised.value)
 
 
@@ -346,7 +353,10 @@ def test_errors_of_a_request_have_openais_shape(
     options: Any = {"temperature": 9} if status == 400 else {}
     with client(server.url) as api, pytest.raises(error) as raised:
         api.chat.completions.create(
-            model="weaver/direct" if status == 400 else "gpt-4o", messages=user("hi"), stream=stream, **options
+            model="weaver/direct" if status == 400 else "gpt-4o",
+            messages=user("hi"),
+            stream=stream,
+            **options,
         )
     body: Any = raised.value.body
     assert set(body) == {"message", "type", "param", "code"}

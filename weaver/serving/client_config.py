@@ -83,6 +83,6 @@ def client_config(client: str, config: ServeConfig, *, has_keys: bool) -> str:
     if name not in CLIENTS:
         raise UnknownName("client", client, CLIENTS)
     host = "localhost" if config.is_local or config.host in ("0.0.0.0", "::") else config.host
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{config.port or 8320}/v1"
+    address = f"[{host}]" if ":" in host else host
+    url = f"http://{address}:{config.port or 8320}/v1"
     return CLIENTS[name].format(url=url, key=_KEY if has_keys else _NO_KEY)

@@ -135,12 +135,12 @@ class ServeConfig(Part):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             key = ".".join(str(part) for part in first["loc"])
-            said = first["msg"].removeprefix("Value error, ")
-            raise ConfigurationError(f"{path or 'serve'}: serve.{key}: {said}.") from None
+            message = first["msg"].removeprefix("Value error, ")
+            raise ConfigurationError(f"{path or 'serve'}: serve.{key}: {message}.") from None
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """True if only this machine can reach it."""
         if self.host == "localhost":
             return True
         try:

@@ -53,14 +53,14 @@ class Client:
 
     @property
     def ledger(self) -> Ledger:
-        """What its runs may spend in the current period, all together."""
+        """Limits on what its runs may spend in the current period, all together."""
         if (period := self._today().strftime(_PERIODS[self.entry.period])) != self._period:
             limits = Limits(self.entry.max_tokens, self.entry.max_cost, threads=None, depth=None)
             self._period, self._ledger = period, Ledger(limits, whose=f"The key {self.name!r}")
         return self._ledger
 
     def may_use(self, model: str) -> bool:
-        """Whether the key may name this model."""
+        """True if the key may name this model."""
         return any(fnmatchcase(model, pattern) for pattern in self.entry.models)
 
     @contextmanager
@@ -89,11 +89,11 @@ class Client:
 
     def _check_budget(self) -> None:
         ledger = self.ledger
-        for left, what in ((ledger.tokens_left, "tokens"), (ledger.cost_left, "dollars")):
-            if left is not None and left <= 0:
+        for rest, unit in ((ledger.tokens_left, "tokens"), (ledger.cost_left, "dollars")):
+            if rest is not None and rest <= 0:
                 raise ApiError(
                     429,
-                    f"The key {self.name!r} has no {what} left for this {self.entry.period}.",
+                    f"The key {self.name!r} has no {unit} left for this {self.entry.period}.",
                     QUOTA,
                     code="insufficient_quota",
                     retry=False,
@@ -143,7 +143,7 @@ class Clients:
 
     @property
     def need_keys(self) -> bool:
-        """Whether requests need a key."""
+        """True if requests need a key."""
         return self._anyone is None
 
     @property
@@ -160,13 +160,13 @@ class Clients:
         if self._anyone is not None:
             return self._anyone
         kind, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "").strip()
-        if not given:
+        secret = token.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "").strip()
+        if not secret:
             raise ApiError(
                 401, "Send a key: 'Authorization: Bearer KEY'.", AUTHENTICATION, code="missing_api_key"
             )
         # Looked up by its hash, so the time it takes says nothing about the key.
-        if (client := self._by_digest.get(_digest(given))) is None:
+        if (client := self._by_digest.get(_digest(secret))) is None:
             raise ApiError(401, "The key is not valid.", AUTHENTICATION, code="invalid_api_key")
         return client
 

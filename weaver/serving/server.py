@@ -65,7 +65,7 @@ async def serve(
         service = await service_of(weaver, config)
         listening = _listening(config)
         host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
+        address = f"[{host}]" if ":" in host else host
         server = _Server(
             uvicorn.Config(
                 app_of(service),
@@ -79,7 +79,7 @@ async def serve(
                 backlog=BACKLOG,
             ),
             service,
-            lambda: on_ready(f"http://{shown}:{port}/v1", service),
+            lambda: on_ready(f"http://{address}:{port}/v1", service),
         )
         try:
             await server.serve(sockets=[listening])
@@ -114,7 +114,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but the signal is not raised again at the end: the exit was in good order."""
+        """Work as uvicorn's, but the signal is not raised again at the end: the exit was in good order."""
         with super().capture_signals():
             yield
             captured: list[Any] = self._captured_signals

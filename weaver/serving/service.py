@@ -19,7 +19,7 @@ from weaver.serving.http.fields import Fields
 from weaver.serving.http.metrics import ServeMetrics
 from weaver.serving.keys import Client, Clients
 from weaver.serving.work.answering import Answering, Writer
-from weaver.serving.work.asked import Asked
+from weaver.serving.work.inquiry import Inquiry
 from weaver.serving.work.offers import Offers
 from weaver.serving.work.running import Work
 
@@ -57,7 +57,7 @@ class Service:
         self,
         endpoint: str,
         client: Client,
-        asked: Asked,
+        inquiry: Inquiry,
         writer: Callable[[str, int], Writer],
         *,
         optillm: str | None = None,
@@ -75,8 +75,8 @@ class Service:
         """
         if self.draining:
             raise ApiError(503, "The server is about to end.", SERVER, code="draining", retry_after=5)
-        offer = self.offers.find(asked.model, strategy=asked.extras.strategy or optillm)
-        for name in {asked.model, offer.id}:
+        offer = self.offers.find(inquiry.model, strategy=inquiry.extras.strategy or optillm)
+        for name in {inquiry.model, offer.id}:
             if not client.may_use(name):
                 raise ApiError(
                     403, f"The key may not use the model {name!r}.", param="model", code="forbidden"
@@ -84,7 +84,7 @@ class Service:
         if len(self.open) >= self.config.max_requests:
             raise ApiError(503, "The server has too many requests.", SERVER, code="overloaded", retry_after=1)
         run_id = secrets.token_hex(12)
-        work = Work(self.weaver, offer, asked, client, run_id, self.config.progress)
+        work = Work(self.weaver, offer, inquiry, client, run_id, self.config.progress)
         answering = Answering(work, writer(run_id, int(time.time())))
         stack = ExitStack()
         stack.enter_context(client.request())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from weaver.serving.chat.answer import ChatWriter
-from weaver.serving.chat.request import asked_of
+from weaver.serving.chat.request import inquiry_of
 from weaver.serving.http.exchange import Exchange
 from weaver.serving.keys import Client
 from weaver.serving.service import Service
@@ -18,13 +18,13 @@ async def chat_completions(service: Service, client: Client, request: Request) -
         ApiError: the request is refused.
     """
     body = await service.body(request)
-    asked = asked_of(body, request.headers)
+    inquiry = inquiry_of(body, request.headers)
     options = body.object("stream_options")
     usage = options is not None and options.flag("include_usage")
     return service.exchange(
         "/chat/completions",
         client,
-        asked,
-        lambda run_id, created: ChatWriter(run_id, asked.model, created, usage=usage),
+        inquiry,
+        lambda run_id, created: ChatWriter(run_id, inquiry.model, created, usage=usage),
         optillm=body.text("optillm_approach") or None,
     )

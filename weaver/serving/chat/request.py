@@ -1,4 +1,4 @@
-"""Chat Completions: from the body of a request to what is asked."""
+"""Chat Completions: from the body of a request to an `Inquiry`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from weaver.messages import Message, ToolCall
 from weaver.models.protocol import OutputSchema, ToolSpec
 from weaver.serving.http.errors import invalid
 from weaver.serving.http.fields import Fields
-from weaver.serving.work.asked import EFFORTS, Asked, Sampling, extras_from
 from weaver.serving.work.history import without_reasoning
+from weaver.serving.work.inquiry import EFFORTS, Inquiry, Sampling, extras_from
+from weaver.serving.work.schemas import safe_schema
 
 MOST_MESSAGES = 10_000
 MOST_TOOLS = 512
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _NAME = re.compile(r"[a-zA-Z0-9_.:-]{1,128}")
 _NOT_FOLLOWED = ("top_p", "stop", "logit_bias", "presence_penalty", "frequency_penalty", "logprobs")
-_USUAL = (None, False, 0, 1, [], {})
+_USUAL: tuple[Any, ...] = (None, False, 0, 1, [], {})
 _PASSED_ON = ("logit_bias", "presence_penalty", "frequency_penalty", "parallel_tool_calls")
 
 
-def asked_of(body: Fields, headers: Mapping[str, str]) -> Asked:
-    """What a request asks. Unknown fields are ignored.
+def inquiry_of(body: Fields, headers: Mapping[str, str]) -> Inquiry:
+    """Read what a request asks. Unknown fields are ignored.
 
     Raises:
         ApiError: a field is wrong, or asks for what cannot be done.
@@ -38,7 +39,7 @@ def asked_of(body: Fields, headers: Mapping[str, str]) -> Asked:
     tools = tuple(_tool(tool) for tool in body.objects("tools", MOST_TOOLS))
     extras = extras_from(body, headers)
     output, json_object = response_format(body)
-    return Asked(
+    return Inquiry(
         model=body.required_text("model"),
         messages=tuple(_messages(body)),
         stream=body.flag("stream"),
@@ -74,7 +75,7 @@ def refuse_background(body: Fields) -> None:
 
 
 def sampling_of(body: Fields, max_tokens: int | None, *, effort: str | None) -> Sampling:
-    """How models are to generate.
+    """Read how models are to generate.
 
     Raises:
         ApiError: a field is wrong.
@@ -103,32 +104,33 @@ def response_format(body: Fields) -> tuple[OutputSchema | None, bool]:
     Raises:
         ApiError: the format is unknown, or its schema is missing.
     """
-    wanted = body.object("response_format")
-    if wanted is None:
+    format_ = body.object("response_format")
+    if format_ is None:
         return None, False
-    kind = wanted.choice("type", ("text", "json_object", "json_schema"))
+    kind = format_.choice("type", ("text", "json_object", "json_schema"))
     if kind != "json_schema":
         return None, kind == "json_object"
-    given = wanted.object("json_schema")
-    if given is None:
-        raise wanted.error("json_schema", "is required")
-    return output_schema(given), False
+    definition = format_.object("json_schema")
+    if definition is None:
+        raise format_.error("json_schema", "is required")
+    return output_schema(definition), False
 
 
-def output_schema(given: Fields) -> OutputSchema:
+def output_schema(definition: Fields) -> OutputSchema:
     """The schema in an object with ``name`` and ``schema``.
 
     Raises:
         ApiError: it has none.
     """
-    schema = given.any("schema")
+    schema = definition.any("schema")
     if not isinstance(schema, Mapping):
-        raise given.error("schema", "must be a JSON Schema")
-    return OutputSchema(re.sub(r"[^a-zA-Z0-9_-]", "_", given.text("name", "output"))[:64] or "output", schema)
+        raise definition.error("schema", "must be a JSON Schema")
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", definition.text("name", "output"))[:64] or "output"
+    return OutputSchema(name, safe_schema(schema, f"{definition.place}schema"))
 
 
 def _messages(body: Fields) -> list[Message]:
-    messages = [_message(one) for one in body.objects("messages", MOST_MESSAGES)]
+    messages = [_message(message) for message in body.objects("messages", MOST_MESSAGES)]
     if not messages:
         raise body.error("messages", "is required")
     if not any(m.role == "user" and m.content.strip() for m in messages):
@@ -136,29 +138,29 @@ def _messages(body: Fields) -> list[Message]:
     return messages
 
 
-def _message(one: Fields) -> Message:
-    role: Any = one.choice("role", _ROLES)
+def _message(message: Fields) -> Message:
+    role: Any = message.choice("role", _ROLES)
     if role is None:
-        raise one.error("role", "is required")
-    text = content_text(one, "content")
+        raise message.error("role", "is required")
+    text = content_text(message, "content")
     if role == "assistant":
-        calls = tuple(_tool_call(call) for call in one.objects("tool_calls", MOST_TOOLS))
-        return Message("assistant", without_reasoning(text or one.text("refusal")), calls)
+        calls = tuple(_tool_call(call) for call in message.objects("tool_calls", MOST_TOOLS))
+        return Message("assistant", without_reasoning(text or message.text("refusal")), calls)
     if role == "tool":
-        return Message("tool", text, tool_call_id=one.required_text("tool_call_id"))
+        return Message("tool", text, tool_call_id=message.required_text("tool_call_id"))
     return Message("system" if role == "developer" else role, text)
 
 
-def content_text(one: Fields, name: str) -> str:
+def content_text(message: Fields, name: str) -> str:
     """The text of a message's content: a string, or parts of text.
 
     Raises:
         ApiError: a part is not text.
     """
-    if not isinstance(one.any(name), list):
-        return one.text(name)
+    if not isinstance(message.any(name), list):
+        return message.text(name)
     texts = []
-    for part in one.objects(name, MOST_MESSAGES):
+    for part in message.objects(name, MOST_MESSAGES):
         kind = part.text("type")
         if kind not in ("text", "input_text", "output_text", "refusal"):
             raise part.error("type", f"{kind[:40]!r} is not supported: send text")
@@ -211,11 +213,11 @@ def tool_choice(body: Fields, tools: tuple[ToolSpec, ...]) -> str:
         if choice == "required" and not tools:
             raise body.error("tool_choice", "needs tools")
         return str(choice)
-    given = body.object("tool_choice") if isinstance(choice, Mapping) else None
-    if given is None or given.text("type") != "function":
+    definition = body.object("tool_choice") if isinstance(choice, Mapping) else None
+    if definition is None or definition.text("type") != "function":
         raise invalid("tool_choice must be auto, none, required or one function.", "tool_choice")
-    inner = given.object("function")
-    name = (inner or given).required_text("name")
+    inner = definition.object("function")
+    name = (inner or definition).required_text("name")
     if name not in {tool.name for tool in tools}:
         raise invalid(f"tool_choice names {name[:64]!r}, which is not among the tools.", "tool_choice")
     return name

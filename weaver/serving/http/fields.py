@@ -27,13 +27,18 @@ class Fields:
         self._values = values
         self._place = place
 
+    @property
+    def place(self) -> str:
+        """Its path in the request, with a dot at the end; "" for the body."""
+        return self._place
+
     def error(self, name: str, problem: str) -> ApiError:
         """An error about a field: ``problem`` completes "NAME ..."."""
         where = f"{self._place}{name}"
         return invalid(f"{where} {problem}.", where)
 
     def has(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """True if the field is there and not null."""
         return self._values.get(name) is not None
 
     def any(self, name: str) -> Any:
@@ -98,22 +103,22 @@ class Fields:
             raise self.error(name, f"must be one of {', '.join(choices)}")
         return value
 
-    def items(self, name: str, most: int = 100_000) -> list[Any]:
+    def items(self, name: str, limit: int = 100_000) -> list[Any]:
         """A list of at most ``most`` items; empty when it is left out."""
         value = self._values.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             raise self.error(name, "must be a list")
-        if len(value) > most:
-            raise self.error(name, f"may have at most {most:,} items")
+        if len(value) > limit:
+            raise self.error(name, f"may have at most {limit:,} items")
         return value
 
-    def objects(self, name: str, most: int = 100_000) -> list[Fields]:
+    def objects(self, name: str, limit: int = 100_000) -> list[Fields]:
         """A list of JSON objects."""
         return [
             Fields(item, f"{self._place}{name}[{index}].")
-            for index, item in enumerate(self.items(name, most))
+            for index, item in enumerate(self.items(name, limit))
         ]
 
     def object(self, name: str) -> Fields | None:
@@ -121,10 +126,10 @@ class Fields:
         value = self._values.get(name)
         return None if value is None else Fields(value, f"{self._place}{name}.")
 
-    def texts(self, name: str, most: int) -> tuple[str, ...]:
+    def texts(self, name: str, limit: int) -> tuple[str, ...]:
         """A string or a list of strings."""
         value = self._values.get(name)
-        given = [value] if isinstance(value, str) else self.items(name, most)
-        if not all(isinstance(text, str) for text in given):
+        texts = [value] if isinstance(value, str) else self.items(name, limit)
+        if not all(isinstance(text, str) for text in texts):
             raise self.error(name, "must be a string or a list of strings")
-        return tuple(given)
+        return tuple(texts)

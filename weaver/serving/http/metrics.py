@@ -29,7 +29,7 @@ class Counter:
     def lines(self) -> Iterator[str]:
         """The samples."""
         for labels, value in self._values.items():
-            yield f"{self.name}{_shown(self.labels, labels)} {value:.10g}"
+            yield f"{self.name}{_label_text(self.labels, labels)} {value:.10g}"
 
 
 class Gauge(Counter):
@@ -66,10 +66,10 @@ class Histogram:
             so_far = 0
             for bound, count in zip((*self._bounds, "+Inf"), counts, strict=True):
                 so_far += count
-                shown = _shown((*self.labels, "le"), (*labels, str(bound)))
-                yield f"{self.name}_bucket{shown} {so_far}"
-            yield f"{self.name}_sum{_shown(self.labels, labels)} {total[0]:.10g}"
-            yield f"{self.name}_count{_shown(self.labels, labels)} {so_far}"
+                label_text = _label_text((*self.labels, "le"), (*labels, str(bound)))
+                yield f"{self.name}_bucket{label_text} {so_far}"
+            yield f"{self.name}_sum{_label_text(self.labels, labels)} {total[0]:.10g}"
+            yield f"{self.name}_count{_label_text(self.labels, labels)} {so_far}"
 
 
 class ServeMetrics:
@@ -105,6 +105,6 @@ class ServeMetrics:
 _ESCAPES: Mapping[int, str] = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def _shown(names: tuple[str, ...], values: Labels) -> str:
+def _label_text(names: tuple[str, ...], values: Labels) -> str:
     pairs = [f'{name}="{value.translate(_ESCAPES)}"' for name, value in zip(names, values, strict=True)]
     return "{" + ",".join(pairs) + "}" if pairs else ""

@@ -61,7 +61,7 @@ class Answering:
     async def send(self, connection: Connection) -> None:
         """Run, and send the answer. Cancelling this cancels the run and closes its connections."""
         headers = [("x-request-id", self.work.run_id), ("x-weaver-run-id", self.work.run_id)]
-        if self.work.asked.stream:
+        if self.work.inquiry.stream:
             await self._stream(connection, headers)
             return
         await self._run()

@@ -10,13 +10,13 @@ from weaver.models.protocol import Delta, Reasoning, Refusal, Request, Text, Too
 from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.run import Run
-from weaver.serving.work.asked import Asked
+from weaver.serving.work.inquiry import Inquiry
 from weaver.serving.work.outbox import Outbox
 from weaver.task import Task
 
 
 class PassedThrough:
-    """A strategy: one model call with everything that the client asked for, its deltas as they come.
+    """A strategy: one model call with everything that the client asks for, its deltas as they come.
 
     Attributes:
         reply: of the call, once it has ended.
@@ -24,9 +24,9 @@ class PassedThrough:
 
     __name__ = "direct"
 
-    def __init__(self, asked: Asked, outbox: Outbox) -> None:
+    def __init__(self, inquiry: Inquiry, outbox: Outbox) -> None:
         self.reply: Reply | None = None
-        self._asked = asked
+        self._inquiry = inquiry
         self._outbox = outbox
 
     async def __call__(self, run: Run, task: Task) -> Answer:
@@ -35,10 +35,10 @@ class PassedThrough:
         Raises:
             CapabilityMissing: the model cannot call tools.
         """
-        asked, sampling = self._asked, self._asked.sampling
-        if asked.tools and not (await run.capabilities()).tools:
+        inquiry, sampling = self._inquiry, self._inquiry.sampling
+        if inquiry.tools and not (await run.capabilities()).tools:
             raise CapabilityMissing(
-                f"{run.model().name} cannot call tools, and the request has {len(asked.tools)}.",
+                f"{run.model().name} cannot call tools, and the request has {len(inquiry.tools)}.",
                 hint="Choose a model that can, or send no tools.",
             )
         request = Request(
@@ -49,11 +49,11 @@ class PassedThrough:
             seed=sampling.seed,
             stop=sampling.stop,
             reasoning_effort=sampling.effort,
-            tools=asked.tools,
-            tool_choice=asked.tool_choice,
-            output=asked.output,
-            json_object=asked.json_object,
-            extra=asked.extra,
+            tools=inquiry.tools,
+            tool_choice=inquiry.tool_choice,
+            output=inquiry.output,
+            json_object=inquiry.json_object,
+            extra=inquiry.extra,
         )
         run.decide(False, "user", "one call was asked for")
         self.reply = reply = await run.think(request, listen=self._hear)

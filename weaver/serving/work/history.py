@@ -12,12 +12,12 @@ def without_reasoning(text: str) -> str:
     Open WebUI sends it back as a block ``<details type="reasoning">``, others as ``<think>`` at the start. A
     block that does not end stays.
     """
-    kept: list[str] = []
+    pieces: list[str] = []
     at = 0
     while (begin := text.find(_BEGIN, at)) >= 0 and (end := text.find(_END, begin)) >= 0:
-        kept.append(text[at:begin])
+        pieces.append(text[at:begin])
         at = end + len(_END)
-    rest = "".join([*kept, text[at:]]) if kept or at else text
+    rest = "".join([*pieces, text[at:]]) if pieces or at else text
     opened = rest.lstrip()
     if opened.startswith(_THINK) and (end := opened.find(_THOUGHT)) >= 0:
         rest = opened[end + len(_THOUGHT) :]

@@ -58,7 +58,7 @@ class Offer:
 
     @property
     def is_direct(self) -> bool:
-        """Whether one call answers."""
+        """True if one call answers."""
         return self.strategy == DIRECT
 
 
@@ -71,7 +71,7 @@ class Offers:
 
     @property
     def all(self) -> tuple[Offer, ...]:
-        """What `/v1/models` lists."""
+        """The offers that `/v1/models` lists."""
         return tuple(self._by_id.values())
 
     def find(self, name: str, *, strategy: str | None = None) -> Offer:
@@ -86,8 +86,8 @@ class Offers:
         Raises:
             ApiError: 404: there is no such model.
         """
-        found = self._by_id.get(name) or self._by_id.get(PREFIX + name) or self._with_upstream(name)
-        if found is None:
+        offer = self._by_id.get(name) or self._by_id.get(PREFIX + name) or self._with_upstream(name)
+        if offer is None:
             listed = ", ".join(list(self._by_id)[:12])
             raise ApiError(
                 404,
@@ -96,11 +96,11 @@ class Offers:
                 code="model_not_found",
             )
         if strategy is None:
-            return found
+            return offer
         by_name = self._strategy(strategy)
-        if by_name is None or found.workflow is not None:
+        if by_name is None or offer.workflow is not None:
             raise ApiError(404, f"There is no strategy {strategy[:64]!r} here.", code="strategy_not_found")
-        return replace(by_name, model=found.model, limits=found.limits, agents=found.agents)
+        return replace(by_name, model=offer.model, limits=offer.limits, agents=offer.agents)
 
     def _strategy(self, name: str) -> Offer | None:
         return self._by_id.get(PREFIX + OPTILLM.get(name, _SAME_AS.get(name, name)))
@@ -109,8 +109,8 @@ class Offers:
         if name in _SAME_AS or name.removeprefix(PREFIX) in _SAME_AS:
             return self._by_id.get(PREFIX + _SAME_AS[name.removeprefix(PREFIX)])
         for separator in ("/", "-"):
-            method, found, model = name.removeprefix(PREFIX).partition(separator)
-            if found and (offer := self._strategy(method)) is not None and self._allows(model):
+            method, separated, model = name.removeprefix(PREFIX).partition(separator)
+            if separated and (offer := self._strategy(method)) is not None and self._allows(model):
                 return replace(offer, id=name, model=model)
         if self._allows(name) and (direct := self._strategy(DIRECT)) is not None:
             return replace(direct, id=name, model=name)
@@ -134,14 +134,14 @@ async def offers_of(weaver: Weaver, config: ServeConfig) -> Offers:
     for name, entry in config.models.items():
         every.append(_of_entry(name, entry, config, default))
     ids = [offer.id for offer in every]
-    if twice := next((one for one in ids if ids.count(one) > 1), None):
+    if twice := next((id_ for id_ in ids if ids.count(id_) > 1), None):
         raise ConfigurationError(f"serve: two models have the name {twice!r}.")
     return Offers(every, config.upstream)
 
 
 async def _strategies(weaver: Weaver, config: ServeConfig) -> list[Offer]:
-    wanted = config.strategies
-    for name in wanted or ():
+    served = config.strategies
+    for name in served or ():
         if name not in names() and name != DIRECT:
             raise UnknownName("strategy (serve.strategies)", name, [*names(), DIRECT])
     can = await (await weaver.model()).capabilities()
@@ -149,16 +149,16 @@ async def _strategies(weaver: Weaver, config: ServeConfig) -> list[Offer]:
     first = ("adaptive",)  # chat clients choose the first of the list
     for name in (*first, *(n for n in names() if n not in first)):
         left_out = name in _SAME_AS or name in _NOT_SERVED or not _STRATEGY.fullmatch(name)
-        if left_out or (wanted is not None and name not in wanted):
+        if left_out or (served is not None and name not in served):
             continue
         try:
-            known = load(name)
-            known.check(can, "the model")
+            method = load(name)
+            method.check(can, "the model")
         except CapabilityMissing:
-            if wanted is not None:
+            if served is not None:
                 raise
             continue
-        offers.append(Offer(PREFIX + name, name, description=known.summary))
+        offers.append(Offer(PREFIX + name, name, description=method.summary))
     return offers
 
 

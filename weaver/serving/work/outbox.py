@@ -55,7 +55,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits to be sent."""
+        """True if nothing waits to be sent."""
         return not (self._pieces or self._open)
 
     def take(self) -> list[Piece | ToolCallPart]:

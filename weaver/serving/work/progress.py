@@ -56,6 +56,6 @@ class ProgressLines:
                 return ""
 
 
-def _short(text: Any, most: int) -> str:
-    line = " ".join(str(text)[: 4 * most].split())
-    return line if len(line) <= most else line[: most - 3] + "..."
+def _short(text: Any, limit: int) -> str:
+    line = " ".join(str(text)[: 4 * limit].split())
+    return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -15,8 +15,8 @@ from weaver.result import Result
 from weaver.serving.config import Detail
 from weaver.serving.http.errors import ApiError, invalid
 from weaver.serving.keys import Client
-from weaver.serving.work.asked import EFFORTS, Asked
 from weaver.serving.work.client_tools import PassedThrough
+from weaver.serving.work.inquiry import EFFORTS, Inquiry
 from weaver.serving.work.offers import Offer
 from weaver.serving.work.outbox import Outbox
 from weaver.serving.work.progress import ProgressLines
@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def usage(self) -> Usage:
-        """Of the whole run."""
+        """Usage of the whole run."""
         return self.result.usage
 
     @property
@@ -104,7 +104,7 @@ class Work:
 
     weaver: Weaver
     offer: Offer
-    asked: Asked
+    inquiry: Inquiry
     client: Client
     run_id: str
     progress: Detail = "titles"
@@ -124,7 +124,7 @@ class Work:
             ApiError, WeaverError: there is no answer.
         """
         try:
-            passed = PassedThrough(self.asked, self.outbox) if self._is_one_call else None
+            passed = PassedThrough(self.inquiry, self.outbox) if self._is_one_call else None
             opened = self._workflow() if self.offer.workflow is not None else self._strategy(passed)
             stream = self._stream = await opened
             stream.charge_to(self.client.ledger)
@@ -136,22 +136,22 @@ class Work:
 
     @property
     def _is_one_call(self) -> bool:
-        """Whether one call answers: it was asked for, or the client has tools of its own."""
-        asked, offer = self.asked, self.offer
-        if asked.tools and offer.workflow is not None:
+        """True if one call answers: it was asked for, or the client has tools of its own."""
+        inquiry, offer = self.inquiry, self.offer
+        if inquiry.tools and offer.workflow is not None:
             raise invalid(
                 f"The workflow {offer.id!r} cannot call the client's tools. Send no tools, or another model.",
                 "tools",
             )
-        if asked.tools and not offer.is_direct:
+        if inquiry.tools and not offer.is_direct:
             self._notes.append("The request has tools: one call answered, without a strategy.")
-        return bool(asked.tools) or (offer.is_direct and asked.output is None)
+        return bool(inquiry.tools) or (offer.is_direct and inquiry.output is None)
 
     async def _strategy(self, passed: PassedThrough | None) -> RunStream[Any]:
-        asked, offer, sampling = self.asked, self.offer, self.asked.sampling
-        task = _task(asked)
-        if passed is None and asked.not_followed:
-            names = ", ".join(asked.not_followed)
+        inquiry, offer, sampling = self.inquiry, self.offer, self.inquiry.sampling
+        task = _task(inquiry)
+        if passed is None and inquiry.not_followed:
+            names = ", ".join(inquiry.not_followed)
             self._notes.append(f"Not followed by the strategy {offer.strategy}: {names}.")
         adapts = (offer.strategy or "").partition(":")[0] == "adaptive"
         changes: dict[str, Any] = {
@@ -166,19 +166,19 @@ class Work:
 
     @property
     def _output(self) -> Any:
-        asked = self.asked
-        if asked.tools or (asked.output is None and not asked.json_object):
+        inquiry = self.inquiry
+        if inquiry.tools or (inquiry.output is None and not inquiry.json_object):
             return None
-        return {"type": "object"} if asked.output is None else dict(asked.output.schema)
+        return {"type": "object"} if inquiry.output is None else dict(inquiry.output.schema)
 
     async def _workflow(self) -> RunStream[Any]:
         from weaver.workflows import stream_workflow
 
         assert self.offer.workflow is not None
-        inputs = self.asked.extras.inputs
+        inputs = self.inquiry.extras.inputs
         if inputs is None:
-            inputs = inputs_from(self.offer.workflow, _question(self.asked))
-        if self.asked.output is not None or self.asked.json_object:
+            inputs = inputs_from(self.offer.workflow, _question(self.inquiry))
+        if self.inquiry.output is not None or self.inquiry.json_object:
             raise invalid(
                 "A workflow's outputs have their own form. Leave response_format out.", "response_format"
             )
@@ -187,29 +187,31 @@ class Work:
         )
 
     def _limits(self, effort: Mapping[str, int]) -> dict[str, Any]:
-        """Of the server's limits, the model's and the request's the tightest ones."""
-        extras, settings = self.asked.extras, self.weaver.settings
+        """The tightest limits: the server's, the model's or the request's."""
+        extras, settings = self.inquiry.extras, self.weaver.settings
         own = {"deadline": extras.deadline, "max_cost": extras.max_cost, "max_tokens": extras.max_tokens}
-        found: dict[str, Any] = {}
+        limits: dict[str, Any] = {}
         for name in _LIMITS:
-            given = [
+            values = [
                 source.get(name)
                 for source in (effort, own, self.offer.limits or {}, {name: getattr(settings, name)})
             ]
-            if tight := [value for value in given if value is not None]:
-                found[name] = min(tight)
-        return found
+            if tight := [value for value in values if value is not None]:
+                limits[name] = min(tight)
+        return limits
 
     def _agents(self) -> dict[str, Any]:
         agents = self.offer.agents
-        if (names := self.asked.extras.agents) is not None:
-            known = {a.name: a for a in (agents if agents is not None else self.weaver.settings.agents)}
-            if unknown := [name for name in names if name not in known]:
+        if (names := self.inquiry.extras.agents) is not None:
+            agents_by_name = {
+                a.name: a for a in (agents if agents is not None else self.weaver.settings.agents)
+            }
+            if unknown := [name for name in names if name not in agents_by_name]:
                 raise invalid(
-                    f"There is no agent {unknown[0][:64]!r}. Known: {', '.join(known) or 'none'}.",
+                    f"There is no agent {unknown[0][:64]!r}. Known: {', '.join(agents_by_name) or 'none'}.",
                     "weaver.agents",
                 )
-            agents = tuple(known[name] for name in names)
+            agents = tuple(agents_by_name[name] for name in names)
         return {} if agents is None else {"agents": agents}
 
     async def _follow(self, stream: RunStream[Any], *, quiet: bool) -> None:
@@ -218,10 +220,10 @@ class Work:
         Args:
             quiet: the strategy does so itself.
         """
-        lines = ProgressLines(self.asked.extras.progress or self.progress)
+        lines = ProgressLines(self.inquiry.extras.progress or self.progress)
         answer = AnswerText()
         # An answer in JSON may be mended before it is whole, and what was sent cannot be taken back.
-        held = self.asked.output is not None or self.asked.json_object
+        held = self.inquiry.output is not None or self.inquiry.json_object
         async for event in stream:
             if quiet:
                 continue
@@ -237,7 +239,7 @@ class Work:
         reply: Reply | None = passed.reply if passed is not None else None
         if reply is None:
             text = result.answer
-            if result.output is not None and (self.asked.output is not None or self.asked.json_object):
+            if result.output is not None and (self.inquiry.output is not None or self.inquiry.json_object):
                 text = json.dumps(result.output, ensure_ascii=False)
                 self.outbox.put("text", text)
             ending: Ending = "stop" if result.status == "complete" else "length"
@@ -260,15 +262,15 @@ def _has_refusal(passed: PassedThrough | None) -> bool:
     return passed is not None and passed.reply is not None and bool(passed.reply.refusal)
 
 
-def _task(asked: Asked) -> Task:
-    limit = asked.sampling.max_tokens
-    if len(asked.messages) == 1 and asked.messages[0].role == "user":
-        return Task(prompt=asked.messages[0].content, max_tokens=limit)
-    return Task(messages=asked.messages, max_tokens=limit)
+def _task(inquiry: Inquiry) -> Task:
+    limit = inquiry.sampling.max_tokens
+    if len(inquiry.messages) == 1 and inquiry.messages[0].role == "user":
+        return Task(prompt=inquiry.messages[0].content, max_tokens=limit)
+    return Task(messages=inquiry.messages, max_tokens=limit)
 
 
-def _question(asked: Asked) -> str:
-    return next((m.content for m in reversed(asked.messages) if m.role == "user"), "")
+def _question(inquiry: Inquiry) -> str:
+    return next((m.content for m in reversed(inquiry.messages) if m.role == "user"), "")
 
 
 def inputs_from(workflow: Workflow, question: str) -> dict[str, Any]:
@@ -279,11 +281,11 @@ def inputs_from(workflow: Workflow, question: str) -> dict[str, Any]:
     """
     inputs = workflow.inputs
     try:
-        given = json.loads(question) if question.lstrip().startswith("{") else None
+        value = json.loads(question) if question.lstrip().startswith("{") else None
     except (ValueError, RecursionError):
-        given = None
-    if isinstance(given, dict) and given and set(given) <= set(inputs):
-        return given
+        value = None
+    if isinstance(value, dict) and value and set(value) <= set(inputs):
+        return value
     needed = [name for name, spec in inputs.items() if not spec.optional]
     texts = needed or [name for name, spec in inputs.items() if spec.type in ("string", "any")]
     if not inputs:

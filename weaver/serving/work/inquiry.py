@@ -62,7 +62,7 @@ class Extras:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Inquiry:
     """One request.
 
     Args:
@@ -104,18 +104,18 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
     own = body.object("weaver")
     if own is not None:
         values |= {name: own.any(name) for name in (*_NAMES, "agents", "inputs") if own.has(name)}
-    given = Fields(values, "weaver.")
-    inputs = given.any("inputs")
+    options = Fields(values, "weaver.")
+    inputs = options.any("inputs")
     if inputs is not None and not isinstance(inputs, Mapping):
-        raise given.error("inputs", "must be a JSON object")
-    tokens = given.number("max_tokens", 1, 1e12, from_text=True)
-    progress: Any = given.choice("progress", ("off", "titles", "full"))
+        raise options.error("inputs", "must be a JSON object")
+    tokens = options.number("max_tokens", 1, 1e12, from_text=True)
+    progress: Any = options.choice("progress", ("off", "titles", "full"))
     return Extras(
-        strategy=given.text("strategy") or None,
-        deadline=given.number("deadline", 0.001, 1e6, from_text=True),
-        max_cost=given.number("max_cost", 0, 1e6, from_text=True),
+        strategy=options.text("strategy") or None,
+        deadline=options.number("deadline", 0.001, 1e6, from_text=True),
+        max_cost=options.number("max_cost", 0, 1e6, from_text=True),
         max_tokens=None if tokens is None else int(tokens),
-        agents=given.texts("agents", 1000) if given.has("agents") else None,
+        agents=options.texts("agents", 1000) if options.has("agents") else None,
         inputs=inputs,
         progress=progress,
     )
