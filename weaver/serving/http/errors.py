@@ -98,7 +98,7 @@ def api_error(error: BaseException) -> ApiError:
             return ApiError(
                 429, message, RATE, code="upstream_overloaded", retry_after=error.retry_after or 1
             )
-        case errors.ModelRefused():
+        case errors.ModelRefused() | errors.Refused():
             return invalid(message, code="content_filter")
         case errors.ModelError() if error.retriable:
             return ApiError(503, message, SERVER, code="upstream_unavailable", retry_after=1)

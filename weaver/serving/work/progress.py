@@ -50,6 +50,8 @@ class ProgressLines:
                 resolution = event.conflict.resolution
                 end = f": {_short(resolution.value, _TITLE_CHARS)}" if resolution else " is unresolved"
                 return f"Threads disagree about {_short(about, _TITLE_CHARS)}{end}\n"
+            case events.AnswerReasoning():
+                return event.text
             case events.ToolStarted():
                 return f"Calling {_short(event.tool, _TITLE_CHARS)}\n"
             case _:
