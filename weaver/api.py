@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import anyio
 
 from weaver.budget import Limits
+from weaver.display import one_line
 from weaver.errors import DeadlineExceeded, UnknownName
 from weaver.events import Event
 from weaver.hooks.chain import Hooks
@@ -127,6 +128,9 @@ class Weaver(TypedRuns):
         self._approve = approve
         self._casts: dict[object, Cast] = {}
         self._users = 0
+
+    def __repr__(self) -> str:
+        return one_line.of_settings("Weaver", self.settings)
 
     async def plan(self, task: Question, **changes: Unpack[Changes]) -> Plan:
         """The decomposition of ``task``, without running it.

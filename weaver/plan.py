@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from weaver.display import markdown, one_line, terminal
 from weaver.errors import PlanInvalid
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 MAX_SUBTASKS = 32
 MergeName = Literal["concat", "reference", "data", "pick", "write"]
@@ -47,6 +51,12 @@ class Subtask(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     parts: tuple[str, ...] = ()
     is_listed: bool = False
+
+    def __repr__(self) -> str:
+        return one_line.of_subtask(self)
+
+    def __str__(self) -> str:
+        return repr(self)
 
     @field_validator("depends_on", "tools", mode="before")
     @classmethod
@@ -145,6 +155,18 @@ class Plan(BaseModel):
     merge: MergeName | None = None
     subtasks: tuple[Subtask, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return one_line.of_plan(self)
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def _repr_markdown_(self) -> str:
+        return markdown.of_plan(self)
+
+    def __rich__(self) -> RenderableType:
+        return terminal.of_plan(self)
 
     def check(self, *, max_subtasks: int = MAX_SUBTASKS, max_depth: int | None = None) -> Plan:
         """Return the plan if it can be run.

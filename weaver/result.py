@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from weaver.display import markdown, one_line, terminal
 from weaver.errors import OutputMissing
 from weaver.usage import NOTHING, Usage
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from weaver.plan import Plan
 
 T_co = TypeVar("T_co", covariant=True)
@@ -230,7 +233,7 @@ class ErrorReport:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result(Generic[T_co]):
     """Everything a run produced (architecture contract "weaver run --json").
 
@@ -284,6 +287,15 @@ class Result(Generic[T_co]):
         """False where `output` raises."""
         has_text = self.output_state == "text" and bool(self.answer)
         return has_text or self.output_state == "typed" or self.typed_output is not None
+
+    def __repr__(self) -> str:
+        return one_line.of_result(self)
+
+    def _repr_markdown_(self) -> str:
+        return markdown.of_result(self)
+
+    def __rich__(self) -> RenderableType:
+        return terminal.of_result(self)
 
     def as_dict(self) -> dict[str, Any]:
         """One JSON-able object, as ``weaver run --json`` prints it."""

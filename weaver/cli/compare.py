@@ -14,7 +14,7 @@ import click
 from weaver.cli.support.flags import load_named_files, settings_flags_without, settings_from
 from weaver.cli.support.guard import debug_option
 from weaver.cli.support.interrupt import run_until_interrupted
-from weaver.cli.support.text import count, seconds
+from weaver.display.words import count, seconds
 from weaver.errors import ConfigurationError, UnknownName
 
 if TYPE_CHECKING:

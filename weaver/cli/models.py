@@ -12,7 +12,7 @@ import click
 from weaver import plugins
 from weaver.cli.support.guard import debug_option, tell_error
 from weaver.cli.support.interrupt import run_async
-from weaver.cli.support.text import printable
+from weaver.display.words import printable
 from weaver.errors import ConfigurationError, UnknownName
 from weaver.models.catalog import detect, registry, resolve
 from weaver.models.endpoint import endpoint

@@ -15,8 +15,8 @@ from weaver.cli.support.flags import settings_flags, settings_from
 from weaver.cli.support.guard import debug_option
 from weaver.cli.support.interrupt import run_until_interrupted
 from weaver.cli.support.question import question_from
-from weaver.cli.support.text import count, one_line, printable
 from weaver.cli.workflow import is_workflow, plan_workflow
+from weaver.display.words import count, one_line, printable
 from weaver.planning.estimate import Estimate, estimate
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 
 from weaver.cli.support.guard import debug_option
-from weaver.cli.support.text import printable
+from weaver.display.words import printable
 from weaver.errors import ConfigurationError
 from weaver.strategies.common import registry
 from weaver.strategies.common.registry import Strategy

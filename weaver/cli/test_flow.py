@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from weaver.cli.support.guard import debug_option
-from weaver.cli.support.text import count, one_line
 from weaver.cli.workflow import loaded
+from weaver.display.words import count, one_line
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from weaver.cli.support.guard import debug_option
-from weaver.cli.support.text import count, one_line, printable
+from weaver.display.words import count, one_line, printable
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:

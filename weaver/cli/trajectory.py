@@ -10,7 +10,7 @@ import click
 
 from weaver.cli.support.guard import debug_option
 from weaver.cli.support.reading import text_from
-from weaver.cli.support.text import count, printable
+from weaver.display.words import count, printable
 from weaver.strategies.native import FORMATS, check, format_named, statistics
 
 if TYPE_CHECKING:

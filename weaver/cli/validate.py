@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from weaver.cli.support.guard import debug_option
-from weaver.cli.support.text import count, printable
+from weaver.display.words import count, printable
 
 if TYPE_CHECKING:
     from weaver.workflows.source.diagnostics import Problem

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from weaver.display import one_line
 from weaver.errors import HookFailed, JournalError, ModelRefused, Refused
 from weaver.hooks.protocol import ModelCall
 from weaver.messages import ToolCall
@@ -100,6 +101,9 @@ class Call:
         self.chunks = 0
         self.path_tokens, self.path_seconds = run.path_tokens, run.path_seconds
         self.reply = Reply(name, role, self._model.name, self._model.provider, self._model.endpoint)
+
+    def __repr__(self) -> str:
+        return one_line.of_call(self)
 
     @property
     def tokens_so_far(self) -> int:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.abc import TaskGroup
 
+from weaver.display import one_line
 from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import CancelReason
 from weaver.runtime.context import Scope
@@ -44,6 +45,9 @@ class Threads:
         self._finished: list[Thread] = []
         self._news = anyio.Event()
         self._expected = 0  # threads that wait for one which was not started yet
+
+    def __repr__(self) -> str:
+        return one_line.of_threads(self.all)
 
     @property
     def running(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 
+from weaver.display import one_line
 from weaver.errors import NoAnswer
 from weaver.result import Answer
 from weaver.runtime.default_body import reason
@@ -20,6 +21,10 @@ class Run(Thinker):
     Its verbs: `call`, `think`, `parsed` and `reason` ask models; `fork` and `child` start threads; `step`,
     `verdict`, `emit`, `note`, `decide` and `offer` record.
     """
+
+    def __repr__(self) -> str:
+        where = f"thread {self.path}" if self.path else "its root"
+        return f"<Run {self.id} at {where}: {one_line.quoted(self.task.label)}>"
 
     async def reason(self, task: Task, *, role: str = "thread", listen: Listen | None = None) -> Answer:
         """Work on ``task`` in this thread: model calls, tools, a conclusion near the limits, typed output.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from weaver.display import one_line
 from weaver.errors import NoAnswer
 from weaver.events import Event, ThreadFinished
 from weaver.result import Answer, CancelReason, Finding, ThreadReport, ThreadState
@@ -69,6 +70,9 @@ class Thread:
         self._emit = emit
         self._done = anyio.Event()
         self.scope = anyio.CancelScope()
+
+    def __repr__(self) -> str:
+        return one_line.of_thread(self)
 
     @property
     def title(self) -> str:

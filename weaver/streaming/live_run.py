@@ -59,6 +59,20 @@ class LiveRun:
         return self._ended
 
     @property
+    def has_result(self) -> bool:
+        """True once `result` is there."""
+        return self._result is not None
+
+    @property
+    def state(self) -> str:
+        """A line for people: how far it is."""
+        if self._result is not None:
+            return f"finished: {self._result!r}"
+        if self._crash is not None:
+            return f"never began: {self._crash}"
+        return "not begun" if self._task is None else "running" if self.execution else "being prepared"
+
+    @property
     def was_stopped(self) -> bool:
         """True once its user has stopped it."""
         return self._stop_reason is not None

@@ -36,6 +36,12 @@ class RunStream(Generic[T_co]):
         self._live = LiveRun(connections, prepare)
         self._entered = False
 
+    def __repr__(self) -> str:
+        return f"<RunStream {self._live.state}>"
+
+    def _repr_markdown_(self) -> str:
+        return self.result._repr_markdown_() if self._live.has_result else f"*{self._live.state}*"
+
     async def __aenter__(self) -> Self:
         await self._live.begun()
         self._entered = True

@@ -33,6 +33,10 @@ class SyncRunStream(Generic[T_co]):
         self._worker: _Worker[T_co] | None = None
         self._entered = False
 
+    def __repr__(self) -> str:
+        stream = repr(self._worker.stream) if self._worker is not None else "<RunStream not begun>"
+        return stream.replace("<RunStream", "<SyncRunStream", 1)
+
     def __enter__(self) -> Self:
         self._entered = True
         self._begun()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import click
 
-from weaver.cli.support.text import printable
+from weaver.display.words import printable
 from weaver.tools.approvals import Approval, ApprovalRequest
 
 if TYPE_CHECKING:

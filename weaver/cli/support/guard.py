@@ -74,7 +74,7 @@ def guarded(command: click.Command, arguments: list[str] | None) -> int:
 
 def tell_error(error: WeaverError) -> None:
     """Say on stderr what happened and what to do."""
-    from weaver.cli.support.text import printable
+    from weaver.display.words import printable
 
     click.echo(f"Error: {printable(error.message)}", err=True)
     if error.hint:
@@ -108,7 +108,7 @@ def _tell(error: Exception) -> None:
     if isinstance(error, WeaverError):
         tell_error(error)
         return
-    from weaver.cli.support.text import printable
+    from weaver.display.words import printable
 
     said = printable(" ".join(str(error).split()))[:300]
     click.echo(f"Error: unexpected {type(error).__name__}: {said}", err=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from weaver import events
 from weaver.cli.support.progress import decided, line_of
-from weaver.cli.support.text import count, one_line, printable, seconds
+from weaver.display.words import count, one_line, printable, seconds
 from weaver.plan import Subtask
 
 _ANSWER_LINES = 8

@@ -10,7 +10,7 @@ import click
 
 from weaver import errors
 from weaver.cli.support.progress import conflict_line
-from weaver.cli.support.text import one_line, printable, summary
+from weaver.display.words import one_line, printable, summary
 from weaver.result import ErrorReport, Result
 
 PARTIAL = 3

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import click
 
 from weaver import events
-from weaver.cli.support.text import count, one_line, seconds
+from weaver.display.words import count, one_line, seconds
 from weaver.result import Decision
 
 

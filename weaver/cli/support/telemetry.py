@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from weaver.cli.support.text import printable
+from weaver.display.words import printable
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
