@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,6 +15,7 @@ from weaver.errors import ConfigurationError, NoAnswer
 from weaver.result import CancelReason
 from weaver.runtime.context import Scope
 from weaver.runtime.join_protocol import MORE, All, JoinRule, Pruner
+from weaver.runtime.pending import PendingThreads
 from weaver.runtime.thread import Thread
 from weaver.runtime.thread_options import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.runtime.thread_runner import Work
@@ -43,6 +46,8 @@ class Threads:
         self._failure: Exception | None = None
         self._closed = False
         self._finished: list[Thread] = []
+        self._unhedged: deque[Work] = deque()  # in the order they began to work
+        self._durations: list[float] = []  # of those that succeeded, the shortest first
         self._news = anyio.Event()
         self._expected = 0  # threads that wait for one which was not started yet
 
@@ -104,10 +109,6 @@ class Threads:
         self._closed = True
         self._tell()
 
-    def usable(self, thread: Thread) -> bool:
-        """Whether it has a finding: it succeeded, or was cut under ``on_timeout="partial"``."""
-        return any(w.thread is thread and w.usable for w in self._works.values())
-
     def prune(self, *threads: Thread) -> None:
         """Cancel ``threads`` with the reason ``pruned``, and everything that waits for them alone."""
         for thread in threads:
@@ -163,6 +164,7 @@ class Threads:
         span = tracing.start_join(run.span, rule=rule.name, threads=list(spans.items()), needed=state.needed)
         reason: CancelReason | None = None
         told: list[Thread] = []
+        pending = PendingThreads(self.all)
         finishing = self.as_finished()
         try:
             async for thread in finishing:
@@ -174,8 +176,8 @@ class Threads:
                     break
                 if prune is None or thread.state != "succeeded":
                     continue
-                if pending := [t for t in self.all if not t.finished and t.cancel_reason is None]:
-                    self.prune(*await prune(run, thread, pending))
+                if self.running and (unneeded := await prune(run, thread, pending)):
+                    self.prune(*unneeded)
         finally:
             await finishing.aclose()
             later = [(t.id, t.span) for t in told if t.span is not None and t.id not in spans]
@@ -206,7 +208,10 @@ class Threads:
                         live = True
                         state.live_threads += 1
                     # A wide fork would wake its join at every start for nothing.
-                    if self._expected or self._terms.hedge is not None:
+                    hedges = self._terms.hedge is not None
+                    if hedges:
+                        self._unhedged.append(work)
+                    if self._expected or (hedges and len(self._unhedged) == 1):
                         self._tell()
                     await work.run(needed)
         finally:
@@ -217,6 +222,8 @@ class Threads:
                 thread.finish("cancelled")
             (work.place or self._run.for_thread(thread, deadline=self._run.deadline)).close()
             self._finished.append(thread)
+            if thread.state == "succeeded" and self._terms.hedge is not None:
+                insort(self._durations, thread.seconds)
             if work.failed and work.terms.on_error == "fail_fast" and self._failure is None:
                 self._failure = thread.error or NoAnswer(f"Thread {thread.id} timed out.")
                 self.cancel("pruned")
@@ -244,15 +251,16 @@ class Threads:
         hedged = 0
         while True:
             news = self._news
-            running = [w for w in self._works.values() if w.thread.state == "running"]
-            waiting = [w for w in running if not w.hedge_now.is_set()]
-            patience = hedge.patience([t.seconds for t in self._finished if t.state == "succeeded"])
-            if patience is None or not waiting or hedged >= hedge.most(len(self.all)):
+            while self._unhedged and self._unhedged[0].thread.finished:
+                self._unhedged.popleft()
+            patience = hedge.patience(self._durations)
+            if patience is None or not self._unhedged or hedged >= hedge.most(len(self.all)):
                 await news.wait()
                 continue
-            first = min(waiting, key=lambda w: w.thread.started_at or 0.0)
+            first = self._unhedged[0]
             due = (first.thread.started_at or 0.0) + patience
             if anyio.current_time() >= due:
+                self._unhedged.popleft()
                 first.hedge_now.set()
                 hedged += 1
                 continue

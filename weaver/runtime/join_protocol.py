@@ -8,7 +8,7 @@ state says when no later thread can matter.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -104,11 +104,21 @@ class Around:
         return self.inner.winners()
 
 
+class Pending(Protocol):
+    """The unfinished threads of a fork, in order. Iterating looks at each; `alike` does not."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def alike(self, thread: Any, /) -> list[Any]:
+        """Those with the same task (the same words) and agent as ``thread``."""
+        ...
+
+
 class Pruner(Protocol):
     """Names threads that a result has made unnecessary (`weaver.coordination.joins.pruning`)."""
 
-    async def __call__(self, run: Any, finished: Any, pending: Sequence[Any], /) -> Sequence[Any]:
-        """Which of ``pending`` (unfinished threads) to drop, now that ``finished`` has succeeded."""
+    async def __call__(self, run: Any, finished: Any, pending: Pending, /) -> Sequence[Any]:
+        """Which of ``pending`` to drop, now that ``finished`` has succeeded."""
         ...
 
 

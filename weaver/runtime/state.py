@@ -109,6 +109,7 @@ class RunState:
         self.reasoners: set[str] = set()
         self.prefixes = SharedPrefixes()
         self.notes: list[str] = []
+        self._noted: set[str] = set()
         self.decision: Decision | None = None
         self.plan: Plan | None = None
         self.offered: Answer | None = None
@@ -141,7 +142,8 @@ class RunState:
 
     def note(self, text: str) -> None:
         """Record a fallback or degradation, in words; the same words once."""
-        if text not in self.notes:
+        if text not in self._noted:
+            self._noted.add(text)
             self.notes.append(text)
             self.emit(Noted(text))
 

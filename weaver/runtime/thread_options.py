@@ -46,11 +46,14 @@ class Hedge:
                 f"{self!r} is no rule for hedging.", hint="See weaver.runtime.thread_options.Hedge."
             )
 
-    def patience(self, durations: Sequence[float]) -> float | None:
-        """Seconds a thread may run before it is hedged; None while nothing is known."""
-        if len(durations) < self.least:
+    def patience(self, ordered: Sequence[float]) -> float | None:
+        """Seconds a thread may run before it is hedged; None while nothing is known.
+
+        Args:
+            ordered: seconds of the siblings that succeeded, the shortest first.
+        """
+        if len(ordered) < self.least:
             return self.after
-        ordered = sorted(durations)
         return self.factor * ordered[max(0, math.ceil(self.quantile * len(ordered)) - 1)]
 
     def most(self, threads: int) -> int:

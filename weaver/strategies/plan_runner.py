@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import takewhile
 from typing import Any
 
 from weaver.coordination.conflicts.briefing import briefing, contradicted, with_open_points
@@ -25,7 +24,7 @@ from weaver.errors import (
 from weaver.events import AnswerDelta
 from weaver.plan import YOUR_PART, Plan, Subtask
 from weaver.planning.replanner import make_replan
-from weaver.result import Answer, Conflict, Finding
+from weaver.result import Answer, Conflict
 from weaver.runtime.group import Threads
 from weaver.runtime.join_protocol import JoinRule, Pruner
 from weaver.runtime.run import Run
@@ -192,7 +191,8 @@ class Following:
         merge = chosen(manner.merge, self._task, plan)
         rule: JoinRule | None = None
         if isinstance(merge, MergeInOrder) and run.parent is None and len(self._begun) > 1:
-            rule = AllTold(Telling(run, merge, self._complete))
+            parts_in_order = [begun.thread for begun in self._begun.values()]
+            rule = AllTold(Telling(run, merge, parts_in_order, self._is_part))
         await self._finished(self._threads, rule)
         wanted = self._wanted()
         for _ in range(manner.replans):
@@ -282,11 +282,6 @@ class Following:
             self._on_found()
         return answer
 
-    def _complete(self) -> list[Finding]:
-        """What the first parts found, up to the first that still runs."""
-        first = takewhile(lambda thread: thread.finished, self._wanted())
-        return [t.finding for t in first if t.finding is not None and self._found(t)]
-
     async def _finished(self, threads: Threads, rule: JoinRule | None = None) -> None:
         try:
             await threads.join(rule, prune=self._manner.prune)
@@ -296,6 +291,9 @@ class Following:
     def _wanted(self) -> list[Thread]:
         threads = [begun.thread for begun in self._begun.values()]
         return [t for t in threads if t.cancel_reason not in ("pruned", "not_needed")]
+
+    def _is_part(self, thread: Thread) -> bool:
+        return thread.cancel_reason not in ("pruned", "not_needed") and self._found(thread)
 
     def _found(self, thread: Thread) -> bool:
         return thread.finding is not None and thread.state != "failed"

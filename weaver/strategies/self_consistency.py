@@ -87,7 +87,9 @@ async def self_consistency(
                 elif first_m is None and votes.leader is not None and votes.settled(len(tasks) - len(ended)):
                     threads.cancel("settled")
         m_are_there = first_m is not None and len(votes) >= first_m
-        enough = m_are_there or _certain(stop, threshold, votes, unanimous=agreed.counts == [len(drawn)])
+        enough = m_are_there or _certain(
+            stop, threshold, votes, unanimous=[len(group) for group in agreed.groups] == [len(drawn)]
+        )
         if enough or (votes.leader and votes.settled(len(tasks) - len(ended))):
             break
     if not len(votes):

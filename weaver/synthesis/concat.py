@@ -32,31 +32,37 @@ class Concat:
     async def __call__(self, run: Run, task: Task, parts: Parts) -> Answer:  # noqa: ARG002 - a merge's signature
         """See `Merge`. What is missing is named at the end."""
         run.offer(listed(parts.findings, parts.gaps))
-        text = self.so_far(await as_settled(run, parts.findings, parts.conflicts))
+        text = self.text_of(await as_settled(run, parts.findings, parts.conflicts))
         if parts.gaps:
             text = f"{text}\n\n{missing_line(parts.gaps)}"
         return speak(run, Answer(text, complete=not parts.gaps, missing=parts.gaps), "concat")
 
-    def so_far(self, findings: Sequence[Finding]) -> str:
-        """See `MergeInOrder`."""
-        return _joined([(f.title, f.text) for f in findings])
+    def text_of(self, findings: Sequence[Finding], *, after: Finding | None = None) -> str:
+        """See `MergeInOrder`. Blocks are apart by a blank line, neighbouring lines are not."""
+        blocks: list[str] = []
+        line_before = after is not None and _is_line(after.text.strip())
+        for finding in findings:
+            if not (text := finding.text.strip()):
+                continue
+            line = _is_line(text)
+            if blocks or after is not None:
+                blocks.append("\n" if line and line_before else "\n\n")
+            blocks.append(_block(finding.title, text))
+            line_before = line
+        return "".join(blocks)
 
 
-def _joined(parts: Sequence[tuple[str, str]]) -> str:
-    """Blocks apart by a blank line, neighbouring lines not."""
-    text = ""
-    line_before = False
-    for title, said in parts:
-        if not (said := said.strip()):
-            continue
-        line = "\n" not in said and len(said) <= LINE_CHARS
-        colon = "" if title.endswith(tuple(".:?!\u3002\uff1a\uff1f\uff01")) else ":"
-        headed = f"{title}{colon} {said}" if line else f"## {title}\n\n{said}"
-        block = said if _has_title(said, title) else headed
-        apart = "\n" if line and line_before else "\n\n"
-        text += (apart if text else "") + block
-        line_before = line
-    return text
+def _is_line(text: str) -> bool:
+    return "\n" not in text and len(text) <= LINE_CHARS
+
+
+def _block(title: str, text: str) -> str:
+    if _has_title(text, title):
+        return text
+    if not _is_line(text):
+        return f"## {title}\n\n{text}"
+    colon = "" if title.endswith(tuple(".:?!\u3002\uff1a\uff1f\uff01")) else ":"
+    return f"{title}{colon} {text}"
 
 
 def _has_title(text: str, title: str) -> bool:

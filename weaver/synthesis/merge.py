@@ -65,8 +65,13 @@ class Merge(Protocol):
 class MergeInOrder(Protocol):
     """A merge whose text can be told while later parts still run."""
 
-    def so_far(self, findings: Sequence[Finding]) -> str:
-        """The beginning of the answer; ``findings`` are the first ones, in order."""
+    def text_of(self, findings: Sequence[Finding], *, after: Finding | None = None) -> str:
+        """Return what ``findings`` add to the answer.
+
+        Args:
+            findings: parts that follow each other, in order.
+            after: the last part with a text before them; None at the answer's beginning.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ from weaver.settings import Settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A key on a command line is visible to every user of the machine; a table is no flag.
-_NO_FLAG = {"api_key", "headers", "prices", "mcp_servers", "models"}
+_NO_FLAG = {"api_key", "headers", "prices", "mcp_servers", "models", "max_steps"}
 
 
 def settings_flags(command: F) -> F:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from weaver.coordination.answers.keys import plain_keys, quantity_keys, value_keys
 from weaver.coordination.answers.protocol import Equivalence
 from weaver.coordination.values.final import (
     NOTHING_FOUND,
@@ -47,9 +48,9 @@ def _same_auto(a: Any, b: Any) -> bool | None:
     return same_value(a, b)
 
 
-AUTO = Equivalence("auto", _read_auto, _same_auto)
-EXACT = Equivalence("exact", lambda text: written_answer(text) or None)
-TEXT = Equivalence("text", lambda text: plain(answer_of(text)) or trimmed(text) or None)
+AUTO = Equivalence("auto", _read_auto, _same_auto, keys=value_keys)
+EXACT = Equivalence("exact", lambda text: written_answer(text) or None, keys=plain_keys)
+TEXT = Equivalence("text", lambda text: plain(answer_of(text)) or trimmed(text) or None, keys=plain_keys)
 
 
 def number(tolerance: float = 1e-6) -> Equivalence:
@@ -66,7 +67,12 @@ def number(tolerance: float = 1e-6) -> Equivalence:
         return quantity(trimmed(text)) or last_number(text)
 
     name = "number" if tolerance == 1e-6 else f"number({tolerance:g})"
-    return Equivalence(name, read, lambda a, b: a.agrees(b, tolerance=tolerance))
+    return Equivalence(
+        name,
+        read,
+        lambda a, b: a.agrees(b, tolerance=tolerance),
+        keys=lambda value: quantity_keys(value, tolerance),
+    )
 
 
 def _read_choice(text: str) -> str | None:
@@ -198,11 +204,11 @@ KINDS: dict[str, Equivalence] = {
     "exact": EXACT,
     "text": TEXT,
     "number": number(),
-    "choice": Equivalence("choice", _read_choice),
-    "bool": Equivalence("bool", _read_bool),
+    "choice": Equivalence("choice", _read_choice, keys=plain_keys),
+    "bool": Equivalence("bool", _read_bool, keys=plain_keys),
     "list": Equivalence("list", items_of, _same_list),
     "set": Equivalence("set", items_of, _same_set),
-    "json": Equivalence("json", _read_json, lambda a, b: same_json(a[1], b[1])),
+    "json": Equivalence("json", _read_json, lambda a, b: same_json(a[1], b[1]), keys=value_keys),
 }
 
 
@@ -226,7 +232,7 @@ def equivalence(kind: str | Equivalence | Callable[[str], Any] | None = None) ->
     if isinstance(kind, Equivalence):
         return kind
     if not isinstance(kind, str):
-        return Equivalence(getattr(kind, "__name__", "custom"), kind)
+        return Equivalence(getattr(kind, "__name__", "custom"), kind, keys=plain_keys)
     name = kind.strip()
     if name in KINDS:
         return KINDS[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,15 @@ class Equivalence:
         read: the value that a text gives; None when the text has no such answer (it then abstains).
         same: whether two values are the same; None when that cannot be told here.
         arbiter: asked about the pairs for which ``same`` says None; without one they count as different.
+        keys: keys of a value. Two values can only be the same where they share one, so that many values need
+            not all be compared with each other. None, for a value or for all: compare with every other.
     """
 
     name: str
     read: Callable[[str], Any]
     same: Callable[[Any, Any], bool | None] = operator.eq
     arbiter: Arbiter | None = None
+    keys: Callable[[Any], tuple[Hashable, ...] | None] | None = None
 
     def __call__(self, text: str) -> Any:
         """The value of a text."""

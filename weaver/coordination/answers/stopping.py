@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -44,10 +45,12 @@ def dirichlet_certainty(counts: Sequence[int], *, points: int = 400) -> float:
     low, high = max(0.0, shape - width), shape + width
     step = (high - low) / points
     total = 0.0
+    others = Counter(ranked[1:])  # equal counts are computed once
     for i in range(points + 1):
         x = low + i * step
         weight = 1 if i in (0, points) else 4 if i % 2 else 2
-        total += weight * _gamma_density(shape, x) * math.prod(_gamma_below(c + 1, x) for c in ranked[1:])
+        below = math.prod(_gamma_below(count + 1, x) ** times for count, times in others.items())
+        total += weight * _gamma_density(shape, x) * below
     return min(1.0, total * step / 3)
 
 

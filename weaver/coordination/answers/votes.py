@@ -5,7 +5,8 @@ Weights are added exactly (as fractions), so `Votes.settled` is a proof and not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -25,11 +26,13 @@ class Group:
 
     Attributes:
         value: what the equivalence read from the first of them.
+        number: how many groups came before it.
         ballots: in the order they were cast.
         weight: sum of their weights.
     """
 
     value: Any
+    number: int = 0
     ballots: list[Ballot] = field(default_factory=list)
     exact: Fraction = Fraction(0)
 
@@ -63,7 +66,17 @@ class Votes:
         abstained: ballots without an answer.
     """
 
-    __slots__ = ("_equivalence", "_max_weight", "abstained", "groups")
+    __slots__ = (
+        "_by_key",
+        "_count",
+        "_equivalence",
+        "_max_weight",
+        "_order",
+        "_total",
+        "_without_keys",
+        "abstained",
+        "groups",
+    )
 
     def __init__(
         self, same: str | Equivalence | Callable[[str], Any] | None = None, *, max_weight: float = 1.0
@@ -74,9 +87,15 @@ class Votes:
         self._max_weight = Fraction(max_weight)
         self.groups: list[Group] = []
         self.abstained: list[Ballot] = []
+        self._by_key: dict[Hashable, list[int]] = {}
+        self._without_keys: list[int] = []
+        self._count = 0
+        self._total = Fraction(0)
+        # A heap of (-weight, number of the group). A group's latest entry counts, earlier ones are stale.
+        self._order: list[tuple[Fraction, int]] = []
 
     def __len__(self) -> int:
-        return sum(map(len, self.groups)) + len(self.abstained)
+        return self._count + len(self.abstained)
 
     def add(self, ballot: Ballot, weight: float = 1.0) -> Group | None:
         """Count a ballot without asking anybody; answers that cannot be compared count as different.
@@ -90,8 +109,7 @@ class Votes:
         value = self._read(ballot, weight)
         if value is None:
             return None
-        found = next((g for g in self.groups if self._equivalence.same(g.value, value)), None)
-        return self._put(ballot, weight, value, found)
+        return self._put(ballot, weight, value, self._equal(value))
 
     async def cast(self, ballot: Ballot, weight: float = 1.0) -> Group | None:
         """Like `add`, but ask the equivalence's arbiter (algebra, a judge) about what cannot be compared.
@@ -101,13 +119,13 @@ class Votes:
         value = self._read(ballot, weight)
         if value is None:
             return None
-        verdicts = [self._equivalence.same(g.value, value) for g in self.groups]
-        found = next((g for g, same in zip(self.groups, verdicts, strict=True) if same), None)
-        unsure = [g for g, same in zip(self.groups, verdicts, strict=True) if same is None]
-        if found is None and unsure and self._equivalence.arbiter is not None:
-            said = await self._equivalence.arbiter([(g.text, text_of(ballot)) for g in unsure])
-            found = next((g for g, same in zip(unsure, said, strict=False) if same), None)
-        return self._put(ballot, weight, value, found)
+        group = self._equal(value)
+        arbiter = self._equivalence.arbiter
+        if group is None and arbiter is not None:
+            unsure = [g for g in self.groups if self._equivalence.same(g.value, value) is None]
+            verdicts = await arbiter([(g.text, text_of(ballot)) for g in unsure]) if unsure else ()
+            group = next((g for g, same in zip(unsure, verdicts, strict=False) if same), None)
+        return self._put(ballot, weight, value, group)
 
     def _read(self, ballot: Ballot, weight: float) -> Any:
         if not 0 <= weight <= self._max_weight:
@@ -120,13 +138,53 @@ class Votes:
             self.abstained.append(ballot)
         return value
 
+    def _equal(self, value: Any) -> Group | None:
+        """The first group with the same value, as far as can be told without asking anybody."""
+        keys = self._keys_of(value)
+        numbers: Iterable[int] = range(len(self.groups))
+        if keys is not None:
+            numbers = sorted({*self._without_keys, *(n for key in keys for n in self._by_key.get(key, ()))})
+        same = self._equivalence.same
+        return next((self.groups[n] for n in numbers if same(self.groups[n].value, value)), None)
+
+    def _keys_of(self, value: Any) -> tuple[Hashable, ...] | None:
+        return None if self._equivalence.keys is None else self._equivalence.keys(value)
+
     def _put(self, ballot: Ballot, weight: float, value: Any, group: Group | None) -> Group:
+        is_first = group is None
         if group is None:
-            group = Group(value)
+            group = Group(value, len(self.groups))
             self.groups.append(group)
+            keys = self._keys_of(value)
+            if keys is None:
+                self._without_keys.append(group.number)
+            for key in dict.fromkeys(keys or ()):
+                self._by_key.setdefault(key, []).append(group.number)
         group.ballots.append(ballot)
         group.exact += Fraction(weight)
+        self._total += Fraction(weight)
+        self._count += 1
+        if weight or is_first:
+            heapq.heappush(self._order, (-group.exact, group.number))
         return group
+
+    def _first_two(self) -> tuple[Group, Group | None] | None:
+        """The winning group and the next one."""
+        top = self._next_in_order()
+        if top is None:
+            return None
+        entry = heapq.heappop(self._order)
+        following = self._next_in_order()
+        heapq.heappush(self._order, entry)
+        return top, following
+
+    def _next_in_order(self) -> Group | None:
+        while self._order:
+            weight, number = self._order[0]
+            if -weight == self.groups[number].exact:
+                return self.groups[number]
+            heapq.heappop(self._order)
+        return None
 
     @property
     def ranking(self) -> list[Group]:
@@ -136,7 +194,7 @@ class Votes:
     @property
     def leader(self) -> Group | None:
         """The group that would win now; None before the first answer."""
-        return max(self.groups, key=lambda g: g.exact, default=None)
+        return self._next_in_order()
 
     @property
     def counts(self) -> list[int]:
@@ -146,33 +204,33 @@ class Votes:
     @property
     def margin(self) -> float:
         """By how much the leader outweighs the next group; 0 before the first answer."""
-        ranking = self.ranking
-        if not ranking:
+        if (pair := self._first_two()) is None:
             return 0.0
-        return float(ranking[0].exact - (ranking[1].exact if len(ranking) > 1 else 0))
+        leader, following = pair
+        return float(leader.exact - (following.exact if following is not None else 0))
 
     @property
     def share(self) -> float:
         """The leader's part of the weight of all answers, 0 to 1; 0 before the first answer."""
-        total = sum((g.exact for g in self.groups), Fraction(0))
-        return float(self.leader.exact / total) if self.leader is not None and total else 0.0
+        leader = self.leader
+        return float(leader.exact / self._total) if leader is not None and self._total else 0.0
 
     def settled(self, outstanding: int) -> bool:
         """Whether the winning group stays the same whatever the ``outstanding`` ballots will say."""
         if outstanding <= 0:
             return True
-        leader = self.leader
-        if leader is None:
+        if (pair := self._first_two()) is None:
             return False
+        leader, following = pair
         coming = outstanding * self._max_weight
-        earlier = True
-        for group in self.groups:
-            if group is leader:
-                earlier = False
-            # A tie goes to whoever came first, so an earlier group needs less to win than a later one.
-            elif (leader.exact <= group.exact + coming) if earlier else (leader.exact < group.exact + coming):
-                return False
-        return leader.exact >= coming  # a group that does not exist yet would be a later one
+        if leader.exact < coming:  # a group that does not exist yet could win
+            return False
+        if following is None:
+            return True
+        # A tie goes to whoever came first, so an earlier group needs less to win than a later one. Of equal
+        # groups the earliest follows, so it speaks for all.
+        reach = following.exact + coming
+        return leader.exact > reach if following.number < leader.number else leader.exact >= reach
 
     def winner(self) -> Answer:
         """The winning group's first answer.

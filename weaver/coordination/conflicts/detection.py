@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from weaver.coordination.answers.equivalence import equivalence
 from weaver.coordination.answers.protocol import Equivalence
 from weaver.coordination.conflicts.statements import Matter, Statement, Told, answer_matters, claim_matters
+from weaver.coordination.conflicts.topics import near_pairs
 from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
 from weaver.result import Conflict
 from weaver.runtime.run import Run
@@ -108,20 +109,15 @@ def _matters(threads: Sequence[Told], same: str | Equivalence | Callable[[str], 
 def _doubts(matters: Sequence[Matter]) -> list[_Doubt]:
     within = [_Doubt((m, i), (m, j)) for m in matters for i, j in m.unsure()]
     topical = [m for m in matters if m.topic is not None]
-    between = [
-        _Doubt((one, 0), (other, 0))
-        for i, one in enumerate(topical)
-        for other in topical[i + 1 :]
-        if _may_be_one(one, other)
-    ]
+    near = near_pairs([m.topic for m in topical if m.topic is not None])
+    pairs = ((topical[i], topical[j]) for i, j in near)
+    between = [_Doubt((one, 0), (other, 0)) for one, other in pairs if _may_be_one(one, other)]
     return within + between
 
 
 def _may_be_one(one: Matter, other: Matter) -> bool:
-    """Topics alike, told by different threads, with values that are not the same."""
-    assert one.topic is not None
-    assert other.topic is not None
-    if not one.topic.near(other.topic) or one.threads & other.threads:
+    """Whether two matters of near topics are told by different threads, with values that are not the same."""
+    if one.threads & other.threads:
         return False
     return not one.same.same(one.groups[0][0].value, other.groups[0][0].value)
 

@@ -169,16 +169,19 @@ def answer_matters(
 def claim_matters(threads: Sequence[Told]) -> list[Matter]:
     """One matter per topic of claims."""
     matters: list[Matter] = []
+    by_words: dict[frozenset[str], list[Matter]] = {}  # topics that are the same have the same words
     for thread in answered(threads):
         for claim in _claims_of(thread):
             value = value_of(claim)
             if value is None:
                 continue
             topic = topic_of(claim)
-            matter = next((m for m in matters if m.topic is not None and m.topic.same(topic)), None)
+            alike = by_words.setdefault(topic.words, [])
+            matter = next((m for m in alike if m.topic is not None and m.topic.same(topic)), None)
             if matter is None:
                 matter = Matter(claim.subject, claim.attribute, topic, CLAIMED)
                 matters.append(matter)
+                alike.append(matter)
             matter.add(Statement(thread.id, written(claim), value, claim, confidence=claim.confidence))
     return matters
 

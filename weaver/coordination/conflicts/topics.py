@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weaver.coordination.values.final import plain
@@ -52,6 +54,28 @@ class Topic:
         if any(c.isdigit() for word in all_words - shared for c in word):
             return False
         return 2 * len(shared) >= len(all_words)
+
+
+def near_pairs(topics: Sequence[Topic]) -> list[tuple[int, int]]:
+    """Return the pairs of ``topics`` that are near each other, as indexes, in order.
+
+    Only topics that can be near are compared. They have the same words with digits. And of two sets that have
+    half of all their words in common, the rarer halves of their words meet (the prefix filter of Chaudhuri,
+    Ganti and Kaushik, "A primitive operator for similarity joins", 2006).
+    """
+    frequency = Counter(word for topic in topics for word in topic.words)
+    by_word: dict[tuple[frozenset[str], str], list[int]] = {}
+    pairs: list[tuple[int, int]] = []
+    for index, topic in enumerate(topics):
+        words = sorted(topic.words, key=lambda word: (frequency[word], word))
+        digits = frozenset(word for word in words if any(c.isdigit() for c in word))
+        earlier: set[int] = set()
+        for word in words[: len(words) // 2 + 1]:
+            alike = by_word.setdefault((digits, word), [])
+            earlier.update(alike)
+            alike.append(index)
+        pairs += [(other, index) for other in earlier if topics[other].near(topic)]
+    return sorted(pairs)
 
 
 def topic_of(claim: Claim) -> Topic:

@@ -6,13 +6,12 @@ end as ``cancelled`` with the reason ``pruned``, and so does everything that wai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import BaseModel, Field
 
 from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
 from weaver.messages import system, user
 from weaver.models.protocol import Request
+from weaver.runtime.join_protocol import Pending
 from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.untrusted import fenced
@@ -29,22 +28,21 @@ class _Verdict(BaseModel):
     unnecessary: list[str] = Field(default_factory=list)
 
 
-async def same_work(run: Run, finished: Thread, pending: Sequence[Thread]) -> list[Thread]:  # noqa: ARG001 - a pruner's signature
+async def same_work(run: Run, finished: Thread, pending: Pending) -> list[Thread]:  # noqa: ARG001 - a pruner's signature
     """Threads that were given the very task that ``finished`` has done (planners repeat themselves)."""
-    done = _words(finished)
-    return [t for t in pending if _words(t) == done and t.task.agent == finished.task.agent]
+    return pending.alike(finished)
 
 
-async def judged(run: Run, finished: Thread, pending: Sequence[Thread]) -> list[Thread]:
+async def judged(run: Run, finished: Thread, pending: Pending) -> list[Thread]:
     """Threads of the same work, and those whose answer a judge finds in what was found: one short call.
 
     A judge that fails or answers nonsense drops nothing.
     """
     same = await same_work(run, finished, pending)
-    left = [t for t in pending if t not in same]
-    if not left:
+    others = [t for t in pending if t not in same]
+    if not others:
         return same
-    parts = "\n\n".join(fenced(t.task.question, f"part {t.id}") for t in left)
+    parts = "\n\n".join(fenced(t.task.question, f"part {t.id}") for t in others)
     asked = Request(
         messages=(
             system(PROMPT),
@@ -60,8 +58,4 @@ async def judged(run: Run, finished: Thread, pending: Sequence[Thread]) -> list[
     except (ModelError, OutputInvalid, BudgetExceeded) as error:
         run.note(f"Whether to prune could not be judged: {error.message}")
         return same
-    return [*same, *(t for t in left if t.id in verdict.unnecessary)]
-
-
-def _words(thread: Thread) -> str:
-    return " ".join(thread.task.question.lower().split())
+    return [*same, *(t for t in others if t.id in verdict.unnecessary)]

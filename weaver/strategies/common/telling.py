@@ -10,29 +10,40 @@ from weaver.events import AnswerDelta, AnswerStarted
 from weaver.result import CancelReason, Finding
 from weaver.runtime.join_protocol import All, Around, JoinState
 from weaver.runtime.run import Run
+from weaver.runtime.thread import Thread
 from weaver.synthesis.merge import MergeInOrder
 
 
 class Telling:
-    """Tells listeners each part as soon as those before it are complete.
+    """Tells listeners each part as soon as those before it are complete. Looks at each thread once.
 
     Args:
-        complete: the findings up to the first part that still runs.
+        threads: the threads of the parts, in the order of the answer.
+        is_part: whether a finished thread's finding is part of the answer.
     """
 
-    def __init__(self, run: Run, merge: MergeInOrder, complete: Callable[[], Sequence[Finding]]) -> None:
-        self._run, self._merge, self._complete = run, merge, complete
-        self._told = ""
+    def __init__(
+        self, run: Run, merge: MergeInOrder, threads: Sequence[Thread], is_part: Callable[[Thread], bool]
+    ) -> None:
+        self._run, self._merge, self._is_part = run, merge, is_part
+        self._threads = threads
+        self._next = 0
+        self._last: Finding | None = None
 
     def more(self) -> None:
         """Tell what has become complete."""
-        text = self._merge.so_far(self._complete())
-        if len(text) <= len(self._told) or not text.startswith(self._told):
-            return
-        if not self._told:
-            self._run.emit(AnswerStarted("parts"))
-        self._run.emit(AnswerDelta(text[len(self._told) :]))
-        self._told = text
+        while self._next < len(self._threads):
+            thread = self._threads[self._next]
+            if not thread.finished and thread.cancel_reason not in ("pruned", "not_needed"):
+                return
+            self._next += 1
+            finding = thread.finding if self._is_part(thread) else None
+            if finding is None or not (text := self._merge.text_of([finding], after=self._last)):
+                continue
+            if self._last is None:
+                self._run.emit(AnswerStarted("parts"))
+            self._run.emit(AnswerDelta(text))
+            self._last = finding
 
 
 @dataclass(frozen=True, slots=True)

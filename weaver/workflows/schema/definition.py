@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # what the check finds out is kept here, and made further up
     from weaver.workflows.validation.compiled import Compiled
 
 VERSION = "weaver/v1"
-MAX_STEPS = 500
+MANY_STEPS = 500
+"""A file with more steps needs the setting ``max_steps``."""
 
 
 def _outputs(value: Any) -> Any:
@@ -54,7 +55,6 @@ class Definition(Part):
     )
     steps: Mapping[StrictStr, Step] = Field(
         min_length=1,
-        max_length=MAX_STEPS,
         description="The steps, by id. They run in parallel unless one needs another.",
         examples=[{"summary": {"task": "Summarise ${{ inputs.topic }}."}}],
     )

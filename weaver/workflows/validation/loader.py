@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from weaver.workflows.schema.definition import VERSION, Definition
+from weaver.settings import Settings
+from weaver.workflows.schema.definition import MANY_STEPS, VERSION, Definition
 from weaver.workflows.source.diagnostics import Problem, Problems, did_you_mean
 from weaver.workflows.source.dump import dump
 from weaver.workflows.source.tree import Keys, Source, parse, read_file, written
@@ -110,6 +111,7 @@ class _Loader:
         workflow, lost = _read(source, self._problems)
         if workflow is None:
             return None
+        self._check_size(workflow, source)
         used = {
             id_: self._used(source, folder, ("steps", id_, "uses"), step.uses)
             for id_, step in workflow.steps.items()
@@ -122,6 +124,19 @@ class _Loader:
             compiled.steps[id_].workflow = other
         workflow.checked_as(compiled, source)
         return workflow if len(self._problems) == before else None
+
+    def _check_size(self, workflow: Definition, source: Source) -> None:
+        steps = len(workflow.steps)
+        if steps <= MANY_STEPS or steps <= (most := Settings.load().max_steps):
+            return
+        self._problems.add(
+            source.problem(
+                source.value_place(("steps",)),
+                ("steps",),
+                f"there are {steps:,} steps, and at most {most:,} are allowed",
+                "each step is a thread with calls of its own; set max_steps (WEAVER_MAX_STEPS) to allow more",
+            )
+        )
 
     def _used(self, source: Source, folder: Path, keys: Keys, given: str) -> Definition | None:
         def wrong(what: str, hint: str = "") -> None:
