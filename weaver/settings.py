@@ -261,8 +261,8 @@ class Settings(BaseModel):
         "kept. Default: 1000000.",
         json_schema_extra={"metavar": "BYTES"},
     )
-    max_steps: Count = Field(
-        default=500,
+    max_steps: Count | None = Field(
+        default=None,
         description="Most steps of a workflow file. Each is a thread with its own calls: this stops a file "
         "that a program or a model wrote by mistake. Default: 500.",
     )

@@ -127,7 +127,7 @@ class _Loader:
 
     def _check_size(self, workflow: Definition, source: Source) -> None:
         steps = len(workflow.steps)
-        if steps <= MANY_STEPS or steps <= (most := Settings.load().max_steps):
+        if steps <= MANY_STEPS or steps <= (most := Settings.load().max_steps or MANY_STEPS):
             return
         self._problems.add(
             source.problem(
