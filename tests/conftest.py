@@ -27,7 +27,11 @@ _homes = count()
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test touches the user's own data, and none sees what another one learned about an endpoint."""
+    """No test touches the user's own data, and none sees what another one learned about an endpoint.
+
+    Programs keep no runs either, for speed; tests of what they keep set `WEAVER_TRACE_STORE` themselves.
+    """
+    monkeypatch.setenv("WEAVER_TRACE_STORE", "off")
     folder = tmp_path_factory.getbasetemp() / "homes" / str(next(_homes))
     monkeypatch.setenv("WEAVER_HOME", str(folder))
     return folder

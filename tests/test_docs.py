@@ -46,6 +46,7 @@ EXECUTED = [
     "docs/hooks.md",
     "docs/typed-output.md",
     "docs/chat.md",
+    "docs/tracing.md",
 ]
 
 PLAN = {

@@ -89,6 +89,7 @@ class Weaver(TypedRuns):
         settings: ready settings instead of arguments, environment and file.
         tracer_provider: where spans go; the global provider by default.
         tracing: ready `Tracing` instead of ``tracer_provider``, for its options or metrics.
+        trace: keep runs, with texts, in the local store of this machine (``weaver trace``); True by default.
         journal: where finished steps are recorded; none by default.
         new_id: makes run ids; random by default.
         confirm: asked before something large is downloaded (the embedded model): gets the question, says
@@ -108,6 +109,7 @@ class Weaver(TypedRuns):
         settings: Settings | None = None,
         tracer_provider: TracerProvider | None = None,
         tracing: Tracing | None = None,
+        trace: bool = True,
         journal: Journal | None = None,
         new_id: Callable[[], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
@@ -116,7 +118,8 @@ class Weaver(TypedRuns):
         check_names(options, (*SettingOptions.__annotations__, *(Weaver.__init__.__kwdefaults__ or ())))
         values: dict[str, Any] = {"model": model, **options}
         self.settings = settings.changed(**values) if settings is not None else Settings.load(**values)
-        self._tracing = tracing or Tracing(tracer_provider)
+        self._tracing = tracing if tracing is not None or trace else Tracing(tracer_provider)
+        self._tracer_provider = tracer_provider
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
@@ -260,7 +263,7 @@ class Weaver(TypedRuns):
             temperature=settings.temperature,
             seed=settings.seed,
             listen=listen,
-            tracing=self._tracing,
+            tracing=self._traced(),
             journal=self._journal,
             hooks=Hooks((*self._hooks, *resolved(request.hooks))),
             max_answer=settings.max_answer,
@@ -279,6 +282,14 @@ class Weaver(TypedRuns):
             state.note(note)
         work = partial(strategy.function, **options)
         return Execution(state, task, strategy.name, work, checks_output=request.is_answered)
+
+    def _traced(self) -> Tracing:
+        """What records the runs; made when the first one begins."""
+        if self._tracing is None:
+            from weaver.tracing.export.local import local_tracing
+
+            self._tracing = local_tracing(self._tracer_provider)
+        return self._tracing
 
     async def _models(self, settings: Settings) -> Cast:
         key = Cast.key_of(settings)

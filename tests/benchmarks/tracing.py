@@ -30,6 +30,7 @@ from weaver.models.protocol import Request
 from weaver.models.reply import Reply
 from weaver.result import ThreadReport
 from weaver.testing.server_process import ServerProcess
+from weaver.tracing.export.local import flush, local_tracing
 from weaver.tracing.export.setup import Telemetry, configure
 from weaver.tracing.record.tracer import Tracing
 from weaver.usage import Usage
@@ -78,7 +79,27 @@ def telemetry(**variables: str) -> Callable[[], Telemetry]:
     return make
 
 
-def variants(collector: str) -> dict[str, Callable[[], Telemetry]]:
+class PythonDefault:
+    """What a `Weaver` in a program does: the local store, without the SDK."""
+
+    def __init__(self, **variables: str) -> None:
+        os.environ.update(variables)
+        self.tracing = local_tracing()
+        for name in variables:
+            del os.environ[name]
+
+    def __enter__(self) -> PythonDefault:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+
+    def shutdown(self) -> None:
+        """Wait until all is written."""
+        flush(10)
+
+
+def variants(collector: str) -> dict[str, Callable[[], Any]]:
     """Every way that tracing can be set up."""
     no_store = {"WEAVER_TRACE_STORE": "off"}
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
@@ -86,7 +107,10 @@ def variants(collector: str) -> dict[str, Callable[[], Telemetry]]:
     return {
         "off": telemetry(OTEL_SDK_DISABLED="true"),
         "sampled out": telemetry(**no_store, **otlp, OTEL_TRACES_SAMPLER="always_off"),
+        "store, no texts": telemetry(WEAVER_TRACE_TEXTS="off"),
         "store": telemetry(),
+        "python": PythonDefault,
+        "python, no texts": lambda: PythonDefault(WEAVER_TRACE_TEXTS="off"),
         "otlp": telemetry(**no_store, **otlp),
         "otlp + store": telemetry(**otlp),
         "dead collector": telemetry(**no_store, **dead),
@@ -119,7 +143,7 @@ def make_spans(tracing: Tracing, pairs: int) -> None:
     tracing.end(root)
 
 
-def span_cost(make: Callable[[], Telemetry], pairs: int) -> tuple[float, float]:
+def span_cost(make: Callable[[], Any], pairs: int) -> tuple[float, float]:
     """CPU µs per span: hot, and all."""
     with make() as session:
         make_spans(session.tracing, 20)
@@ -140,7 +164,7 @@ async def spread(run: Any, task: Task, *, width: int = 64, **_: Any) -> Answer:
     return Answer(f"{reply.text} {len(done)}")
 
 
-async def run_cost(make: Callable[[], Telemetry], url: str, width: int, runs: int) -> tuple[float, float]:
+async def run_cost(make: Callable[[], Any], url: str, width: int, runs: int) -> tuple[float, float]:
     """CPU ms per model call of whole runs: of the event loop's thread, and of the process with the flush."""
     with make() as session:
         async with Weaver(
@@ -189,10 +213,10 @@ def main() -> None:
         print(json.dumps(found))
         return
     heads = ("µs/span hot", "µs/span all", "ms/call hot", "ms/call all", "of the run")
-    print(" " * 16 + "".join(f"{head:>13}" for head in heads))
+    print(" " * 18 + "".join(f"{head:>13}" for head in heads))
     for name, row in found.items():
         print(
-            f"{name:16}{row['span_hot_us']:13.1f}{row['span_all_us']:13.1f}{row['call_hot_ms']:13.3f}"
+            f"{name:18}{row['span_hot_us']:13.1f}{row['span_all_us']:13.1f}{row['call_hot_ms']:13.3f}"
             f"{row['call_all_ms']:13.3f}{row['share_of_run']:13.0%}"
         )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from tests.tracing.stories import quorum_story
 from weaver.cli.support.guard import guarded
 from weaver.cli.trace import trace
 from weaver.tracing.record import semconv as sc
-from weaver.tracing.store.sqlite import Store
+from weaver.tracing.store.sqlite import RunRow, Store
+from weaver.tracing.views.run_list import run_list
 
 
 @pytest.fixture
@@ -149,3 +152,23 @@ def test_a_broken_store_is_no_traceback(tmp_path: Path, capsys: pytest.CaptureFi
 
     assert code == 1
     assert "cannot be used" in said
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 300])
+def test_id_status_and_time_of_a_run_are_whole_at_any_width(width: int) -> None:
+    begin = 1_700_000_000_000_000_000
+    rows = [
+        RunRow(f"{i:016x}", "t", f"s{i}", begin, begin + 62_000_000_000, "mixture_of_agents", "m", status,
+               "A question of many words, 質問 and more", 12, 123_456, 7890, 0.12)
+        for i, status in enumerate(("complete", "cancelled", "running"))
+    ]  # fmt: skip
+    table = run_list(rows, width)
+    console = Console(width=max(width, 60), file=io.StringIO(), color_system=None)
+    console.print(table)
+    out = console.file.getvalue()
+    for row in rows:
+        assert row.run_id in out
+        assert row.status in out
+    assert out.count("62.00 s") == 3
+    shown = max(len(line.rstrip()) for line in out.splitlines())
+    assert shown <= max(width, 16 + 2 + 9 + 2 + 8)

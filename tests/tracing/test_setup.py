@@ -16,7 +16,7 @@ from tests.tracing.collector import Collector, nobody
 from weaver import Answer, Task, Weaver
 from weaver.errors import ConfigurationError
 from weaver.testing import Scripted, ScriptedModel
-from weaver.tracing.export import otlp_exporter, store_processor
+from weaver.tracing.export import otlp_exporter, store_writer
 from weaver.tracing.export.setup import Telemetry, configure
 from weaver.tracing.record import semconv as sc
 from weaver.tracing.store.sqlite import Store
@@ -230,7 +230,7 @@ async def test_a_store_that_cannot_be_written_costs_no_run(tmp_path: Path) -> No
 
 async def test_a_slow_disk_drops_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
-    monkeypatch.setattr(store_processor, "MAX_WAITING", 3)
+    monkeypatch.setattr(store_writer, "MAX_WAITING", 3)
     monkeypatch.setattr(Store, "add", lambda *_, **__: held.wait(10))
     telemetry = configure()
     assert telemetry.store is not None
@@ -273,7 +273,7 @@ def test_a_killed_process_leaves_its_run_in_the_list(tmp_path: Path) -> None:
         "telemetry = configure()\n"
         "root = telemetry.tracing.start_run(run_id='r9', strategy='s', model='m', question='What now?')\n"
         "telemetry.tracing.end(telemetry.tracing.start_step(root, 'done'))\n"
-        "telemetry.store.force_flush(10_000)\n"
+        "telemetry.store.flush(10)\n"
         "os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=False)
@@ -283,7 +283,8 @@ def test_a_killed_process_leaves_its_run_in_the_list(tmp_path: Path) -> None:
     assert [s.name for s in Store().spans(row)] == ["step done"]
 
 
-def test_the_sdks_logger_is_left_as_it_was() -> None:
+def test_the_sdks_logger_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
     logger = logging.getLogger("opentelemetry")
     before = (list(logger.handlers), logger.propagate)
     with configure():

@@ -177,7 +177,7 @@ async def test_what_the_sampler_declined_costs_one_question() -> None:
 
 async def test_without_an_sdk_there_is_nothing() -> None:
     model = planning_model()
-    result = await Weaver(model).run("Compare.")
+    result = await Weaver(model, trace=False).run("Compare.")
 
     assert result.status == "complete"
     assert result.trace_id is None

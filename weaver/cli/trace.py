@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from weaver.cli.support.guard import debug_option
-from weaver.display.words import count, one_line, printable
+from weaver.display.words import count, printable
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from weaver.tracing.store.span_record import SpanRecord
     from weaver.tracing.store.sqlite import RunRow, Store
     from weaver.tracing.views.run_view import RunView
 
@@ -57,29 +58,15 @@ def list_(limit: int, status: str | None, as_json: bool) -> None:
         about = f" with status {status}" if status else ""
         click.echo(f"No run{about} is kept in {store.path}.", err=True)
         return
-    from rich.table import Table
-    from rich.text import Text
+    from weaver.tracing.views.run_list import run_list
 
-    from weaver.tracing.views.waterfall import dollars, seconds
-
-    table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for name in ("run", "started", "status"):
-        table.add_column(name, no_wrap=True)
-    for name in ("time", "threads", "tokens", "cost"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("strategy", no_wrap=True)
-    table.add_column("question", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        took = seconds((row.ended_ns - row.started_ns) / 1e9) if row.ended_ns else ""
-        tokens = f"{row.input_tokens + row.output_tokens:,}"
-        cells = (
-            row.run_id, _when(row.started_ns), row.status, took, f"{row.threads:,}", tokens,
-            dollars(row.cost_usd) or "?", row.strategy, row.question,
-        )  # fmt: skip
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
     console = _console()
     if not console.is_terminal:
         console.width = 200
+    table = run_list(rows, console.width)
+    console.width = max(
+        console.width, console.measure(table, options=console.options.update(width=1000)).maximum
+    )
     console.print(table)
 
 
@@ -140,22 +127,27 @@ def open_(run: str, compare: str | None, output: Path | None, no_browser: bool) 
     show_default=True,
     help="OTLP as JSON (Jaeger's upload, a collector), the HTML page, or weaver's own JSON lines.",
 )
+@click.option("--texts", is_flag=True, help="With prompts, answers, tool arguments and results.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: stdout.")
 @debug_option
-def export(run: str, form: str, output: Path | None) -> None:
-    """Write RUN in a form that other programs read."""
+def export(run: str, form: str, texts: bool, output: Path | None) -> None:
+    """Write RUN in a form that other programs read.
+
+    Without --texts there is nothing in it that models were told or said.
+    """
     store = _store()
     row = store.find(run)
     if form == "otlp":
         from weaver.tracing.store.otlp_json import otlp_json
 
-        text = json.dumps(otlp_json(store.spans(row))) + "\n"
+        text = json.dumps(otlp_json(_spans(store, row, texts=texts))) + "\n"
     elif form == "html":
         from weaver.tracing.views.html import page_of
 
-        text = page_of([_view(store, row)])
+        text = page_of([_view(store, row, texts=texts)])
     else:
-        text = "".join(json.dumps(span.as_dict()) + "\n" for span in store.spans(row))
+        spans = _spans(store, row, texts=texts)
+        text = "".join(json.dumps(span.as_dict()) + "\n" for span in spans)
     if output is None:
         click.echo(text, nl=False)
     else:
@@ -218,7 +210,18 @@ def _store() -> Store:
     return store
 
 
-def _view(store: Store, row: RunRow) -> RunView:
+def _spans(store: Store, row: RunRow, *, texts: bool) -> list[SpanRecord]:
+    """The spans of a run, with the stored texts as attributes if those are asked for."""
+    spans = store.spans(row)
+    if not texts:
+        return spans
+    full: dict[str, dict[str, str]] = {}
+    for (span_id, name), text in store.texts(row).items():
+        full.setdefault(span_id, {})[name] = text
+    return [replace(s, attributes={**s.attributes, **full.get(s.span_id, {})}) for s in spans]
+
+
+def _view(store: Store, row: RunRow, *, texts: bool = True) -> RunView:
     from weaver.tracing.views.run_view import view_of
 
     spans = store.spans(row)
@@ -226,7 +229,8 @@ def _view(store: Store, row: RunRow) -> RunView:
         raise ConfigurationError(
             f"Nothing of run {row.run_id} has been kept yet.", hint="It has just begun, or its process died."
         )
-    return view_of(spans, root=row.span_id, texts=store.texts(row), question=row.question)
+    full = store.texts(row) if texts else {}
+    return view_of(spans, root=row.span_id, texts=full, question=row.question if texts else "")
 
 
 def _show_text(store: Store, row: RunRow, span_id: str) -> None:
@@ -241,7 +245,7 @@ def _show_text(store: Store, row: RunRow, span_id: str) -> None:
     if not texts:
         raise ConfigurationError(
             f"No content was captured for span {span.span_id} ({span.name}).",
-            hint="Set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY before the run.",
+            hint="Texts are kept unless WEAVER_TRACE_TEXTS=off.",
         )
     safe: Callable[[str], str] = printable if sys.stdout.isatty() else str
     for name, text in texts.items():
@@ -266,10 +270,6 @@ def _write(path: Path, text: str) -> None:
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:80]
-
-
-def _when(ns: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(ns / 1e9))
 
 
 def _console() -> Console:

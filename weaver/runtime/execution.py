@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -31,6 +32,7 @@ from weaver.result import (
     Status,
     ThreadReport,
 )
+from weaver.runtime import log
 from weaver.runtime.default_body import in_form
 from weaver.runtime.guards import Withheld, checked_run, context_of
 from weaver.runtime.run import Run
@@ -300,6 +302,10 @@ class Execution:
         )
         if self.error is not None:
             self.error.result = result
+            level = logging.INFO if isinstance(self.error, RunCancelled) else logging.ERROR
+            log.write(level, state.id, f"{status}: {type(self.error).__name__}: {self.error}")
+        else:
+            log.write(logging.DEBUG, state.id, f"{status} in {result.metrics.wall_seconds:.2f} s")
         return result
 
     def _output_state(self, answer: Answer | None, status: Status) -> OutputState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from weaver.models.layers.call_log import Change, Dropped, Fallback, Retry
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, Conflict, Decision
+from weaver.runtime import log
 from weaver.runtime.budget_ledger import Ledger
 from weaver.runtime.shared_prefix import SharedPrefixes
 from weaver.tools.run_tools import RunTools
@@ -145,6 +147,7 @@ class RunState:
         if text not in self._noted:
             self._noted.add(text)
             self.notes.append(text)
+            log.write(logging.INFO, self.id, text)
             self.emit(Noted(text))
 
     def pass_input(self) -> None:
@@ -193,8 +196,12 @@ class RunState:
         match entry:
             case Fallback():
                 self.note(f"{entry.failed} failed ({entry.error}); {entry.instead} answered instead.")
+                instead = f"{entry.failed} failed and {entry.instead} is asked instead: {entry.error}"
+                log.write(logging.WARNING, self.id, instead, thread=thread)
                 self.emit(ModelFellBack(thread, entry.failed, entry.instead, entry.error))
             case Retry():
+                again = f"a call failed and is tried again in {entry.delay:.1f} s: {entry.error}"
+                log.write(logging.INFO, self.id, again, thread=thread)
                 self.emit(CallRetried(thread, entry.error, entry.delay))
             case Dropped():
                 self.note(f"{entry.model} does not take {entry.wish}; {entry.instead}.")

@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from weaver.tracing.record.content import labels_wanted
 from weaver.tracing.record.tracer import Tracing
 from weaver.tracing.store.retention import Retention, store_wanted
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from weaver.tracing.export.otlp_exporter import Delivery, Overheard
-    from weaver.tracing.export.store_processor import StoreProcessor
+    from weaver.tracing.export.store_writer import StoreWriter
 
 SERVICE = "weaver"
 PIP = 'pip install "weaver-reasoning[otlp]"'
@@ -48,7 +49,8 @@ class Telemetry:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.tracing = Tracing.off()
         self.notes: list[str] = []
-        self.store: StoreProcessor | None = None
+        self.store: StoreWriter | None = None
+        self._is_shut_down = False
         self._environ = environ
         self._deliveries: list[Delivery] = []
         self._provider: TracerProvider | None = None
@@ -72,10 +74,13 @@ class Telemetry:
 
     def shutdown(self) -> None:
         """Deliver what is left. Ends soon whatever the collector does; what was lost is in `notes`, once."""
-        if self._provider is None:
+        if self._is_shut_down:
             return
-        provider, self._provider = self._provider, None
-        provider.shutdown()
+        self._is_shut_down = True
+        if self._provider is not None:
+            self._provider.shutdown()
+        if self.store is not None:
+            self.store.shutdown()
         if self._meters is not None:
             self._deliver_metrics(self._meters)
         for delivery in self._deliveries:
@@ -123,17 +128,42 @@ def configure(
         return telemetry
     keep = Retention.from_environment(environ)
     wanted = _wanted(environ, "TRACES")
+    metrics = _wanted(environ, "METRICS")
     store = store_wanted(environ)
-    if not (wanted or store or processors):
+    if not (wanted or metrics or store or processors):
         return telemetry
 
+    if store:
+        from weaver.tracing.export.store_writer import StoreWriter
+        from weaver.tracing.store.sqlite import Store
+
+        telemetry.store = StoreWriter(Store(environ=environ), keep=keep)
+    provider: Any = _provider(telemetry, wanted, processors) if wanted or metrics or processors else None
+    if telemetry.store is not None:
+        from weaver.tracing.export.local_span import LocalProvider
+
+        provider = LocalProvider(telemetry.store, provider)
+    telemetry.tracing = Tracing(
+        provider,
+        telemetry._meters or _no_meters(),  # noqa: SLF001 - `configure` builds it
+        labels=labels_wanted(environ),
+        texts=telemetry.store,
+    )
+    return telemetry
+
+
+def _provider(
+    telemetry: Telemetry, wanted: list[str], processors: tuple[SpanProcessor, ...]
+) -> TracerProvider:
+    """A provider of the SDK with ``processors`` and with the exporters that are ``wanted``."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
     from weaver import __version__
     from weaver.tracing.export.otlp_exporter import Overheard
 
-    telemetry._overheard = Overheard()  # noqa: SLF001 - this function builds it
+    environ = telemetry._environ  # noqa: SLF001 - `configure` builds it
+    telemetry._overheard = Overheard()  # noqa: SLF001
     telemetry._overheard.begin()  # noqa: SLF001
     named = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     about = {"service.version": __version__} | ({} if named else {"service.name": SERVICE})
@@ -145,24 +175,12 @@ def configure(
     telemetry._provider = provider  # noqa: SLF001
     for processor in processors:
         provider.add_span_processor(processor)
-    if store:
-        from weaver.tracing.export.store_processor import StoreProcessor
-        from weaver.tracing.store.sqlite import Store
-
-        telemetry.store = StoreProcessor(Store(environ=environ), keep=keep)
-        provider.add_span_processor(telemetry.store)
     for name in wanted:
         if (delivery := _delivery(name, environ, telemetry.notes)) is not None:
             telemetry._deliveries.append(delivery)  # noqa: SLF001
             provider.add_span_processor(delivery)
     telemetry._meters = _meters(environ, resource, telemetry.notes)  # noqa: SLF001
-    telemetry.tracing = Tracing(
-        provider,
-        telemetry._meters or _no_meters(),  # noqa: SLF001
-        labels=environ.get("WEAVER_TRACE_LABELS", "").strip().lower() not in ("off", "0", "no", "false"),
-        texts=telemetry.store,
-    )
-    return telemetry
+    return provider
 
 
 def _wanted(environ: Mapping[str, str], signal: str) -> list[str]:

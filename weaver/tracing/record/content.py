@@ -1,7 +1,8 @@
-"""Content capture: what models were told and what they said. Off by default.
+"""Content: what models were told and what they said. In the local store; on spans only if asked for.
 
-On by the conventions' environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``. Text is
-redacted first, then cut to `ATTRIBUTE_CHARS`; the full text goes to the local store when there is one.
+On spans by the conventions' environment variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``.
+Text is redacted first, then cut to `ATTRIBUTE_CHARS`. The local store gets the full text, redacted and made
+by its own thread; ``WEAVER_TRACE_TEXTS=off`` keeps none there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from enum import Flag
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import Span
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 ATTRIBUTE_CHARS = 4096
 LABEL_CHARS = 100
 ERROR_CHARS = 500
+STORED_CHARS = 1_000_000
+"""Most characters of one text in the local store."""
+TEXTS_ENV = "WEAVER_TRACE_TEXTS"
+LABELS_ENV = "WEAVER_TRACE_LABELS"
+_OFF = ("off", "0", "no", "false")
 
 
 class Capture(Flag):
@@ -53,8 +59,13 @@ def capture_mode(capture: bool | None = None, environ: Mapping[str, str] | None 
     return _MODES.get(value.strip().lower(), Capture.NONE)
 
 
+def labels_wanted(environ: Mapping[str, str]) -> bool:
+    """Whether short labels are recorded: yes, unless ``WEAVER_TRACE_LABELS`` says off."""
+    return environ.get(LABELS_ENV, "").strip().lower() not in _OFF
+
+
 class Texts(Protocol):
-    """Keeps the full text of what does not fit on a span. Must not block."""
+    """Keeps full texts on this machine. Must not block."""
 
     def keep(self, trace_id: str, span_id: str, name: str, text: str | Callable[[], str]) -> None:
         """Keep ``text``, or what it returns when it is called, as attribute ``name`` of a span.
@@ -78,15 +89,21 @@ class Content:
     """Redacts text and puts it where it may go.
 
     Args:
-        capture: where content goes; labels and error texts are no content.
+        capture: where on spans content goes; labels and error texts are no content.
         redact: takes secrets out of text.
-        texts: keeps the full text of what is cut.
+        texts: keeps the full texts.
+
+    Attributes:
+        is_wanted: whether anybody takes content: spans or the store.
     """
 
     def __init__(self, capture: Capture, redact: Callable[[str], str], texts: Texts | None = None) -> None:
         self.capture = capture
         self.redact = redact
         self.texts = texts
+        keeps_all = os.environ.get(TEXTS_ENV, "").strip().lower() not in _OFF
+        self._all_texts = texts if keeps_all else None
+        self.is_wanted = bool(capture) or self._all_texts is not None
 
     def label(self, text: str) -> str:
         """A few words on one line."""
@@ -98,8 +115,12 @@ class Content:
         return cut(text if self.capture else _QUOTE.sub(_elided, text), ERROR_CHARS)
 
     def text(self, span: Span, name: str, text: str) -> None:
-        """Plain text as attribute ``name``, if content is captured."""
-        if self.capture and text:
+        """Plain text as attribute ``name``: into the store, and on the span if content is captured."""
+        if not text:
+            return
+        if self._all_texts is not None:
+            self._keep(span, {name: lambda: self.redact(text[:STORED_CHARS])})
+        if self.capture:
             full = {name: lambda: self.redact(text)} if len(text) > ATTRIBUTE_CHARS else {}
             self._put(span, {name: storable(cut(self._shown(text), ATTRIBUTE_CHARS))}, full)
 
@@ -110,7 +131,17 @@ class Content:
             self.texts.keep(f"{context.trace_id:032x}", f"{context.span_id:016x}", name, self.label(text))
 
     def call(self, span: Span, reply: Reply, request: Request) -> None:
-        """What a model was told and what it said, if content is captured."""
+        """What a model was told and what it said: into the store, and on the span if it is captured."""
+        if self._all_texts is not None:
+            # Made where they are written, which is not in the run's event loop.
+            self._keep(
+                span,
+                {
+                    sc.SYSTEM_INSTRUCTIONS: lambda: _dumps(input_of(request, self.redact)[0]),
+                    sc.INPUT_MESSAGES: lambda: _dumps(input_of(request, self.redact)[1]),
+                    sc.OUTPUT_MESSAGES: lambda: _dumps(output_of(reply, self.redact)),
+                },
+            )
         if not self.capture:
             return
         instructions, messages = input_of(request, self._shown)
@@ -141,16 +172,27 @@ class Content:
             return self.redact(text)
         return cut(self.redact(text[: 2 * ATTRIBUTE_CHARS]) + " " * ATTRIBUTE_CHARS, ATTRIBUTE_CHARS)
 
+    def _keep(self, span: Span, full: Mapping[str, Callable[[], str]]) -> None:
+        context = span.get_span_context()
+        if self.texts is not None and context.is_valid:
+            trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+            for name, text in full.items():
+                self.texts.keep(trace_id, span_id, name, text)
+
     def _put(self, span: Span, shown: dict[str, str], full: Mapping[str, Callable[[], str]]) -> None:
         if full:
-            context = span.get_span_context()
-            trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
             if self.texts is not None:
-                for name, text in full.items():
-                    self.texts.keep(trace_id, span_id, name, text)
-                span.set_attribute(sc.CONTENT_REF, f"{trace_id}/{span_id}")
+                context = span.get_span_context()
+                if self._all_texts is None:
+                    self._keep(span, full)
+                span.set_attribute(sc.CONTENT_REF, f"{context.trace_id:032x}/{context.span_id:016x}")
             span.set_attribute(sc.CONTENT_CUT, True)
         if Capture.SPAN in self.capture:
             span.set_attributes(shown)
         if Capture.EVENT in self.capture:
             span.add_event(sc.CONTENT_EVENT, shown)
+
+
+def _dumps(messages: list[dict[str, Any]]) -> str:
+    """Messages as JSON of at most `STORED_CHARS`; "" for none."""
+    return as_attribute(messages, STORED_CHARS)[0] if messages else ""

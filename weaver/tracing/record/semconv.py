@@ -80,6 +80,7 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 # weaver's own attributes.
 RUN_ID: Final = "weaver.run.id"
 RUN_STATUS: Final = "weaver.run.status"
+RUN_LABEL: Final = "weaver.run.label"
 RUN_QUESTION: Final = "weaver.run.question"
 RUN_ANSWER: Final = "weaver.run.answer"
 RUN_MODEL: Final = "weaver.run.model"

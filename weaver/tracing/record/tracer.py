@@ -91,7 +91,7 @@ class Tracing(Starting):
 
     def end_tool(self, span: Span, error: BaseException | None = None, *, result: str = "") -> None:
         """A tool returned or raised. ``result`` is content."""
-        if result and self.content.capture and span.is_recording():
+        if result and span.is_recording():
             self.content.text(span, sc.TOOL_RESULT, result)
         self.end(span, error)
 
@@ -134,7 +134,7 @@ class Tracing(Starting):
         if not span.is_recording():
             return
         span.set_attributes(build.of_conflict(conflict))
-        if self.content.capture:
+        if self.content.is_wanted:
             values = [
                 {"value": v.value, "threads": v.threads, "confidence": v.confidence} for v in conflict.values
             ]
@@ -228,6 +228,8 @@ class Tracing(Starting):
         if not context.is_valid:
             return {}
         flags = int(context.trace_flags) & 0xFF
+        if getattr(span, "is_local_only", False):
+            return {}  # nobody else knows that trace
         found = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"}
         if context.trace_state:
             found["tracestate"] = context.trace_state.to_header()

@@ -90,7 +90,7 @@ class Starting:
         """Record the question of a run, where it is not known at its start."""
         if span.is_recording():
             if self.labels:
-                self.content.local(span, sc.RUN_QUESTION, question)
+                self.content.local(span, sc.RUN_LABEL, question)
             self.content.text(span, sc.RUN_QUESTION, question)
 
     def start_plan(self, parent: Span) -> Span:

@@ -26,7 +26,7 @@ from weaver.tracing.store.span_record import SpanRecord, span_from
 
 FILE = "traces.sqlite"
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT NOT NULL, trace_id TEXT NOT NULL, span_id TEXT PRIMARY KEY, started_ns INTEGER NOT NULL,
@@ -38,10 +38,8 @@ CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started_ns);
 CREATE INDEX IF NOT EXISTS runs_by_trace ON runs (trace_id);
 CREATE TABLE IF NOT EXISTS spans (trace_id TEXT NOT NULL, body BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS spans_by_trace ON spans (trace_id);
-CREATE TABLE IF NOT EXISTS texts (
-    trace_id TEXT NOT NULL, span_id TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL,
-    PRIMARY KEY (trace_id, span_id, name)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS texts (trace_id TEXT NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS texts_by_trace ON texts (trace_id);
 """
 
 
@@ -116,14 +114,16 @@ class Store:
                     if sc.RUN_ID in span.attributes:
                         _begin_run(db, span)
                         _end_run(db, span)
+            full: dict[str, list[tuple[str, str, str]]] = {}
             for trace_id, span_id, name, text in texts:
-                if name == sc.RUN_QUESTION:
+                if name == sc.RUN_LABEL:
                     db.execute("UPDATE runs SET question = ? WHERE span_id = ?", (text, span_id))
-                else:
-                    packed = zlib.compress(text.encode("utf-8", "replace"), 3)
-                    db.execute(
-                        "INSERT OR REPLACE INTO texts VALUES (?,?,?,?)", (trace_id, span_id, name, packed)
-                    )
+                elif text:
+                    full.setdefault(trace_id, []).append((span_id, name, text))
+            for trace_id, items in full.items():
+                body = json.dumps(items, ensure_ascii=False, separators=(",", ":"))
+                packed = zlib.compress(body.encode("utf-8", "replace"), 1)
+                db.execute("INSERT INTO texts VALUES (?,?)", (trace_id, packed))
 
     def runs(self, *, limit: int | None = 20, status: str | None = None) -> list[RunRow]:
         """The latest runs, newest first."""
@@ -185,8 +185,9 @@ class Store:
     def texts(self, row: RunRow) -> dict[tuple[str, str], str]:
         """Full texts by (span id, attribute)."""
         with self._reading() as db:
-            rows = db.execute("SELECT span_id, name, body FROM texts WHERE trace_id = ?", (row.trace_id,))
-            return {(span, name): zlib.decompress(body).decode() for span, name, body in rows}
+            rows = db.execute("SELECT body FROM texts WHERE trace_id = ? ORDER BY rowid", (row.trace_id,))
+            bodies = [json.loads(zlib.decompress(body)) for (body,) in rows]
+        return {(span, name): text for items in bodies for span, name, text in items}
 
     def remove(self, rows: Iterable[RunRow]) -> int:
         """Forget runs. Returns how many there were."""
@@ -321,6 +322,8 @@ class Store:
                 hint=f"Update weaver, or set {STORE_ENV}=off.",
             )
         if version < _VERSION:
+            if version == 1:  # one row for each text
+                db.execute("DROP TABLE texts")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.executescript(_SCHEMA)
             db.execute(f"PRAGMA user_version = {_VERSION}")

@@ -63,12 +63,12 @@ def run_of(view: RunView) -> dict[str, Any]:
     content = False
     for i, piece in enumerate(view.pieces):
         attributes = dict(piece.span.attributes)
-        for name in CONTENT & attributes.keys():
-            content = True
+        for name in CONTENT:
             full = view.texts.get((piece.id, name))
             if full is not None and len(full) <= room:
                 room -= len(full)
                 attributes[name] = full
+            content = content or name in attributes
         pieces.append(_piece(piece, index, sizes[i], attributes, view.waits.get(piece.id, "")))
     decision = None
     if sc.DECISION_BY in about:
@@ -84,7 +84,7 @@ def run_of(view: RunView) -> dict[str, Any]:
         "model": about.get(sc.RUN_MODEL, ""),
         "status": view.status,
         "complete": view.complete,
-        "question": about.get(sc.RUN_QUESTION) or view.question,
+        "question": view.texts.get((root.id, sc.RUN_QUESTION)) or about.get(sc.RUN_QUESTION) or view.question,
         "started": root.span.start_ns / 1e6,
         "seconds": _round(root.seconds),
         "input": root.input_tokens,

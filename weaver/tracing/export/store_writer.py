@@ -1,42 +1,38 @@
-"""A span processor that keeps runs in the local store, in a thread of its own."""
+"""Writes runs into the local store, in a thread of its own. Does not need the OpenTelemetry SDK."""
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from weaver.errors import WeaverError
-from weaver.tracing.record import semconv as sc
 from weaver.tracing.store.retention import Retention
-from weaver.tracing.store.span_record import SpanRecord, record_of
+from weaver.tracing.store.span_record import SpanRecord
 from weaver.tracing.store.sqlite import Store
 
-if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import Span
-
+logger = logging.getLogger("weaver")
 MAX_WAITING = 100_000
 BATCH = 1024
 EVERY = 0.5
 PATIENCE = 3.0
+SWEEP_EVERY = 600.0
+"""Seconds between two looks at the size and age of what is kept, in a process that goes on."""
 
 _Text = tuple[str, str, str, str | Callable[[], str]]
-_Item = ReadableSpan | SpanRecord | _Text | threading.Event | None
+_Item = Callable[[], SpanRecord] | SpanRecord | _Text | threading.Event | None
 
 
-class StoreProcessor(SpanProcessor):
-    """Writes ended spans to a `Store` in batches. A store that fails costs dropped spans, never a run.
+class StoreWriter:
+    """Writes ended spans and texts to a `Store` in batches. A store that fails costs spans, never a run.
 
-    It also keeps full texts (it is a `weaver.tracing.record.content.Texts`).
+    It is a `weaver.tracing.record.content.Texts`.
 
     Args:
         store: where to.
-        keep: what to remove when it is shut down; None removes nothing.
+        keep: what to remove, from time to time and when it is shut down; None removes nothing.
 
     Attributes:
         dropped: spans that were not kept.
@@ -48,33 +44,33 @@ class StoreProcessor(SpanProcessor):
         self.dropped = 0
         self.trouble = ""
         self._keep = keep
+        self._swept_at = time.monotonic()
         self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="weaver-trace-store", daemon=True)
         self._thread.start()
 
     def keep(self, trace_id: str, span_id: str, name: str, text: str | Callable[[], str]) -> None:
         """Keep the full text of an attribute; a function is called by the writing thread."""
-        if not self.trouble:
+        if not self.trouble and self._waiting.qsize() < MAX_WAITING:
             self._waiting.put((trace_id, span_id, name, text))
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - SDK's names
+    def begin(self, root: SpanRecord) -> None:
         """Announce a run, so that it is listed while it runs and if the process dies."""
-        if span.attributes and sc.RUN_ID in span.attributes:
-            self._waiting.put(record_of(span))  # now: when it is written, the run may have ended
+        self._waiting.put(root)
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Hand an ended span to the writing thread."""
+    def end(self, record: Callable[[], SpanRecord]) -> None:
+        """Take an ended span; the writing thread calls ``record``."""
         if self.trouble or self._waiting.qsize() >= MAX_WAITING:
             self.dropped += 1
             self.trouble = self.trouble or "the disk is too slow"
             return
-        self._waiting.put(span)
+        self._waiting.put(record)
 
-    def force_flush(self, timeout_millis: int = 2000) -> bool:
-        """Wait until everything so far is written. False when that took too long."""
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything so far is written. False when that took longer than ``seconds``."""
         written = threading.Event()
         self._waiting.put(written)
-        return written.wait(timeout_millis / 1000)
+        return written.wait(seconds)
 
     def shutdown(self) -> None:
         """Write what is left and sweep the store, as long as that goes on."""
@@ -98,15 +94,21 @@ class StoreProcessor(SpanProcessor):
                     break
             open_end = batch[-1] is not None
             self._write(batch)
+            if time.monotonic() - self._swept_at >= SWEEP_EVERY:
+                self._sweep()
+        self._sweep()
+        self.store.close()
+
+    def _sweep(self) -> None:
+        self._swept_at = time.monotonic()
         if self._keep is not None and not self.trouble:
             try:
                 self.store.gc_if_due(self._keep)
             except WeaverError as error:
                 self.trouble = str(error)
-        self.store.close()
 
     def _write(self, batch: list[_Item]) -> None:
-        ended = sum(1 for item in batch if isinstance(item, ReadableSpan))
+        ended = sum(1 for item in batch if callable(item))
         try:
             if not self.trouble:
                 self._add(batch)
@@ -115,6 +117,8 @@ class StoreProcessor(SpanProcessor):
         except Exception as error:  # noqa: BLE001 - this thread must go on, or the run's end would wait for it
             self.trouble = f"{type(error).__name__}: {error}"
         if self.trouble:
+            if not self.dropped:
+                logger.warning("runs are not kept on this machine: %s", self.trouble)
             self.dropped += ended
         for item in batch:
             if isinstance(item, threading.Event):
@@ -130,6 +134,6 @@ class StoreProcessor(SpanProcessor):
                 texts.append((trace_id, span_id, name, text() if callable(text) else text))
             elif isinstance(item, SpanRecord):
                 started.append(item)
-            elif isinstance(item, ReadableSpan):
-                ended.append(record_of(item))
+            elif callable(item):
+                ended.append(item())
         self.store.add(ended, texts, started=started)
