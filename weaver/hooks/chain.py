@@ -151,8 +151,8 @@ async def together(work: Sequence[Awaitable[Any]]) -> None:
     """Wait for all of ``work``; on the first error cancel the rest, wait for it, and raise the error."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
-        for done in asyncio.as_completed(tasks):
-            await done
+        for finished in asyncio.as_completed(tasks):
+            await finished
     finally:
         for task in tasks:
             task.cancel()

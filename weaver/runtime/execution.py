@@ -155,7 +155,7 @@ class Execution:
     async def _work_on(self, root: Run, task: Task) -> Answer:
         """The strategy's answer to ``task``, which has passed the input checks."""
         if self.state.hooks.input_checks:
-            self.state.tracing.asked(root.span, task.question)
+            self.state.tracing.set_question(root.span, task.question)
         root.task = task
         answer = await answered(self._work, root, task, who=f"Strategy {self._strategy!r}")
         return await in_form(root, task, answer)

@@ -60,7 +60,7 @@ def capture_mode(capture: bool | None = None, environ: Mapping[str, str] | None 
 
 
 def labels_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether short labels are recorded: yes, unless ``WEAVER_TRACE_LABELS`` says off."""
+    """Say whether short labels are recorded: yes, unless ``WEAVER_TRACE_LABELS`` says off."""
     return environ.get(LABELS_ENV, "").strip().lower() not in _OFF
 
 
@@ -131,7 +131,7 @@ class Content:
             self.texts.keep(f"{context.trace_id:032x}", f"{context.span_id:016x}", name, self.label(text))
 
     def call(self, span: Span, reply: Reply, request: Request) -> None:
-        """What a model was told and what it said: into the store, and on the span if it is captured."""
+        """Record what a model was told and what it said: into the store, and on the span if it is captured."""
         if self._all_texts is not None:
             # Made where they are written, which is not in the run's event loop.
             self._keep(

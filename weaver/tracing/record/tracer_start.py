@@ -83,10 +83,10 @@ class Starting:
             },
         )
         if question:
-            self.asked(span, question)
+            self.set_question(span, question)
         return span
 
-    def asked(self, span: Span, question: str) -> None:
+    def set_question(self, span: Span, question: str) -> None:
         """Record the question of a run, where it is not known at its start."""
         if span.is_recording():
             if self.labels:

@@ -30,7 +30,7 @@ class Retention:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Retention:
-        """As ``WEAVER_TRACE_DAYS``, ``WEAVER_TRACE_RUNS`` and ``WEAVER_TRACE_MB`` say; 0 means no limit.
+        """Read ``WEAVER_TRACE_DAYS``, ``WEAVER_TRACE_RUNS`` and ``WEAVER_TRACE_MB``; 0 means no limit.
 
         Raises:
             ConfigurationError: one of them is not a number, or negative.
@@ -46,7 +46,7 @@ class Retention:
 
 
 def store_wanted(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether runs are kept: yes, unless ``WEAVER_TRACE_STORE`` says off (or 0, no, false)."""
+    """Say whether runs are kept: yes, unless ``WEAVER_TRACE_STORE`` says off (or 0, no, false)."""
     value = (os.environ if environ is None else environ).get(STORE_ENV, "")
     return value.strip().lower() not in ("off", "0", "no", "false")
 

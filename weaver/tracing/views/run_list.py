@@ -48,8 +48,8 @@ def run_list(rows: Sequence[RunRow], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bright_black", padding=(0, GAP, 0, 0))
     for name in filter(names.__contains__, _CELLS):
         if name == "question":
-            shown = max(QUESTION, min(widths[name], QUESTION + room))
-            table.add_column(name, no_wrap=True, overflow="ellipsis", width=shown)
+            columns = max(QUESTION, min(widths[name], QUESTION + room))
+            table.add_column(name, no_wrap=True, overflow="ellipsis", width=columns)
         else:
             table.add_column(
                 name, no_wrap=True, justify="right" if name in _RIGHT else "left", width=widths[name]
