@@ -131,7 +131,7 @@ class Content:
             self.texts.keep(f"{context.trace_id:032x}", f"{context.span_id:016x}", name, self.label(text))
 
     def call(self, span: Span, reply: Reply, request: Request) -> None:
-        """Record what a model was told and what it said: into the store, and on the span if it is captured."""
+        """Record a call's messages: into the store, and on the span if content is captured."""
         if self._all_texts is not None:
             # Made where they are written, which is not in the run's event loop.
             self._keep(
