@@ -96,6 +96,27 @@ async def test_a_reader_that_is_cancelled_cancels_the_run():
     await until_closed(model)
 
 
+@pytest.mark.parametrize("way", ["events", "text", "objects"])
+async def test_a_cancelled_reader_does_not_keep_the_run_alive_by_its_traceback(way: str):
+    model = slow()
+    errors = []
+
+    async def read() -> None:
+        run = {"events": lambda r: r, "text": lambda r: r.text(), "objects": lambda r: r.objects()}[way]
+        try:
+            async for _ in run(watched(model)):
+                pass
+        except asyncio.CancelledError as error:
+            errors.append(error)  # as servers keep it for a while
+
+    reader = asyncio.create_task(read())
+    await anyio.sleep(2.5)
+    reader.cancel()
+    await reader
+    await until_closed(model)
+    assert errors
+
+
 async def test_an_async_generator_that_nobody_reads_on_cancels_the_run():
     model = slow()
 

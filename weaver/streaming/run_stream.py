@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
@@ -195,5 +195,6 @@ class _Events(AsyncIterator[Event]):
         if ends_run:
             weakref.finalize(self, live.leave).atexit = False
 
-    async def __anext__(self) -> Event:
-        return await self._live.next_event()
+    def __anext__(self) -> Coroutine[Any, Any, Event]:
+        # Not a coroutine function: the traceback of a cancelled one would keep this object alive.
+        return self._live.next_event()
