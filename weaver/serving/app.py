@@ -18,6 +18,7 @@ from weaver.serving.http.errors import ApiError, api_error
 from weaver.serving.http.guard import HostGuard
 from weaver.serving.http.metrics import CONTENT_TYPE
 from weaver.serving.keys import Client
+from weaver.serving.responses.endpoint import Responses
 from weaver.serving.service import Service
 from weaver.serving.work.offers import listed
 
@@ -36,6 +37,7 @@ def app_of(service: Service) -> Starlette:
         handler = partial(_answered, service, endpoint)
         return [Route(prefix + path, handler, methods=methods or ("GET",)) for prefix in ("/v1", "")]
 
+    responses = Responses(service.config.stored)
     middleware = [Middleware(HostGuard, config=service.config)]
     if service.config.cors:
         middleware.append(
@@ -50,6 +52,10 @@ def app_of(service: Service) -> Starlette:
     return Starlette(
         routes=[
             *route("/chat/completions", chat_completions, "POST"),
+            *route("/responses", responses.create, "POST"),
+            *route("/responses/{id}", responses.retrieve),
+            *route("/responses/{id}", responses.delete, "DELETE"),
+            *route("/responses/{id}/cancel", responses.cancel, "POST"),
             *route("/models", _models),
             *route("/models/{id:path}", _model),
             Route("/health", _health),

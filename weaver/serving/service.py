@@ -21,7 +21,7 @@ from weaver.serving.keys import Client, Clients
 from weaver.serving.work.answering import Answering, Writer
 from weaver.serving.work.inquiry import Inquiry
 from weaver.serving.work.offers import Offers
-from weaver.serving.work.running import Work
+from weaver.serving.work.running import Outcome, Work
 
 if TYPE_CHECKING:
     from weaver.api import Weaver
@@ -61,14 +61,14 @@ class Service:
         writer: Callable[[str, int], Writer],
         *,
         optillm: str | None = None,
-        keep: Callable[[Answering], None] = lambda _: None,
+        keep: Callable[[Outcome], None] = lambda _: None,
     ) -> Exchange:
         """The response to a request for an answer.
 
         Args:
             writer: makes the writer, of the run's id and the time (seconds since 1970).
             optillm: a method that the request names in optillm's way.
-            keep: called at the end.
+            keep: called with what came of it, before the client has all of it.
 
         Raises:
             ApiError: the request is refused.
@@ -85,7 +85,7 @@ class Service:
             raise ApiError(503, "The server has too many requests.", SERVER, code="overloaded", retry_after=1)
         run_id = secrets.token_hex(12)
         work = Work(self.weaver, offer, inquiry, client, run_id, self.config.progress)
-        answering = Answering(work, writer(run_id, int(time.time())))
+        answering = Answering(work, writer(run_id, int(time.time())), keep)
         stack = ExitStack()
         stack.enter_context(client.request())
         self.open.add(answering)
@@ -96,7 +96,6 @@ class Service:
             stack.close()
             self.open.discard(answering)
             self._count(endpoint, answering, connection, began)
-            keep(answering)
 
         return Exchange(answering.send, send_timeout=self.config.send_timeout, done=done)
 

@@ -14,7 +14,10 @@ class Fields:
 
     Args:
         values: the object.
-        place: its path in the request, for errors: ``"tools[0]."``.
+        place: its path in the request, for errors: ``"tools[0]."``; "" for the body.
+
+    Attributes:
+        values, place: likewise.
 
     Raises:
         ApiError: by every method, with status 400: the field has the wrong type or value.
@@ -24,30 +27,25 @@ class Fields:
         if not isinstance(values, Mapping):
             where = place.rstrip(".") or "The body"
             raise invalid(f"{where} must be a JSON object.", place.rstrip(".") or None)
-        self._values = values
-        self._place = place
-
-    @property
-    def place(self) -> str:
-        """Its path in the request, with a dot at the end; "" for the body."""
-        return self._place
+        self.values: Mapping[str, Any] = values
+        self.place = place
 
     def error(self, name: str, problem: str) -> ApiError:
         """An error about a field: ``problem`` completes "NAME ..."."""
-        where = f"{self._place}{name}"
+        where = f"{self.place}{name}"
         return invalid(f"{where} {problem}.", where)
 
     def has(self, name: str) -> bool:
         """True if the field is there and not null."""
-        return self._values.get(name) is not None
+        return self.values.get(name) is not None
 
     def any(self, name: str) -> Any:
         """The value as it is, or None."""
-        return self._values.get(name)
+        return self.values.get(name)
 
     def text(self, name: str, default: str = "") -> str:
         """A string."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is None:
             return default
         if not isinstance(value, str):
@@ -62,7 +60,7 @@ class Fields:
 
     def flag(self, name: str, default: bool = False) -> bool:
         """True or false."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is None:
             return default
         if not isinstance(value, bool):
@@ -75,7 +73,7 @@ class Fields:
         Args:
             from_text: a string with a number in it will do (headers, metadata).
         """
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is None:
             return None
         if from_text and isinstance(value, str):
@@ -98,14 +96,14 @@ class Fields:
 
     def choice(self, name: str, choices: Sequence[str]) -> str | None:
         """One of ``choices``, or None."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is not None and value not in choices:
             raise self.error(name, f"must be one of {', '.join(choices)}")
         return value
 
     def items(self, name: str, limit: int = 100_000) -> list[Any]:
         """A list of at most ``most`` items; empty when it is left out."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
@@ -117,18 +115,18 @@ class Fields:
     def objects(self, name: str, limit: int = 100_000) -> list[Fields]:
         """A list of JSON objects."""
         return [
-            Fields(item, f"{self._place}{name}[{index}].")
+            Fields(item, f"{self.place}{name}[{index}].")
             for index, item in enumerate(self.items(name, limit))
         ]
 
     def object(self, name: str) -> Fields | None:
         """A JSON object, or None."""
-        value = self._values.get(name)
-        return None if value is None else Fields(value, f"{self._place}{name}.")
+        value = self.values.get(name)
+        return None if value is None else Fields(value, f"{self.place}{name}.")
 
     def texts(self, name: str, limit: int) -> tuple[str, ...]:
         """A string or a list of strings."""
-        value = self._values.get(name)
+        value = self.values.get(name)
         texts = [value] if isinstance(value, str) else self.items(name, limit)
         if not all(isinstance(text, str) for text in texts):
             raise self.error(name, "must be a string or a list of strings")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
@@ -45,18 +45,22 @@ class Writer(Protocol):
 class Answering:
     """One request being answered.
 
+    Args:
+        keep: called with what came of it, before the client has all of it.
+
     Attributes:
         outcome: what came of it, once it has ended well.
         error: why it failed, if it did.
         first_text: time on the event loop's clock at which the first text was there; None before.
     """
 
-    def __init__(self, work: Work, writer: Writer) -> None:
+    def __init__(self, work: Work, writer: Writer, keep: Callable[[Outcome], None] = lambda _: None) -> None:
         self.work = work
         self.outcome: Outcome | None = None
         self.error: ApiError | None = None
         self.first_text: float | None = None
         self._writer = writer
+        self._keep = keep
 
     async def send(self, connection: Connection) -> None:
         """Run, and send the answer. Cancelling this cancels the run and closes its connections."""
@@ -76,6 +80,7 @@ class Answering:
     async def _run(self) -> None:
         try:
             self.outcome = await self.work.run()
+            self._keep(self.outcome)
         except Exception as error:  # noqa: BLE001 - any error has its answer
             self.error = api_error(error)
         finally:
