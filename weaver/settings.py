@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from weaver.errors import ConfigurationError
 from weaver.models.protocol import Prices
+from weaver.settings_file import settings_file
 from weaver.task import Agent
 
 PREFIX = "WEAVER_"
 _TABLES = ("prices", "mcp_servers", "models")
 """Settings that are tables: no flag and no variable."""
 _OTHER_TABLES = ("serve",)
-"""Tables of the settings file that are no settings of runs; see `read_table`."""
+"""Tables of the settings file that are no settings of runs; see `weaver.settings_file.read_table`."""
 
 
 def _no_bool(value: Any) -> Any:
@@ -402,7 +402,7 @@ def _from_environment(environ: Mapping[str, str], folder: Path) -> dict[str, _Gi
 
 
 def _from_file(start: Path) -> dict[str, _Given]:
-    path, content = _settings_file(start)
+    path, content = settings_file(start)
     if path is None:
         return {}
     if "api_key" in content:
@@ -419,47 +419,6 @@ def _from_file(start: Path) -> dict[str, _Given]:
         for name, value in content.items()
         if name not in _OTHER_TABLES
     }
-
-
-def read_table(name: str, start: Path) -> tuple[Path | None, dict[str, Any]]:
-    """A table of the nearest settings file that is no setting of runs (``serve``).
-
-    Returns:
-        The file, or None if there is none, and the table; {} if the file has none of that name.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or the table is none.
-    """
-    path, content = _settings_file(start)
-    table = content.get(name, {})
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"{path}: {name} must be a table.")
-    return path, table
-
-
-def _settings_file(start: Path) -> tuple[Path | None, dict[str, Any]]:
-    for folder in (start.absolute(), *start.absolute().parents):
-        for path, table in ((folder / "weaver.toml", None), (folder / "pyproject.toml", "weaver")):
-            if not path.is_file():
-                continue
-            content = _toml(path)
-            if table is not None:
-                content = content.get("tool", {}).get(table)
-                if content is None:
-                    continue
-            if not isinstance(content, dict):
-                raise ConfigurationError(f"{path}: [tool.weaver] must be a table.")
-            return path, content
-    return None, {}
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
 
 
 def _agents_from(given: _Given) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from weaver.errors import ConfigurationError
-from weaver.settings import read_table
+from weaver.settings_file import read_table
 
 Detail = Literal["off", "titles", "full"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
