@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from weaver.errors import WeaverError as WeaverError
     from weaver.hooks.protocol import Hook as Hook
     from weaver.hooks.protocol import ModelCall as ModelCall
+    from weaver.hooks.protocol import ProceedCall as ProceedCall
+    from weaver.hooks.protocol import ProceedTool as ProceedTool
     from weaver.hooks.protocol import ToolRequest as ToolRequest
     from weaver.messages import Message as Message
+    from weaver.models.reply import Reply as Reply
     from weaver.plan import Plan as Plan
     from weaver.plan import Subtask as Subtask
     from weaver.result import Answer as Answer
     from weaver.result import Result as Result
     from weaver.runtime.run import Run as Run
     from weaver.strategies.common.registry import strategy as strategy
+    from weaver.streaming.run_stream import RunStream as RunStream
+    from weaver.streaming.sync_stream import SyncRunStream as SyncRunStream
     from weaver.task import Agent as Agent
     from weaver.task import Task as Task
     from weaver.tools.approvals import Approval as Approval
@@ -44,10 +49,15 @@ _HOME = {
     "Message": "weaver.messages",
     "ModelCall": "weaver.hooks.protocol",
     "Plan": "weaver.plan",
+    "ProceedCall": "weaver.hooks.protocol",
+    "ProceedTool": "weaver.hooks.protocol",
     "Refused": "weaver.errors",
+    "Reply": "weaver.models.reply",
     "Result": "weaver.result",
     "Run": "weaver.runtime.run",
+    "RunStream": "weaver.streaming.run_stream",
     "Subtask": "weaver.plan",
+    "SyncRunStream": "weaver.streaming.sync_stream",
     "Task": "weaver.task",
     "Tool": "weaver.tools.protocol",
     "ToolRequest": "weaver.hooks.protocol",
@@ -60,7 +70,6 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022 - the façade first
-    "ToolRequest",
     "Weaver",
     "Agent",
     "Answer",
@@ -72,12 +81,18 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Message",
     "ModelCall",
     "Plan",
+    "ProceedCall",
+    "ProceedTool",
     "Refused",
+    "Reply",
     "Result",
     "Run",
+    "RunStream",
     "Subtask",
+    "SyncRunStream",
     "Task",
     "Tool",
+    "ToolRequest",
     "WeaverError",
     "Workflow",
     "mcp",

@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict, assert_type
 
 from pydantic import BaseModel, Field
 
-from weaver import Answer, Message, Run, Task, Weaver, Workflow
-from weaver.streaming.run_stream import RunStream
-from weaver.streaming.sync_stream import SyncRunStream
+from weaver import Answer, Message, Run, RunStream, SyncRunStream, Task, Weaver, Workflow
 
 
 class City(BaseModel):
