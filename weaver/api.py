@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -131,6 +132,7 @@ class Weaver(TypedRuns):
         self._approve = approve
         self._casts: dict[object, Cast] = {}
         self._users = 0
+        self._closes = False
 
     def __repr__(self) -> str:
         return one_line.of_settings("Weaver", self.settings)
@@ -181,14 +183,14 @@ class Weaver(TypedRuns):
 
     async def _run(self, request: RunRequest) -> Result[Any]:
         execution = await self._prepare(request)
-        async with self:
+        async with self._in_use():
             result = await execution.run()
         if result.status == "failed" and execution.error is not None:
             raise execution.error
         return result
 
     def _stream(self, request: RunRequest) -> RunStream[Any]:
-        return RunStream(self, partial(self._prepare, request))
+        return RunStream(self._in_use(), partial(self._prepare, request))
 
     async def model(self, role: str = "thread") -> Model:
         """The model of ``role`` (``thread``, ``planner``, ``judge``, ``synthesizer``), layers included.
@@ -199,22 +201,41 @@ class Weaver(TypedRuns):
         return (await self._models(self.settings)).models[role]
 
     async def aclose(self) -> None:
-        """Release pooled connections. The object may be used again afterwards."""
+        """Release pooled connections. The object may be used again afterwards.
+
+        Without it, and without ``async with``, connections are kept for the next run. They close when their
+        event loop ends (as that of `asyncio.run` does), or when the object is dropped.
+        """
         for cast in self._casts.values():
             await cast.aclose()
         await self._toolsets.aclose()
 
     async def __aenter__(self) -> Self:
         self._users += 1
+        self._closes = False
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closes = True
+        await self._left()
+
+    @asynccontextmanager
+    async def _in_use(self) -> AsyncIterator[None]:
+        """Hold connections open during a run."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            await self._left()
+
+    async def _left(self) -> None:
+        """Close everything when the last user of ``async with`` has left, and toolsets after the last run."""
         self._users -= 1
         if self._users == 0:
             with anyio.CancelScope(shield=True):
-                await self.aclose()
+                await (self.aclose() if self._closes else self._toolsets.aclose())
 
     async def _prepare(self, request: RunRequest, listen: Callable[[Event], None] | None = None) -> Execution:
         """Look up everything a run needs, within its deadline."""

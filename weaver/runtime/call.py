@@ -360,6 +360,7 @@ class Call:
         state.call_ended(reply)
         run.call_ended(self)
         state.tracing.end_call(self._span, reply, self._request)
+        self._log.on_change = None  # kept connections and timers remember the log, and must not keep the run
 
     def _usage(self) -> Usage:
         reply, reported = self.reply, self._reported

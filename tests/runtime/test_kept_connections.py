@@ -1,0 +1,99 @@
+"""A `Weaver` that is kept keeps its connections, and leaves none behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from weaver import Weaver
+from weaver.testing import Server
+
+pytestmark = pytest.mark.anyio
+
+
+def weaver_at(url: str) -> Weaver:
+    return Weaver("openai/scripted", base_url=url, strategy="sequential")
+
+
+async def test_connections_are_kept_between_runs_and_closed_by_aclose() -> None:
+    async with Server("ok", dialect="vllm") as server:
+        weaver = weaver_at(server.url)
+        await weaver.run("Question?")
+        kept = server.connections
+        assert kept >= 1
+        for _ in range(3):
+            await weaver.run("Question?")
+        async with weaver.stream("Question?") as run:
+            async for _ in run:
+                pass
+        assert server.connections == kept
+        await weaver.aclose()
+        await server.until(lambda s: s.connections == 0)
+        assert (await weaver.run("Question?")).answer == "ok"
+        await weaver.aclose()
+
+
+async def test_the_last_to_leave_closes() -> None:
+    async with Server("ok", dialect="vllm") as server:
+        weaver = weaver_at(server.url)
+        async with weaver:
+            await weaver.run("Question?")
+            assert server.connections >= 1
+        await server.until(lambda s: s.connections == 0)
+
+
+async def test_a_dropped_weaver_closes_its_connections() -> None:
+    async with Server("ok", dialect="vllm") as server:
+        weaver = weaver_at(server.url)
+        await weaver.run("Question?")
+        del weaver
+        gc.collect()
+        await server.until(lambda s: s.connections == 0)
+
+
+def test_one_weaver_serves_several_event_loops() -> None:
+    with Server("ok", dialect="vllm").in_thread() as server:
+        weaver = weaver_at(server.url)
+        for _ in range(3):
+            assert asyncio.run(weaver.run("Question?")).answer == "ok"
+            assert weaver.run_sync("Question?").answer == "ok"
+        gc.collect()
+
+
+PROGRAM = """
+import asyncio, gc, sys
+from weaver import Weaver
+
+weaver = Weaver("openai/scripted", base_url=sys.argv[1], strategy="sequential")
+
+
+async def main():
+    for _ in range(2):
+        assert (await weaver.run("Question?")).answer == "ok"
+
+
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "asyncio.run(main())",
+        "asyncio.run(main()); asyncio.run(main()); weaver.run_sync('Question?')",
+        "asyncio.run(main()); del weaver; gc.collect()",
+        "loop = asyncio.new_event_loop(); loop.run_until_complete(main())",
+        "loop = asyncio.new_event_loop(); loop.run_until_complete(main()); loop.close()",
+        "with asyncio.Runner() as runner: runner.run(main()); runner.run(main())",
+    ],
+)
+def test_a_program_ends_without_warnings(end: str) -> None:
+    with Server("ok", dialect="vllm").in_thread() as server:
+        program = PROGRAM.format(end=end)
+        command = [sys.executable, "-W", "always::ResourceWarning", "-c", program, server.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
