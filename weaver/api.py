@@ -25,6 +25,7 @@ from weaver.models.protocol import Capabilities, Model
 from weaver.options import Changes, SettingOptions, check_names
 from weaver.plan import Plan
 from weaver.planning.gate.gate import GATES
+from weaver.planning.listed import plan_of_list
 from weaver.planning.planner import make_plan
 from weaver.planning.policy import POLICIES
 from weaver.result import Answer, Decision, Result
@@ -35,7 +36,8 @@ from weaver.runtime.state import RunState
 from weaver.settings import Settings
 from weaver.strategies.common.registry import find
 from weaver.streaming.run_stream import RunStream
-from weaver.task import Task, as_task
+from weaver.synthesis.choice import auto, chosen, name_of
+from weaver.task import Task, as_task, with_parts
 from weaver.tools.approvals import Approve
 from weaver.tools.function import by_name
 from weaver.tools.protocol import Toolset
@@ -137,10 +139,14 @@ class Weaver(TypedRuns):
     def __repr__(self) -> str:
         return one_line.of_settings("Weaver", self.settings)
 
-    async def plan(self, task: Question, **changes: Unpack[Changes]) -> Plan:
-        """The decomposition of ``task``, without running it.
+    async def plan(self, task: Question, *, parts: Sequence[str] = (), **changes: Unpack[Changes]) -> Plan:
+        """Return the decomposition of ``task``, without running it.
 
-        ``parallel=False`` means that the task would be answered directly.
+        ``parallel=False`` means that the task would be answered directly. No call is made where the task
+        lists its parts.
+
+        Args:
+            parts: as for `run`.
 
         Raises:
             PlanInvalid: the planner wrote no valid plan, also after two repairs.
@@ -149,10 +155,11 @@ class Weaver(TypedRuns):
         plans: list[Plan] = []
 
         async def only_plan(run: Run, task: Task) -> Answer:
-            plans.append(await make_plan(run, task, agents=tuple(run.state.agents.values())))
+            plan = plan_of_list(task)
+            plans.append(plan or await make_plan(run, task, agents=tuple(run.state.agents.values())))
             return Answer("planned")
 
-        await self._run(_by(only_plan, task, changes))
+        await self._run(_by(only_plan, with_parts(as_task(task), parts), changes))
         return plans[0]
 
     async def forecast(self, task: Question, plan: Plan, **changes: Unpack[Changes]) -> Decision:
@@ -168,7 +175,12 @@ class Weaver(TypedRuns):
 
         async def only_forecast(run: Run, task: Task) -> Answer:
             judgement = POLICIES["rules"].judge(task)
-            if not plan.parallel or judgement.lean == "direct":
+            listed = plan_of_list(task)
+            if listed is not None and listed == plan:
+                merge = name_of(chosen(auto, task, plan))
+                verdict = await GATES["on"].before(run, task, judgement, listed=plan, merge=merge)
+                fork, reason = verdict.fork, "; ".join(filter(None, (plan.reason, verdict.reason)))
+            elif not plan.parallel or judgement.lean == "direct":
                 verdict = await GATES["on"].before(run, task, judgement)
                 fork, reason = False, plan.reason if not plan.parallel else judgement.reason
                 reason = "; ".join(filter(None, (reason, verdict.reason)))
@@ -254,6 +266,8 @@ class Weaver(TypedRuns):
         self, request: RunRequest, settings: Settings, until: float, listen: Callable[[Event], None] | None
     ) -> Execution:
         task = as_task(request.task)
+        if request.parts:
+            task = with_parts(task, request.parts)
         if request.output is not None:
             task = replace(task, output=request.output)
         if task.output is None and task.agent is not None:

@@ -63,6 +63,8 @@ class RunOptions(Changes, total=False):
 
     Attributes:
         plan: a decomposition to follow instead of asking the planner.
+        parts: what the task consists of, as texts. ``adaptive`` works on them at the same time where that
+            pays, without asking the planner; other strategies find them under the question.
         tools: functions, `Tool` objects or toolsets that threads may call, besides those of the `Weaver`.
         deps: what tools find in their `Context`; any object.
         approve: asks somebody about a tool call that needs approval.
@@ -71,6 +73,7 @@ class RunOptions(Changes, total=False):
     """
 
     plan: Plan | None
+    parts: Sequence[str]
     tools: Sequence[Any]
     deps: Any
     approve: Approve | None

@@ -54,6 +54,7 @@ class Task:
             for equal answers; None takes the strategy's default.
         user_question: the user's own words, where a program has added lines to the prompt. Whether to fork,
             and into what, is judged by them; models get the prompt. "" where the prompt is the user's.
+        parts: what the task consists of, as the user listed it: see `with_parts`.
         metadata: anything of the caller's; never sent to a model.
     """
 
@@ -70,6 +71,7 @@ class Task:
     seed: int | None = None
     equivalence: Callable[[str], Any] | None = None
     user_question: str = ""
+    parts: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,11 @@ class Task:
         agent = [self.agent.instructions] if self.agent is not None else []
         told = [*agent, *(m.text for m in self.messages if m.role == "system")]
         return tuple(text for text in map(str.strip, told) if text)
+
+    @property
+    def user_words(self) -> str:
+        """The question without lines that a program has added: ``user_question`` where there is one."""
+        return self.user_question if self.user_question.strip() else self.question
 
     @property
     def label(self) -> str:
@@ -122,3 +129,31 @@ def as_task(task: Task | str | Sequence[Message], **changes: Any) -> Task:
     if not task.question.strip():
         raise InvalidTask("The task is empty.", hint="Give a question, or messages that end with one.")
     return task
+
+
+def with_parts(task: Task, parts: Sequence[str]) -> Task:
+    """Return the task with its parts, which are also written under the question, one a line.
+
+    So every strategy sees them; ``adaptive`` works on them at the same time, without asking a planner.
+
+    Args:
+        parts: texts, at least one, none empty.
+
+    Raises:
+        InvalidTask: they are something else.
+    """
+    values: Sequence[Any] = parts
+    if isinstance(parts, str) or not all(isinstance(value, str) and value.strip() for value in values):
+        raise InvalidTask(
+            "The parts of a task must be a list of texts, none of them empty.",
+            hint='For example: parts=["weather", "prices"].',
+        )
+    texts = tuple(part.strip() for part in parts)
+    if not texts:
+        return task
+    listed = "\n".join(f"- {text}" for text in texts)
+    own = task.user_words
+    if task.prompt:
+        return replace(task, prompt=f"{task.prompt}\n\n{listed}", user_question=own, parts=texts)
+    last = replace(task.messages[-1], content=f"{task.messages[-1].content}\n\n{listed}")
+    return replace(task, messages=(*task.messages[:-1], last), user_question=own, parts=texts)

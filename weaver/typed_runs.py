@@ -28,7 +28,7 @@ Words = str | Sequence[Message]
 Question = Task | Words
 Schema = Mapping[str, Any]
 """A JSON Schema."""
-_OWN = ("plan", "tools", "deps", "approve", "hooks", "run_id")
+_OWN = ("plan", "parts", "tools", "deps", "approve", "hooks", "run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class RunRequest:
     task: Question
     output: Any = None
     plan: Plan | None = None
+    parts: Sequence[str] = ()
     tools: Sequence[Any] = ()
     deps: Any = None
     approve: Approve | None = None

@@ -41,7 +41,7 @@ def plan_of(*parts, step: int = 0, options=None, **keys) -> Plan:
             [{"id": "end", "prompt": "x", "needs": ["a"]}, {**CAMERA, "needs": "b"},
              {**BATTERY, "needs": ["a"]}],
             [("end", ("a",)), ("a", ()), ("b", ("a",))],
-            "need one another; 'a' starts first",
+            "need one another in a cycle; 'a' starts first",
         ),
         ([CAMERA, BATTERY, {"id": "c", "prompt": "camera? "}], [("a", ()), ("b", ())], "the same"),
         (["Camera", "Camera"], [("camera", ()), ("camera-2", ())], "names 'Camera' more than once"),

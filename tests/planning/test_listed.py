@@ -128,10 +128,10 @@ def test_a_plan_of_a_list():
     ]
 
 
-def test_sections_see_the_whole_task_and_what_follows_a_list_is_merged_by_the_run():
+def test_what_follows_a_list_is_merged_by_the_run():
     text = "Write a guide to Lima with these sections:\n- History\n- Food"
     history, _ = listed_plan(text).subtasks
-    assert history.prompt == f"{text}\n\nYour part: History. Do only this part."
+    assert history.prompt == "Write a guide to Lima with these sections:\n- History"
     plan = listed_plan("Answer each:\n1. What is 2*3?\n2. What is 5*6?\n\nWrite the numbers only.")
     assert plan.merge is None
     assert plan.subtasks[1].prompt == "Answer each:\nWhat is 5*6?\nWrite the numbers only."

@@ -316,7 +316,7 @@ async def test_an_empty_plan_is_asked_for_by_the_next_way() -> None:
 
 
 async def test_a_plan_that_repeats_its_mistake_is_asked_for_in_another_way() -> None:
-    twice = WHOLE.replace('"id": "q"', '"id": "p"')  # two subtasks of one id
+    twice = '{"plan": "two parts"}'
     model = ScriptedModel(
         [
             Scripted(twice, when=lambda r: r.output is not None and "subtasks" in str(r.messages)),

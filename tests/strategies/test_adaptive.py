@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 PLANNER = "You decide how a task is worked on"
 SYNTHESIZER = "Several workers"
 UNSURE = "Explain how a bicycle stays upright and why it matters for the design of the front fork"
-SURE = "What is 1+1? What is 2+2?"
+SURE = "Compare the sums 1+1 and 2+2."
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ async def test_listeners_hear_nothing_of_the_merges_of_threads(merge):
         ],
     }
     subtasks = (
-        Subtask(id="a", title="A", prompt="What is 1+1? What is 2+2?"),
+        Subtask(id="a", title="A", prompt="Compare the sums 1+1 and 2+2."),
         Subtask(id="b", title="B", prompt="outer"),
     )
     model = ScriptedModel(

@@ -18,6 +18,7 @@ from weaver.cli.support.question import question_from
 from weaver.cli.workflow import is_workflow, plan_workflow
 from weaver.display.words import count, one_line, printable
 from weaver.planning.estimate import Estimate, estimate
+from weaver.task import Task, with_parts
 
 if TYPE_CHECKING:
     from weaver.api import Weaver
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("question", metavar="QUESTION|FILE.yaml")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    metavar="TEXT",
+    help="One part of the task; repeat it for each.",
+)
 @click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
 @click.option(
     "--draw", type=click.Choice(["terminal", "mermaid", "svg"]), help="Workflows: how the steps are drawn."
@@ -35,31 +43,41 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")
 @debug_option
-def plan(question: str, root: str | None, draw: str | None, as_json: bool, yes: bool, **options: Any) -> int:
-    """Show how QUESTION would be taken apart: one planner call, nothing else is run.
+def plan(
+    question: str,
+    parts: tuple[str, ...],
+    root: str | None,
+    draw: str | None,
+    as_json: bool,
+    yes: bool,
+    **options: Any,
+) -> int:
+    """Show how QUESTION would be taken apart: one planner call at most, nothing else is run.
 
     QUESTION is text, - for stdin, @FILE for a file, or a workflow (.yaml).
     """
     if is_workflow(question):
+        if parts:
+            raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
         return plan_workflow(Path(question), options | {"json": as_json, "root": root, "draw": draw})
     if root or draw:
         raise click.UsageError(
             "--root and --draw are for workflows: give a .yaml file instead of a question."
         )
-    asked = question_from(question)
+    task = with_parts(Task(question_from(question)), parts)
     weaver = weaver_from(settings_from(options), yes=yes)
-    made, expected, decision = run_until_interrupted(lambda: _planned(weaver, asked))
+    made, expected, decision = run_until_interrupted(lambda: _planned(weaver, task))
     click.echo(json.dumps(as_dict(made, expected, decision)) if as_json else drawn(made, expected, decision))
     sys.stdout.flush()
     return 0
 
 
-async def _planned(weaver: Weaver, asked: str) -> tuple[Plan, Estimate, Decision]:
+async def _planned(weaver: Weaver, task: Task) -> tuple[Plan, Estimate, Decision]:
     async with weaver:
-        made = await weaver.plan(asked)
-        decision = await weaver.forecast(asked, made)
+        made = await weaver.plan(task)
+        decision = await weaver.forecast(task, made)
         prices = (await weaver.model()).prices
-    return made, estimate(made, question=asked, prices=prices), decision
+    return made, estimate(made, question=task.question, prices=prices), decision
 
 
 def as_dict(made: Plan, expected: Estimate, decision: Decision) -> dict[str, Any]:

@@ -17,11 +17,19 @@ from weaver.cli.support.output import FORMS, Form, refused
 from weaver.cli.support.question import question_from
 from weaver.cli.support.telemetry import telemetry
 from weaver.cli.workflow import is_workflow, run_workflow
+from weaver.task import Task, with_parts
 
 
 @click.command()
 @click.argument("question", metavar="QUESTION|FILE.yaml")
 @click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="Input of a workflow file.")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    metavar="TEXT",
+    help="One part of the task; repeat it for each. They are worked on at the same time where that pays.",
+)
 @click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
 @click.option(
     "--dry-run", is_flag=True, help="Workflows: ask no model and call no function; show what would run."
@@ -48,6 +56,7 @@ from weaver.cli.workflow import is_workflow, run_workflow
 def run(
     question: str,
     inputs: tuple[str, ...],
+    parts: tuple[str, ...],
     root: str | None,
     dry_run: bool,
     approved: tuple[str, ...],
@@ -72,6 +81,8 @@ def run(
     output = FORMS[form]()
     try:
         if is_workflow(question):
+            if parts:
+                raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
             flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
             workflow_flags = {"dry_run": dry_run, "root": root, "approve": approved}
             with telemetry(live=live_page, question=question):
@@ -81,13 +92,13 @@ def run(
                 "-i is for workflows, and so are --approve, --dry-run and --root: "
                 "give a .yaml file, not a question."
             )
-        asked = question_from(question)
+        task = with_parts(Task(question_from(question)), parts)
         settings = settings_from(options)
-        with telemetry(live=live_page, question=asked):
+        with telemetry(live=live_page, question=task.user_words):
             progress = progress_for(form, no_live=no_live, quiet=quiet)
             approve = Person(progress).approve_tool if somebody_there() else None
             weaver = weaver_from(settings, yes=yes, approve=approve)
-            return run_async(lambda: answer(weaver, asked, output, progress, quiet=quiet))
+            return run_async(lambda: answer(weaver, task, output, progress, quiet=quiet))
     except Exception as error:
         # The machine that reads stdout gets its object also when nothing could be started.
         inner = leaf(error)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import TypeVar
 
 from weaver.plan import YOUR_PART, Plan, Subtask, levels_of
 
+T = TypeVar("T")
 TITLE_CHARS = 100
 
 
@@ -35,16 +38,16 @@ def in_groups(parts: Sequence[Subtask], threads: int) -> tuple[Subtask, ...]:
     """
     if len(parts) <= threads:
         return tuple(parts)
-    ordered = [s for level in levels_of(parts) for s in level]
-    least, larger = divmod(len(ordered), threads)
-    groups: list[Sequence[Subtask]] = []
-    at = 0
-    for i in range(threads):
-        size = least + (i < larger)
-        groups.append(ordered[at : at + size])
-        at += size
+    groups = split([s for level in levels_of(parts) for s in level], threads)
     group_of = {s.id: group[0].id for group in groups for s in group}
     return tuple(_together(group, group_of) for group in groups)
+
+
+def split(values: Sequence[T], groups: int) -> list[Sequence[T]]:
+    """Split ``values`` into at most ``groups`` runs of neighbours, of nearly the same length."""
+    least, larger = divmod(len(values), groups)
+    ends = list(accumulate(least + (i < larger) for i in range(min(groups, len(values)))))
+    return [values[begin:end] for begin, end in pairwise([0, *ends])]
 
 
 def _together(parts: Sequence[Subtask], group_of: dict[str, str]) -> Subtask:
@@ -63,6 +66,7 @@ def _together(parts: Sequence[Subtask], group_of: dict[str, str]) -> Subtask:
         agent=agents.pop() if len(agents) == 1 else None,
         tools=tuple(tools) if all(s.tools for s in parts) else (),
         max_tokens=sum(lengths) if len(lengths) == len(parts) else None,
+        is_listed=all(s.is_listed for s in parts),
         parts=tuple(name for s in parts for name in s.parts or (s.label,)),
     )
 

@@ -5,15 +5,17 @@ No model is called. Steps that need one another, choices and items that get one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from weaver.plan import Plan, prompt_for
+from weaver.plan import MergeName, Plan
 from weaver.planning import cues
 from weaver.planning.enumerations import Enumeration, enumeration_in
-from weaver.planning.grouping import in_groups
+from weaver.planning.grouping import in_groups, split
 from weaver.planning.parts import Parts
+from weaver.task import Task
 
 Meaning = Literal["tasks", "each", "sections", "last", "steps", "together", "open"]
 MAX_PARTS = 64
@@ -47,35 +49,68 @@ def listing_in(text: str) -> Listing | None:
     return None if items is None else Listing(items, _meaning(items))
 
 
-def listed_plan(question: str, *, threads: int = MAX_PARTS) -> Plan | None:
-    """Make a plan of the parts that a question lists.
+def plan_of_list(task: Task, *, threads: int = MAX_PARTS) -> Plan | None:
+    """Make a plan of the parts that the user listed: in ``task.parts``, or in the question.
 
     Args:
-        question: the user's own words.
+        task: lines that a program added to the question stand in the prompt of each part.
         threads: most subtasks; neighbouring parts are put together where there are more.
 
     Returns:
-        The plan, or None where the text lists no parts that are independent for sure, or far too many.
+        The plan; None where there are no two parts that are independent for sure, or where they may speak of
+        other messages than the question.
     """
+    own = task.user_words
+    if task.parts:
+        return _plan_of_texts(own, task.parts, threads)
+    if task.context or sum(message.role != "system" for message in task.conversation) > 1:
+        return None
+    plan = listed_plan(own, threads=threads)
+    if plan is None or own == task.question or own not in task.question:
+        return plan
+    before, _, after = task.question.partition(own)
+    subtasks = tuple(s.model_copy(update={"prompt": f"{before}{s.prompt}{after}"}) for s in plan.subtasks)
+    return plan.model_copy(update={"subtasks": subtasks, "merge": None})
+
+
+def _plan_of_texts(question: str, texts: Sequence[str], threads: int) -> Plan | None:
+    parts = Parts(question)
+    for text in texts:
+        parts.add({"name": text})
+    return _plan(parts, f"{len(texts)} parts were given", "concat", threads)
+
+
+def listed_plan(question: str, *, threads: int = MAX_PARTS) -> Plan | None:
+    """Make a plan of the parts that a question lists; None where it lists none, or far too many."""
     listing = listing_in(question)
     if listing is None or not listing.is_independent or len(listing.items.items) > MAX_PARTS:
         return None
     items = listing.items
-    parts = Parts()
-    for item in items.items:
-        is_section = listing.meaning == "sections"
-        prompt = prompt_for(item, question) if is_section else _alone(items, item)
-        parts.add({"name": short(item), "prompt": prompt})
-    subtasks = tuple(parts.finish())
+    reason = f"the task lists {len(items.items)} parts"
+    merge: MergeName | None = None if items.tail else "concat"
+    if listing.meaning == "sections":
+        parts = Parts(question)
+        for item in items.items:
+            parts.add({"name": item})
+        return _plan(parts, reason, merge, threads)
+    parts, texts = Parts(), dict.fromkeys(items.items)
+    for group in split(list(texts), max(1, threads)):
+        parts.add({"name": ", ".join(map(short, group)), "prompt": _alone(items, group)})
+    plan = _plan(parts, reason, merge, threads)
+    if plan is None or len(plan.subtasks) == len(texts):
+        return plan
+    groups = split(list(map(short, texts)), threads)
+    subtasks = (s.model_copy(update={"parts": tuple(g)}) for s, g in zip(plan.subtasks, groups, strict=True))
+    return plan.model_copy(update={"subtasks": tuple(subtasks)})
+
+
+def _plan(parts: Parts, reason: str, merge: MergeName | None, threads: int) -> Plan | None:
+    """The plan of parts that are independent; None where fewer than two are left."""
+    subtasks = in_groups(parts.finish(), max(1, threads))
     if len(subtasks) < 2:
         return None
-    return Plan(
-        parallel=True,
-        reason=f"the task lists {len(subtasks)} parts",
-        merge=None if items.tail else "concat",
-        subtasks=in_groups(subtasks, max(1, threads)),
-        notes=tuple(parts.notes),
-    )
+    titled = tuple(s.model_copy(update={"title": short(s.title), "is_listed": True}) for s in subtasks)
+    return Plan(parallel=True, reason=reason, merge=merge, subtasks=titled, notes=tuple(parts.notes))
 
 
 def short(text: str) -> str:
@@ -84,11 +119,15 @@ def short(text: str) -> str:
     return line if len(line) <= TITLE_CHARS else f"{line[: TITLE_CHARS - 3].rstrip()}..."
 
 
-def _alone(items: Enumeration, item: str) -> str:
-    """The task with one item in the place of all."""
-    if items.kind == "inline" and "\n" not in items.lead:
-        return " ".join(filter(None, (items.lead, item, items.tail)))
-    return "\n".join(filter(None, (items.lead, item, items.tail)))
+def _alone(items: Enumeration, group: Sequence[str]) -> str:
+    """The task with some items in the place of all."""
+    if len(group) > 1:
+        listed = "\n".join(f"{i}. {item}" for i, item in enumerate(group, 1))
+    else:
+        listed = group[0]
+        if items.kind == "inline" and "\n" not in items.lead:
+            return " ".join(filter(None, (items.lead, listed, items.tail)))
+    return "\n".join(filter(None, (items.lead, listed, items.tail)))
 
 
 def _meaning(listed: Enumeration) -> Meaning:

@@ -209,8 +209,8 @@ class Parts:
                 ready = [first.model_copy(update={"depends_on": needs})]
                 by_id[first.id] = ready[0]
                 self.notes.append(
-                    f"The parts {_listed(cycle)} need one another; {_quoted(first.id)} starts first, without "
-                    "the others."
+                    f"The parts {_listed(cycle)} need one another in a cycle; {_quoted(first.id)} starts "
+                    "first, without the others."
                 )
             placed.update(s.id for s in ready)
             waiting = [s for s in waiting if s.id not in placed]

@@ -114,6 +114,17 @@ async def make_plan(
         run.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
 
 
+def use_plan(run: Run, plan: Plan) -> None:
+    """Take a plan that no planner wrote: it stands in the trace, in the events and in the result."""
+    tracing = run.state.tracing
+    tracing.end_plan(tracing.start_plan(run.span), plan=plan)
+    if run.parent is None:
+        run.state.plan = plan
+    for note in plan.notes:
+        run.note(note)
+    run.emit(Planned(plan))
+
+
 async def _asked(
     run: Run, asking: Asking, new_reader: Callable[[], PlanReader], listeners: _Listeners
 ) -> Plan:

@@ -85,7 +85,7 @@ class Features:
     @classmethod
     def of(cls, task: Task) -> Features:
         """Read the features of the user's question."""
-        text = own_words(task)
+        text = task.user_words
         listing = listing_in(text)
         if len(text) > 2 * END_CHARS:  # what is wanted stands at the beginning or at the end
             text = f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
@@ -102,11 +102,6 @@ class Features:
             listing=None if listing is None else listing.meaning,
             joined=bool(_AND.search(text)),
         )
-
-
-def own_words(task: Task) -> str:
-    """Return what the user asked, without lines that a program has added to the prompt."""
-    return task.user_question if task.user_question.strip() else task.question
 
 
 def compares(text: str) -> bool:

@@ -233,12 +233,13 @@ class PlanReader:
         return was_cut and (not isinstance(part, dict) or not part.keys() >= {"id", "prompt"})
 
     def _add(self, value: Any) -> None:
-        if len(self._parts) >= MAX_PARTS:
+        if self._taken <= MAX_PARTS:
+            self._parts.add(value)
+        if max(self._taken, len(self._parts)) > MAX_PARTS:
             raise PlanInvalid(
                 f"The plan has more than {MAX_PARTS} parts.",
                 hint=f"Put parts together so that there are no more than {self._max}.",
             )
-        self._parts.add(value)
 
     def _note_merge(self) -> None:
         word = self._plan.get("merge")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from weaver.coordination.conflicts.policies import Policy as ConflictPolicy
 from weaver.coordination.joins.pruning import judged, same_work
 from weaver.planning.gate.gate import GATES, Gate
-from weaver.planning.planner import DEFAULT_SUBTASKS, PLANNERS, Planner
+from weaver.planning.planner import DEFAULT_SUBTASKS, PLANNERS, Planner, make_plan
 from weaver.planning.policy import POLICIES, Policy
 from weaver.result import Answer
 from weaver.runtime.join_protocol import Pruner
@@ -41,6 +41,7 @@ async def adaptive(
     gate: Annotated[Gate | str, checked(_gate)] = "on",
     merge: Annotated[Merge | str, checked(_merge)] = "auto",
     max_subtasks: Count = DEFAULT_SUBTASKS,
+    listed: bool = True,
     speculate: bool = True,
     replans: Number = 1,
     hedge: bool = True,
@@ -62,6 +63,9 @@ async def adaptive(
             parts, put together by code), ``pick`` (one part), ``reference`` (a written
             frame, in which the parts stand as they are).
         max_subtasks: most subtasks of one plan.
+        listed: take the parts that the question lists (bullets, numbers, several questions, ``a; b; c``)
+            without asking the planner, where they are independent for sure. With a planner of your own it
+            counts only for ``parts=``.
         speculate: start a direct answer beside the planner when the policy is unsure and the gate agrees.
         replans: how often the planner may be asked to replace subtasks that were lost.
         hedge: give stragglers a second attempt.
@@ -79,6 +83,7 @@ async def adaptive(
         gate=_gate(gate),
         max_subtasks=max_subtasks,
         speculate=speculate,
+        listed=listed and _planner(planner) is make_plan,
     )
     manner = Manner(
         body=forking.nested,

@@ -10,9 +10,10 @@ from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan, Subtask
 from weaver.planning.gate.gate import Gate, Verdict
 from weaver.planning.grouping import narrowed
+from weaver.planning.listed import plan_of_list
 from weaver.planning.part_questions import asks_one_answer
-from weaver.planning.planner import DEFAULT_SUBTASKS, Planner
-from weaver.planning.policy import Judgement, Policy, own_words
+from weaver.planning.planner import DEFAULT_SUBTASKS, Planner, use_plan
+from weaver.planning.policy import Judgement, Policy
 from weaver.result import Answer, DecidedBy
 from weaver.runtime.run import Run
 from weaver.strategies.common.speculation import Speculation
@@ -35,6 +36,7 @@ class Forking:
         gate: whether it pays, before the planner is asked and when its plan is known.
         max_subtasks: most subtasks of one plan.
         speculate: a direct answer may run beside the planner.
+        listed: parts that the question lists are taken without asking the planner.
     """
 
     policy: Policy
@@ -42,14 +44,17 @@ class Forking:
     gate: Gate
     max_subtasks: int = DEFAULT_SUBTASKS
     speculate: bool = True
+    listed: bool = True
 
     async def answer(self, run: Run, task: Task, manner: Manner) -> Answer:
         """Answer the root's task, and compare what it took with what was predicted."""
         if run.parent is None and run.state.given_plan is not None:
             return await self._given(run, task, run.state.given_plan, manner)
-        judgement = self.policy.judge(task)
+        listed = plan_of_list(task) if self.listed or task.parts else None
+        judgement = self._judgement(task, listed)
         cannot = _cannot_fork(run)
-        verdict = await self.gate.before(run, task, judgement, merge=_expected_merge(manner, task, judgement))
+        merge = _expected_merge(manner, task, judgement, listed)
+        verdict = await self.gate.before(run, task, judgement, listed=listed, merge=merge)
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
@@ -59,19 +64,47 @@ class Forking:
             return answer
         left = run.remaining.threads
         width = self.max_subtasks if left is None else min(self.max_subtasks, left)
+        if listed is not None:
+            return await self._follow_list(run, task, width, manner, verdict)
         speculate = self.speculate and judgement.lean == "unsure" and verdict.speculate
         return await self._plan_and_fork(run, task, width, manner, verdict, speculate=speculate)
 
     async def nested(self, run: Run, task: Task) -> Answer:
-        """What a subtask's thread does: fork again only where the policy sees parts and that pays."""
-        judgement = self.policy.judge(task)
+        """Work on a subtask: fork again only where the policy sees parts and that pays."""
+        listed = plan_of_list(task) if self.listed else None
+        judgement = self._judgement(task, listed)
         if _cannot_fork(run) or judgement.lean != "plan":
             return await run.reason(task)
-        verdict = await self.gate.before(run, task, judgement)
+        manner = Manner(body=self.nested)
+        merge = _expected_merge(manner, task, judgement, listed)
+        verdict = await self.gate.before(run, task, judgement, listed=listed, merge=merge)
         if not verdict.fork:
             return await run.reason(task)
-        manner = Manner(body=self.nested)
+        if listed is not None:
+            return await self._follow_list(run, task, DEFAULT_SUBTASKS, manner, verdict)
         return await self._plan_and_fork(run, task, DEFAULT_SUBTASKS, manner, verdict, speculate=False)
+
+    def _judgement(self, task: Task, listed: Plan | None) -> Judgement:
+        """The policy's judgement; parts that the user gave are parts."""
+        if task.parts and listed is not None:
+            return Judgement("plan", listed.reason)
+        return self.policy.judge(task)
+
+    async def _follow_list(
+        self, run: Run, task: Task, width: int, manner: Manner, verdict: Verdict
+    ) -> Answer:
+        """Work on the parts that the user listed, in as many threads as the gate says."""
+        plan = plan_of_list(task, threads=min(width, verdict.width or width))
+        if plan is None:  # a single thread
+            run.decide(False, "policy", "one thread is allowed", verdict.forecast, self.policy.name)
+            return await sequential(run, task)
+        because = f"{plan.reason}; {verdict.reason}" if verdict.reason else plan.reason
+        by: DecidedBy = "user" if task.parts else "policy"
+        run.decide(True, by, because, verdict.forecast, self.policy.name)
+        use_plan(run, plan)
+        answer = await _follow(run, task, plan, manner)
+        self._learn(run, verdict, answer, forked=True)
+        return answer
 
     async def _given(self, run: Run, task: Task, given: Plan, manner: Manner) -> Answer:
         plan = given.check(max_subtasks=len(given.subtasks) or 1)
@@ -168,11 +201,11 @@ async def _follow(run: Run, task: Task, plan: Plan, manner: Manner) -> Answer:
         return await following.answer(plan)
 
 
-def _expected_merge(manner: Manner, task: Task, judgement: Judgement) -> str:
-    """How the parts will likely be merged, before there is a plan: lists stay lists (`Parts.merge`)."""
-    merge = name_of(chosen(manner.merge, task))
-    is_open = manner.merge is auto and task.output is None and judgement.lean == "plan"
-    return "concat" if is_open and not asks_one_answer(own_words(task)) else merge
+def _expected_merge(manner: Manner, task: Task, judgement: Judgement, listed: Plan | None) -> str:
+    """Tell how parts will likely be merged, before a planner is asked: lists stay lists (`Parts.merge`)."""
+    merge = name_of(chosen(manner.merge, task, listed))
+    is_open = listed is None and manner.merge is auto and task.output is None and judgement.lean == "plan"
+    return "concat" if is_open and not asks_one_answer(task.user_words) else merge
 
 
 def _cannot_fork(run: Run) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from weaver.models.costs import EndpointCosts
-from weaver.planning.policy import Features, own_words
+from weaver.planning.policy import Features
 from weaver.task import Task
 
 Nature = Literal["length asked for", "items", "prose", "question"]
@@ -57,7 +57,7 @@ def direct_length(task: Task, parts: int, costs: EndpointCosts) -> Length:
         parts: independent parts that are known or guessed; 1 where there are none.
         costs: of the model; its earlier answers of the same nature correct the estimate.
     """
-    text = own_words(task)
+    text = task.user_words
     tokens, nature, each = _read(text, max(1, parts), compares=Features.of(task).compares)
     if task.max_tokens is not None:
         tokens = min(tokens, task.max_tokens)

@@ -7,7 +7,6 @@ import re
 from weaver.models.costs import EndpointCosts
 from weaver.models.protocol import Capabilities
 from weaver.planning.gate.lengths import Length
-from weaver.planning.policy import own_words
 from weaver.task import Task
 
 SUMS_SMALL = 0.6
@@ -31,6 +30,6 @@ def quality_gain(
     """How much likelier a fork's answer is right than a direct one, 0 to 1, and why; (0, "") if it is not."""
     if length.asked and (costs.bias(LENGTH_KEPT) < KEPT or (can.small and LENGTH_KEPT not in costs.errors)):
         return LENGTH_ASKED, "each part has a length asked for, which this model does not keep in one answer"
-    if can.small and parts >= LEAST_PARTS and len(_SUM.findall(own_words(task))) >= parts:
+    if can.small and parts >= LEAST_PARTS and len(_SUM.findall(task.user_words)) >= parts:
         return SUMS_SMALL, f"{parts} independent calculations are too many for one answer of a small model"
     return 0.0, ""
