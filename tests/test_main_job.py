@@ -17,7 +17,7 @@ from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio
 
-SURE = "What is 1+1? What is 2+2? What is 3+3?"
+SURE = "Compare the sums 1+1, 2+2 and 3+3."
 UNSURE = "Explain how a bicycle stays upright and why it matters for the design of the front fork"
 PLAN = json.dumps(
     {"parallel": True, "reason": "sums", "subtasks": [{"id": n, "prompt": f"part {n}"} for n in "abc"]}

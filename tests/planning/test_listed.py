@@ -42,6 +42,7 @@ def test_marked_lines(marks):
         ("Do (a) this, (b) that; (c) more.", ("this", "that", "more.")),
         ("Define (1) entropy, (2) enthalpy and (3) free energy.", ("entropy", "enthalpy", "free energy.")),
         ("1) add 3 and 4 2) add 5 and 6", ("add 3 and 4", "add 5 and 6")),
+        ("Work out:\n1. 113 + 667\n2. 783 + 774", ("113 + 667", "783 + 774")),
         ("1. 25 + 42 2. 11 * 4", ("25 + 42", "11 * 4")),
         ("i) Solve x. ii) Solve y.", ("Solve x.", "Solve y.")),
         ("请回答:①水?②火?", ("水?", "火?")),
@@ -75,6 +76,7 @@ def test_other_marks(text, items):
         "for (i = 0; i < 3; i++) x",
         "a - b - c",
         "1. x\n3. y",
+        "1.5 litres\n2.5 litres",
         "x" * (MAX_CHARS + 1) + "\n- a\n- b",
     ],
 )

@@ -86,6 +86,8 @@ def listed_plan(question: str, *, threads: int = MAX_PARTS) -> Plan | None:
     if listing is None or not listing.is_independent or len(listing.items.items) > MAX_PARTS:
         return None
     items = listing.items
+    if len(set(items.items)) < len(items.items):  # the answer has them twice, and threads only once
+        return None
     reason = f"the task lists {len(items.items)} parts"
     merge: MergeName | None = None if items.tail else "concat"
     if listing.meaning == "sections":
@@ -93,13 +95,13 @@ def listed_plan(question: str, *, threads: int = MAX_PARTS) -> Plan | None:
         for item in items.items:
             parts.add({"name": item})
         return _plan(parts, reason, merge, threads)
-    parts, texts = Parts(), dict.fromkeys(items.items)
-    for group in split(list(texts), max(1, threads)):
+    parts, texts = Parts(), items.items
+    for group in split(texts, max(1, threads)):
         parts.add({"name": ", ".join(map(short, group)), "prompt": _alone(items, group)})
     plan = _plan(parts, reason, merge, threads)
     if plan is None or len(plan.subtasks) == len(texts):
         return plan
-    groups = split(list(map(short, texts)), threads)
+    groups = split([short(text) for text in texts], threads)
     subtasks = (s.model_copy(update={"parts": tuple(g)}) for s, g in zip(plan.subtasks, groups, strict=True))
     return plan.model_copy(update={"subtasks": tuple(subtasks)})
 

@@ -93,13 +93,21 @@ class StructuredWorld:
         asked = [
             (place, -len(prompt), prompt) for prompt in self._jobs for place in _places(prompt, said)[:1]
         ]
-        if not asked:
+        job = self._jobs[min(asked)[2]] if asked else self._listed(said)
+        if job is None:
             return Work("I do not know.", "I do not know.", 20, 0.0)
         if _planned(request) is not None:
             return _surely(DIRECTLY)
-        job = self._jobs[min(asked)[2]]
         wrong = job.said(rng.choice(job.results), rng)
         return Work(job.said(), wrong, STEP_TOKENS * job.work, 0.3 * job.work)
+
+    def _listed(self, said: str) -> _Job | None:
+        """Lines of an item's list: what a thread is asked where the list itself is the plan."""
+        for item in self._items:
+            parts = tuple(part for part in item.parts if _places(_heading(part.question), said))
+            if parts and item.question.partition("\n")[0] in said:
+                return _Job(said, parts, sum(part.work for part in parts))
+        return None
 
     def _job(self, item: Item, piece: Piece) -> _Job:
         """The piece as a thread is asked to work on it; remembered, to be recognised when it is."""
