@@ -30,6 +30,12 @@ from weaver.planning.part_questions import MOST_TOKENS, asks_one_answer, part_qu
             "Ana likes tea. Where do Ana live?",
             "Ana likes tea. Where do Ben live?",
         ),
+        (
+            "Ann | 1\nBob | 2\n\nWho is Ann? How old is Bob?",
+            ["Ann", "Bob"],
+            "Ann | 1\nBob | 2\n\nWho is Ann?",
+            "Ann | 1\nBob | 2\n\n How old is Bob?",
+        ),
         ("解释 进程、线程。", ["进程", "线程"], "解释 进程。", "解释 线程。"),
     ],
 )
@@ -46,6 +52,8 @@ def test_each_part_is_asked_the_question_with_one_item(
     ("question", "names"),
     [
         ("Sam has 3 cats. Eve has 5 dogs. How many legs have they?", ["Sam", "Eve"]),
+        ("Who is Ann? Who is Bob? Are Ann and Bob friends?", ["Ann", "Bob"]),
+        ("Who is Ann? Is Ann older than Bob?", ["Ann", "Bob"]),
         ("Compare a bicycle and a car.", ["a bicycle", "a car"]),
         ("Which is older, the Louvre or the Prado?", ["the Louvre", "the Prado"]),
         ("What is the total of 3 * 4 and 5 * 6?", ["3 * 4", "5 * 6"]),

@@ -108,7 +108,8 @@ def listed_plan(question: str, *, threads: int = MAX_PARTS) -> Plan | None:
 
 def _plan(parts: Parts, reason: str, merge: MergeName | None, threads: int) -> Plan | None:
     """The plan of parts that are independent; None where fewer than two are left."""
-    subtasks = in_groups(parts.finish(), max(1, threads))
+    listed = [part.model_copy(update={"is_listed": True}) for part in parts.finish()]
+    subtasks = in_groups(listed, max(1, threads))
     if len(subtasks) < 2:
         return None
     titled = tuple(s.model_copy(update={"title": short(s.title), "is_listed": True}) for s in subtasks)

@@ -7,23 +7,20 @@ mix up parts that stand side by side, and the shorter question needs no template
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from weaver.planning import cues
 from weaver.usage import estimate_tokens
 
 MOST_TOKENS = 1000
 """Longer questions are given whole: providers keep a beginning of 1,024 tokens that threads share."""
+_SENTENCE_END = re.compile(r"(?<=[?!\uff1f\u061f\u3002\n])|(?<=\.)(?=\s)")
+_QUESTION_MARKS = ("?", "\uff1f", "\u061f")
 MOST_PLACES = 20
 """Places of the first name that are tried."""
 # What stands between two items of a list: marks, and at most two short words ("and", "et la").
-_GAP = re.compile(r"[\s,;:.!?&/|*\-\u2022\u3001\uff0c\uff1b]{1,8}(?:[^\W\d_]{1,4}\s{1,4}){0,2}")
+_GAP = re.compile(r"[\s,;:&/|*\-\u2022\u3001\uff0c\uff1b]{1,8}(?:[^\W\d_]{1,4}\s{1,4}){0,2}")
 
-
-_ONE_ANSWER = re.compile(
-    r"\b(?:which|total|altogether|average|overall|best|rank|choose|sum of)\b|"
-    r"\b(?:compare|comparing|difference between)\b[^:]{0,400}$",
-    re.IGNORECASE,
-)
 
 _GOES_ON = re.compile(r"\s{0,4}[,;/&\u3001\uff0c\uff1b]")
 _BEGAN_BEFORE = re.compile(r"[,;/&\u3001\uff0c\uff1b]\s{0,4}\Z")
@@ -32,7 +29,13 @@ _SHORT_WORD = re.compile(r"\s{1,4}[^\W\d_]{1,4}\s")
 
 def asks_one_answer(question: str) -> bool:
     """Tell whether the parts of a question are only means to one answer about all of them."""
-    return _ONE_ANSWER.search(question) is not None
+    if cues.EACH.search(question):
+        return False
+    if cues.ONE_ANSWER.search(question):
+        return True
+    compared = cues.COMPARISON.search(question)
+    # "Compare tea and coffee: price, taste" lists aspects, each with an answer of its own.
+    return compared is not None and not re.search("[:\uff1a]", question[compared.end() :])
 
 
 def is_named_in(question: str, name: str) -> bool:
@@ -53,6 +56,30 @@ def part_questions(question: str, names: Sequence[str]) -> list[str] | None:
     """
     if len(names) < 2 or asks_one_answer(question) or estimate_tokens(question) > MOST_TOKENS:
         return None
+    sentences = _SENTENCE_END.split(question)
+    named_in = {
+        place: {name for name in names if is_named_in(sentence, name)}
+        for place, sentence in enumerate(sentences)
+        if sentence.rstrip().endswith(_QUESTION_MARKS)
+    }
+    named_in = {place: named for place, named in named_in.items() if named}
+    if len(named_in) > 1:
+        return _with_own_questions(sentences, named_in, names)
+    return _with_one_item(question, names)
+
+
+def _with_own_questions(
+    sentences: Sequence[str], named_in: Mapping[int, set[str]], names: Sequence[str]
+) -> list[str] | None:
+    """The text without the questions that name only others; None where a question names several parts."""
+    if any(len(named) > 1 for named in named_in.values()) or set().union(*named_in.values()) != set(names):
+        return None
+    own = [[s for i, s in enumerate(sentences) if name in named_in.get(i, (name,))] for name in names]
+    return ["".join(parts).strip() for parts in own]
+
+
+def _with_one_item(question: str, names: Sequence[str]) -> list[str] | None:
+    """The question with one name in the place of the list of all."""
     at = 0
     for _ in range(MOST_PLACES):
         first = _place(question, names[0], at)

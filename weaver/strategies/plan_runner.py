@@ -39,7 +39,10 @@ from weaver.task import Agent, Task
 from weaver.tools.protocol import Tool
 
 WORKER = Agent("worker")
-WORK = "Answer the task below completely and briefly. State the result in plain words."
+WORK = (
+    "Answer the task below completely. Keep to the length and the form that it asks for; where it asks for "
+    "none, be brief."
+)
 """Guidance for threads that the plan gives to no agent."""
 LEAST_TOKENS = 128
 """Planners underestimate; no thread gets less room than this."""
