@@ -52,7 +52,7 @@ def alone(monkeypatch, tmp_path):
 
 def test_validate_says_what_is_fine_and_what_is_not(flow, tmp_path, capsys):
     assert main(["validate", str(flow)]) == 0
-    assert capsys.readouterr().out == f"{flow}: flow is fine (3 inputs, 3 steps)\n"
+    assert capsys.readouterr().out.endswith(f"{flow}: flow is fine (3 inputs, 3 steps)\n")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(FLOW.replace("steps.plan.output,", "steps.plam.output,"))
     assert main(["validate", str(flow), str(wrong)]) == 2
@@ -80,7 +80,7 @@ def test_validate_for_machines(tmp_path, capsys):
     wrong.write_text("version: weaver/v1\nname: x\nsteps:\n  a: {tusk: x}\n")
     assert main(["validate", "--json", str(wrong)]) == 2
     assert json.loads(capsys.readouterr().out)[0] == {
-        "file": str(wrong), "line": 4, "column": 7, "where": "steps.a.tusk",
+        "severity": "error", "file": str(wrong), "line": 4, "column": 7, "where": "steps.a.tusk",
         "what": "there is no key 'tusk' here", "hint": "did you mean 'task'?",
     }  # fmt: skip
 
@@ -346,3 +346,44 @@ def test_a_person_at_a_terminal_is_asked(flow, tmp_path):
     assert b"How many." in shown
     assert b"it should be a valid integer" in shown
     assert b"Take 7?" in shown
+
+
+DECIDED = """\
+version: weaver/v1
+name: decided
+inputs:
+  topic: string
+  deep: {type: boolean, default: false}
+  things: {type: array, items: string}
+steps:
+  outline: {task: 'outline ${{ inputs.topic }}', max_tokens: 100}
+  more: {if: inputs.deep, task: 'more on ${{ inputs.topic }}', max_tokens: 100}
+  behind: {task: 'go on with ${{ steps.more.output }}', max_tokens: 100}
+  works: {for_each: inputs.things, task: 'work on ${{ item }}', max_tokens: 100}
+"""
+
+
+def test_plan_says_what_the_inputs_decide(tmp_path, capsys):
+    path = tmp_path / "decided.yaml"
+    path.write_text(DECIDED)
+    given = ["-i", "topic=tea", "-i", "things=kyoto", "-i", "things=oslo"]
+    assert main(["plan", str(path), "--json", *given]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    steps = plan["steps"]
+    assert steps["outline"]["task"] == "outline tea"
+    assert (steps["more"]["skipped"], steps["behind"]["skipped"]) == (True, True)
+    assert (steps["works"]["items"], steps["works"]["task"]) == (2, None)
+    assert plan["at_most"]["calls"] == 3
+    assert main(["plan", str(path), "--json", *given, "-i", "deep=true"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["at_most"]["calls"] == 5
+    assert main(["plan", str(path), *given]) == 0
+    out = capsys.readouterr().out
+    assert out.count("skipped with these inputs") == 2
+    assert "for each of 2 items" in out
+    assert "task: outline tea" in out
+    assert main(["plan", str(path)]) == 0
+    assert "skipped" not in capsys.readouterr().out
+    assert main(["plan", str(path), "-i", "topic=tea"]) == 2
+    assert "'things' (array) is missing" in capsys.readouterr().err
+    assert main(["plan", "What is it?", "-i", "topic=tea"]) == 2

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     metavar="TEXT",
     help="One part of the task; repeat it for each.",
 )
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Workflows: an input; shows what it decides.",
+)
 @click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
 @click.option(
     "--draw", type=click.Choice(["terminal", "mermaid", "svg"]), help="Workflows: how the steps are drawn."
@@ -46,6 +54,7 @@ if TYPE_CHECKING:
 def plan(
     question: str,
     parts: tuple[str, ...],
+    inputs: tuple[str, ...],
     root: str | None,
     draw: str | None,
     as_json: bool,
@@ -59,10 +68,11 @@ def plan(
     if is_workflow(question):
         if parts:
             raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
-        return plan_workflow(Path(question), options | {"json": as_json, "root": root, "draw": draw})
-    if root or draw:
+        flags = {"json": as_json, "root": root, "draw": draw}
+        return plan_workflow(Path(question), inputs, options | flags)
+    if root or draw or inputs:
         raise click.UsageError(
-            "--root and --draw are for workflows: give a .yaml file instead of a question."
+            "-i, --root and --draw are for workflows: give a .yaml file instead of a question."
         )
     task = with_parts(Task(question_from(question)), parts)
     weaver = weaver_from(settings_from(options), yes=yes)

@@ -29,32 +29,38 @@ if TYPE_CHECKING:
 def validate(files: tuple[str, ...], root: str | None, elsewhere: bool, as_json: bool) -> int:
     """Check workflow files, - for stdin: every problem with its line and column.
 
-    Exit code 2 if there are any.
+    Exit code 2 if there are any. Warnings alone leave it at 0.
     """
     from weaver.workflows.validation.loader import examine
     from weaver.workflows.validation.registry import Surroundings
 
     found: list[Problem] = []
+    warnings: list[Problem] = []
     for file in files:
         surroundings = Surroundings(strict=not elsewhere)
         source = sys.stdin.buffer.read() if file == "-" else Path(file)
         workflow, problems = examine(source, root=root, surroundings=surroundings, name="<stdin>")
         found += sorted(problems.found)
+        warnings += sorted(problems.warnings)
         if not as_json:
             for problem in sorted(problems.found):
                 click.echo(printable(str(problem)))
+            for warning in sorted(problems.warnings):
+                click.echo(printable(f"warning: {warning}"))
             if workflow is not None and not problems:
                 steps, inputs = count(len(workflow.steps), "step"), count(len(workflow.inputs), "input")
                 click.echo(f"{file}: {workflow.name} is fine ({inputs}, {steps})")
     if as_json:
-        click.echo(json.dumps([_as_dict(problem) for problem in found]))
+        every = [_as_dict(p, "error") for p in found] + [_as_dict(w, "warning") for w in warnings]
+        click.echo(json.dumps(every))
     elif found:
         click.echo(count(len(found), "problem"), err=True)
     return 2 if found else 0
 
 
-def _as_dict(problem: Problem) -> dict[str, object]:
+def _as_dict(problem: Problem, severity: str) -> dict[str, object]:
     return {
+        "severity": severity,
         "file": problem.file,
         "line": problem.place.line,
         "column": problem.place.column,

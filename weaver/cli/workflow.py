@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from weaver.cli.support.reading import Unreadable, read_text
+from weaver.display.words import printable
 from weaver.errors import ConfigurationError, RunCancelled, UnknownName
 
 if TYPE_CHECKING:
@@ -79,24 +80,36 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
     return run_async(work)
 
 
-def plan_workflow(path: Path, options: Mapping[str, Any]) -> int:
-    """``weaver plan flow.yaml``, likewise: the steps, and the most that they can take."""
+def plan_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]) -> int:
+    """``weaver plan flow.yaml``, likewise: the steps, and the most that they can take.
+
+    Without inputs, nothing is known about them; with some, all that have no default must be there.
+    """
     import json
     from dataclasses import asdict
 
     from weaver.workflows.execution.prepared import prepare
     from weaver.workflows.tools import diagram as draw
     from weaver.workflows.tools.cost_bound import worst_case
+    from weaver.workflows.tools.foreseen import foresee
     from weaver.workflows.validation.graph import levels
     from weaver.workflows.validation.registry import Surroundings
 
     workflow = loaded(path, options.get("root"))
+    for warning in workflow.compiled.all_warnings:
+        click.echo(printable(f"warning: {warning}"), err=True)
     prepared = prepare(workflow, Surroundings())
-    worst = worst_case(prepared, prices=_prices(workflow, options))
+    foreseen = foresee(prepared, _inputs(workflow, inputs)) if inputs else {}
+    skipped = {id_ for id_, decided in foreseen.items() if decided.is_skipped}
+    worst = worst_case(prepared, prices=_prices(workflow, options), skipped=skipped)
     form = "json" if options.get("json") else options.get("draw") or "terminal"
     graph = workflow.compiled.graph
     if form == "json":
-        steps = {id_: {"needs": list(graph[id_]), "at_most": asdict(worst.steps[id_])} for id_ in graph}
+        steps: dict[str, dict[str, Any]] = {
+            id_: {"needs": list(graph[id_]), "at_most": asdict(worst.steps[id_])} for id_ in graph
+        }
+        for id_, decided in foreseen.items():
+            steps[id_] |= {"skipped": decided.is_skipped, "items": decided.items, "task": decided.task}
         known = {"workflow": workflow.name, "levels": levels(graph), "longest_chain": list(worst.chain)}
         click.echo(json.dumps({**known, "steps": steps, "at_most": asdict(worst.total)}))
     elif form == "mermaid":
@@ -104,7 +117,7 @@ def plan_workflow(path: Path, options: Mapping[str, Any]) -> int:
     elif form == "svg":
         click.echo(draw.svg(prepared, worst))
     else:
-        click.echo(draw.terminal(prepared, worst))
+        click.echo(draw.terminal(prepared, worst, foreseen))
     sys.stdout.flush()
     return 0
 

@@ -25,6 +25,9 @@ from weaver.workflows.expressions.evaluator import evaluate
 from weaver.workflows.expressions.parser import ExpressionError
 from weaver.workflows.validation.compiled import Values
 
+_NAMES = ("name", "title", "id", "label")
+"""Keys of an item that name it."""
+_NAME_CHARS = 40
 _NUMBERS = 10
 """How many items a message lists by number."""
 
@@ -114,7 +117,7 @@ class Items:
 
     def _start(self, threads: Threads, index: int, item: Any) -> bool:
         one = self.one
-        title = f"{one.title} {index + 1}"
+        title = f"{one.title} {index + 1}{_name(item)}"
         names = self.names | {one.step.item_name: item, "index": index}
         problem: Exception | None = None
         try:
@@ -210,6 +213,16 @@ class Items:
             ),
             *(f"{_items(numbers, count)}: {what}" for what, numbers in parts.items()),
         ]
+
+
+def _name(item: Any) -> str:
+    """Name an item after its number, for people and traces; "" for one without a short name."""
+    if isinstance(item, Mapping):
+        item = next((item[key] for key in _NAMES if isinstance(item.get(key), (str, int))), None)
+    if not isinstance(item, (str, int, float)) or isinstance(item, bool):
+        return ""
+    line = " ".join(str(item)[: 4 * _NAME_CHARS].split())
+    return f": {line if len(line) <= _NAME_CHARS else line[: _NAME_CHARS - 1] + '…'}" if line else ""
 
 
 def _number(thread: Thread) -> int:

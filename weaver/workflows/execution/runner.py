@@ -142,6 +142,8 @@ class FlowStrategy:
         self.flow: Flow | None = None
 
     async def __call__(self, run: Run, task: Task) -> Answer:  # noqa: ARG002 - a strategy's signature
+        for warning in self._prepared.workflow.compiled.all_warnings:
+            run.note(f"Warning: {warning}.")
         self.flow = Flow(self._prepared, self._inputs, self._setting)
         return await self.flow.run(run)
 

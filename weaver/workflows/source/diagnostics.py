@@ -54,9 +54,14 @@ class Problem:
 
 @dataclass(slots=True)
 class Problems:
-    """Problems of a workflow and of the workflows it uses, each said once."""
+    """Problems of a workflow and of the workflows it uses, each said once.
+
+    Attributes:
+        warnings: what is probably a mistake; the workflow can be run all the same.
+    """
 
     _found: dict[Problem, None] = field(default_factory=dict)
+    warnings: list[Problem] = field(default_factory=list)
 
     @property
     def found(self) -> list[Problem]:

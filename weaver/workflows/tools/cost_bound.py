@@ -6,7 +6,7 @@ counted are repetitions of a call that failed on its way (they cost nothing that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,17 +63,20 @@ class WorstCase:
     chain: tuple[str, ...] = ()
 
 
-def worst_case(prepared: Prepared, *, prices: Prices | None = None) -> WorstCase:
+def worst_case(
+    prepared: Prepared, *, prices: Prices | None = None, skipped: Collection[str] = ()
+) -> WorstCase:
     """Work out the most that a workflow can take.
 
     Args:
         prices: of the model; without them costs are unknown unless the file has a budget.
+        skipped: steps that will not run.
     """
     outputs: dict[str, int | None] = {}
     steps: dict[str, Most] = {}
     for id_ in _in_order(prepared.workflow):
         one = prepared.steps[id_]
-        steps[id_] = most = _of_step(one, outputs, prices)
+        steps[id_] = most = Most(0) if id_ in skipped else _of_step(one, outputs, prices)
         per_thread = one.max_tokens
         outputs[id_] = None if per_thread is None or most.items is None else per_thread * most.items
     ordered = {id_: steps[id_] for id_ in prepared.steps}

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 from weaver.workflows.execution.prepared import Prepared, PreparedStep
 from weaver.workflows.expressions.functions import text_of
 from weaver.workflows.tools.cost_bound import Most, WorstCase
+from weaver.workflows.tools.foreseen import Foreseen
 from weaver.workflows.validation.graph import levels, reduced
 
 _COLUMN, _ROW, _WIDTH, _HEIGHT = 230, 84, 180, 56
 
 
-def terminal(prepared: Prepared, worst: WorstCase) -> str:
-    """Levels, who waits for whom, and the most that each step can take."""
+def terminal(
+    prepared: Prepared, worst: WorstCase, foreseen: Mapping[str, Foreseen] = MappingProxyType({})
+) -> str:
+    """Levels, who waits for whom, and the most that each step can take.
+
+    Args:
+        foreseen: what the inputs decide, where they are known.
+    """
     workflow = prepared.workflow
     graph = workflow.compiled.graph
     rows = levels(graph)
@@ -28,7 +37,10 @@ def terminal(prepared: Prepared, worst: WorstCase) -> str:
             mark = "*" if id_ in worst.chain else " "
             waits = f"  <- {', '.join(graph[id_])}" if graph[id_] else ""
             lines.append(f"{mark} {id_}{waits}")
-            lines += [f"      {fact}" for fact in _facts(prepared.steps[id_], worst.steps[id_])]
+            if (decided := foreseen.get(id_)) is not None and decided.is_skipped:
+                lines.append("      skipped with these inputs")
+                continue
+            lines += [f"      {fact}" for fact in _facts(prepared.steps[id_], worst.steps[id_], decided)]
     lines += ["", f"* longest chain: {' -> '.join(worst.chain)}", "", f"At most: {_most(worst.total)}"]
     lines += [f"  {id_}: {m.bound}" for id_, m in worst.steps.items() if m.bound]
     if worst.total.calls is None or worst.total.tokens is None:
@@ -132,11 +144,18 @@ def _kind(one: PreparedStep) -> str:
     return f"{what}, each item" if step.for_each is not None else what
 
 
-def _facts(one: PreparedStep, most: Most) -> list[str]:
+def _facts(one: PreparedStep, most: Most, decided: Foreseen | None) -> list[str]:
     step = one.step
     facts = [_kind(one)]
+    if decided is not None and decided.task is not None:
+        facts.append(f"task: {_cut(decided.task, 100)}")
     if step.for_each is not None:
-        given = f"{len(step.for_each)} items" if isinstance(step.for_each, list) else _cut(step.for_each, 60)
+        if decided is not None and decided.items is not None:
+            given = _count(decided.items, "item")
+        elif isinstance(step.for_each, list):
+            given = _count(len(step.for_each), "item")
+        else:
+            given = _cut(step.for_each, 60)
         parallel = f", {one.max_parallel} at a time" if one.max_parallel else ""
         facts.append(f"for each of {given}{parallel}")
     facts += [f"if {_cut(step.if_, 80)}"] if step.if_ is not None else []

@@ -16,6 +16,7 @@ from weaver.workflows.source.tree import Keys
 from weaver.workflows.validation import graph
 from weaver.workflows.validation.compiled import Compiled, CompiledStep
 from weaver.workflows.validation.context import NAME, Checks
+from weaver.workflows.validation.placeholders import warn_of_placeholders, warn_of_unread_inputs
 from weaver.workflows.validation.references import Reading, readings, readings_in
 from weaver.workflows.validation.scopes import (
     SHAPING,
@@ -60,7 +61,16 @@ class Checker(Checks):
             StepChecker(self, id_, step).check()
         self._outputs()
         self._tests()
+        self._warnings()
         return self.compiled
+
+    def _warnings(self) -> None:
+        warnings = self.texts.problems.warnings
+        before = len(warnings)
+        warn_of_placeholders(self)
+        if not self.texts.problems:  # what cannot be read may read an input
+            warn_of_unread_inputs(self)
+        self.compiled.warnings = tuple(sorted(warnings[before:]))
 
     # ---- names
 

@@ -9,6 +9,7 @@ from typing import Any
 from weaver.workflows.expressions.parser import Expression
 from weaver.workflows.expressions.templates import Template, parse_template, templates_in
 from weaver.workflows.expressions.types import Kind
+from weaver.workflows.source.diagnostics import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,23 @@ class Compiled:
 
     Attributes:
         expectations: conditions of test cases, by number of the case and of the condition.
+        warnings: what is probably a mistake in this file.
     """
 
     steps: dict[str, CompiledStep] = field(default_factory=dict)
     outputs: dict[str, Values] = field(default_factory=dict)
     output_kinds: dict[str, Kind] = field(default_factory=dict)
     expectations: dict[tuple[int, int], Expression] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def all_warnings(self) -> tuple[Problem, ...]:
+        """Those of this file and of the workflows that it uses, each once."""
+        warnings = dict.fromkeys(self.warnings)
+        for step in self.steps.values():
+            if step.workflow is not None:
+                warnings |= dict.fromkeys(step.workflow.compiled.all_warnings)
+        return tuple(warnings)
 
     @property
     def graph(self) -> dict[str, tuple[str, ...]]:

@@ -37,6 +37,18 @@ _EXPECTED = {
 }
 
 
+_OF_AGENT = "it belongs to an agent: `agents: {critic: {%s: ...}}`, and `agent: critic` in the step"
+_ELSEWHERE = {
+    ("Step", "model"): _OF_AGENT % "model",
+    ("Step", "instructions"): _OF_AGENT % "instructions",
+    ("Step", "system"): _OF_AGENT % "instructions",
+    ("Step", "hooks"): _OF_AGENT % "hooks",
+    ("Defaults", "model"): "write `models: {default: ...}` at the top of the file",
+    ("Definition", "model"): "write `models: {default: ...}`",
+}
+"""Where keys belong that people look for elsewhere: (model of the mapping, key) -> hint."""
+
+
 def explained(
     error: ValidationError, source: Source, root: type[BaseModel], left_out: Set[Keys] = frozenset()
 ) -> Iterator[tuple[Keys, Problem]]:
@@ -159,6 +171,8 @@ def _unknown_key(keys: Keys, root: type[BaseModel]) -> tuple[str, str]:
     shown = shortened(key)
     model = model_at(root, keys[:-1])
     known = keys_of(model) if model is not None else []
+    if model is not None and (hint := _ELSEWHERE.get((model.__name__, key))) is not None:
+        return f"there is no key {shown!r} here", hint
     if " " in key and not set(key) & {":"}:
         return f"there is no key {shown!r} here", "a text with a comma inside { } or [ ] needs quotes"
     if "properties" in known:

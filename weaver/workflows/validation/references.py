@@ -19,7 +19,7 @@ from weaver.workflows.expressions.templates import (
 from weaver.workflows.expressions.typecheck import Inference
 from weaver.workflows.expressions.types import ANY, STRING, Kind, array, either, of_value, record
 from weaver.workflows.schema.units import ENVIRONMENT
-from weaver.workflows.source.diagnostics import Problems
+from weaver.workflows.source.diagnostics import Place, Problems
 from weaver.workflows.source.tree import Keys, Source
 from weaver.workflows.validation.compiled import Values
 
@@ -55,6 +55,10 @@ class Texts:
         """Report a problem with the value at ``keys`` (or with its key)."""
         place = self.source.key_place(keys) if key else self.source.value_place(keys)
         self.problems.add(self.source.problem(place, keys, what, hint))
+
+    def warn(self, place: Place, keys: Keys, what: str, hint: str) -> None:
+        """Report what is probably a mistake."""
+        self.problems.warnings.append(self.source.problem(place, keys, what, hint))
 
     def wrong_in(self, reading: Reading, offset: int, what: str, hint: str = "") -> None:
         """Report a problem at an offset of an expression."""
