@@ -151,13 +151,13 @@ def _facts(one: PreparedStep, most: Most, decided: Foreseen | None) -> list[str]
         facts.append(f"task: {_cut(decided.task, 100)}")
     if step.for_each is not None:
         if decided is not None and decided.items is not None:
-            given = _count(decided.items, "item")
+            items = _count(decided.items, "item")
         elif isinstance(step.for_each, list):
-            given = _count(len(step.for_each), "item")
+            items = _count(len(step.for_each), "item")
         else:
-            given = _cut(step.for_each, 60)
+            items = _cut(step.for_each, 60)
         parallel = f", {one.max_parallel} at a time" if one.max_parallel else ""
-        facts.append(f"for each of {given}{parallel}")
+        facts.append(f"for each of {items}{parallel}")
     facts += [f"if {_cut(step.if_, 80)}"] if step.if_ is not None else []
     facts += [f"join {step.join}"] if step.join is not None else []
     facts += (

@@ -36,17 +36,17 @@ def foresee(prepared: Prepared, inputs: Mapping[str, Any]) -> dict[str, Foreseen
     """
     names = {"inputs": dict(inputs)}
     foreseen: dict[str, Foreseen] = {}
-    for id_, one in prepared.steps.items():
-        items = _items(one, names)
+    for id_, step in prepared.steps.items():
+        items = _items(step, names)
         if items is not None:
-            one.compiled = replace(one.compiled, most=items)
-        foreseen[id_] = Foreseen(_is_off(one, names), items, _task(one, names))
+            step.compiled = replace(step.compiled, most=items)
+        foreseen[id_] = Foreseen(_is_off(step, names), items, _task(step, names))
     _skip_those_behind(prepared, foreseen)
     return foreseen
 
 
-def _is_off(one: PreparedStep, names: Mapping[str, Any]) -> bool:
-    condition = one.compiled.condition
+def _is_off(step: PreparedStep, names: Mapping[str, Any]) -> bool:
+    condition = step.compiled.condition
     if condition is None or not _reads_inputs_only(condition):
         return False
     try:
@@ -55,10 +55,10 @@ def _is_off(one: PreparedStep, names: Mapping[str, Any]) -> bool:
         return False
 
 
-def _items(one: PreparedStep, names: Mapping[str, Any]) -> int | None:
-    items = one.compiled.items
+def _items(step: PreparedStep, names: Mapping[str, Any]) -> int | None:
+    items = step.compiled.items
     if isinstance(items, Values):
-        return min(len(items.given), one.step.max_items)
+        return min(len(items.given), step.step.max_items)
     if items is None or not _reads_inputs_only(items):
         return None
     try:
@@ -67,11 +67,11 @@ def _items(one: PreparedStep, names: Mapping[str, Any]) -> int | None:
         return None
     if value is None:
         return 0
-    return min(len(value), one.step.max_items) if isinstance(value, list) else None
+    return min(len(value), step.step.max_items) if isinstance(value, list) else None
 
 
-def _task(one: PreparedStep, names: Mapping[str, Any]) -> str | None:
-    template = one.compiled.task
+def _task(step: PreparedStep, names: Mapping[str, Any]) -> str | None:
+    template = step.compiled.task
     if template is None or not all(_reads_inputs_only(slot.expression) for slot in template.slots):
         return None
     try:

@@ -106,9 +106,9 @@ def _expression(checks: Checks, path: str, keys: Keys) -> str:
     """The expression that was probably meant."""
     root = re.split(r"[.\[]", path)[0]
     step = checks.workflow.steps.get(str(keys[1])) if keys[0] == "steps" else None
-    known = {"inputs", "steps"} | ({step.item_name, "index"} if step and step.for_each is not None else set())
-    if root not in known and root in checks.workflow.inputs:
+    names = {"inputs", "steps"} | ({step.item_name, "index"} if step and step.for_each is not None else set())
+    if root not in names and root in checks.workflow.inputs:
         path = f"inputs.{path}"
-    elif root not in known and root in checks.workflow.steps:
+    elif root not in names and root in checks.workflow.steps:
         path = f"steps.{root}.output{path[len(root) :]}"
     return f"${{{{ {path} }}}}"
