@@ -81,9 +81,9 @@ class Asking:
                 answer = ToolSpec(self._schema.name, "Give your answer by calling this.", self._schema.schema)
                 return replace(self._base, tools=(answer,), tool_choice=self._schema.name)
             case "json_object":
-                return replace(_with_schema(self._base, self._schema), json_object=True)
+                return replace(with_schema(self._base, self._schema), json_object=True)
             case _:
-                return _with_schema(self._base, self._schema)
+                return with_schema(self._base, self._schema)
 
     async def ask(self, ask: Ask) -> Reply:
         """The first reply, by the first way that the server does not refuse.
@@ -194,7 +194,8 @@ def _refused_earlier(model: Model) -> frozenset[str]:
     return frozenset(refused) & set(WAYS[:-1]) if isinstance(refused, list) else frozenset()
 
 
-def _with_schema(request: Request, schema: OutputSchema) -> Request:
+def with_schema(request: Request, schema: OutputSchema) -> Request:
+    """The request with the schema in its prompt."""
     rule = (
         "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n"
         f"{json.dumps(schema.schema)}"

@@ -6,13 +6,16 @@ import math
 from collections import deque
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from weaver.errors import CapabilityMissing, NoAnswer
 from weaver.models.protocol import Logprobs, Request, TokenLogprob
 from weaver.result import Answer
+from weaver.runtime.asking import with_schema
 from weaver.runtime.default_body import opening, thread_listener
 from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
+from weaver.runtime.structured_output import Shape
 from weaver.runtime.thread import Thread
 from weaver.strategies.common.option_types import Count, Percent, Same, Share, Warmth
 from weaver.strategies.common.registry import strategy
@@ -121,6 +124,8 @@ async def _trace(
 ) -> Answer:
     """One trace; ``complete=False`` if it was stopped for falling below the threshold."""
     request = Request(opening(task), max_tokens=task.max_tokens, top_p=top_p, logprobs=top_logprobs)
+    if task.output is not None:
+        request = with_schema(request, Shape[Any](task.output).schema)
     hear, meter = thread_listener(run), Meter(window)
     async with run.call(request) as call:
         async for delta in call:

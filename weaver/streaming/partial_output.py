@@ -81,10 +81,6 @@ class PartialOutput:
             self._last = value
             yield value
 
-    def is_last(self, value: Any) -> bool:
-        """True where ``value`` is what was given last."""
-        return type(value) is type(self._last) and bool(value == self._last)
-
 
 class _Maker:
     """Makes values of types from what a reader has read."""

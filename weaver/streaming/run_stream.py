@@ -155,6 +155,7 @@ class RunStream(Generic[T_co]):
         """
         output: PartialOutput | None = None
         text = AnswerText()
+        last: object = None
         async for event in self:
             text.take(event)
             execution = self._live.execution
@@ -162,16 +163,19 @@ class RunStream(Generic[T_co]):
                 output = PartialOutput(execution.task.output)
             if output is None:
                 if isinstance(event, AnswerDelta):
-                    yield cast("T_co", text.text)
+                    last = text.text
+                    yield cast("T_co", last)
             elif isinstance(event, AnswerStarted):
                 output.restart()
             elif isinstance(event, AnswerDelta):
                 output.feed(event.text)
                 for value in output.changed():
+                    last = value
                     yield value
         self._raise_failure()
-        if output is not None and self.result.has_output and not output.is_last(self.result.output):
-            yield self.result.output
+        whole = self.result.output if self.result.has_output else None
+        if whole is not None and (type(whole) is not type(last) or whole != last):
+            yield whole
 
     def _raise_failure(self) -> None:
         if self.result.status == "failed" and self.error is not None and not self._live.was_stopped:

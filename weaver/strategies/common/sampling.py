@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from weaver.coordination.answers.equivalence import equivalence
+from weaver.coordination.answers.equivalence import KINDS, equivalence
 from weaver.coordination.answers.protocol import Equivalence
 from weaver.coordination.answers.votes import Votes
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswer, OutputInvalid
 from weaver.result import Answer
 from weaver.runtime.run import Run
+from weaver.runtime.structured_output import Shape
 from weaver.runtime.thread import Thread
 from weaver.runtime.thread_options import Body
 from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS
@@ -96,7 +98,22 @@ def votes_on(
 
 def equivalence_of(task: Task, same: str | Callable[[str], object] | None = None) -> Equivalence:
     """When two answers to ``task`` are the same: as ``same``, the task, or its output type says."""
-    return equivalence(same or task.equivalence or ("json" if task.output is not None else None))
+    if same is None and task.equivalence is None and task.output is not None:
+        return _of_type(task.output)
+    return equivalence(same or task.equivalence)
+
+
+def _of_type(type_: Any) -> Equivalence:
+    """Equal values of an output type; a text that does not fit it is no answer."""
+    shape = Shape[Any](type_)
+
+    def read(text: str) -> Any:
+        try:
+            return ("json", shape.type.dumped(shape.parse(text, cut=False)))
+        except OutputInvalid:
+            return None
+
+    return replace(KINDS["json"], name="typed", read=read)
 
 
 def said(thread: Thread) -> Answer | None:
