@@ -53,3 +53,21 @@ async def test_without_a_plan_the_task_is_answered_directly():
     result = await Weaver(model, strategy="fixed").run("q")
     assert (result.answer, result.decision.by, result.threads) == ("direct", "fallback", ())
     assert len(model.requests) == 4  # two repairs, then the direct answer
+
+
+@pytest.mark.parametrize(
+    ("options", "question", "answer"),
+    [
+        ("k=2", "Describe T1 and T2.", "T1: x\nT2: x"),
+        ("k=2", "Is T1 or T2 best?", "merged"),
+        ("k=2", "Describe both.", "merged"),
+        ("k=2,merge=write", "Describe T1 and T2.", "merged"),
+        ("k=2,merge=concat", "Describe both.", "T1: x\nT2: x"),
+    ],
+)
+async def test_the_merge_is_chosen_as_by_adaptive(options, question, answer):
+    model = ScriptedModel(
+        [Scripted(parts(2), when=SPLIT), Scripted("merged", when=MERGE), Scripted("x", when="part")]
+    )
+    result = await Weaver(model, strategy=f"fixed:{options}").run(question)
+    assert result.answer == answer

@@ -168,3 +168,24 @@ async def test_nested_lists_are_split_too():
     result = await Weaver(model, strategy="adaptive:conflicts=off").run("Compare the sums with a tree.")
     assert {t.parent for t in result.threads} == {None, "sums"}
     assert sum(PLANNER in r.request.messages[0].content for r in model.requests) == 1
+
+
+async def test_nested_lists_keep_their_parts_as_they_are():
+    inner = "Answer each:\n1. What is 3+4?\n2. What is 5+6?"
+    plan = {
+        "parallel": True,
+        "parts": [{"name": "sums", "prompt": inner}, {"name": "b", "prompt": "Name a tree."}],
+    }
+    model = ScriptedModel(
+        [
+            Scripted(json.dumps(plan), when=PLANNER),
+            Scripted("merged", when="Several workers"),
+            Scripted("7", when="3+4"),
+            Scripted("11", when="5+6"),
+            Scripted("oak"),
+        ]
+    )
+    result = await Weaver(model, strategy="adaptive:conflicts=off").run("Compare the sums with a tree.")
+    sums = next(t for t in result.threads if t.id == "sums")
+    assert sums.answer == "What is 3+4? 7\nWhat is 5+6? 11"
+    assert sum("Several workers" in r.request.messages[0].content for r in model.requests) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from weaver.plan import MergeName
 from weaver.planning import cues
 from weaver.usage import estimate_tokens
 
@@ -36,6 +37,17 @@ def asks_one_answer(question: str) -> bool:
     compared = cues.COMPARISON.search(question)
     # "Compare tea and coffee: price, taste" lists aspects, each with an answer of its own.
     return compared is not None and not re.search("[:\uff1a]", question[compared.end() :])
+
+
+def merge_of_named(question: str, names: Sequence[str]) -> MergeName | None:
+    """Choose the merge of parts that a plan says nothing about: those that the question names stay a list.
+
+    Returns:
+        ``concat``; None where the question does not name all parts, or asks one answer about them.
+    """
+    if len(names) < 2 or asks_one_answer(question):
+        return None
+    return "concat" if all(is_named_in(question, name) for name in names) else None
 
 
 def is_named_in(question: str, name: str) -> bool:

@@ -16,10 +16,9 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread_options import Hedge
 from weaver.strategies.common.option_types import Count, Number
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.seams import by_name, checked, conflict_policies
+from weaver.strategies.common.seams import by_name, checked, conflict_policies, merge_named
 from weaver.strategies.forking import Forking
 from weaver.strategies.plan_runner import Manner
-from weaver.synthesis.choice import MERGES
 from weaver.synthesis.merge import Merge
 from weaver.task import Task
 
@@ -28,7 +27,6 @@ AUTO = "auto"
 _policy = by_name("policy", POLICIES, "weaver.policies", needs="judge")
 _planner = by_name("planner", PLANNERS, "weaver.planners", needs="__call__")
 _gate = by_name("gate", GATES, "weaver.gates", needs="before")
-_merge = by_name("merge", MERGES, "weaver.merges", needs="__call__")
 
 
 @strategy("adaptive", source="docs/adaptive.md")
@@ -39,7 +37,7 @@ async def adaptive(
     policy: Annotated[Policy | str, checked(_policy)] = "rules",
     planner: Annotated[Planner | str, checked(_planner)] = "model",
     gate: Annotated[Gate | str, checked(_gate)] = "on",
-    merge: Annotated[Merge | str, checked(_merge)] = "auto",
+    merge: Annotated[Merge | str, checked(merge_named)] = "auto",
     max_subtasks: Count = DEFAULT_SUBTASKS,
     listed: bool = True,
     speculate: bool = True,
@@ -93,6 +91,6 @@ async def adaptive(
         replans=replans,
         hedge=Hedge() if hedge else None,
         prune=PRUNERS[prune],
-        merge=_merge(merge),
+        merge=merge_named(merge),
     )
     return await forking.answer(run, task, manner)

@@ -11,14 +11,17 @@ from weaver.events import Planned
 from weaver.messages import system, user
 from weaver.models.protocol import Request
 from weaver.plan import Plan, Subtask
+from weaver.planning.part_questions import merge_of_named
 from weaver.result import Answer
 from weaver.runtime.run import Run
 from weaver.runtime.structured_output import Shape
 from weaver.strategies.common.option_types import Count
 from weaver.strategies.common.registry import strategy
 from weaver.strategies.common.sampling import shown
+from weaver.strategies.common.seams import checked, merge_named
 from weaver.strategies.plan_runner import Following, Manner
 from weaver.strategies.sequential import sequential
+from weaver.synthesis.merge import Merge
 from weaver.task import Task
 
 SPLIT = """\
@@ -35,13 +38,17 @@ class Part(BaseModel):
 
 
 @strategy("fixed", source="docs/strategies.md")
-async def fixed(run: Run, task: Task, *, k: Count = 4) -> Answer:
+async def fixed(
+    run: Run, task: Task, *, k: Count = 4, merge: Annotated[Merge | str, checked(merge_named)] = "auto"
+) -> Answer:
     """Split every task into exactly ``k`` independent parts, and merge their answers.
 
     The static fork-join that adaptive methods are compared with: how wide is imposed from outside.
 
     Args:
         k: parts.
+        merge: how one answer is made of the parts, as for `adaptive`; ``auto``: by the output type, and parts
+            that the question names stay as they are.
     """
     run.decide(parallel=True, by="user", because=f"every task is split into {k} parts")
     parts = Shape[list[Part]](Annotated[list[Part], Field(min_length=k, max_length=k)], name="parts")
@@ -54,6 +61,7 @@ async def fixed(run: Run, task: Task, *, k: Count = 4) -> Answer:
         return await sequential(run, task)
     plan = Plan(
         parallel=True,
+        merge=merge_of_named(task.user_words, [part.title for part in written]),
         subtasks=tuple(
             Subtask(id=f"p{i}", title=part.title, prompt=part.prompt)
             for i, part in enumerate(written, start=1)
@@ -62,7 +70,7 @@ async def fixed(run: Run, task: Task, *, k: Count = 4) -> Answer:
     if run.parent is None:
         run.state.plan = plan
     run.emit(Planned(plan))
-    manner = Manner(body=_work, replans=0, prune=None)
+    manner = Manner(body=_work, replans=0, prune=None, merge=merge_named(merge))
     async with manner.open_threads(run) as threads:
         following = Following(run, task, threads, manner)
         for subtask in plan.subtasks:

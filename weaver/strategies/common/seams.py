@@ -14,6 +14,7 @@ from weaver import plugins
 from weaver.coordination.conflicts.policies import Policy as ConflictPolicy
 from weaver.coordination.conflicts.policies.ladder import parse_ladder
 from weaver.errors import ConfigurationError, UnknownName
+from weaver.synthesis.choice import MERGES
 
 Ladder = tuple[ConflictPolicy, ...]
 DEFAULT_LADDER = "clear_majority+verify+judge"
@@ -49,6 +50,10 @@ def by_name(kind: str, builtin: Mapping[str, Any], group: str, *, needs: str) ->
         return value
 
     return resolve
+
+
+merge_named = by_name("merge", MERGES, "weaver.merges", needs="__call__")
+"""Return the merge that an option gives, by its name or as an object."""
 
 
 def checked(resolve: Callable[[Any], Any]) -> PlainValidator:
