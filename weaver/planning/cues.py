@@ -66,7 +66,8 @@ SECTIONS = _words(
 ONE_ANSWER = _words(
     r"which", r"choose", r"select", r"pick", r"sort", r"rank", r"order", r"arrange", r"odd one out",
     r"add up", r"sum up", r"sum of", r"total",
-    r"average", r"mean of", r"in common", r"combine", r"merge", r"how many", r"how much", r"best", r"better", r"overall", r"altogether",
+    r"average", r"mean of", r"in common", r"combine", r"merge", r"how many", r"how much",
+    r"best", r"better", r"overall", r"altogether",
     r"(?:largest|smallest|longest|shortest|highest|lowest|biggest|best|worst|correct|right|true|false)"
     r" (?:\w+ )?(?:one|answer|option|statement|spelling)",
     r"summari[sz]e", r"welche[rsnm]?", r"wähle", r"sortiere", r"ordne", r"quel(?:le)?s?", r"choisis",
