@@ -18,6 +18,7 @@ from weaver.models.endpoint_memory import EndpointMemory, memory
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 
+_STALE = 8  # answers after which the usual length is looked at again
 DECAY = 0.98
 """Weight of a call against the next one."""
 SAMPLES = 64
@@ -92,9 +93,10 @@ class EndpointCosts:
     in_flight: int = 0
     _area: float = 0.0
     _changed: float = 0.0
-    _unsaved: int = 0
     _place: tuple[EndpointMemory, str, str] | None = None
     _fit: Measured | None = None
+    _quantiles: dict[tuple[str, float], tuple[float, int]] = field(default_factory=dict)
+    _lengths_learned: int = 0
 
     def began(self, now: float) -> Mark:
         """A call is sent at ``now`` (event-loop time)."""
@@ -132,9 +134,8 @@ class EndpointCosts:
             self.cached.append(min(1.0, usage.cached_tokens / usage.input_tokens))
         if usage.output_tokens > 0:
             self.lengths.setdefault(role, _kept()).append(usage.output_tokens)
-        self._unsaved += 1
-        if self._unsaved >= 10 or len(self.waits) <= ENOUGH:
-            self.save()
+            self._lengths_learned += 1
+        self.save()
 
     def was(self, what: str, *, predicted: float, actual: float) -> None:
         """Compare a prediction with what came. At most 64 kinds of prediction are kept."""
@@ -156,7 +157,13 @@ class EndpointCosts:
     def length(self, role: str, share: float = 0.5) -> float | None:
         """The quantile ``share`` of a role's answers, in tokens; None before 3 of them."""
         known = self.lengths.get(role, ())
-        return median(known, share) if len(known) >= 3 else None
+        if len(known) < 3:
+            return None
+        quantile, at = self._quantiles.get((role, share), (0.0, -1))
+        if at < 0 or self._lengths_learned - at >= _STALE or len(known) < _STALE:
+            quantile, at = median(known, share), self._lengths_learned
+            self._quantiles[role, share] = quantile, at
+        return quantile
 
     def last_length(self, role: str) -> float | None:
         """Tokens of a role's latest answer; None before the first."""
@@ -193,10 +200,9 @@ class EndpointCosts:
 
     def save(self) -> None:
         """Keep the samples for the next process, where the endpoint has an address."""
-        self._unsaved = 0
         if self._place is not None:
             place, endpoint, model = self._place
-            place.put(NAMESPACE, endpoint, model, self._facts())
+            place.put_later(NAMESPACE, endpoint, model, self._facts)
 
     def load(self, place: EndpointMemory, endpoint: str, model: str) -> None:
         """Begin with what an earlier process has learned. Values of another shape are ignored."""

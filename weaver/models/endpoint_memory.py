@@ -83,6 +83,7 @@ class EndpointMemory:
         self._facts: dict[_Key, Fact] = {}
         self._read_at: tuple[int, int] | None = None
         self._unwritten: dict[_Key, Fact | None] = {}
+        self._later: dict[_Key, Callable[[], Mapping[str, Any]]] = {}
         self._timer: threading.Timer | None = None
 
     def get(
@@ -105,13 +106,22 @@ class EndpointMemory:
         self, namespace: str, endpoint: str, model: str, facts: Mapping[str, Any], *, server: str = ""
     ) -> None:
         """Remember ``facts`` (JSON values) instead of what was known. Facts over 16 KiB are dropped."""
-        text = json.dumps(dict(facts))
-        if not endpoint or len(text) > _MAX_FACT_CHARS:
-            return
-        fact = Fact(endpoint, model, namespace, json.loads(text), server, self._clock())
         with self._lock:
             self._refresh()
-            self._change((endpoint, model, namespace), fact)
+            self._put(namespace, endpoint, model, facts, server)
+
+    def put_later(
+        self, namespace: str, endpoint: str, model: str, facts: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """`put`, for facts that change often: ``facts`` is called when they are written or read.
+
+        It may be called in another thread.
+        """
+        if not endpoint:
+            return
+        with self._lock:
+            self._later[endpoint, model, namespace] = facts
+            self._write_soon()
 
     def forget(
         self, namespace: str | None = None, endpoint: str | None = None, model: str | None = None
@@ -138,23 +148,33 @@ class EndpointMemory:
     def flush(self) -> None:
         """Write now what has not been written yet. Never raises."""
         with self._lock:
+            self._refresh()  # another process may have written
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
             if not self._unwritten:
                 return
-            self._refresh()  # another process may have written
             kept = sorted(self._facts.values(), key=lambda fact: fact.at)[-_MAX_FACTS:]
             with suppress(OSError, ValueError):
                 self._write([fact for fact in kept if self._counts(fact)])
+                self._read_at = _version_of(self.path)
             self._unwritten.clear()
 
     def _counts(self, fact: Fact) -> bool:
         return fact.at > self._clock() - MAX_AGE
 
+    def _put(self, namespace: str, endpoint: str, model: str, facts: Mapping[str, Any], server: str) -> None:
+        text = json.dumps(dict(facts))
+        if endpoint and len(text) <= _MAX_FACT_CHARS:
+            fact = Fact(endpoint, model, namespace, json.loads(text), server, self._clock())
+            self._change((endpoint, model, namespace), fact)
+
     def _change(self, key: _Key, fact: Fact | None) -> None:
         self._unwritten[key] = fact
         self._apply(key, fact)
+        self._write_soon()
+
+    def _write_soon(self) -> None:
         if self._timer is None:
             self._timer = threading.Timer(_WRITE_AFTER, self.flush)
             self._timer.daemon = True
@@ -168,16 +188,15 @@ class EndpointMemory:
 
     def _refresh(self) -> None:
         """Read the file if it has changed, and put on top what is not written yet."""
-        try:
-            stat = self.path.stat()
-            version = (stat.st_mtime_ns, stat.st_size)
-        except OSError:
-            return
-        if version == self._read_at:
+        later, self._later = self._later, {}
+        for (endpoint, model, namespace), facts in later.items():
+            self._put(namespace, endpoint, model, facts(), "")
+        version = _version_of(self.path)
+        if version is None or version == self._read_at:
             return
         self._read_at = version
         try:
-            text = self.path.read_bytes() if stat.st_size <= _MAX_FILE_BYTES else b"{}"
+            text = self.path.read_bytes() if version[1] <= _MAX_FILE_BYTES else b"{}"
             self._facts = {(f.endpoint, f.model, f.namespace): f for f in _facts_in(json.loads(text))}
         except (OSError, ValueError, RecursionError):
             self._facts = {}
@@ -219,6 +238,14 @@ def memory(environ: Mapping[str, str] | None = None) -> EndpointMemory:
 def _flush_all() -> None:
     for known in list(_memories.values()):
         known.flush()
+
+
+def _version_of(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _facts_in(value: Any) -> Iterator[Fact]:

@@ -17,6 +17,7 @@ from weaver.display import one_line
 from weaver.errors import HookFailed, JournalError, ModelRefused, Refused
 from weaver.hooks.protocol import ModelCall
 from weaver.messages import ToolCall
+from weaver.models.clock import current_time
 from weaver.models.costs import costs_of
 from weaver.models.layers.call_log import CallLog, current_call
 from weaver.models.protocol import (
@@ -118,7 +119,7 @@ class Call:
     @property
     def seconds_so_far(self) -> float:
         """Seconds since the request was sent."""
-        return anyio.current_time() - self._sent if self._sent else 0.0
+        return current_time() - self._sent if self._sent else 0.0
 
     async def __aenter__(self) -> Call:
         run = self._run
@@ -164,7 +165,7 @@ class Call:
         reply.retries, reply.fallbacks = log.retries, log.fallbacks
         state.call_began()
         run.call_began(self)
-        self._sent = anyio.current_time()
+        self._sent = current_time()
         self._mark = self._costs.began(self._sent)
         token = current_call.set(log)
         try:
@@ -186,7 +187,7 @@ class Call:
             current_call.reset(token)
         reply.queue_seconds = log.queue_seconds
         reply.model = log.answered_by or reply.model
-        reply.first_delta = anyio.current_time() - self._sent - reply.queue_seconds
+        reply.first_delta = current_time() - self._sent - reply.queue_seconds
         return self
 
     def _stream(self) -> AbstractAsyncContextManager[Stream]:
@@ -347,12 +348,12 @@ class Call:
             reply.cancel_reason = self.cancel_reason or (
                 "not_needed" if error is None or isinstance(error, Exception) else run.why_cancelled
             )
-        reply.seconds = max(0.0, anyio.current_time() - self._sent - reply.queue_seconds)
+        reply.seconds = max(0.0, current_time() - self._sent - reply.queue_seconds)
         reply.is_cached = self._log.is_cached
         reply.usage = self._usage()
         self._notice_reasoning()
         role = "direct" if reply.role == "thread" and run.thread is None else reply.role
-        self._costs.ended(self._mark, anyio.current_time(), reply, role)
+        self._costs.ended(self._mark, current_time(), reply, role)
         state.prefixes.ended(self._prefix, reply.usage)
         self._run.ledger.settle(self._reservation, reply.usage)
         if reply.state == "succeeded" and reply.ended_abnormally:

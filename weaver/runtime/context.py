@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-import anyio
-
 from weaver.budget import Limits, Remaining
 from weaver.errors import BudgetExceeded
 from weaver.events import Decided, Event
+from weaver.models.clock import current_time
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, DecidedBy, Decision, Forecast
@@ -137,7 +136,7 @@ class Scope:
         """Return what is left of the limits, and of this thread's time."""
         ledger, depth = self.ledger, self.state.limits.depth
         return Remaining(
-            seconds=None if self.deadline == float("inf") else max(0.0, self.deadline - anyio.current_time()),
+            seconds=None if self.deadline == float("inf") else max(0.0, self.deadline - current_time()),
             tokens=ledger.tokens_left,
             cost_usd=ledger.cost_left,
             calls=ledger.calls_left,
@@ -170,7 +169,7 @@ class Scope:
             return "lost_race"
         if self.thread is not None and self.thread.cancel_reason in ("deadline", "budget", "user"):
             return self.thread.cancel_reason
-        if anyio.current_time() >= self.deadline:
+        if current_time() >= self.deadline:
             return "deadline"
         return "parent"
 

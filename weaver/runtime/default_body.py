@@ -18,6 +18,7 @@ from weaver.errors import (
 )
 from weaver.events import ThreadDelta, ThreadRestarted
 from weaver.messages import Message, assistant, system, user
+from weaver.models.clock import current_time
 from weaver.models.protocol import Capabilities, Delta, Reasoning, Request, Text, ToolCallPart
 from weaver.models.reply import Reply
 from weaver.result import Answer
@@ -171,7 +172,7 @@ class _Thinking:
                 reply = await self._until_soft_limit(request)
             except StreamBroken as error:
                 wait = error.retry_after or 0.0
-                in_time = anyio.current_time() + wait < self.run.deadline
+                in_time = current_time() + wait < self.run.deadline
                 if last or not in_time or (self.structured and error.refuses_structure):
                     self._keep_text()
                     raise
@@ -251,7 +252,7 @@ class _Thinking:
         return reply, request
 
     async def _until_soft_limit(self, request: Request) -> Reply:
-        now = anyio.current_time()
+        now = current_time()
         soft = now + SOFT_SHARE * (self.run.deadline - now)
         listener: object = self.hear
         if self._was_heard and isinstance(listener, BeginsAnew):
@@ -262,7 +263,7 @@ class _Thinking:
             async for delta in call:
                 if self.hear is not None:
                     self._pass_on(delta, self.hear)
-                if soft < float("inf") and isinstance(delta, Text) and anyio.current_time() >= soft:
+                if soft < float("inf") and isinstance(delta, Text) and current_time() >= soft:
                     call.cancel_reason = "deadline"
                     break
         return call.reply

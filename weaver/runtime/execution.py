@@ -9,8 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from weaver.errors import (
     BudgetExceeded,
     DeadlineExceeded,
@@ -21,6 +19,7 @@ from weaver.errors import (
     WeaverError,
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
+from weaver.models.clock import current_time
 from weaver.result import (
     Answer,
     CancelReason,
@@ -134,7 +133,7 @@ class Execution:
             return None
         main = asyncio.ensure_future(self._guarded(root))
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
-        left = None if state.deadline == float("inf") else max(0.0, state.deadline - anyio.current_time())
+        left = None if state.deadline == float("inf") else max(0.0, state.deadline - current_time())
         try:
             await asyncio.wait({main, stop_asked}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if not main.done():
@@ -165,7 +164,7 @@ class Execution:
         state = self.state
         if answer is None or not self._checks_output:
             return answer
-        left = state.deadline - anyio.current_time() if state.cancel_reason is None else 0.0
+        left = state.deadline - current_time() if state.cancel_reason is None else 0.0
         check = asyncio.ensure_future(state.hooks.checked_output(answer, context_of(root)))
         try:
             await asyncio.wait({check}, timeout=None if left == float("inf") else max(left, CHECK_GRACE))
@@ -289,7 +288,7 @@ class Execution:
                 total_output_tokens=usage.output_tokens,
                 acceleration_ratio=1 - path / usage.output_tokens if usage.output_tokens else 0.0,
                 self_parallel_speedup=usage.output_tokens / path if path else 1.0,
-                wall_seconds=anyio.current_time() - state.started,
+                wall_seconds=current_time() - state.started,
                 critical_path_seconds=seconds,
                 queue_seconds=state.queue_seconds,
                 threads=len(state.threads),
@@ -329,7 +328,7 @@ class Execution:
             return Decision(bool(self.state.threads), "user", why)
         if decision.forecast is None:
             return decision
-        seconds = anyio.current_time() - self.state.started
+        seconds = current_time() - self.state.started
         forecast = replace(decision.forecast, actual_seconds=seconds, actual_usd=usage.cost_usd)
         return replace(decision, forecast=forecast)
 

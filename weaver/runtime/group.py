@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import insort
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -12,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from weaver.display import one_line
 from weaver.errors import ConfigurationError, NoAnswer
+from weaver.models.clock import current_time
 from weaver.result import CancelReason
 from weaver.runtime.context import Scope
 from weaver.runtime.join_protocol import MORE, All, JoinRule, Pruner
@@ -48,7 +50,7 @@ class Threads:
         self._finished: list[Thread] = []
         self._unhedged: deque[Work] = deque()  # in the order they began to work
         self._durations: list[float] = []  # of those that succeeded, the shortest first
-        self._news = anyio.Event()
+        self._news = asyncio.Event()
         self._expected = 0  # threads that wait for one which was not started yet
 
     def __repr__(self) -> str:
@@ -195,7 +197,7 @@ class Threads:
         return winners
 
     def _tell(self) -> None:
-        news, self._news = self._news, anyio.Event()
+        news, self._news = self._news, asyncio.Event()
         news.set()
 
     async def _drive(self, work: Work, after: tuple[str, ...]) -> None:
@@ -259,7 +261,7 @@ class Threads:
                 continue
             first = self._unhedged[0]
             due = (first.thread.started_at or 0.0) + patience
-            if anyio.current_time() >= due:
+            if current_time() >= due:
                 self._unhedged.popleft()
                 first.hedge_now.set()
                 hedged += 1

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import anyio
-
 from weaver.errors import HookFailed, Refused
 from weaver.events import (
     AnswerDelta,
@@ -43,7 +41,7 @@ class Withheld:
     """
 
     def __init__(self, hooks: Hooks) -> None:
-        self.input_passed = anyio.Event()
+        self.input_passed = asyncio.Event()
         self._until_output = bool(hooks.output_checks)
         self._waiting: list[Event] = []
         if not hooks.parallel_checks:

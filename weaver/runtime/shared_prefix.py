@@ -6,6 +6,7 @@ several at once are several misses.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Protocol
 
 import anyio
 
+from weaver.models.clock import current_time
 from weaver.models.costs import EndpointCosts
 from weaver.models.protocol import Model, Prices, Request
 from weaver.usage import Usage
@@ -43,7 +45,7 @@ class Caller(Protocol):
 class Prefix:
     """Calls of a run that begin alike."""
 
-    reading: anyio.Event | None = None
+    reading: asyncio.Event | None = None
     calls: int = 0
     cached: int = 0
     reported: int = 0
@@ -72,14 +74,14 @@ class SharedPrefixes:
             self._order.append(key)
         prefix.calls += 1
         if prefix.reading is None:
-            prefix.reading = anyio.Event()
+            prefix.reading = asyncio.Event()
         elif not prefix.reading.is_set():
             wait = 0.0 if model.provider in CACHE_PER_SLOT else _worth_waiting(costs, model.prices)
-            now = anyio.current_time()
+            now = current_time()
             if wait and wait < (caller.deadline - now) / 4:
                 with anyio.move_on_after(min(LONGEST_WAIT, 2 * wait)):
                     await prefix.reading.wait()
-                caller.waited_for_prefix(anyio.current_time() - now)
+                caller.waited_for_prefix(current_time() - now)
         return prefix
 
     def read(self, prefix: Prefix | None) -> None:

@@ -8,12 +8,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from weaver.budget import Limits
 from weaver.errors import HookFailed, Refused
 from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
 from weaver.hooks.chain import NO_HOOKS, Hooks
+from weaver.models.clock import current_time
 from weaver.models.layers.call_log import Change, Dropped, Fallback, Retry
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
@@ -90,7 +89,7 @@ class RunState:
         self.given_plan = given_plan
         self.limits = limits or Limits()
         self.ledger = Ledger(self.limits)
-        self.started = anyio.current_time()
+        self.started = current_time()
         self.deadline = deadline
         self.thread_timeout = thread_timeout
         self.temperature = temperature

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import anyio
 from weaver.display import one_line
 from weaver.errors import NoAnswer
 from weaver.events import Event, ThreadFinished
+from weaver.models.clock import current_time
 from weaver.result import Answer, CancelReason, Finding, ThreadReport, ThreadState
 from weaver.task import Task
 from weaver.usage import NOTHING, Usage
@@ -68,7 +70,7 @@ class Thread:
         self.span: Span | None = None
         self.saying: Callable[[], str] = str
         self._emit = emit
-        self._done = anyio.Event()
+        self._done = asyncio.Event()
         self.scope = anyio.CancelScope()
 
     def __repr__(self) -> str:
@@ -122,7 +124,7 @@ class Thread:
         """From its start to its end (or to now); 0 if it never started."""
         if self.started_at is None:
             return 0.0
-        return (anyio.current_time() if self.ended_at is None else self.ended_at) - self.started_at
+        return (current_time() if self.ended_at is None else self.ended_at) - self.started_at
 
     def cancel(self, reason: CancelReason) -> None:
         """Stop it at once and close its connections. The first reason stays; a finished thread too."""
@@ -140,7 +142,7 @@ class Thread:
         if self.finished:
             return
         self.state = state
-        self.ended_at = anyio.current_time()
+        self.ended_at = current_time()
         if self.answer is None and (said := self.text.strip()):
             self.answer = Answer(said, complete=False)
         self._done.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,6 +10,7 @@ import anyio
 
 from weaver.errors import BudgetExceeded, NoAnswer, StrategyFailed, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
+from weaver.models.clock import current_time
 from weaver.result import Answer
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import checked_thread
@@ -42,7 +44,7 @@ class Work:
     def __init__(self, parent: Scope, thread: Thread, terms: Terms) -> None:
         self.thread = thread
         self.terms = terms
-        self.hedge_now = anyio.Event()
+        self.hedge_now = asyncio.Event()
         self.place: Scope | None = None
         self._parent = parent
 
@@ -81,7 +83,7 @@ class Work:
         thread.path_tokens = max([thread.path_tokens, *(t.path_tokens for t in threads)])
         thread.path_seconds = max([thread.path_seconds, *(t.path_seconds for t in threads)])
         thread.task = parent.with_findings(thread.task, [o.thread for o in needed if o.usable])
-        thread.started_at = anyio.current_time()
+        thread.started_at = current_time()
         thread.state = "running"
         limit, own = self._limits()
         self.place = run = parent.for_thread(thread, deadline=limit)
@@ -110,7 +112,7 @@ class Work:
         outer = min(self.terms.deadline, self._parent.deadline)
         if self.terms.timeout is None or self.terms.timeout == float("inf"):
             return outer, False
-        own = anyio.current_time() + self.terms.timeout
+        own = current_time() + self.terms.timeout
         return min(own, outer), own <= outer
 
     def _stopped(self, timed_out: bool, *, own: bool) -> bool:

@@ -18,6 +18,7 @@ from weaver.errors import ToolArgumentsInvalid, ToolFailed, WeaverError
 from weaver.events import ToolFinished, ToolStarted
 from weaver.hooks.protocol import ToolRequest
 from weaver.messages import Message, ToolCall
+from weaver.models.clock import current_time
 from weaver.models.protocol import ToolSpec
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, ending_the_run, hooks_of
@@ -67,7 +68,7 @@ class ToolUse:
         """
         messages = [Message("tool", "", tool_call_id=call.id) for call in calls]
         errors: list[WeaverError] = []
-        began = anyio.current_time()
+        began = current_time()
 
         async def one(i: int, call: ToolCall) -> None:
             try:
@@ -81,7 +82,7 @@ class ToolUse:
                 group.start_soon(one, i, call)
         if errors:
             raise errors[0]
-        self.run.worked(anyio.current_time() - began)
+        self.run.worked(current_time() - began)
         return messages
 
     async def _text(self, call: ToolCall) -> str:
@@ -123,7 +124,7 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
     key = run.key(f"tool/{call.name}")
     span = state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
     run.emit(ToolStarted(key, run.thread_id, call.name, call.arguments))
-    began = anyio.current_time()
+    began = current_time()
     failed: BaseException | None = None
     result = ""
     try:
@@ -148,7 +149,7 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
                 call.name,
                 result if failed is None else None,
                 _error_text(failed),
-                anyio.current_time() - began,
+                current_time() - began,
             )
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from weaver.errors import ModelTimeout, StreamBroken
+from weaver.models.clock import current_time
 from weaver.models.layers.base import Layer
 from weaver.models.protocol import Delta, Model, Request, Stream
 
@@ -68,7 +69,7 @@ class _Timed:
         self._until = float("inf")
 
     async def __aenter__(self) -> _Timed:
-        self._until = anyio.current_time() + self._seconds
+        self._until = current_time() + self._seconds
         stream: Stream | None = None
         with anyio.CancelScope(deadline=self._until):
             stream = await self._inside.__aenter__()

@@ -11,6 +11,7 @@ import anyio
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from weaver.errors import ModelError, ModelOverloaded
+from weaver.models.clock import current_time
 from weaver.models.layers.base import Layer
 from weaver.models.layers.call_log import Retry, current_call, tell
 from weaver.models.protocol import Model, Request, Stream
@@ -80,7 +81,7 @@ class Retrying(Layer):
     async def _again(
         self, request: Request, first: ModelError
     ) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
-        began = anyio.current_time()
+        began = current_time()
         since = self._refused_since
         if since is not None and since > began:  # by the clock of another event loop
             self._refused_since = since = None
@@ -117,7 +118,7 @@ class Retrying(Layer):
 
     def _is_enough(self, began: float, patience: float, state: RetryCallState) -> bool:
         log = current_call.get()
-        now = anyio.current_time()
+        now = current_time()
         deadline = float("inf") if log is None else log.deadline
         error = _error_of(state)
         asked = error.retry_after
