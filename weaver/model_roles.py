@@ -64,6 +64,12 @@ class Cast:
                     limits=EndpointLimits(own.concurrency, own.rpm, own.tpm, own.max_concurrency),
                     fallbacks=[await chosen(name) for name in own.fallbacks],
                 )
+                if own.cache:
+                    from weaver.models.layers.cached import Cached
+                    from weaver.models.reply_store import ReplyStore
+
+                    added = {"effort": own.effort, "extra": own.extra, "fallbacks": own.fallbacks}
+                    known = Cached(known, ReplyStore(), which=own.cache, settings=added)
                 built[given or ""] = known
             return known
 

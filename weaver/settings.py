@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -139,6 +139,8 @@ class ModelSettings(BaseModel):
         concurrency: calls at the same time; learned by default.
         max_concurrency: most calls at the same time while they are learned.
         timeout: most seconds of one call, from sending to its end.
+        cache: answer a call from an earlier one with exactly the same request: true for every call,
+            ``temperature-0`` for calls with that temperature.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -153,6 +155,7 @@ class ModelSettings(BaseModel):
     concurrency: int | None = Field(default=None, ge=1)
     max_concurrency: int | None = Field(default=None, ge=1)
     timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    cache: Literal[True, False, "temperature-0"] = False
 
 
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
@@ -314,7 +317,7 @@ class Settings(BaseModel):
     models: Mapping[str, ModelSettings] = Field(
         default={},
         description="Settings of models, by name: effort, extra, headers, retries, fallbacks, rpm, tpm, "
-        "concurrency, max_concurrency, timeout. In the settings file or as an argument.",
+        "concurrency, max_concurrency, timeout, cache. In the settings file or as an argument.",
     )
     prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
         default={},

@@ -277,7 +277,8 @@ def _label(kind: str, span: SpanRecord) -> str:
         case "call":
             role = about.get(sc.CALL_ROLE, "")
             model = about.get(sc.RESPONSE_MODEL) or about.get(sc.REQUEST_MODEL, "")
-            return f"{model}" + (f" ({role})" if role not in ("", "thread") else "")
+            facts = [role if role != "thread" else "", "cached" if about.get(sc.CALL_CACHED) else ""]
+            return f"{model} ({', '.join(filter(None, facts))})" if any(facts) else str(model)
         case "join":
             return f"join {about.get(sc.JOIN_POLICY, '')}".rstrip()
         case "conflict":
