@@ -65,8 +65,8 @@ class Cast:
                     fallbacks=[await chosen(name) for name in own.fallbacks],
                 )
                 if own.cache:
-                    from weaver.models.layers.cached import Cached
-                    from weaver.models.reply_store import ReplyStore
+                    from weaver.models.reply_cache.layer import Cached
+                    from weaver.models.reply_cache.store import ReplyStore
 
                     added = {"effort": own.effort, "extra": own.extra, "fallbacks": own.fallbacks}
                     known = Cached(known, ReplyStore(), which=own.cache, settings=added)

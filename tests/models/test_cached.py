@@ -13,11 +13,11 @@ import pytest
 from weaver import Weaver, tool
 from weaver.errors import ModelFailed, StreamBroken
 from weaver.messages import user
-from weaver.models.layers.cached import Cached
 from weaver.models.layers.call_log import CallLog, current_call
 from weaver.models.protocol import Delta, Request, Text, UsageReport
 from weaver.models.reply import Reply
-from weaver.models.reply_store import ReplyStore
+from weaver.models.reply_cache.layer import Cached
+from weaver.models.reply_cache.store import ReplyStore
 from weaver.paths import home
 from weaver.testing import Scripted, ScriptedModel, Server
 from weaver.tracing.export import local
@@ -145,7 +145,7 @@ async def test_tool_calls_reasoning_and_logprobs_come_back() -> None:
 
 
 async def test_the_store_is_bounded_in_size_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weaver.models.reply_store.SWEEP_EVERY", 2)
+    monkeypatch.setattr("weaver.models.reply_cache.store.SWEEP_EVERY", 2)
     store = ReplyStore(megabytes=0.01)
     for i in range(201):
         text = "".join(f"{i * 7919 + n * 104729:x}" for n in range(40))

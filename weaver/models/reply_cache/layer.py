@@ -16,8 +16,8 @@ from weaver.models.layers.base import Layer
 from weaver.models.layers.call_log import current_call
 from weaver.models.protocol import Delta, Model, Request, Stream
 from weaver.models.reply import Reply
+from weaver.models.reply_cache.store import ReplyStore
 from weaver.models.reply_deltas import ReplyReader, stream_of
-from weaver.models.reply_store import ReplyStore
 
 Which = Literal[True, "temperature-0"]
 MAX_RUNS = 1000
