@@ -49,6 +49,10 @@ async def test_a_misspelt_option_names_the_nearest(options: dict[str, Any], hint
 def test_a_misspelt_option_elsewhere() -> None:
     with pytest.raises(ConfigurationError, match="Did you mean tracer_provider="):
         Weaver(ScriptedModel(), trace_provider=None)  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match="Did you mean 'adaptive'"):
+        Weaver(ScriptedModel(), strategy="adaptve")
+    with pytest.raises(ConfigurationError, match="kk"):
+        Weaver(ScriptedModel(), strategy="fixed:kk=2")
     with pytest.raises(ConfigurationError, match="Did you mean max_calls="):
         Weaver(ScriptedModel(), max_cals=3)  # type: ignore[call-arg]
 

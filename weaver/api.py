@@ -121,6 +121,8 @@ class Weaver(TypedRuns):
         check_names(options, (*SettingOptions.__annotations__, *(Weaver.__init__.__kwdefaults__ or ())))
         values: dict[str, Any] = {"model": model, **options}
         self.settings = settings.changed(**values) if settings is not None else Settings.load(**values)
+        if isinstance(options.get("strategy"), str):
+            find(self.settings.strategy)  # a misspelt name is an error here, and not at the first run
         self._tracing = tracing if tracing is not None or trace else Tracing(tracer_provider)
         self._tracer_provider = tracer_provider
         self._journal = journal

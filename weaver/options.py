@@ -41,6 +41,7 @@ class SettingOptions(TypedDict, total=False):
     seed: int | None
     max_answer: int | None
     tool_rounds: int | None
+    max_steps: int | None
     max_tool_result: int | None
     approval_timeout: float | None
     allow_effects: bool | None
