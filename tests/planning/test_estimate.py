@@ -49,3 +49,12 @@ def test_without_prices_the_cost_is_unknown_and_a_direct_answer_is_one_call() ->
 
     assert (expected.usage.calls, expected.usage.cost_usd, expected.critical_path) == (1, None, ())
     assert expected.critical_path_tokens == SUBTASK_TOKENS
+
+
+def test_a_merge_without_a_call_adds_nothing():
+    plan = Plan(parallel=True, subtasks=(subtask("a"), subtask("b")))
+    copied = estimate(plan.model_copy(update={"merge": "concat"}))
+    written = estimate(plan)
+    assert (copied.usage.calls, written.usage.calls) == (2, 3)
+    assert copied.critical_path_tokens == written.critical_path_tokens - 700
+    assert copied.usage.input_tokens < written.usage.input_tokens

@@ -77,6 +77,7 @@ def test_other_marks(text, items):
         "a - b - c",
         "1. x\n3. y",
         "1.5 litres\n2.5 litres",
+        "Translate each of these:\n```finding\n- a\n- b\n```",
         "x" * (MAX_CHARS + 1) + "\n- a\n- b",
     ],
 )

@@ -17,7 +17,7 @@ from weaver.cli.support.interrupt import run_until_interrupted
 from weaver.cli.support.question import question_from
 from weaver.cli.workflow import is_workflow, plan_workflow
 from weaver.display.words import count, one_line, printable
-from weaver.planning.estimate import Estimate, estimate
+from weaver.planning.estimate import NO_CALL, Estimate, estimate
 from weaver.task import Task, with_parts
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def drawn(made: Plan, expected: Estimate, decision: Decision) -> str:
         if made.ask:
             lines += ["", f"Each part: {one_line(made.ask, 160)}"]
         lines += ["", f"Merge: {made.merge}"] if made.merge else []
-        lines += ["", f"* critical path: {printable(' -> '.join(expected.critical_path))} -> synthesis"]
+        lines += ["", f"* critical path: {printable(' -> '.join(expected.critical_path))}{_ending(made)}"]
     notes = [f"Note: {one_line(note, 300)}" for note in made.notes]
     return "\n".join([*lines, *notes, "", *_expectation(expected), _gate(decision)])
 
@@ -156,6 +156,10 @@ def _gate(decision: Decision) -> str:
     width = f" in {count(forecast.width, 'thread')}" if decision.parallel and forecast is not None else ""
     what = f"fork{width}" if decision.parallel else "answer directly"
     return f"Decision: {what} ({one_line(decision.reason, 300)})"
+
+
+def _ending(made: Plan) -> str:
+    return "" if made.merge in NO_CALL else " -> synthesis"
 
 
 def _because(made: Plan) -> str:

@@ -17,6 +17,7 @@ Mark = tuple[str, int]
 
 MAX_CHARS = 8_000
 """Longer texts hold documents, whose lists are not the user's."""
+FENCE = "```"
 _HAN = "一二三四五六七八九十"
 _CIRCLES = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
 _ROMANS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
@@ -87,8 +88,11 @@ class Enumeration:
 
 
 def enumeration_in(text: str) -> Enumeration | None:
-    """Return the enumeration that a text holds, the first kind that is there; None where there is none."""
-    if len(text) > MAX_CHARS:
+    """Return the enumeration that a text holds, the first kind that is there.
+
+    None where there is none, and where the text has fences: what stands in them is data or code.
+    """
+    if len(text) > MAX_CHARS or FENCE in text:
         return None
     return _lines(text) or _table(text) or _inline(text) or _questions(text) or _series(text)
 

@@ -11,6 +11,8 @@ from weaver.usage import Usage, estimate_tokens
 
 SUBTASK_TOKENS = 500  # for a subtask whose planner gave no estimate
 SYNTHESIS_TOKENS = 700
+NO_CALL = {"concat", "data", "pick"}
+"""Merges that take no call."""
 OVERHEAD_TOKENS = 200  # instructions that weaver adds to a call
 
 
@@ -21,7 +23,7 @@ class Estimate:
     Attributes:
         usage: calls, input and output tokens, and dollars (None without prices); ``estimated`` is True.
         critical_path: ids of the chain of subtasks that generates most tokens.
-        critical_path_tokens: tokens of that chain and of the synthesis.
+        critical_path_tokens: tokens of that chain and of the synthesis, which `NO_CALL` merges save.
         speedup: all generated tokens divided by those of the critical path.
     """
 
@@ -44,13 +46,16 @@ def estimate(plan: Plan, *, question: str = "", prices: Prices | None = None) ->
         usage = Usage(calls=1, input_tokens=asked, output_tokens=SUBTASK_TOKENS, estimated=True)
         return Estimate(_priced(usage, prices), (), SUBTASK_TOKENS, 1.0)
     tokens = {subtask.id: _tokens(subtask) for subtask in plan.subtasks}
-    total = sum(tokens.values()) + SYNTHESIS_TOKENS
-    read = asked + sum(tokens.values())
+    synthesis = 0 if plan.merge in NO_CALL else SYNTHESIS_TOKENS
+    total = sum(tokens.values()) + synthesis
+    read = asked + sum(tokens.values()) if synthesis else 0
     for subtask in plan.subtasks:
         read += estimate_tokens(subtask.prompt) + OVERHEAD_TOKENS + sum(tokens[d] for d in subtask.depends_on)
     chain = longest_chain(plan, tokens)
-    critical = sum(tokens[i] for i in chain) + SYNTHESIS_TOKENS
-    usage = Usage(calls=len(plan.subtasks) + 1, input_tokens=read, output_tokens=total, estimated=True)
+    critical = sum(tokens[i] for i in chain) + synthesis
+    usage = Usage(
+        calls=len(plan.subtasks) + bool(synthesis), input_tokens=read, output_tokens=total, estimated=True
+    )
     return Estimate(_priced(usage, prices), chain, critical, total / critical)
 
 

@@ -140,11 +140,13 @@ class Parts:
     def _work(self, label: str, prompt: str, agent: str | None) -> tuple[str, str, str | None] | None:
         """Return a key that is equal for parts that are the same work; None for a part without a twin.
 
-        Parts that are only named stay apart without a template: two poems are two parts.
+        Parts that are only named stay apart: two poems are two parts. Not where a template or the question
+        holds the name: two times Oslo is Oslo.
         """
         if prompt:
             return "prompt", _words(prompt), agent
-        return ("name", _words(label), agent) if "{}" in self._ask else None
+        is_thing = "{}" in self._ask or is_named_in(self._question, label)
+        return ("name", _words(label), agent) if is_thing else None
 
     def startable(self, started: Collection[str]) -> list[Subtask]:
         """Parts that are not in ``started``, and need only parts that are, or that come before them here.
