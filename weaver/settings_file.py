@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +44,21 @@ def settings_file(start: Path) -> tuple[Path | None, dict[str, Any]]:
                     continue
             if not isinstance(content, dict):
                 raise ConfigurationError(f"{path}: [tool.weaver] must be a table.")
-            return path, content
+            return path, deepcopy(content)
     return None, {}
 
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        stat = path.stat()
+        return _parsed(path, stat.st_mtime_ns, stat.st_size)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, changed: int, size: int) -> dict[str, Any]:  # noqa: ARG001 - of which version
+    """Parse a version of a file once: every `Weaver` looks for its settings."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))

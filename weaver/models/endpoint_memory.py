@@ -80,6 +80,7 @@ class EndpointMemory:
         self.path = path
         self._clock = clock
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._facts: dict[_Key, Fact] = {}
         self._read_at: tuple[int, int] | None = None
         self._unwritten: dict[_Key, Fact | None] = {}
@@ -147,18 +148,23 @@ class EndpointMemory:
 
     def flush(self) -> None:
         """Write now what has not been written yet. Never raises."""
-        with self._lock:
-            self._refresh()  # another process may have written
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if not self._unwritten:
-                return
-            kept = sorted(self._facts.values(), key=lambda fact: fact.at)[-_MAX_FACTS:]
+        with self._writing:
+            with self._lock:
+                self._refresh()  # another process may have written
+                if self._timer is not None:
+                    self._timer.cancel()
+                    self._timer = None
+                if not self._unwritten:
+                    return
+                kept = sorted(self._facts.values(), key=lambda fact: fact.at)[-_MAX_FACTS:]
+                self._unwritten.clear()
+            # A slow disk must not hold up the event loop, which reads and puts meanwhile.
             with suppress(OSError, ValueError):
                 self._write([fact for fact in kept if self._counts(fact)])
+            with self._lock:
                 self._read_at = _version_of(self.path)
-            self._unwritten.clear()
+                for key, fact in self._unwritten.items():
+                    self._apply(key, fact)
 
     def _counts(self, fact: Fact) -> bool:
         return fact.at > self._clock() - MAX_AGE

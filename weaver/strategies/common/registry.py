@@ -117,7 +117,7 @@ class Strategy:
             type_, _ = self.options[name]
             meant = None if value == "None" and _takes_none(type_) else value  # as defaults are shown
             try:
-                values[name] = TypeAdapter(type_).validate_python(meant)
+                values[name] = _adapter(self.function, name, type_).validate_python(meant)
             except ConfigurationError as error:
                 said = f"Option {name} of strategy {self.name!r}: {error.message}"
                 raise ConfigurationError(said, hint=error.hint) from error
@@ -132,6 +132,20 @@ class Strategy:
                     hint="Annotate it with a type that pydantic knows, or with Any.",
                 ) from error
         return values
+
+
+_adapters: dict[tuple[Function, str], tuple[Any, TypeAdapter[Any]]] = {}
+_MAX_ADAPTERS = 256
+
+
+def _adapter(function: Function, option: str, type_: Any) -> TypeAdapter[Any]:
+    """The check of an option, made once: that takes a millisecond."""
+    known = _adapters.get((function, option))
+    if known is None or known[0] is not type_:
+        if len(_adapters) >= _MAX_ADAPTERS:
+            _adapters.pop(next(iter(_adapters)))
+        known = _adapters[function, option] = (type_, TypeAdapter(type_))
+    return known[1]
 
 
 def strategy(
