@@ -7,6 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+HOME_VARIABLES = ("WEAVER_HOME", "LOCALAPPDATA", "USERPROFILE", "XDG_DATA_HOME", "HOME")
+"""The environment variables that `home` depends on."""
+
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
     """The folder for weaver's local data; it may not exist yet.

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaver.paths import home
+from weaver.paths import HOME_VARIABLES, home
 
 MAX_AGE = 14 * 24 * 3600.0
 """Seconds after which a fact is forgotten."""
@@ -230,13 +230,17 @@ class EndpointMemory:
 
 
 _memories: dict[Path, EndpointMemory] = {}
+_by_folders: dict[tuple[str | None, ...], EndpointMemory] = {}  # a call asks for it, and paths are slow
 
 
 def memory(environ: Mapping[str, str] | None = None) -> EndpointMemory:
     """The memory of this user: one for each ``WEAVER_HOME`` (of ``environ``, default ``os.environ``)."""
-    path = home(environ) / FILE
-    if (known := _memories.get(path)) is None:
-        known = _memories[path] = EndpointMemory(path)
+    environ = os.environ if environ is None else environ
+    folders = tuple(map(environ.get, HOME_VARIABLES))
+    if (known := _by_folders.get(folders)) is None:
+        path = home(environ) / FILE
+        known = _memories.setdefault(path, EndpointMemory(path))
+        _by_folders[folders] = known
     return known
 
 

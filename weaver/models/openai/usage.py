@@ -94,20 +94,33 @@ def _reports(chunk: Mapping[str, Any], choice: Any) -> Iterator[Mapping[str, Any
             yield report
 
 
+_KINDS = {
+    name: kind
+    for kind, names in (
+        ("input", _INPUT), ("output", _OUTPUT), ("total", _TOTAL), ("reasoning", _REASONING),
+        ("cached", _CACHED), ("written", _WRITTEN), ("cost", ("cost",)),
+    )
+    for name in names
+}  # fmt: skip
+_IN_DETAILS = frozenset((*_REASONING, *_CACHED, *_WRITTEN))
+
+
 def _numbers(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    details = [inner for name in _DETAILS if isinstance(inner := report.get(name), dict)]
-    for name, keys, places in (
-        ("input", _INPUT, (report,)),
-        ("output", _OUTPUT, (report,)),
-        ("total", _TOTAL, (report,)),
-        ("reasoning", _REASONING, (*details, report)),
-        ("cached", _CACHED, (*details, report)),
-        ("written", _WRITTEN, (*details, report)),
-        ("cost", ("cost",), (report,)),
-    ):
-        values = [v for place in places for key in keys if (v := _number(place.get(key))) is not None]
-        if values:
-            yield name, max(values)
+    """The numbers in a report by their kind; of several of a kind the greatest. Looks at each field once."""
+    greatest: dict[str, float] = {}
+
+    def take(name: str, value: Any) -> None:
+        if (number := _number(value)) is not None and number >= greatest.get(kind := _KINDS[name], 0.0):
+            greatest[kind] = number
+
+    for name, value in report.items():
+        if name in _KINDS:
+            take(name, value)
+        elif name in _DETAILS and isinstance(value, dict):
+            for inner, number in value.items():
+                if inner in _IN_DETAILS:
+                    take(inner, number)
+    yield from greatest.items()
     if "prompt_tokens" not in report and (
         "cache_read_input_tokens" in report or "cache_creation_input_tokens" in report
     ):
