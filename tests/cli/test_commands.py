@@ -72,6 +72,7 @@ def test_every_setting_is_a_flag_of_run_and_nothing_else_decides_its_default() -
     assert {"--" + name.replace("_", "-") for name in Settings.model_fields} - flags == {
         "--api-key",
         "--headers",
+        "--max-steps",
         "--mcp-servers",
         "--models",
         "--prices",
