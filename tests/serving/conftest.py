@@ -52,7 +52,7 @@ class Served:
 
 
 @contextmanager
-def served(models: Server, folder: Path, **options: Any) -> Iterator[Served]:
+def served(models: Server, folder: Path, /, **options: Any) -> Iterator[Served]:
     """Serve over ``models``; ``options`` are fields of `ServeConfig`, and ``weaver`` what `Weaver` gets."""
     made = dict(options.pop("weaver", {}))
     config = ServeConfig.load(folder, **{"port": 0, **options})
