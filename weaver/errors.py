@@ -34,6 +34,7 @@ WeaverError
 ├── HookFailed                  a hook raised something that is not ours, or returned nothing usable
 ├── TraceStoreError             the local trace store cannot be read or written
 ├── JournalError
+├── SessionError                a conversation cannot be read or kept
 └── DownloadFailed              a model's file cannot be fetched, stored or trusted
 
 A message says what happened and where; ``hint`` says what to do about it.
@@ -269,6 +270,10 @@ class TraceStoreError(WeaverError):
 
 class JournalError(WeaverError):
     """The journal cannot be read or written, or does not belong to this run."""
+
+
+class SessionError(WeaverError):
+    """The messages of a session cannot be read or kept."""
 
 
 class DownloadFailed(WeaverError):

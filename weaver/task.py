@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from weaver.conversation.condensed import condensed
+from weaver.conversation.reading import messages_from
 from weaver.errors import InvalidTask
-from weaver.messages import Message, user
+from weaver.messages import Media, Message, user
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,8 @@ class Task:
 
     Args:
         prompt: the question. Give this or ``messages``.
-        messages: a conversation whose last message is to be answered.
+        messages: a conversation whose last message is to be answered: `Message` objects, or objects of
+            OpenAI's shape (see `weaver.conversation.reading`).
         title: a few words for people and traces; defaults to the start of the prompt.
         output: a type that the answer must fit, see `Weaver.run`; None and `str` are plain text.
         tools: functions that threads may call.
@@ -77,6 +80,8 @@ class Task:
     def __post_init__(self) -> None:
         if self.output is str:  # text is what a model writes anyway
             object.__setattr__(self, "output", None)
+        if type(self.messages) is not tuple or any(type(m) is not Message for m in self.messages):
+            object.__setattr__(self, "messages", messages_from(self.messages))
 
     @property
     def conversation(self) -> tuple[Message, ...]:
@@ -88,7 +93,36 @@ class Task:
         """The text to be answered: the prompt or the last user message."""
         if self.prompt:
             return self.prompt
-        return next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+
+    @property
+    def earlier(self) -> tuple[Message, ...]:
+        """The conversation before the message that is to be answered, without system messages."""
+        return tuple(m for m in self.messages[: _last_question(self.messages)] if m.role != "system")
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """The message that is to be answered, and what follows it."""
+        return self.conversation[_last_question(self.messages) :]
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """Images, sound and files of the message that is to be answered."""
+        return tuple(part for message in self.asked for part in message.media)
+
+    def within(self, whole: Task) -> Task:
+        """The same task as a part of ``whole``: with its earlier turns, condensed, and its media."""
+        earlier, media = condensed(whole.earlier), whole.media
+        if not earlier and not media:
+            return self
+        question = user((self.prompt, *media) if media else self.prompt)
+        return replace(self, prompt="", messages=(*earlier, question))
+
+    def after(self, history: Sequence[Message]) -> Task:
+        """The same task as the next turn of a conversation."""
+        if not history:
+            return self
+        return replace(self, prompt="", messages=(*history, *self.conversation))
 
     @property
     def instructions(self) -> tuple[str, ...]:
@@ -114,16 +148,21 @@ class Task:
         return replace(self, title=f"sample {index + 1}", seed=seed)
 
 
-def as_task(task: Task | str | Sequence[Message], **changes: Any) -> Task:
+def _last_question(messages: Sequence[Message]) -> int:
+    """Where the user's last message is; 0 where there is none."""
+    return max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
+
+
+def as_task(task: Task | str | Sequence[Message | Mapping[str, Any]], **changes: Any) -> Task:
     """Make a checked `Task` of what the user passed.
 
     Raises:
-        InvalidTask: nothing to answer.
+        InvalidTask: nothing to answer, or a message is wrong.
     """
     if isinstance(task, str):
         task = Task(prompt=task)
     elif not isinstance(task, Task):
-        task = Task(messages=tuple(task))
+        task = Task(messages=messages_from(task))
     if changes:
         task = replace(task, **changes)
     if not task.question.strip():

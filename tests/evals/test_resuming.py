@@ -16,11 +16,11 @@ from weaver.errors import ConfigurationError
 from weaver.evals.comparing import Comparison, compare
 from weaver.evals.graders import grader
 from weaver.evals.items import Grade, Item, TaskSet
-from weaver.evals.locking import lock
 from weaver.evals.records import Record, RecordFile, read_records
 from weaver.evals.report import markdown, tables, write
 from weaver.evals.summary import summarize
 from weaver.evals.tasks import load
+from weaver.file_locks import lock
 from weaver.models.protocol import Prices
 from weaver.settings import Settings
 from weaver.task import Agent

@@ -109,7 +109,7 @@ class Metered:
 
 class _Seen:
     def __init__(self, request: Request) -> None:
-        said = request.prompt if request.prompt is not None else "".join(m.content for m in request.messages)
+        said = request.prompt if request.prompt is not None else "".join(m.text for m in request.messages)
         self.tokens = estimate_tokens(said)
         self._reported = False
 

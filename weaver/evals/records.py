@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from weaver.errors import ConfigurationError
 from weaver.evals.header import VERSION, Header, extended
-from weaver.evals.locking import lock
+from weaver.file_locks import lock
 
 Key = tuple[str, str, str, str, int]
 

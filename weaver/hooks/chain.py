@@ -143,7 +143,7 @@ def asking(task: Task, question: str) -> Task:
     if last < 0:
         messages.append(user(question))
     else:
-        messages[last] = replace(messages[last], content=question)
+        messages[last] = user((question, *messages[last].media) if messages[last].media else question)
     return replace(task, messages=tuple(messages))
 
 

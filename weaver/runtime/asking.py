@@ -163,7 +163,7 @@ class Asking:
             base = replace(base, temperature=max(base.temperature or 0.0, _OTHER_TEMPERATURE))
             *before, last = base.messages[:-2]  # without the first correction
             rule = f"An earlier answer was no use: {problem} Write it anew, in another way than at first."
-            messages: tuple[Message, ...] = (*before, replace(last, content=f"{last.content}\n\n{rule}"))
+            messages: tuple[Message, ...] = (*before, last.extended(rule))
             self._last_mistake = ""
         else:
             messages = (*base.messages, assistant(text or "(nothing)"), user(f"{problem} {again}"))
@@ -202,7 +202,7 @@ def with_schema(request: Request, schema: OutputSchema) -> Request:
     )
     messages = list(request.messages)
     if messages and messages[0].role == "system":
-        messages[0] = Message("system", f"{messages[0].content}\n\n{rule}")
+        messages[0] = messages[0].extended(rule)
     else:
         messages.insert(0, system(rule))
     return replace(request, messages=tuple(messages))

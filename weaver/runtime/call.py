@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from weaver.conversation.sizes import conversation_tokens
 from weaver.display import one_line
 from weaver.errors import HookFailed, JournalError, ModelRefused, Refused
 from weaver.hooks.protocol import ModelCall
@@ -391,7 +392,7 @@ class Call:
 
     def _fingerprint(self) -> str:
         asked = asdict(replace(self._asked, headers={}))
-        text = json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=str)
+        text = json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=_plain)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _replays(self) -> bool:
@@ -426,6 +427,10 @@ class Call:
         run.call_ended(self)
         self._deltas = stream_of(reply)
         return True
+
+
+def _plain(value: Any) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
 def _place(role: str, path: str) -> str:
@@ -471,10 +476,7 @@ def _with_room_to_reason(request: Request) -> Request:
 def _estimate_input(request: Request) -> int:
     if request.prompt is not None:
         return estimate_tokens(request.prompt)
-    tokens = 4
-    for message in request.messages:
-        tokens += 4 + estimate_tokens(message.content)
-        tokens += sum(estimate_tokens(c.arguments) + 4 for c in message.tool_calls)
+    tokens = 4 + conversation_tokens(request.messages)
     for tool in request.tools:
         tokens += estimate_tokens(json.dumps(dict(tool.parameters))) + estimate_tokens(tool.description) + 8
     return tokens

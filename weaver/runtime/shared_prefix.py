@@ -119,7 +119,7 @@ def _beginning(request: Request) -> str:
     pieces: list[str] = []
     size = 0
     for message in request.messages:
-        pieces.append(f"{message.role}\n{message.content[:_SHARED_CHARS]}\n")
+        pieces.append(f"{message.role}\n{message.text[:_SHARED_CHARS]}\n")
         size += len(pieces[-1])
         if size >= _SHARED_CHARS:
             break

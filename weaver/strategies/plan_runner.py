@@ -309,7 +309,7 @@ class Following:
             )
         room = subtask.max_tokens
         agent = agents.get(subtask.agent or "", WORKER)
-        return Task(
+        part = Task(
             prompt=subtask.prompt,
             title=subtask.label,
             output=self._task.output if name_of(self._manner.merge) == "data" else None,
@@ -320,6 +320,7 @@ class Following:
             # A part of the whole task must not be taken apart again because the whole has parts.
             user_question=subtask.label if YOUR_PART in subtask.prompt else "",
         )
+        return part.within(self._task)
 
     def _tools_of(self, subtask: Subtask) -> tuple[Any, ...]:
         """The task's tools that the plan names for this part; all where it names none that there is."""

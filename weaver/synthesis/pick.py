@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from weaver.conversation.condensed import transcript
 from weaver.errors import BudgetExceeded, ModelError
 from weaver.messages import system, user
 from weaver.models.protocol import Request
@@ -80,7 +81,9 @@ def _same(text: str) -> str:
 
 async def _judged(run: Run, task: Task, findings: list[Finding]) -> Finding:
     answers = "\n\n".join(f"Answer {n}:\n{fenced(f.text.strip())}" for n, f in enumerate(findings, 1))
-    asked = f"The task:\n{fenced(task.question, 'task')}\n\n{answers}\n\nThe number of the best answer:"
+    question = f"The task:\n{fenced(task.question, 'task')}"
+    parts = (transcript(task.earlier), question, answers, "The number of the best answer:")
+    asked = "\n\n".join(filter(None, parts))
     request = Request((system(JUDGE), user(asked)), max_tokens=JUDGEMENT_TOKENS, temperature=0.0)
     try:
         reply = await run.think(request, role="judge", name="pick")

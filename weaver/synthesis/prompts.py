@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weaver.conversation.condensed import transcript
 from weaver.messages import Message, assistant, system, user
 from weaver.result import Answer, Finding
 from weaver.task import Task
@@ -59,7 +60,8 @@ def synthesizer_messages(
     """
     # The examples answer in prose, which is no example where the answer has a form of its own.
     shown = () if task.output is not None else _SHOWN
-    return (system(INSTRUCTIONS), *shown, user(_asked(task.question, findings, missing, settled)))
+    asked = _asked(task.question, findings, missing, settled)
+    return (system(INSTRUCTIONS), *shown, user("\n\n".join(filter(None, (transcript(task.earlier), asked)))))
 
 
 def _asked(question: str, findings: Sequence[Finding], missing: Sequence[str], settled: str = "") -> str:

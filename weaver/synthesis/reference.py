@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import anyio
 
+from weaver.conversation.condensed import transcript
 from weaver.errors import BudgetExceeded, ModelError
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.messages import Message, system, user
@@ -151,7 +152,7 @@ class Frame:
 
 
 def _messages(task: Task, findings: Sequence[Finding], parts: Parts) -> tuple[Message, ...]:
-    asked = [f"The task:\n{fenced(task.question, 'task')}"]
+    asked = [*filter(None, [transcript(task.earlier)]), f"The task:\n{fenced(task.question, 'task')}"]
     asked += [
         f"Part [[{n}]] on {f.title!r}:\n{fenced(f.text.strip(), 'part')}" for n, f in enumerate(findings, 1)
     ]

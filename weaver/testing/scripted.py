@@ -215,4 +215,4 @@ def text_of(request: Request) -> str:
     """All text of a request: the messages' contents, or the raw prompt."""
     if request.prompt is not None:
         return request.prompt
-    return "\n".join(m.content for m in request.messages)
+    return "\n".join(m.text for m in request.messages)

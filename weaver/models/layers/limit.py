@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from weakref import WeakValueDictionary
 
+from weaver.conversation.sizes import conversation_tokens
 from weaver.errors import ConfigurationError, ModelOverloaded, ModelTimeout
 from weaver.models.endpoint import endpoint as endpoint_of
 from weaver.models.endpoint_memory import memory
@@ -236,5 +237,8 @@ def _open_files() -> int:
 
 
 def _probable_tokens(request: Request) -> int:
-    prompt = request.prompt if request.prompt is not None else "".join(m.content for m in request.messages)
-    return estimate_tokens(prompt) + (request.max_tokens or _USUAL_OUTPUT)
+    if request.prompt is not None:
+        prompt = estimate_tokens(request.prompt)
+    else:
+        prompt = conversation_tokens(request.messages)
+    return prompt + (request.max_tokens or _USUAL_OUTPUT)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weaver.models.openai.complaints import Complaint
-from weaver.models.openai.message_data import RETURNED
+from weaver.conversation.reading import RETURNED
 
 _NOT_TAKEN = re.compile(
     r"support|recogni[sz]e|unknown|unexpected|deprecated|allow|permit|both|forbidden|not available|not accept"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from weaver.conversation.reading import RETURNED
 from weaver.models.protocol import MessageData
 
 _TEXTS = ("reasoning_content", "reasoning")
 _LISTS = ("reasoning_details", "thinking_blocks")
-_OBJECTS = ("extra_content", "provider_specific_fields")
+_OBJECTS = tuple(name for name in RETURNED if name not in (*_TEXTS, *_LISTS))
 _JOINED = ("text", "thinking", "summary")  # texts of a block that come in pieces
-RETURNED = (*_TEXTS, *_LISTS, *_OBJECTS)
-"""Names of the fields; a server gets back those that it has sent."""
 
 
 class MessageDataReader:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import anyio
 
+from weaver.conversation.sizes import conversation_tokens
 from weaver.models.costs import EndpointCosts, costs_of
 from weaver.models.protocol import Capabilities, Prices
 from weaver.plan import Plan
@@ -230,7 +231,7 @@ class _About:
         if (speeds := speeds_of(model, costs, can)) is None:
             return None
         length = direct_length(task, parts, costs)
-        prompt = sum(estimate_tokens(m.text) for m in task.conversation) + estimate_tokens(task.context)
+        prompt = conversation_tokens(task.conversation) + estimate_tokens(task.context)
         prompt += sum(map(estimate_tokens, run.instructions))
         root = run.parent is None
         left = run.remaining

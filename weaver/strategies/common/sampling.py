@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from weaver.conversation.condensed import transcript
 from weaver.coordination.answers.equivalence import KINDS, equivalence
 from weaver.coordination.answers.protocol import Equivalence
 from weaver.coordination.answers.votes import Votes
@@ -54,15 +55,12 @@ def adding(task: Task, words: str) -> Task:
     if not task.messages:
         return replace(task, prompt=f"{task.prompt}\n\n{words}")
     *earlier, last = task.messages
-    return replace(task, messages=(*earlier, replace(last, content=f"{last.content}\n\n{words}")))
+    return replace(task, messages=(*earlier, last.extended(words)))
 
 
 def shown(task: Task) -> str:
     """What the task asks, as data for a judge or planner: earlier turns, the question, what is known."""
-    *earlier, _ = task.conversation
-    talk = "\n\n".join(f"{m.role}: {m.text}" for m in earlier if m.role != "system")
-    parts = [fenced(talk, "conversation so far")] if talk else []
-    return "\n\n".join([*parts, fenced(task.question, "task"), *([task.context] if task.context else [])])
+    return "\n\n".join(filter(None, (transcript(task.earlier), fenced(task.question, "task"), task.context)))
 
 
 def affordable(run: Run, wanted: int) -> int:

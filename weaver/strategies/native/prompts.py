@@ -40,11 +40,11 @@ class Template:
         """
         said = list(messages)
         if system:
-            own = [said.pop(0).content] if said[0].role == "system" else []
+            own = [said.pop(0).text] if said[0].role == "system" else []
             said.insert(0, Message("system", "\n\n".join([system, *own])))
         text = ""
         for i, message in enumerate(said):
-            content = message.content + (suffix if i == len(said) - 1 else "")
+            content = message.text + (suffix if i == len(said) - 1 else "")
             for token in self.control:
                 content = content.replace(token, token[0] + " " + token[1:])
             role = dict(self.roles).get(message.role, message.role)

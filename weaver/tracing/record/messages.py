@@ -26,8 +26,16 @@ def input_of(
     """The conventions' ``gen_ai.system_instructions`` and ``gen_ai.input.messages`` of a request."""
     if request.prompt is not None:
         return [], [{"role": "user", "parts": [_text(redact(request.prompt))]}]
-    instructions = [_text(redact(m.content)) for m in request.messages if m.role == "system"]
+    instructions = [_text(redact(described(m))) for m in request.messages if m.role == "system"]
     return instructions, [_message(m, redact) for m in request.messages if m.role != "system"]
+
+
+def described(message: Message) -> str:
+    """The text of a message; other parts by kind, type and size, never their bytes."""
+    if isinstance(message.content, str):
+        return message.content
+    media = [f"[{part.description}]" for part in message.media]
+    return "\n\n".join([message.text, *media])
 
 
 def output_of(reply: Reply, redact: Callable[[str], str]) -> list[dict[str, Any]]:
@@ -86,10 +94,10 @@ def _message(message: Message, redact: Callable[[str], str]) -> dict[str, Any]:
         part = {
             "type": "tool_call_response",
             "id": message.tool_call_id or "",
-            "response": redact(message.content),
+            "response": redact(described(message)),
         }
         return {"role": "tool", "parts": [part]}
-    parts = [_text(redact(message.content))] if message.content else []
+    parts = [_text(redact(described(message)))] if message.content else []
     parts += [
         {"type": "tool_call", "id": c.id, "name": c.name, "arguments": redact(c.arguments)}
         for c in message.tool_calls

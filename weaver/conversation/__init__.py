@@ -1,0 +1,1 @@
+"""Conversations: read from data, made fit to be sent, and condensed."""
