@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from weaver.hooks.protocol import ToolRequest as ToolRequest
     from weaver.messages import Message as Message
     from weaver.models.reply import Reply as Reply
+    from weaver.parts import AudioPart as AudioPart
+    from weaver.parts import FilePart as FilePart
+    from weaver.parts import ImagePart as ImagePart
+    from weaver.parts import TextPart as TextPart
     from weaver.plan import Plan as Plan
     from weaver.plan import Subtask as Subtask
     from weaver.result import Answer as Answer
     from weaver.result import Result as Result
     from weaver.runtime.run import Run as Run
+    from weaver.sessions.memory import MemorySession as MemorySession
+    from weaver.sessions.protocol import Session as Session
+    from weaver.sessions.sqlite import SQLiteSession as SQLiteSession
     from weaver.strategies.common.registry import strategy as strategy
     from weaver.streaming.run_stream import RunStream as RunStream
     from weaver.streaming.sync_stream import SyncRunStream as SyncRunStream
@@ -43,9 +50,13 @@ _HOME = {
     "Answer": "weaver.result",
     "Approval": "weaver.tools.approvals",
     "ApprovalRequest": "weaver.tools.approvals",
+    "AudioPart": "weaver.parts",
     "Context": "weaver.tools.protocol",
+    "FilePart": "weaver.parts",
     "Hook": "weaver.hooks.protocol",
+    "ImagePart": "weaver.parts",
     "Limits": "weaver.budget",
+    "MemorySession": "weaver.sessions.memory",
     "Message": "weaver.messages",
     "ModelCall": "weaver.hooks.protocol",
     "Plan": "weaver.plan",
@@ -56,9 +67,12 @@ _HOME = {
     "Result": "weaver.result",
     "Run": "weaver.runtime.run",
     "RunStream": "weaver.streaming.run_stream",
+    "SQLiteSession": "weaver.sessions.sqlite",
+    "Session": "weaver.sessions.protocol",
     "Subtask": "weaver.plan",
     "SyncRunStream": "weaver.streaming.sync_stream",
     "Task": "weaver.task",
+    "TextPart": "weaver.parts",
     "Tool": "weaver.tools.protocol",
     "ToolRequest": "weaver.hooks.protocol",
     "Weaver": "weaver.api",
@@ -75,9 +89,13 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Answer",
     "Approval",
     "ApprovalRequest",
+    "AudioPart",
     "Context",
+    "FilePart",
     "Hook",
+    "ImagePart",
     "Limits",
+    "MemorySession",
     "Message",
     "ModelCall",
     "Plan",
@@ -88,9 +106,12 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Result",
     "Run",
     "RunStream",
+    "SQLiteSession",
+    "Session",
     "Subtask",
     "SyncRunStream",
     "Task",
+    "TextPart",
     "Tool",
     "ToolRequest",
     "WeaverError",

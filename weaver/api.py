@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio
 
 from weaver.budget import Limits
+from weaver.conversation.reading import messages_from
 from weaver.display import one_line
-from weaver.errors import DeadlineExceeded, UnknownName
+from weaver.errors import ConfigurationError, DeadlineExceeded, UnknownName
 from weaver.events import Event
 from weaver.hooks.chain import Hooks
 from weaver.hooks.named import resolved
@@ -33,6 +35,8 @@ from weaver.runtime.execution import Execution
 from weaver.runtime.output_types import output_type
 from weaver.runtime.run import Run
 from weaver.runtime.state import RunState
+from weaver.sessions.memory import MemorySessions
+from weaver.sessions.protocol import Session, Sessions
 from weaver.settings import Settings
 from weaver.strategies.common.registry import find
 from weaver.streaming.run_stream import RunStream
@@ -95,6 +99,8 @@ class Weaver(TypedRuns):
         trace: keep runs, with texts, in the local store of this machine (``weaver trace``); True by default.
         journal: where finished steps are recorded; none by default.
         new_id: makes run ids; random by default.
+        sessions: where ``run(session="id")`` finds conversations: the path of a SQLite file, or a function
+            from an id to a `Session`. By default they last as long as this object.
         confirm: asked before something large is downloaded (the embedded model): gets the question, says
             whether to go on. None: nobody can be asked, and nothing is downloaded.
 
@@ -116,6 +122,7 @@ class Weaver(TypedRuns):
         journal: Journal | None = None,
         new_id: Callable[[], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
+        sessions: str | Path | Sessions | None = None,
         **options: Unpack[SettingOptions],
     ) -> None:
         check_names(options, (*SettingOptions.__annotations__, *(Weaver.__init__.__kwdefaults__ or ())))
@@ -128,6 +135,7 @@ class Weaver(TypedRuns):
         self._journal = journal
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
+        self._sessions = _sessions_of(sessions)
         self._tools = (*tools, *_servers(self.settings))
         by_name(tuple(t for t in self._tools if not isinstance(t, Toolset)))
         self._hooks = resolved(self.settings.hooks)
@@ -270,6 +278,8 @@ class Weaver(TypedRuns):
         task = as_task(request.task)
         if request.parts:
             task = with_parts(task, request.parts)
+        if request.history:
+            task = task.after(messages_from(request.history, "history"))
         if request.output is not None:
             task = replace(task, output=request.output)
         if task.output is None and task.agent is not None:
@@ -318,7 +328,30 @@ class Weaver(TypedRuns):
         for note in cast.notes:
             state.note(note)
         work = partial(strategy.function, **options)
-        return Execution(state, task, strategy.name, work, checks_output=request.is_answered)
+        return Execution(
+            state,
+            task,
+            strategy.name,
+            work,
+            checks_output=request.is_answered,
+            session=self._session(request.session),
+        )
+
+    def _session(self, session: Session | str | None) -> Session | None:
+        """The session, or that of an id.
+
+        Raises:
+            ConfigurationError: it is neither, or the id is empty.
+        """
+        if session is None or isinstance(session, str):
+            if session is not None and not session.strip():
+                raise ConfigurationError("session= is an empty id.", hint="Name the conversation.")
+            return None if session is None else self._sessions(session)
+        if not isinstance(session, Session):
+            raise ConfigurationError(
+                f"session= is a {type(session).__name__}.", hint="Use an id, or a weaver.Session."
+            )
+        return session
 
     def _traced(self) -> Tracing:
         """What records the runs; made when the first one begins."""
@@ -341,6 +374,16 @@ def _by(strategy: Callable[..., Any], task: Question, changes: Mapping[str, Any]
     hooks = changes.get("hooks") or ()
     own = {name: value for name, value in changes.items() if name != "hooks"} | {"strategy": strategy}
     return RunRequest(replace(as_task(task), output=None), hooks=hooks, changes=own, is_answered=False)
+
+
+def _sessions_of(sessions: str | Path | Sessions | None) -> Sessions:
+    if sessions is None:
+        return MemorySessions()
+    if callable(sessions):
+        return sessions
+    from weaver.sessions.sqlite import sessions_in
+
+    return sessions_in(sessions)
 
 
 def _servers(settings: Settings) -> tuple[Any, ...]:

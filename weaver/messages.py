@@ -42,8 +42,8 @@ class Message:
         tool_call_id: for role ``tool``: the call that this is the result of.
         provider_data: JSON fields of an assistant message that the provider wants back with it, as they came
             (the reasoning before a tool call, signed thinking blocks).
-        untrusted: whether it was written after reading text that others may have written (a tool's result),
-            so that it may repeat instructions of theirs.
+        untrusted: whether others may have written what is in it, or in what its author had read; None where
+            nobody says: see `is_untrusted`.
 
     Raises:
         InvalidTask: the content is neither text nor parts.
@@ -54,7 +54,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     provider_data: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    untrusted: bool = False
+    untrusted: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.content, str):
@@ -77,6 +77,13 @@ class Message:
         """The parts that are not text."""
         return () if isinstance(self.content, str) else tuple(filter(_is_media, as_parts(self.content)))
 
+    @property
+    def is_untrusted(self) -> bool:
+        """True if it may carry instructions of others: where nobody says, tools' results and media may."""
+        if self.untrusted is not None:
+            return self.untrusted
+        return self.role == "tool" or bool(self.media)
+
     def extended(self, text: str) -> Message:
         """The message with a paragraph after its content."""
         if isinstance(self.content, str):
@@ -85,16 +92,16 @@ class Message:
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON object of OpenAI's shape, from which `weaver.conversation.message_from` makes it again."""
-        said: dict[str, Any] = {"role": self.role, "content": _content_of(self)}
+        fields: dict[str, Any] = {"role": self.role, "content": _content_of(self)}
         if self.tool_calls:
-            said["tool_calls"] = [_call_as_dict(call) for call in self.tool_calls]
+            fields["tool_calls"] = [_call_as_dict(call) for call in self.tool_calls]
         if self.tool_call_id is not None:
-            said["tool_call_id"] = self.tool_call_id
+            fields["tool_call_id"] = self.tool_call_id
         if self.provider_data:
-            said["provider_data"] = dict(self.provider_data)
-        if self.untrusted:
-            said["untrusted"] = True
-        return said
+            fields["provider_data"] = dict(self.provider_data)
+        if self.untrusted is not None:
+            fields["untrusted"] = self.untrusted
+        return fields
 
 
 def _is_media(part: Part) -> TypeGuard[Media]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from weaver.messages import Message
     from weaver.models.protocol import Model, Prices
     from weaver.plan import Plan
+    from weaver.sessions.protocol import Session
     from weaver.settings import ModelSettings
     from weaver.task import Agent
     from weaver.tools.approvals import Approve
@@ -70,6 +72,9 @@ class RunOptions(Changes, total=False):
         deps: what tools find in their `Context`; any object.
         approve: asks somebody about a tool call that needs approval.
         hooks: hooks, besides those of the `Weaver` and inside them.
+        history: the conversation before the task: `Message` objects, or objects of OpenAI's shape.
+        session: the conversation that the task goes on with: a `Session`, or an id that ``Weaver(sessions=)``
+            finds it by. The turn is added to it when there is an answer.
         run_id: the id of the run; with a journal, that of a run to go on with.
     """
 
@@ -78,6 +83,8 @@ class RunOptions(Changes, total=False):
     tools: Sequence[Any]
     deps: Any
     approve: Approve | None
+    history: Sequence[Message | Mapping[str, Any]]
+    session: Session | str | None
     run_id: str | None
 
 

@@ -37,7 +37,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPart:
-    """What image, sound and file parts have in common. Give exactly one of ``path``, ``data`` and ``url``.
+    """Common fields of image, sound and file parts. Give exactly one of ``path``, ``data`` and ``url``.
 
     Args:
         path: a file of this machine, read at once.
@@ -72,14 +72,14 @@ class MediaPart:
                 object.__setattr__(self, "media_type", _type_of(self.data, path) or self.usual_type)
 
     def _take_url(self, url: str) -> None:
-        if found := _DATA_URL.match(url[:200]):
+        if match := _DATA_URL.match(url[:200]):
             try:
-                data = base64.b64decode(url[found.end() :], validate=True)
+                data = base64.b64decode(url[match.end() :], validate=True)
             except (binascii.Error, ValueError):
                 raise InvalidTask(f"The data: URL of a {self.kind} is not valid base64.") from None
             object.__setattr__(self, "data", data)
             object.__setattr__(self, "url", None)
-            object.__setattr__(self, "media_type", self.media_type or (found[1] or "").lower())
+            object.__setattr__(self, "media_type", self.media_type or (match[1] or "").lower())
         elif not _URL.fullmatch(url):
             raise InvalidTask(
                 f"{url[:80]!r} is not the URL of a {self.kind}.", hint="Use https://, a data: URL, or path=."
@@ -97,7 +97,7 @@ class MediaPart:
 
     @property
     def description(self) -> str:
-        """What it is, in at most 200 characters, for logs and traces."""
+        """Kind, type and size, or the URL, in at most 200 characters, for logs and traces."""
         if self.data is not None:
             return f"{self.kind}, {self.media_type[:60]}, {len(self.data):,} bytes"
         return f"{self.kind}, {(self.url or '')[:120]}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from weaver.display import markdown, one_line, terminal
 from weaver.errors import OutputMissing
+from weaver.messages import Message
 from weaver.usage import NOTHING, Usage
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Answer:
         confidence: 0 to 1, or None when unknown.
         complete: False when something is missing or was cut short.
         missing: what is missing, in words.
+        steps: tool calls and their results that led to it, as messages, where one thread made it.
     """
 
     text: str
@@ -74,6 +76,7 @@ class Answer:
     confidence: float | None = None
     complete: bool = True
     missing: tuple[str, ...] = ()
+    steps: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +248,9 @@ class Result(Generic[T_co]):
         trace_id: of the OpenTelemetry trace, 32 hex digits, or None when nothing records it.
         output_state: ``text`` when the task has no output type; else whether the output was made (``typed``)
             or is ``missing``.
+        messages: this turn of the conversation: the question, tool calls and their results, the answer; empty
+            where there is no answer.
+        history: the conversation before this turn.
     """
 
     run_id: str
@@ -263,6 +269,13 @@ class Result(Generic[T_co]):
     trace_id: str | None = None
     error: ErrorReport | None = None
     output_state: OutputState = "text"
+    messages: tuple[Message, ...] = ()
+    history: tuple[Message, ...] = ()
+
+    @property
+    def all_messages(self) -> tuple[Message, ...]:
+        """The whole conversation, ready to be the ``history`` of the next run."""
+        return (*self.history, *self.messages)
 
     @property
     def output(self) -> T_co:

@@ -101,14 +101,14 @@ class Task:
         return tuple(m for m in self.messages[: _last_question(self.messages)] if m.role != "system")
 
     @property
-    def asked(self) -> tuple[Message, ...]:
+    def turn(self) -> tuple[Message, ...]:
         """The message that is to be answered, and what follows it."""
         return self.conversation[_last_question(self.messages) :]
 
     @property
     def media(self) -> tuple[Media, ...]:
         """Images, sound and files of the message that is to be answered."""
-        return tuple(part for message in self.asked for part in message.media)
+        return tuple(part for message in self.turn for part in message.media)
 
     def within(self, whole: Task) -> Task:
         """The same task as a part of ``whole``: with its earlier turns, condensed, and its media."""
@@ -149,7 +149,7 @@ class Task:
 
 
 def _last_question(messages: Sequence[Message]) -> int:
-    """Where the user's last message is; 0 where there is none."""
+    """The index of the user's last message; 0 where there is none."""
     return max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
 
 

@@ -22,13 +22,15 @@ from weaver.tools.approvals import Approve
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from weaver.sessions.protocol import Session
+
 T = TypeVar("T")
-Words = str | Sequence[Message]
+Words = str | Sequence[Message | Mapping[str, Any]]
 """A question, or a conversation whose last message is to be answered."""
 Question = Task | Words
 Schema = Mapping[str, Any]
 """A JSON Schema."""
-_OWN = ("plan", "parts", "tools", "deps", "approve", "hooks", "run_id")
+_OWN = ("history", "session", "plan", "parts", "tools", "deps", "approve", "hooks", "run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class RunRequest:
     deps: Any = None
     approve: Approve | None = None
     hooks: Sequence[Any] = ()
+    history: Sequence[Message | Mapping[str, Any]] = ()
+    session: Session | str | None = None
     run_id: str | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     is_answered: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,11 @@ from weaver.cli.support.question import question_from
 from weaver.cli.support.telemetry import telemetry
 from weaver.cli.workflow import is_workflow, run_workflow
 from weaver.task import Task, with_parts
+
+if TYPE_CHECKING:
+    from weaver.sessions.protocol import Session
+
+MAX_SESSION_ID = 200
 
 
 @click.command()
@@ -41,6 +46,11 @@ from weaver.task import Task, with_parts
     metavar="STEP|all",
     help="Workflows: say yes to what this step asks, beforehand.",
 )
+@click.option(
+    "--session",
+    metavar="ID",
+    help="Go on with the conversation of this id, which is kept on this machine; a new one if there is none.",
+)
 @settings_flags
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object (docs/cli.md) instead of the answer."
@@ -60,6 +70,7 @@ def run(
     root: str | None,
     dry_run: bool,
     approved: tuple[str, ...],
+    session: str | None,
     as_json: bool,
     as_events: bool,
     live_page: bool,
@@ -83,6 +94,8 @@ def run(
         if is_workflow(question):
             if parts:
                 raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
+            if session is not None:
+                raise click.UsageError("--session is for questions, not for workflows.")
             flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
             workflow_flags = {"dry_run": dry_run, "root": root, "approve": approved}
             with telemetry(live=live_page, question=question):
@@ -98,10 +111,22 @@ def run(
             progress = progress_for(form, no_live=no_live, quiet=quiet)
             approve = Person(progress).approve_tool if somebody_there() else None
             weaver = weaver_from(settings, yes=yes, approve=approve)
-            return run_async(lambda: answer(weaver, task, output, progress, quiet=quiet))
+            talk = _session(session)
+            return run_async(lambda: answer(weaver, task, output, progress, quiet=quiet, session=talk))
     except Exception as error:
         # The machine that reads stdout gets its object also when nothing could be started.
         inner = leaf(error)
         if form != "text" and not isinstance(inner, (BrokenPipeError, click.UsageError)):
             output.result(refused(inner, strategy=str(options.get("strategy") or "")))
         raise
+
+
+def _session(name: str | None) -> Session | None:
+    """The conversation of an id, in the file of this machine."""
+    if name is None:
+        return None
+    if not name.strip() or len(name) > MAX_SESSION_ID:
+        raise click.UsageError(f"--session must be an id of 1 to {MAX_SESSION_ID} characters.")
+    from weaver.sessions.sqlite import SQLiteSession
+
+    return SQLiteSession(name)

@@ -31,20 +31,20 @@ def condensed(messages: Sequence[Message], budget: int = BUDGET) -> tuple[Messag
         return turns
     old, recent = turns[:-RECENT], turns[-RECENT:]
     share = budget // len(recent)
-    kept = [_shortened(turn, max(share, _OLD)) for turn in recent]
-    left = budget - sum(len(turn.text) for turn in kept)
+    newest = [_shortened(turn, max(share, _OLD)) for turn in recent]
+    room = budget - sum(len(turn.text) for turn in newest)
     first = [_shortened(old[0], _OLD)] if old else []
     middle: list[Message] = []
     for turn in reversed(old[1:]):
         short = _shortened(turn, _OLD)
-        left -= len(short.text)
-        if left < 0:
+        room -= len(short.text)
+        if room < 0:
             break
         middle.append(short)
     dropped = len(old) - len(first) - len(middle)
     if dropped:
         first = [first[0].extended(f"[{dropped} earlier messages are left out here.]")]
-    return _merged([*first, *reversed(middle), *kept])
+    return _merged([*first, *reversed(middle), *newest])
 
 
 def transcript(messages: Sequence[Message], budget: int = BUDGET) -> str:
@@ -68,7 +68,7 @@ def _turns(messages: Sequence[Message]) -> tuple[Message, ...]:
             continue
         calls = [f"[called {call.name}({_short(call.arguments, _ARGUMENTS)})]" for call in message.tool_calls]
         text = "\n".join(filter(None, (message.text, *calls)))
-        turns.append(Message(message.role, text, untrusted=message.untrusted))
+        turns.append(Message(message.role, text, untrusted=message.is_untrusted))
     return _merged(turns)
 
 

@@ -20,7 +20,7 @@ def paired(messages: Sequence[Message]) -> tuple[tuple[Message, ...], list[str]]
     """
     fitting: list[Message] = []
     waiting: dict[str, None] = {}
-    lost = unanswered = 0
+    orphans = unanswered = 0
 
     def close() -> None:
         nonlocal unanswered
@@ -34,15 +34,15 @@ def paired(messages: Sequence[Message]) -> tuple[tuple[Message, ...], list[str]]
                 waiting.pop(message.tool_call_id)
                 fitting.append(message)
             else:
-                lost += 1
+                orphans += 1
             continue
         close()
         fitting.append(message)
         waiting.update(dict.fromkeys(call.id for call in message.tool_calls))
     close()
     notes = []
-    if lost:
-        notes.append(f"{lost} tool results of the history answer no call in it; they are left out.")
+    if orphans:
+        notes.append(f"{orphans} tool results of the history answer no call in it; they are left out.")
     if unanswered:
         notes.append(f"{unanswered} tool calls of the history have no result; the model is told so.")
     return tuple(fitting), notes

@@ -25,21 +25,21 @@ RETURNED = (
 """Fields of an assistant's message that its provider wants back."""
 
 
-def messages_from(values: Iterable[Any], what: str = "messages") -> tuple[Message, ...]:
+def messages_from(values: Iterable[Any], place: str = "messages") -> tuple[Message, ...]:
     """Messages of `Message` objects and of objects of OpenAI's shape.
 
     Args:
-        what: what errors call the list.
+        place: what errors call the list.
 
     Raises:
         InvalidTask: naming the message that is wrong, and how.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise InvalidTask(f"{what} is a {type(values).__name__}, not a list of messages.", hint=_HINT)
-    return tuple(message_from(value, f"{what}[{i}]") for i, value in enumerate(values))
+        raise InvalidTask(f"{place} is a {type(values).__name__}, not a list of messages.", hint=_HINT)
+    return tuple(message_from(value, f"{place}[{i}]") for i, value in enumerate(values))
 
 
-def message_from(value: Any, what: str = "the message") -> Message:
+def message_from(value: Any, place: str = "the message") -> Message:
     """One message, see `messages_from`. Objects of OpenAI's SDK are taken too.
 
     The roles ``developer`` and ``system`` are the same here. Paths and ``file:`` URLs are never read.
@@ -52,51 +52,51 @@ def message_from(value: Any, what: str = "the message") -> Message:
     if hasattr(value, "model_dump"):
         value = value.model_dump(exclude_none=True)
     if not isinstance(value, Mapping):
-        raise InvalidTask(f"{what} is a {type(value).__name__}, not a message.", hint=_HINT)
+        raise InvalidTask(f"{place} is a {type(value).__name__}, not a message.", hint=_HINT)
     role = value.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise InvalidTask(
-            f"{what} has the role {str(role)[:40]!r}.", hint=f"Known roles: {', '.join(_ROLES)}."
+            f"{place} has the role {str(role)[:40]!r}.", hint=f"Known roles: {', '.join(_ROLES)}."
         )
     calls = tuple(
-        _call(call, f"{what}.tool_calls[{i}]") for i, call in enumerate(_list(value, "tool_calls", what))
+        _call(call, f"{place}.tool_calls[{i}]") for i, call in enumerate(_list(value, "tool_calls", place))
     )
     call_id = value.get("tool_call_id")
     if role == "tool" and not isinstance(call_id, str):
-        raise InvalidTask(f"{what} is a tool's result without tool_call_id.")
+        raise InvalidTask(f"{place} is a tool's result without tool_call_id.")
     if calls and role != "assistant":
-        raise InvalidTask(f"{what} has tool_calls, and its role is {role}.")
+        raise InvalidTask(f"{place} has tool_calls, and its role is {role}.")
     data = value.get("provider_data") or {}
     if not isinstance(data, Mapping):
-        raise InvalidTask(f"{what}.provider_data is a {type(data).__name__}, not an object.")
+        raise InvalidTask(f"{place}.provider_data is a {type(data).__name__}, not an object.")
     if role == "assistant":
         data = {**data, **{name: value[name] for name in RETURNED if value.get(name)}}
     return Message(
         _ROLES[role],
-        _content(value.get("content"), what, empty=bool(calls)),
+        _content(value.get("content"), place, empty=bool(calls)),
         calls,
         call_id if role == "tool" else None,
         dict(data),
-        value.get("untrusted") is True,
+        flag if isinstance(flag := value.get("untrusted"), bool) else None,
     )
 
 
-def _content(content: Any, what: str, *, empty: bool) -> str | Sequence[Part]:
+def _content(content: Any, place: str, *, empty: bool) -> str | Sequence[Part]:
     if content is None:
         if empty:
             return ""
-        raise InvalidTask(f"{what} has no content.", hint=_HINT)
+        raise InvalidTask(f"{place} has no content.", hint=_HINT)
     if isinstance(content, str):
         return content
     if not isinstance(content, list | tuple):
-        raise InvalidTask(f"{what}.content is a {type(content).__name__}, not a text or a list of parts.")
-    parts = [part_from(part, f"{what}.content[{i}]") for i, part in enumerate(content)]
+        raise InvalidTask(f"{place}.content is a {type(content).__name__}, not a text or a list of parts.")
+    parts = [part_from(part, f"{place}.content[{i}]") for i, part in enumerate(content)]
     if all(isinstance(part, TextPart) for part in parts):
         return "\n\n".join(part.text for part in parts if isinstance(part, TextPart))
     return parts
 
 
-def part_from(value: Any, what: str = "the part") -> Part:
+def part_from(value: Any, place: str = "the part") -> Part:
     """One part of OpenAI's shape: ``text``, ``image_url``, ``input_audio`` or ``file``.
 
     Raises:
@@ -107,70 +107,70 @@ def part_from(value: Any, what: str = "the part") -> Part:
     if isinstance(value, str):
         return TextPart(value)
     if not isinstance(value, Mapping):
-        raise InvalidTask(f"{what} is a {type(value).__name__}, not a part.")
+        raise InvalidTask(f"{place} is a {type(value).__name__}, not a part.")
     kind = value.get("type")
     match kind:
         case "text" | "input_text" | "output_text":
-            return TextPart(_text(value, "text", what))
+            return TextPart(_text(value, "text", place))
         case "refusal":
-            return TextPart(_text(value, "refusal", what))
+            return TextPart(_text(value, "refusal", place))
         case "image_url" | "input_image":
-            image = value.get("image_url")
-            detail = value.get("detail")
+            image: Any = value.get("image_url")
+            detail = (image if isinstance(image, Mapping) else value).get("detail")
             if isinstance(image, Mapping):
-                image, detail = image.get("url"), image.get("detail")
+                image = image.get("url")
             if not isinstance(image, str):
-                raise InvalidTask(f"{what} has no image_url.")
+                raise InvalidTask(f"{place} has no image_url.")
             return ImagePart(url=image, detail=detail if detail in ("low", "high", "auto") else "")
         case "input_audio":
             sound = value.get("input_audio")
             data = sound.get("data") if isinstance(sound, Mapping) else None
             if not isinstance(data, str) or not isinstance(sound, Mapping):
-                raise InvalidTask(f"{what} has no input_audio.data.")
+                raise InvalidTask(f"{place} has no input_audio.data.")
             if "://" in data[:20]:
                 return AudioPart(url=data)
-            known = {"mp3": "mpeg", "": "wav"}
+            subtypes = {"mp3": "mpeg", "": "wav"}
             form = str(sound.get("format") or "")[:20]
-            return AudioPart(url=f"data:audio/{known.get(form, form)};base64,{data}")
+            return AudioPart(url=f"data:audio/{subtypes.get(form, form)};base64,{data}")
         case "file" | "input_file":
             inner = value.get("file")
             about: Mapping[str, Any] = inner if isinstance(inner, Mapping) else value
             source = about.get("file_data") or about.get("file_url")
             if not isinstance(source, str):
-                raise InvalidTask(f"{what} has no file.file_data.")
+                raise InvalidTask(f"{place} has no file.file_data.")
             return FilePart(url=source, name=str(about.get("filename") or "file")[:200])
     raise InvalidTask(
-        f"{what} has the type {str(kind)[:40]!r}.", hint="Known: text, image_url, input_audio, file."
+        f"{place} has the type {str(kind)[:40]!r}.", hint="Known: text, image_url, input_audio, file."
     )
 
 
-def _call(value: Any, what: str) -> ToolCall:
+def _call(value: Any, place: str) -> ToolCall:
     if isinstance(value, ToolCall):
         return value
     function = value.get("function") if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(function, Mapping):
-        raise InvalidTask(f"{what} has no function.")
+        raise InvalidTask(f"{place} has no function.")
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments if arguments is not None else {}, default=str)
     data = value.get("provider_data")
     return ToolCall(
-        _text(value, "id", what),
-        _text(function, "name", what),
+        _text(value, "id", place),
+        _text(function, "name", place),
         arguments,
         dict(data) if isinstance(data, Mapping) else {},
     )
 
 
-def _text(value: Mapping[str, Any], key: str, what: str) -> str:
+def _text(value: Mapping[str, Any], key: str, place: str) -> str:
     text = value.get(key)
     if not isinstance(text, str):
-        raise InvalidTask(f"{what}.{key} is {'missing' if text is None else 'not a text'}.")
+        raise InvalidTask(f"{place}.{key} is {'missing' if text is None else 'not a text'}.")
     return text
 
 
-def _list(value: Mapping[str, Any], key: str, what: str) -> Sequence[Any]:
+def _list(value: Mapping[str, Any], key: str, place: str) -> Sequence[Any]:
     items = value.get(key) or ()
     if not isinstance(items, list | tuple):
-        raise InvalidTask(f"{what}.{key} is a {type(items).__name__}, not a list.")
+        raise InvalidTask(f"{place}.{key} is a {type(items).__name__}, not a list.")
     return items

@@ -1,4 +1,4 @@
-"""How many tokens messages probably are."""
+"""Estimates of the tokens of messages."""
 
 from __future__ import annotations
 

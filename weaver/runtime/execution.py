@@ -9,6 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
+from weaver.conversation.pairing import paired
 from weaver.errors import (
     BudgetExceeded,
     DeadlineExceeded,
@@ -19,6 +22,7 @@ from weaver.errors import (
     WeaverError,
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
+from weaver.messages import Message
 from weaver.models.clock import current_time
 from weaver.result import (
     Answer,
@@ -35,6 +39,7 @@ from weaver.runtime import log
 from weaver.runtime.default_body import in_form
 from weaver.runtime.guards import Withheld, checked_run, context_of
 from weaver.runtime.run import Run
+from weaver.runtime.session_turn import SessionTurn
 from weaver.runtime.state import RunState
 from weaver.runtime.user_code import answered
 from weaver.task import Task
@@ -43,6 +48,10 @@ from weaver.usage import Usage, total
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from weaver.sessions.protocol import Session
+
+_BEGUN = "session/begun"
+_ADDED = "session/added"
 GRACE = 0.15
 """Seconds that a cancelled strategy gets to clean up before the run ends without it."""
 CHECK_GRACE = 0.04
@@ -57,6 +66,7 @@ class Execution:
         work: the strategy, given the root's `Run` and the task.
         parent: trace context of the caller; the current one by default.
         checks_output: False where the answer is for weaver itself (a plan, a forecast).
+        session: the conversation that the task goes on with, and that the turn is added to.
     """
 
     def __init__(
@@ -68,6 +78,7 @@ class Execution:
         *,
         parent: Context | None = None,
         checks_output: bool = True,
+        session: Session | None = None,
     ) -> None:
         self.state = state
         if state.hooks.parallel_checks or (state.hooks.output_checks and checks_output):
@@ -80,6 +91,7 @@ class Execution:
         self._work = work
         self._parent = parent
         self._stop_asked = asyncio.Event()
+        self._turn = SessionTurn(session) if session is not None else None
 
     @property
     def task(self) -> Task:
@@ -112,11 +124,15 @@ class Execution:
         state.emit(RunStarted(state.id, self._task.question, self._strategy, model))
         try:
             answer = await self._checked(root, await self._answer(root))
+            result = await self._with_turn_added(self._result(root, model, answer))
         except asyncio.CancelledError:
             self.error = RunCancelled("The run was cancelled.")
             state.tracing.end_run(span, self._result(root, model, None))
             raise
-        result = self._result(root, model, answer)
+        finally:
+            if self._turn is not None:
+                with anyio.CancelScope(shield=True):
+                    await self._turn.end(())
         state.tracing.end_run(span, result)
         if result.answer and state.listen is not None and result.answer.strip() != state.spoken.strip():
             state.emit(AnswerStarted(self._strategy))
@@ -149,7 +165,45 @@ class Execution:
 
     async def _guarded(self, root: Run) -> Answer:
         with self.state.tracing.attached(root.span):
+            await self._enter_conversation(root)
             return await checked_run(root, self._task, partial(self._work_on, root))
+
+    async def _enter_conversation(self, root: Run) -> None:
+        """Put the session's messages before the task, and mend what does not fit together."""
+        if self._turn is not None:
+            self._task = self._task.after(await self._history(root, await self._turn.begin()))
+        messages, notes = paired(self._task.messages)
+        if notes:
+            self._task = replace(self._task, messages=messages)
+        for note in notes:
+            self.state.note(note)
+        root.task = self._task
+        if any(message.is_untrusted for message in messages):
+            root.has_read_untrusted()
+
+    async def _history(self, root: Run, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The session's messages; in a resumed run, those that it began with."""
+
+        async def count() -> int:
+            return len(messages)
+
+        return messages[: await root.recorded_step(_BEGUN, count)]
+
+    async def _with_turn_added(self, result: Result[Any]) -> Result[Any]:
+        """Add the turn to the session, unless the run failed, was cancelled, or has added it before."""
+        turn, state = self._turn, self.state
+        if turn is None or result.status == "failed" or state.cancel_reason in ("user", "parent", "refused"):
+            return result
+        if _ADDED in state.recorded:
+            return result
+        try:
+            await turn.end(result.messages, state.deadline)
+            if state.journal is not None:
+                await state.journal.append(state.id, _ADDED, {"value": True})
+        except WeaverError as error:
+            state.note(f"The turn was not added to the session: {error.message}")
+            return replace(result, notes=tuple(state.notes))
+        return result
 
     async def _work_on(self, root: Run, task: Task) -> Answer:
         """The strategy's answer to ``task``, which has passed the input checks."""
@@ -270,6 +324,7 @@ class Execution:
         tokens, seconds = root.path_so_far
         cancelled = sum(t.state == "cancelled" for t in state.threads)
         path = min(tokens, usage.output_tokens) or usage.output_tokens
+        history, messages = self._conversation(root, answer if status != "failed" else None)
         result: Result[Any] = Result(
             run_id=state.id,
             status=status,
@@ -298,6 +353,8 @@ class Execution:
             notes=tuple(state.notes),
             trace_id=state.tracing.trace_id(root.span),
             error=ErrorReport(type(self.error).__name__, str(self.error)) if self.error else None,
+            messages=messages,
+            history=history,
         )
         if self.error is not None:
             self.error.result = result
@@ -306,6 +363,18 @@ class Execution:
         else:
             log.write(logging.DEBUG, state.id, f"{status} in {result.metrics.wall_seconds:.2f} s")
         return result
+
+    def _conversation(
+        self, root: Run, answer: Answer | None
+    ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """The messages before this turn, and those of this turn."""
+        turn = root.task.turn
+        conversation = root.task.conversation
+        history = conversation[: len(conversation) - len(turn)]
+        if answer is None:
+            return history, ()
+        last = Message("assistant", answer.text, untrusted=True if root.read_untrusted else None)
+        return history, (*turn, *answer.steps, last)
 
     def _output_state(self, answer: Answer | None, status: Status) -> OutputState:
         if self._task.output is None:

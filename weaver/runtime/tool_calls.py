@@ -72,7 +72,9 @@ class ToolUse:
 
         async def one(i: int, call: ToolCall) -> None:
             try:
-                messages[i] = Message("tool", await self._text(call), tool_call_id=call.id)
+                trusted = is_trusted(self.tools[call.name]) if call.name in self.tools else False
+                text = await self._text(call)
+                messages[i] = Message("tool", text, tool_call_id=call.id, untrusted=not trusted)
             except WeaverError as error:
                 errors.append(error)
                 group.cancel_scope.cancel()
@@ -110,6 +112,12 @@ class ToolUse:
         )
 
 
+def is_trusted(tool: Tool) -> bool:
+    """True if nobody else can have written what the tool returns."""
+    options = options_of(tool)
+    return options.has_effects if options.trusted is None else options.trusted
+
+
 async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str:
     """Make one call of a tool: approved where needed, limited, traced, journaled.
 
@@ -133,8 +141,7 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
             if tool is None:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
             result = await run.recorded_step(key, lambda: _through_hooks(run, tool, call.arguments, key))
-        trusted = options_of(tool).trusted
-        if not (options_of(tool).has_effects if trusted is None else trusted):
+        if not is_trusted(tool):
             run.has_read_untrusted()
         return result
     except BaseException as error:

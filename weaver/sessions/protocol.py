@@ -1,4 +1,4 @@
-"""What a run needs of a conversation that goes on."""
+"""The port to a conversation that goes on over several runs."""
 
 from __future__ import annotations
 

@@ -191,8 +191,8 @@ class Compiler:
     async def _perform(self, run: Run, task: Task, *, step: Step) -> Answer:
         if step.tool == ASK.name and step.tool not in self.tools:
             question = str(step.arguments.get("question", ""))
-            asked = replace(task, prompt=question, max_tokens=self.task.max_tokens)
-            return await run.reason(asked.within(self.task))
+            part = replace(task, prompt=question, max_tokens=self.task.max_tokens)
+            return await run.reason(part.within(self.task))
         observations = {n: self.threads[n].text for n in step.needs}
         arguments = resolved(step.arguments, observations, self.specs[step.tool])
         began = anyio.current_time()

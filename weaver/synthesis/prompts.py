@@ -60,8 +60,9 @@ def synthesizer_messages(
     """
     # The examples answer in prose, which is no example where the answer has a form of its own.
     shown = () if task.output is not None else _SHOWN
-    asked = _asked(task.question, findings, missing, settled)
-    return (system(INSTRUCTIONS), *shown, user("\n\n".join(filter(None, (transcript(task.earlier), asked)))))
+    question = _asked(task.question, findings, missing, settled)
+    question = "\n\n".join(filter(None, (transcript(task.earlier), question)))
+    return (system(INSTRUCTIONS), *shown, user(question))
 
 
 def _asked(question: str, findings: Sequence[Finding], missing: Sequence[str], settled: str = "") -> str:

@@ -16,14 +16,24 @@ from weaver.cli.support.progress import Lines, Progress, Silent
 if TYPE_CHECKING:
     from weaver.api import Weaver
     from weaver.result import Result
+    from weaver.sessions.protocol import Session
 
 _TICK_SECONDS = 0.1
 
 
 async def answer(
-    weaver: Weaver, task: Any, output: Output, progress: Progress, *, quiet: bool = False
+    weaver: Weaver,
+    task: Any,
+    output: Output,
+    progress: Progress,
+    *,
+    quiet: bool = False,
+    session: Session | None = None,
 ) -> int:
     """Run ``task`` and show it; a signal cancels it in good order.
+
+    Args:
+        session: the conversation that it goes on with.
 
     Returns:
         The exit code.
@@ -42,7 +52,7 @@ async def answer(
 
     with anyio.CancelScope() as scope, interrupts(stop) as interrupt:
         async with AsyncExitStack() as stack:
-            stream = await stack.enter_async_context(weaver.stream(task))
+            stream = await stack.enter_async_context(weaver.stream(task, session=session))
             ticker = await stack.enter_async_context(anyio.create_task_group())
             stack.enter_context(progress)
             ticker.start_soon(_tick, progress)

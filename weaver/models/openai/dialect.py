@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from weaver.models.openai.complaints import Complaint
 from weaver.conversation.reading import RETURNED
+from weaver.models.openai.complaints import Complaint
 
 _NOT_TAKEN = re.compile(
     r"support|recogni[sz]e|unknown|unexpected|deprecated|allow|permit|both|forbidden|not available|not accept"

@@ -123,8 +123,8 @@ def _messages(request: Request, without: Collection[str]) -> list[dict[str, Any]
         if message.role == "tool":
             media += message.media
         if media and (i == last or request.messages[i + 1].role != "tool"):
-            shown = [TextPart(_OF_TOOLS), *media]
-            bodies.append({"role": "user", "content": [part_as_dict(part) for part in shown]})
+            parts = [TextPart(_OF_TOOLS), *media]
+            bodies.append({"role": "user", "content": [part_as_dict(part) for part in parts]})
             media = []
     return bodies
 

@@ -133,7 +133,7 @@ def _messages(body: Fields) -> list[Message]:
     messages = [_message(message) for message in body.objects("messages", MOST_MESSAGES)]
     if not messages:
         raise body.error("messages", "is required")
-    if not any(m.role == "user" and m.content.strip() for m in messages):
+    if not any(m.role == "user" and m.text.strip() for m in messages):
         raise body.error("messages", "must have a user message with text")
     return messages
 

@@ -265,12 +265,12 @@ def _has_refusal(passed: PassedThrough | None) -> bool:
 def _task(inquiry: Inquiry) -> Task:
     limit = inquiry.sampling.max_tokens
     if len(inquiry.messages) == 1 and inquiry.messages[0].role == "user":
-        return Task(prompt=inquiry.messages[0].content, max_tokens=limit)
+        return Task(prompt=inquiry.messages[0].text, max_tokens=limit)
     return Task(messages=inquiry.messages, max_tokens=limit)
 
 
 def _question(inquiry: Inquiry) -> str:
-    return next((m.content for m in reversed(inquiry.messages) if m.role == "user"), "")
+    return next((m.text for m in reversed(inquiry.messages) if m.role == "user"), "")
 
 
 def inputs_from(workflow: Workflow, question: str) -> dict[str, Any]:
