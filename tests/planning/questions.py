@@ -141,6 +141,45 @@ NOT_LATER = [
     "Write one sentence that uses these words: moon; ladder; frog",
 ]
 
+# Lists and questions that must not be split: data, facts, rules, words for one text, a story in three parts.
+LIKE_PARTS = [
+    "Write a poem that uses each of these words: moon; river; glass",
+    "Make a single sentence from these words:\n- cat\n- hat\n- sat",
+    "Create a schedule for my day:\n- 8:00 gym\n- 9:00 work\n- 18:00 dinner with each of my friends",
+    "What do these animals have in common?\n- bat\n- whale\n- dog",
+    "Here are my symptoms:\n1. headache\n2. fever\n3. cough\nWhat could it be?",
+    "Given the facts:\n1. All men are mortal.\n2. Socrates is a man.\nWhat follows?",
+    "Rules of the game:\n- Each player draws two cards.\n- The highest card wins.\n- Ties are replayed.\nWho wins if I draw 5 and 7 and you draw 8 and 2?",
+    "My code prints 3 lines:\n1. a\n2. b\n3. c\nWhy is the order reversed every time?",
+    "Solve this riddle: I speak without a mouth; I hear without ears; I come alive with wind. What am I?",
+    "Translate this poem:\n- Roses are red\n- Violets are blue",
+    "Plan a trip with these stops:\n1. Rome\n2. Florence\n3. Venice",
+    "Is this a valid proof?\n1. Let x = y.\n2. Then x^2 = xy.\n3. Then x = 0.",
+    "Write an email to Tom about:\n- the delay\n- the new date\n- the apology",
+    "Who is taller? Tom is 180 cm. Is Ann 175 cm? Then who is taller?",
+    "Where does the name Oslo come from? And what does it mean?",
+    "How old is the pope? When was he born?",
+    "Design a database for a shop. Requirements:\n- users can log in\n- each user has orders\n- orders have items",
+    "Write a function that:\n1. reads a file\n2. counts words\n3. prints the result",
+    "Write a Python class with the methods:\n- push\n- pop\n- peek",
+    "Fix the following text: I has a dog; he are big; we is happy",
+    "Explain the joke: a man walks into a bar; ouch",
+    "Summarise the meeting notes:\n- budget approved\n- hiring paused\n- office moves in May",
+    "Write a story in three parts:\n1. The hero leaves home\n2. The hero meets a dragon\n3. The hero returns",
+    "Continue the list:\n1. red\n2. orange\n3. yellow",
+    "Schreibe eine Geschichte mit diesen Wörtern:\n- Mond\n- Leiter\n- Frosch",
+    "用以下词语造一个句子:\n- 月亮\n- 梯子\n- 青蛙",
+    "Fais une phrase avec ces mots :\n- lune\n- échelle\n- grenouille",
+    "What is the total cost?\n| item | price |\n|---|---|\n| pen | 2 |\n| book | 9 |",
+    "Alice says: 'Is it raining?' Bob says: 'Who knows?' Who asked first?",
+    "First find the capital of Peru. Second, find its population. Third, say whether it is larger than Quito.",
+    "Q: What is 2+2?\nA: 4\nQ: What is 3+3?\nA:",
+    "A. Read the text below.\nB. Answer the question after it.",
+    "1. Choose a random number.\n2. Tell me whether that number is prime.",
+    "Tell me: (a) the best city to live in and (b) why it is the best.",
+    "Two truths and a lie:\n- I have been to Mars.\n- I like tea.\n- I can swim.\nWhich one is the lie?",
+]
+
 
 def main() -> None:
     rules = Rules()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.planning.questions import FORK, FORK_LATER, NOT, NOT_LATER, UNSURE
+from tests.planning.questions import FORK, FORK_LATER, LIKE_PARTS, NOT, NOT_LATER, UNSURE
 from weaver.planning.enumerations import MAX_CHARS, enumeration_in, questions_in
 from weaver.planning.listed import listed_plan, listing_in
 from weaver.planning.policy import Rules
@@ -117,6 +117,11 @@ def test_what_is_not_listed_for_sure_makes_no_plan(question):
     assert listed_plan(question) is None
 
 
+@pytest.mark.parametrize("question", LIKE_PARTS)
+def test_what_only_looks_like_parts_makes_no_plan(question):
+    assert listed_plan(question) is None
+
+
 def test_the_planner_decides_about_comparisons_with_commas():
     assert listed_plan("Compare alpha and beta: what are their codes?") is None
 
@@ -152,6 +157,10 @@ def test_more_parts_than_threads_are_put_together():
     ("text", "meaning"),
     [
         ("1. Find the price of A.\n2. Find the price of B.\n3. Add both.", "last"),
+        ("Write a poem that uses each of these words: moon; river; glass", "together"),
+        ("How old is the pope? When was he born?", "open"),
+        ("Where does the name Oslo come from? And what does it mean?", "open"),
+        ("Who is Ann? Who is Bob?", "tasks"),
         ("Explain each of these steps:\n1. Boil water\n2. Add the tea", "each"),
         ("Choose the right answer for each question:\n1. Is it 2 or 3?\n2. Is it 4 or 5?", "each"),
     ],

@@ -152,6 +152,19 @@ _SUM = re.compile(
 )
 
 
+_SPEAKS_OF = re.compile(
+    r"\W*(?:[\w'-]+\W+){0,4}(?:it|its|he|him|his|she|her|they|them|their|er|ihm|ihr|il|elle|ils|elles|lui|egli|ella|"
+    r"él|ellos|он|она|они)(?!\w)|[\u5b83\u4ed6\u5979\u5176]|\u5f7c[\u306f\u304c\u5973]|\u305d\u308c",
+    re.IGNORECASE,
+)
+ALL_IN_ONE = re.compile(
+    r"\b(?:us(?:es?|ing)|contain(?:s|ing)?|includ(?:es?|ing)|mention(?:s|ing)?|featur(?:es?|ing)|combin(?:es?|ing))"
+    r" (?:each|every|all)\b",
+    re.IGNORECASE,
+)
+"""All items go into one text."""
+
+
 def begins(pattern: re.Pattern[str], text: str) -> bool:
     """Tell whether a text begins with one of the words."""
     return pattern.match(text.lstrip(" \t\"'*_¿¡(")) is not None
@@ -173,6 +186,11 @@ def is_step(item: str) -> bool:
     return (begins(_PROCEDURE, item) or _HAN_PROCEDURE.match(item) is not None) and not _SUM.match(
         item.lstrip()
     )
+
+
+def speaks_of_earlier(question: str) -> bool:
+    """Tell whether a question speaks of something that an earlier one names: "When was he born?"."""
+    return _SPEAKS_OF.match(question[:200]) is not None
 
 
 def needs_earlier(item: str, *, is_data: bool = False) -> bool:

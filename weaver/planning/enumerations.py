@@ -76,7 +76,7 @@ class Enumeration:
         lead, tail: the text before and after them.
         items: without their marks; at least two.
         family: of the marks: ``bullet``, ``number``, ``letter``, ``step`` and so on; "" where there are none.
-        others: whether the text has another enumeration besides.
+        others: whether the text says more than this one enumeration: another one, or text between questions.
     """
 
     kind: Kind
@@ -220,7 +220,9 @@ def _questions(text: str) -> Enumeration | None:
     lead, items[0] = _split_lead(items[0])
     if not all(len(item) > 1 for item in items):
         return None
-    return Enumeration("questions", lead, tuple(items), text[ends[-1] :].strip())
+    # What is said between two questions belongs to one of them, or to both.
+    between = any("\n" in item or _split_lead(item)[0] for item in items[1:])
+    return Enumeration("questions", lead, tuple(items), text[ends[-1] :].strip(), others=between)
 
 
 def _split_lead(text: str) -> tuple[str, str]:

@@ -147,6 +147,10 @@ def _meaning(listed: Enumeration) -> Meaning:
         return "steps"
     if needs[-1] or cues.WHOLE.search(last):
         return "last"
+    if cues.ALL_IN_ONE.search(around):
+        return "together"
+    if listed.kind == "questions" and any(map(cues.speaks_of_earlier, items[1:])):
+        return "open"
     if cues.SECTIONS.search(lead):
         return "sections"
     if each:
