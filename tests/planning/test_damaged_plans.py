@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weaver import Weaver
 from weaver.plan import Plan
 from weaver.planning.reader import PlanReader
+from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 QUESTION = "Compare the phones X1 and Y2: camera, battery, screen."
 CAMERA, BATTERY = {"id": "a", "prompt": "Camera?"}, {"id": "b", "prompt": "Battery?"}
@@ -208,3 +211,18 @@ def test_any_damage_is_repaired_whatever_the_pieces(plan, order, step, most):
             for name in names_in(part):
                 if name.strip().casefold() not in {"none", "null", "nil", "n/a", "na", "-", "nothing", "[]"}:
                     assert "".join(name.split()).casefold()[:40] in shown or repr(name)[1:41] in shown
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans, st.integers(1, 5))
+def test_a_run_with_a_damaged_plan_has_an_answer_and_says_what_was_wrong(plan, most):
+    async def run():
+        model = ScriptedModel([Scripted(json.dumps(plan), when="You decide how"), Scripted("an answer")])
+        return await Weaver(model, strategy=f"adaptive:max_subtasks={most},conflicts=off").run(QUESTION)
+
+    backend, options = virtual_time()
+    result = anyio.run(run, backend=backend, backend_options=options)
+    assert result.status == "complete"
+    assert "an answer" in result.answer
+    assert set(result.plan.notes if result.plan else ()) <= set(result.notes)
+    assert len([t for t in result.threads if t.state == "succeeded"]) <= max(1, most)
