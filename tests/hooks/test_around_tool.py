@@ -96,6 +96,8 @@ def guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "class Needs:\n"
         "    def __init__(self, key):\n"
         "        pass\n"
+        "    def check_input(self, task, context):\n"
+        "        pass\n"
         "plain = 3\n"
         "def check_input(task, context):\n"
         "    raise Refused('Nothing at all.')\n"
@@ -129,6 +131,7 @@ async def test_settings_files_and_variables_name_hooks(
     [
         ("shop_guards:NoSun", "has no 'NoSun'"),
         ("shop_guards:plain", "is not a hook"),
+        ("subprocess:Popen", "is not a hook"),
         ("shop_guards:Needs", r"Needs\(\) raised TypeError"),
         ("no_such_guards:X", "importing no_such_guards raised ModuleNotFoundError"),
         ("not a name", "does not name a hook"),

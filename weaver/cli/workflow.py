@@ -72,12 +72,22 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
 
         start = await started(workflow, values, settings, given, _explicit(options, settings))
         weaver = weaver_from(
-            settings, yes=bool(options.get("yes")), approve=person.approve_tool if person else None
+            _without_servers_of(workflow, settings),
+            yes=bool(options.get("yes")),
+            approve=person.approve_tool if person else None,
         )
         begun: Any = _Begun(weaver, start)
         return await answer(begun, start.task, FORMS[form](), progress, quiet=quiet)
 
     return run_async(work)
+
+
+def _without_servers_of(workflow: Definition, settings: Settings) -> Settings:
+    """The settings without the servers that the file has; they are not in the settings file as well."""
+    from weaver.workflows.execution.servers import server_names
+
+    own = server_names(workflow) - settings.mcp_servers.keys()
+    return settings.changed(mcp=tuple(name for name in settings.mcp if name not in own))
 
 
 def plan_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]) -> int:
@@ -98,7 +108,7 @@ def plan_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any
     workflow = loaded(path, options.get("root"))
     for warning in workflow.compiled.all_warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
-    prepared = prepare(workflow, Surroundings())
+    prepared = prepare(workflow, Surroundings(), connects=False)
     foreseen = foresee(prepared, _inputs(workflow, inputs)) if inputs else {}
     skipped = {id_ for id_, decided in foreseen.items() if decided.is_skipped}
     worst = worst_case(prepared, prices=_prices(workflow, options), skipped=skipped)

@@ -89,6 +89,19 @@ def checked(hook: Any) -> Any:
         raise ConfigurationError(
             f"{name_of(hook)} is a class, not a hook.", hint=f"Pass an object: {hook.__name__}()."
         )
+    _check_methods(hook)
+    return hook
+
+
+def checked_class(kind: type) -> None:
+    """Refuse a class whose objects are no hooks, before it is called.
+
+    Raises:
+        ConfigurationError: it has none of the methods.
+    """
+    _check_methods(kind)
+
+
+def _check_methods(hook: Any) -> None:
     if not any(defines(hook, method) for method in METHODS):
         raise ConfigurationError(f"{name_of(hook)} is not a hook: it has none of the methods.", hint=HINT)
-    return hook

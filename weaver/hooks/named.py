@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from weaver.errors import ConfigurationError
-from weaver.hooks.calling import checked
+from weaver.hooks.calling import checked, checked_class
 
 FORM = "Write package.module:name, of a class without arguments, an object, or a module."
 
@@ -38,6 +38,7 @@ def _named(name: str) -> Any:
             raise ConfigurationError(f"Hook {name!r}: {place} has no {member!r}.", hint=FORM)
         hook = getattr(hook, part)
     if isinstance(hook, type):
+        checked_class(hook)
         try:
             hook = hook()
         except Exception as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from weaver.hooks.named import resolved
 from weaver.task import Agent
 from weaver.tools.protocol import Tool
+from weaver.workflows.execution.servers import toolset
 from weaver.workflows.schema.components import Retry
 from weaver.workflows.validation.compiled import CompiledStep
 from weaver.workflows.validation.registry import Surroundings
@@ -96,13 +98,19 @@ class Usual:
 
 
 def prepare(
-    workflow: Definition, surroundings: Surroundings, usual: Usual = Usual(), *, within: str = ""
+    workflow: Definition,
+    surroundings: Surroundings,
+    usual: Usual = Usual(),
+    *,
+    within: str = "",
+    connects: bool = True,
 ) -> Prepared:
     """Look up what a workflow names.
 
     Args:
         usual: what the caller's settings say.
         within: the step that uses this workflow, for names of agents; "" for the outermost.
+        connects: False leaves out the tools of MCP servers and hooks: nothing is started or imported.
 
     Raises:
         InvalidWorkflow: it was built in Python and has problems.
@@ -110,7 +118,9 @@ def prepare(
     """
     compiled = workflow.compiled
     prefix = f"{within}." if within else ""
-    agents = {name: _agent(workflow, name, prefix, surroundings) for name in workflow.agents}
+    servers = {name: toolset(name, server) for name, server in workflow.mcp.items()} if connects else {}
+    lookup = _Lookup(surroundings, servers, frozenset(workflow.mcp) - servers.keys(), connects)
+    agents = {name: _agent(workflow, name, prefix, lookup) for name in workflow.agents}
     own = _own_agent(workflow, prefix) if within else None
     compared = {
         n
@@ -120,7 +130,7 @@ def prepare(
     }
     prepared = Prepared(workflow, {}, tuple(agents.values()) + ((own,) if own else ()))
     for id_, step in workflow.steps.items():
-        one = _step(workflow, id_, surroundings, usual, f"{prefix}{id_}")
+        one = _step(workflow, id_, lookup, usual, f"{prefix}{id_}")
         one.agents, one.agent = agents, own
         one.claims = bool(step.conflicts) or id_ in compared
         one.direct = not one.claims and not (one.strategy is not None and one.strategy.demands(one.options))
@@ -133,9 +143,32 @@ def prepare(
     return prepared
 
 
-def _step(
-    workflow: Definition, id_: str, surroundings: Surroundings, usual: Usual, within: str
-) -> PreparedStep:
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """What names of tools mean.
+
+    Attributes:
+        servers: toolsets by name.
+        unconnected: names of servers whose tools are left out.
+        connects: whether the tools of servers are wanted, also in workflows that are used.
+    """
+
+    surroundings: Surroundings
+    servers: Mapping[str, Any]
+    unconnected: frozenset[str]
+    connects: bool
+
+    def tools(self, names: Sequence[str]) -> tuple[Any, ...]:
+        """The tools of these names; a server's in its place."""
+        return tuple(
+            self.servers[name] if name in self.servers else self.surroundings.tool(name)
+            for name in names
+            if name not in self.unconnected
+        )
+
+
+def _step(workflow: Definition, id_: str, lookup: _Lookup, usual: Usual, within: str) -> PreparedStep:
+    surroundings = lookup.surroundings
     step = workflow.steps[id_]
     defaults, compiled = workflow.defaults, workflow.compiled.steps[id_]
     one = PreparedStep(
@@ -153,13 +186,13 @@ def _step(
         max_tokens=step.max_tokens or defaults.max_tokens,
         temperature=step.temperature if step.temperature is not None else defaults.temperature,
     )
-    one.tools = tuple(surroundings.tool(name) for name in step.tools or ())
+    one.tools = lookup.tools(step.tools or ())
     if step.output is not None:
         one.output = step.output.python_type(id_)
     if step.does == "function":
         one.function = surroundings.tool(str(step.function))
     elif step.does == "uses":
-        one.used = prepare(compiled.workflow, surroundings, usual, within=within)
+        one.used = prepare(compiled.workflow, surroundings, usual, within=within, connects=lookup.connects)
     elif step.does == "task":
         from weaver.strategies.common import registry
 
@@ -174,11 +207,12 @@ def _step(
     return one
 
 
-def _agent(workflow: Definition, name: str, prefix: str, surroundings: Surroundings) -> Agent:
+def _agent(workflow: Definition, name: str, prefix: str, lookup: _Lookup) -> Agent:
     spec = workflow.agents[name]
-    tools = tuple(surroundings.tool(tool) for tool in spec.tools)
+    tools = lookup.tools(spec.tools)
+    hooks = resolved(spec.hooks) if lookup.connects else ()
     model = spec.model or (_thread_model(workflow) if prefix else None)
-    return Agent(f"{prefix}{name}", spec.description, spec.instructions, model, tools)
+    return Agent(f"{prefix}{name}", spec.description, spec.instructions, model, tools, hooks)
 
 
 def _own_agent(workflow: Definition, prefix: str) -> Agent | None:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from weaver.errors import ConfigurationError
 from weaver.models.protocol import Model
 from weaver.options import Changes, check_names
 from weaver.result import Answer, Result
 from weaver.runtime.run import Run
 from weaver.task import Agent, Task
 from weaver.workflows.execution.approval import Approve, Ask, Setting
+from weaver.workflows.execution.environment import resolved
 from weaver.workflows.execution.inputs import checked_inputs
 from weaver.workflows.execution.prepared import Prepared, Usual, prepare
 from weaver.workflows.execution.scheduler import Flow
+from weaver.workflows.execution.servers import check_consent
 from weaver.workflows.schema.components import Budget, ModelRef
-from weaver.workflows.schema.units import ENVIRONMENT
 from weaver.workflows.validation.loader import check_built
 from weaver.workflows.validation.registry import Surroundings
 
@@ -164,8 +163,12 @@ async def started(
     if workflow.needs_check:
         check_built(workflow, surroundings=surroundings)
     values = checked_inputs(workflow, inputs)
+    is_real = given.only_model is None
+    if is_real:
+        check_consent(workflow, {*settings.mcp, *(changes.get("mcp") or ())})
     timeout = changes.get("thread_timeout") or settings.thread_timeout
-    prepared = prepare(workflow, surroundings, Usual(changes.get("strategy"), timeout))
+    usual = Usual(changes.get("strategy"), timeout)
+    prepared = prepare(workflow, surroundings, usual, connects=is_real)
     setting = Setting(given.approve, given.ask, given.functions or {}, given.approved, given.turn)
     strategy = FlowStrategy(prepared, values, setting)
     merged = {**_limits(workflow, settings, prepared, changes), **await _models(workflow, given, changes)}
@@ -176,8 +179,10 @@ async def started(
     merged |= {
         name: value
         for name, value in changes.items()
-        if name not in ("max_depth", "strategy", "thread_timeout")
+        if name not in ("max_depth", "strategy", "thread_timeout", "mcp", "hooks")
     }
+    if is_real and (hooks := (*workflow.hooks, *(changes.get("hooks") or ()))):
+        merged["hooks"] = hooks
     task = Task(prompt=workflow.description or workflow.name, title=workflow.name)
     return Start(task, {**merged, "strategy": strategy}, prepared, strategy)
 
@@ -240,25 +245,6 @@ async def opened(ref: ModelRef) -> Any:
     url = resolved(ref.base_url) if ref.base_url is not None else None
     key = resolved(ref.api_key) if ref.api_key is not None else None
     return layered((await choose(name, base_url=url, api_key=key)).model)
-
-
-def resolved(text: str) -> str:
-    """A text with ``${env:NAME}`` replaced. Only for what goes to a model's constructor.
-
-    Raises:
-        ConfigurationError: a variable is not set.
-    """
-
-    def value(found: Any) -> str:
-        name = found[1].strip()
-        if not (said := os.environ.get(name, "")):
-            raise ConfigurationError(
-                f"The workflow reads the environment variable {name}, which is not set.",
-                hint=f"Set it: export {name}=...",
-            )
-        return said
-
-    return ENVIRONMENT.sub(value, text)
 
 
 async def _with_model(agent: Agent, given: Given) -> Agent:

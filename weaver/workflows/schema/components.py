@@ -15,6 +15,7 @@ from pydantic import (
     StrictBool,
     StrictStr,
     WrapSerializer,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -185,9 +186,51 @@ class AgentSpec(Part):
     )
     tools: Texts = Field(
         default=(),
-        description="Names of registered tools that it may call. See `weaver doctor`.",
+        description="Registered tools (see `weaver doctor`) and servers of `mcp` that it may call.",
         examples=[["search"]],
     )
+    hooks: Texts = Field(
+        default=(),
+        description="Hooks around its calls, tools, tasks and answers, as Python imports them.",
+        examples=[["app.guards:NoSecrets"]],
+    )
+
+
+class Server(Part):
+    """An MCP server, whose tools steps and agents may call by its name. Give ``url`` or ``command``."""
+
+    url: StrictStr | None = Field(
+        default=None,
+        description="Streamable HTTP endpoint. May be ${env:NAME}.",
+        examples=["https://example.com/mcp"],
+    )
+    command: Texts = Field(
+        default=(),
+        description="Program and arguments. It is started only if the user names the server (--mcp NAME).",
+        examples=[["uvx", "mcp-server-time"]],
+    )
+    env: Mapping[StrictStr, StrictStr] = Field(
+        default={}, description="Variables for the program; secrets as ${env:NAME}.", examples=[{"TZ": "UTC"}]
+    )
+    headers: Mapping[StrictStr, StrictStr] = Field(
+        default={},
+        description="Sent to the url; secrets as ${env:NAME}.",
+        examples=[{"Authorization": "Bearer ${env:SHOP_TOKEN}"}],
+    )
+    allow: Texts = Field(
+        default=(), description="Tools to offer. Default: all.", examples=[["get_current_time"]]
+    )
+    prefix: StrictStr = Field(default="", description="Put in front of each tool's name.", examples=["time_"])
+    approve: StrictBool = Field(
+        default=False, description="A person must agree before each call.", examples=[True]
+    )
+    timeout: Duration | None = Field(default=60.0, description="Most time for one call.", examples=["30s"])
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Server:
+        if (self.url is None) == (not self.command):
+            raise ValueError("an MCP server has either a url or a command")
+        return self
 
 
 class Budget(Part):

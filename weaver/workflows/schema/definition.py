@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr, StrictStr, model_serializer, model_validator
 
 from weaver.errors import ConfigurationError
-from weaver.workflows.schema.components import AgentSpec, Case, InputSpec, Models, Part
+from weaver.workflows.schema.components import AgentSpec, Case, InputSpec, Models, Part, Server, Texts
 from weaver.workflows.schema.step import Defaults, Name, Step
 
 if TYPE_CHECKING:  # what the check finds out is kept here, and made further up
@@ -47,6 +47,16 @@ class Definition(Part):
         default={},
         description="Named workers.",
         examples=[{"critic": {"instructions": "Find what is wrong."}}],
+    )
+    mcp: Mapping[StrictStr, Server] = Field(
+        default={},
+        description="MCP servers by name; `tools` of steps and agents name them.",
+        examples=[{"time": {"command": ["uvx", "mcp-server-time"]}}],
+    )
+    hooks: Texts = Field(
+        default=(),
+        description="Hooks and guardrails of the run, as Python imports them.",
+        examples=[["app.guards:NoSecrets"]],
     )
     defaults: Defaults = Field(
         default=Defaults(),

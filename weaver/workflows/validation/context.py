@@ -84,11 +84,14 @@ class Checks:
     def check_tools(self, names: tuple[str, ...], keys: Keys) -> None:
         """Report unknown tools."""
         for index, name in enumerate(names):
+            if name in self.workflow.mcp:
+                continue
             try:
                 self.surroundings.tool(name)
             except WeaverError as error:
                 if self.surroundings.strict:
-                    hint = did_you_mean(name, self.surroundings.tool_names()) or error.hint.rstrip(".")
+                    known = {*self.surroundings.tool_names(), *self.workflow.mcp}
+                    hint = did_you_mean(name, known) or error.hint.rstrip(".")
                     self.texts.wrong((*keys, index), f"there is no tool {name!r}", hint)
 
     def check_strategy(self, strategy: Any, keys: Keys) -> None:
