@@ -41,6 +41,7 @@ async def answer(
     Raises:
         WeaverError: the run could not be started.
     """
+    options = {} if session is None else {"session": session}
     stream: Any = None
     result: Result[Any] | None = None
 
@@ -52,7 +53,7 @@ async def answer(
 
     with anyio.CancelScope() as scope, interrupts(stop) as interrupt:
         async with AsyncExitStack() as stack:
-            stream = await stack.enter_async_context(weaver.stream(task, session=session))
+            stream = await stack.enter_async_context(weaver.stream(task, **options))
             ticker = await stack.enter_async_context(anyio.create_task_group())
             stack.enter_context(progress)
             ticker.start_soon(_tick, progress)
