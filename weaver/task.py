@@ -194,5 +194,9 @@ def with_parts(task: Task, parts: Sequence[str]) -> Task:
     own = task.user_words
     if task.prompt:
         return replace(task, prompt=f"{task.prompt}\n\n{listed}", user_question=own, parts=texts)
-    last = replace(task.messages[-1], content=f"{task.messages[-1].content}\n\n{listed}")
-    return replace(task, messages=(*task.messages[:-1], last), user_question=own, parts=texts)
+    at = max((i for i, message in enumerate(task.messages) if message.role == "user"), default=-1)
+    last = task.messages[at]
+    text = f"{last.text}\n\n{listed}"
+    last = replace(last, content=(text, *last.media) if last.media else text)
+    messages = (*task.messages[:at], last, *task.messages[at:][1:])
+    return replace(task, messages=messages, user_question=own, parts=texts)

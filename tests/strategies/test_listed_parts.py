@@ -189,3 +189,15 @@ async def test_nested_lists_keep_their_parts_as_they_are():
     sums = next(t for t in result.threads if t.id == "sums")
     assert sums.answer == "What is 3+4? 7\nWhat is 5+6? 11"
     assert sum("Several workers" in r.request.messages[0].content for r in model.requests) == 1
+
+
+async def test_parts_of_a_conversation():
+    from weaver.messages import assistant, user
+
+    talk = (user("I like Oslo."), assistant("It is fine."), user("Describe it."))
+    model = ScriptedModel(
+        [Scripted("wet", when="Your part: weather"), Scripted("dear", when="Your part: prices")]
+    )
+    result = await Weaver(model).run(talk, parts=["weather", "prices"])
+    assert result.answer == "weather: wet\nprices: dear"
+    assert "I like Oslo." in str(model.requests[0].request.messages)

@@ -63,7 +63,7 @@ def plan_of_list(task: Task, *, threads: int = MAX_PARTS) -> Plan | None:
     own = task.user_words
     if task.parts:
         return _plan_of_texts(own, task.parts, threads)
-    if task.context or sum(message.role != "system" for message in task.conversation) > 1:
+    if task.context or task.earlier:
         return None
     plan = listed_plan(own, threads=threads)
     if plan is None or own == task.question or own not in task.question:

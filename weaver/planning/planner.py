@@ -78,8 +78,8 @@ async def make_plan(
     error: BaseException | None = None
     plan: Plan | None = None
     try:
-        schema = OutputSchema("plan", plan_schema(max_subtasks, [agent.name for agent in agents]))
         tools = tool_names(task, agents)
+        schema = OutputSchema("plan", plan_schema(max_subtasks, [agent.name for agent in agents], tools))
         asking = Asking(
             Request(
                 messages=planner_messages(task, agents, max_subtasks, tools),

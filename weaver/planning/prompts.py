@@ -19,9 +19,9 @@ the same time. Then subtasks lists the name of each part, as the task calls it, 
 parallel is false when the task is one small question or one text, or when every step needs the one before. \
 Then subtasks is [].
 A part that needs the results of others is an object:
-{"name": "a few words", "prompt": "what to do", "needs": ["names of those parts"]%(agent)s}
+{"name": "a few words", "prompt": "what to do", "needs": ["names of those parts"]%(keys)s}
 Somebody else puts the results together, so add no subtask for that."""
-AGENT_KEY = ', "agent": null'
+AGENT_KEY, TOOLS_KEY = ', "agent": null', ', "tools": []'
 
 # As turns of the conversation: small models take examples inside the instructions for parts of the task.
 EXAMPLES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -58,14 +58,15 @@ def planner_messages(
     task: Task, agents: Sequence[Agent], max_subtasks: int, tools: Sequence[str] = ()
 ) -> tuple[Message, ...]:
     """The planner's conversation for ``task``; ``tools`` are the names of those that workers may call."""
-    instructions = INSTRUCTIONS % {"most": max_subtasks, "agent": AGENT_KEY if agents else ""}
+    keys = (AGENT_KEY if agents else "") + (TOOLS_KEY if tools else "")
+    instructions = INSTRUCTIONS % {"most": max_subtasks, "keys": keys}
     if agents:
         listed = "\n".join(f"- {a.name}: {a.description}" for a in agents)
         instructions += (
             f"\n\nA part, as an object, may be given to one of these agents by its name:\n{listed}"
         )
     if tools:
-        instructions += f"\n\nTools that a worker may call: {', '.join(tools)}."
+        instructions += f"\n\nTools that a worker may call: {', '.join(tools)}. [] leaves a part all of them."
     earlier = condensed(task.earlier)
     question = f"Task: {task.question}"
     if task.context:
@@ -73,12 +74,13 @@ def planner_messages(
     return (system(instructions), *_EXAMPLE_TURNS, *earlier, user(question))
 
 
-def plan_schema(max_subtasks: int, agents: Sequence[str] = ()) -> dict[str, Any]:
+def plan_schema(max_subtasks: int, agents: Sequence[str] = (), tools: Sequence[str] = ()) -> dict[str, Any]:
     """JSON Schema of a plan; the order of keys lets a streaming reader know early.
 
     Args:
         max_subtasks: most parts.
         agents: names of the agents that a part may be given to.
+        tools: names of the tools that a part may be kept to.
     """
     properties: dict[str, Any] = {
         "name": {"type": "string"},
@@ -87,6 +89,8 @@ def plan_schema(max_subtasks: int, agents: Sequence[str] = ()) -> dict[str, Any]
     }
     if agents:
         properties["agent"] = {"enum": [*agents, None]}
+    if tools:
+        properties["tools"] = {"type": "array", "items": {"enum": [*tools]}}
     # Every key is required: strict servers take no optional ones.
     part = {
         "type": "object",
