@@ -152,7 +152,7 @@ def _choices(type_: Any) -> Iterator[tuple[Any, Any]]:
         yield from _choices(get_args(type_)[0])
 
 
-def _validator(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
+def _validator(schema: dict[str, Any]) -> Callable[[Any], Any]:
     """A function that raises a `ValueError` for a value that does not fit."""
     import fastjsonschema
 

@@ -131,7 +131,7 @@ class StoreWriter:
         for item in batch:
             if isinstance(item, tuple):
                 trace_id, span_id, name, text = item
-                texts.append((trace_id, span_id, name, text() if callable(text) else text))
+                texts.append((trace_id, span_id, name, text if isinstance(text, str) else text()))
             elif isinstance(item, SpanRecord):
                 started.append(item)
             elif callable(item):
