@@ -8,6 +8,7 @@ import anyio
 
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan, Subtask
+from weaver.planning.cues import EACH
 from weaver.planning.gate.gate import Gate, Verdict
 from weaver.planning.grouping import narrowed
 from weaver.planning.listed import plan_of_list
@@ -204,8 +205,9 @@ async def _follow(run: Run, task: Task, plan: Plan, manner: Manner) -> Answer:
 def _expected_merge(manner: Manner, task: Task, judgement: Judgement, listed: Plan | None) -> str:
     """Tell how parts will likely be merged, before a planner is asked: lists stay lists (`Parts.merge`)."""
     merge = name_of(chosen(manner.merge, task, listed))
-    is_open = listed is None and manner.merge is auto and task.output is None and judgement.lean == "plan"
-    return "concat" if is_open and not asks_one_answer(task.user_words) else merge
+    has_parts = judgement.lean == "plan" or EACH.search(task.user_words) is not None
+    is_open = listed is None and manner.merge is auto and task.output is None
+    return "concat" if is_open and has_parts and not asks_one_answer(task.user_words) else merge
 
 
 def _cannot_fork(run: Run) -> str:

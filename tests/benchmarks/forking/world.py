@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 
 from tests.benchmarks.forking.measuring import is_planning
 from tests.benchmarks.forking.tasks import BenchmarkTask, Expected
 from weaver.models.protocol import Request
+from weaver.plan import YOUR_PART
 from weaver.testing import Work
 from weaver.testing.scripted import text_of
 
@@ -28,32 +30,40 @@ class BenchmarkWorld:
         if is_planning(request):
             task = next((t for t in self._tasks if t.question in last), None)
             return _surely(self._plan(task))
-        task = next((t for t in self._tasks if t.question == last.strip()), None)
-        if task is not None:
-            return _surely(
-                "\n\n".join(_answer(task, part) for part in task.parts) or _filler(WHOLE_TOKENS[task.kind])
-            )
-        found = self._part(last)
-        return _surely(_filler(20) if found is None else _answer(*found))
+        task = self._task(last)
+        if task is None:
+            return _surely(_filler(20))
+        if not task.forks:
+            value = task.parts[0].values[0] if task.parts else ""
+            return _surely(f"{_filler(WHOLE_TOKENS[task.kind])} {value}")
+        return _surely("\n\n".join(_answer(task, part) for part in _asked(task, last)))
+
+    def _task(self, text: str) -> BenchmarkTask | None:
+        """The task that is asked about as a whole, else the one with the longest beginning in common."""
+        whole = next((task for task in self._tasks if text.startswith(task.question)), None)
+        if whole is not None:
+            return whole
+        leads = [(len(lead), task) for task in self._tasks if (lead := _lead(task)) and text.startswith(lead)]
+        named = [(length, task) for length, task in leads if _asked(task, text)]
+        return max(named, key=lambda pair: pair[0])[1] if named else None
 
     def _plan(self, task: BenchmarkTask | None) -> str:
         names = [part.name for part in task.parts] if task is not None and task.forks else []
         return json.dumps({"parallel": bool(names), "reason": "separate parts", "subtasks": names})
 
-    def _part(self, asked: str) -> tuple[BenchmarkTask, Expected] | None:
-        """Whose part is asked for: the question with the part's name behind it, or in the place of all."""
-        for task in self._tasks:
-            if not task.forks:
-                continue
-            lead = task.question[: task.question.find(task.parts[0].name)]
-            for part in task.parts:
-                whole = asked.startswith(task.question) and f": {part.name}." in asked[len(task.question) :]
-                others = [p.name for p in task.parts if p is not part]
-                if whole or (
-                    asked.startswith(lead) and part.name in asked and not any(o in asked for o in others)
-                ):
-                    return task, part
-        return None
+
+def _lead(task: BenchmarkTask) -> str:
+    """The beginning of a task, up to its first part: what every question about it begins with."""
+    places = [task.question.find(part.name) for part in task.parts if part.name and task.forks]
+    return task.question[: min((p for p in places if p >= 0), default=len(task.question))].rstrip()
+
+
+def _asked(task: BenchmarkTask, text: str) -> list[Expected]:
+    """The parts that a question asks for: the one behind the task, else those it names outside of tables."""
+    if own := [part for part in task.parts if f"{YOUR_PART}{part.name}." in text]:
+        return own
+    asked = "\n".join(line for line in text.splitlines() if "|" not in line)
+    return [part for part in task.parts if re.search(rf"(?<!\w){re.escape(part.name)}(?!\w)", asked)]
 
 
 def _answer(task: BenchmarkTask, part: Expected) -> str:
@@ -61,11 +71,7 @@ def _answer(task: BenchmarkTask, part: Expected) -> str:
     if task.kind in ("sections", "comparisons"):
         words = round(1.0 * (part.length or TOKENS["comparisons"]))
         return f"## {part.name}\n\n{_filler(words)}"
-    if task.kind == "chains":
-        return f"{_filler(WHOLE_TOKENS['chains'])} {value}"
-    if task.kind in TOKENS:
-        return f"{_filler(TOKENS[task.kind])} {value}"
-    return f"The answer is {value}"
+    return f"{_filler(TOKENS[task.kind])} {value}"
 
 
 def _filler(words: int) -> str:

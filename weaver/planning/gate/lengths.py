@@ -10,12 +10,13 @@ from weaver.models.costs import EndpointCosts
 from weaver.planning.policy import Features
 from weaver.task import Task
 
-Nature = Literal["length asked for", "items", "prose", "question"]
+Nature = Literal["length asked for", "items", "worked items", "prose", "question"]
 
 TOKENS_PER_WORD = 1.4
 REPEATED = 0.1
 """Part of the work that threads do twice (introductions, the question said again), until it is measured."""
-PRIORS: dict[Nature, int] = {"items": 60, "prose": 500, "question": 120}  # items: each; else the whole answer
+PRIORS: dict[Nature, int] = {"items": 60, "worked items": 90, "prose": 500, "question": 120}
+"""Tokens: of each item, else of the whole answer."""
 _ASKED = re.compile(
     r"\b(\d{2,5})(?:\s*(?:-|\u2013|to|or)\s*(\d{2,5}))?[\s-]*(words?|tokens?|Wörtern?|Worte?|mots|palabras)\b",
     re.IGNORECASE,
@@ -23,6 +24,13 @@ _ASKED = re.compile(
 _EACH = re.compile(r"\b(each|every|per|apiece|je|jeweils|jede[rns]?|chaque|chacune?|cada)\b", re.IGNORECASE)
 _COUNTED = re.compile(
     r"\b(sections|paragraphs|chapters|entries|parts) of (about|around|roughly|some|up to)?\b"
+)
+_WORKED = re.compile(
+    r"\b(?:step[- ]by[- ]step|show (?:all |the |your |every )?(?:steps?|work(?:ing)?)|"
+    r"explain (?:each|every|how|why)|"
+    r"derive|prove|schritt für schritt|rechenweg|étape par étape|paso a paso|passo dopo passo)\b|"
+    r"\u4e00\u6b65\u4e00\u6b65|\u8be6\u7ec6\u6b65\u9aa4",
+    re.IGNORECASE,
 )
 _PROSE = re.compile(
     r"\b(essay|report|article|story|chapters?|sections?|guide|tutorial|overview|review|proposal|plan|"
@@ -79,5 +87,6 @@ def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool
     if _PROSE.search(text) or compares:
         return PRIORS["prose"] * max(1.0, parts / 4), "prose", False
     if parts > 1:
-        return PRIORS["items"] * parts, "items", False
+        nature: Nature = "worked items" if _WORKED.search(text) else "items"
+        return PRIORS[nature] * parts, nature, False
     return PRIORS["question"], "question", False
