@@ -84,6 +84,8 @@ async def serve(
         try:
             await server.serve(sockets=[listening])
         finally:
+            with anyio.CancelScope(shield=True):
+                await server.close()
             listening.close()
 
 
@@ -105,6 +107,14 @@ class _Server(uvicorn.Server):
             group.start_soon(self._stop_runs)
             await super().shutdown(sockets=sockets)
             group.cancel_scope.cancel()
+
+    async def close(self) -> None:
+        """Close what is still open: this was cancelled, or the time to end in good order is over."""
+        for server in getattr(self, "servers", ()):
+            server.close()
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     async def _stop_runs(self) -> None:
         await anyio.sleep(self._service.config.drain)
