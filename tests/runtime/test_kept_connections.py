@@ -9,8 +9,11 @@ import sys
 
 import pytest
 
-from weaver import Weaver
-from weaver.testing import Server
+from weaver import Task, Weaver
+from weaver.coordination.joins.rules import First
+from weaver.result import Answer
+from weaver.runtime.run import Run
+from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -97,3 +100,31 @@ def test_a_program_ends_without_warnings(end: str) -> None:
         command = [sys.executable, "-W", "always::ResourceWarning", "-c", program, server.url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+async def test_a_loser_closes_its_connection_and_not_that_of_another_call() -> None:
+    """Connections are closed before their threads are unwound, and never when another call has them."""
+    replies = [
+        Scripted("first", when="WINNER"),
+        Scripted("later " * 50, when="stream", each=0.05),
+        Scripted("late", when="wait", first=30.0),
+        Scripted("ok"),
+    ]
+    async with Server(replies, dialect="vllm") as server:
+
+        async def race(run: Run, task: Task) -> Answer:
+            tasks = [Task(f"stream {i}") for i in range(5)] + [Task(f"wait {i}") for i in range(5)]
+            async with run.fork([Task("WINNER"), *tasks]) as threads:
+                await server.until(lambda s: s.in_flight >= 10)
+                (winner,) = await threads.join(First())
+                await server.until(lambda s: s.in_flight == 0)
+            assert winner.answer is not None
+            return winner.answer
+
+        weaver = Weaver("openai/scripted", base_url=server.url)
+        for _ in range(3):
+            result = await weaver.run("Question?", strategy=race)
+            assert result.answer == "first"
+            assert [t.state for t in result.threads] == ["succeeded", *["cancelled"] * 10]
+            assert (await weaver.run("Question?", strategy="sequential")).answer == "ok"
+        await weaver.aclose()

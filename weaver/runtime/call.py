@@ -63,6 +63,10 @@ _KEPT = (
 )  # fmt: skip
 
 
+_NO_LOG = CallLog()
+"""Of a call that has not been sent."""
+
+
 class Call:
     """An open model call. Iterate for its deltas; ``reply`` fills up meanwhile.
 
@@ -97,6 +101,7 @@ class Call:
         self._used_up = ""
         self._failed = False
         self._sent = 0.0
+        self._log = _NO_LOG
         self._manager: AbstractAsyncContextManager[Stream] | None = None
         self._deltas: AsyncIterator[Delta]
         self.cancel_reason: CancelReason | None = None
@@ -203,6 +208,11 @@ class Call:
     def _set_request(self, request: Request) -> None:
         """Record the request that is really sent, where a hook has changed it."""
         self._request = request
+
+    def abort(self) -> None:
+        """Close the connection at once, where there is one; whoever reads is cancelled after that."""
+        if self.reply.state == "open" and self._log.abort is not None:
+            self._log.abort()
 
     def __aiter__(self) -> Call:
         return self
@@ -362,7 +372,7 @@ class Call:
         state.call_ended(reply)
         run.call_ended(self)
         state.tracing.end_call(self._span, reply, self._request)
-        self._log.on_change = None  # kept connections and timers remember the log, and must not keep the run
+        self._log.on_change = None  # kept connections and timers keep the log, and must not keep the run
 
     def _usage(self) -> Usage:
         reply, reported = self.reply, self._reported

@@ -42,6 +42,7 @@ class OpenCall(Protocol):
     def seconds_so_far(self) -> float: ...
     @property
     def text_so_far(self) -> str: ...
+    def abort(self) -> None: ...
 
 
 class Scope:
@@ -348,6 +349,7 @@ class Scope:
         )
         below = type(self)(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
         thread.span, thread.saying = span, lambda: below.text_so_far
+        thread.open_calls = below.open_calls
         return below
 
     def second_attempt(self, span: Span, model: Model | None) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 
+class Abortable(Protocol):
+    """A model call, as far as a thread knows it."""
+
+    def abort(self) -> None:
+        """Close its connection."""
+        ...
+
+
 class Thread:
     """A thread of a fork. Strategies read it; the runtime moves it from state to state.
 
@@ -29,7 +37,8 @@ class Thread:
         depends_on: names, within its fork, of the threads whose findings it gets.
         state: ``waiting`` until its dependencies are done, ``running``, then exactly one final state.
         answer: what it came to; for a thread that was cut, what it had said so far (``complete=False``).
-        scope, span, saying: for the runtime: its cancel scope, its span, what it is saying just now.
+        scope, span, saying, open_calls: for the runtime: its cancel scope, its span, what it is saying just
+            now, and its model calls that have not ended.
         error: why it failed, or None.
         attempts: how often its work was started.
         read_untrusted: whether it has read text that others may have written (a tool's result).
@@ -37,8 +46,8 @@ class Thread:
 
     __slots__ = (
         "_done", "_emit", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at",
-        "error", "id", "parent", "path_seconds", "path_tokens", "read_untrusted", "saying", "scope", "span",
-        "started_at", "state", "task", "usages",
+        "error", "id", "open_calls", "parent", "path_seconds", "path_tokens", "read_untrusted", "saying",
+        "scope", "span", "started_at", "state", "task", "usages",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +78,7 @@ class Thread:
         self.path_seconds = 0.0
         self.span: Span | None = None
         self.saying: Callable[[], str] = str
+        self.open_calls: Sequence[Abortable] = ()
         self._emit = emit
         self._done = asyncio.Event()
         self.scope = anyio.CancelScope()
@@ -130,8 +140,14 @@ class Thread:
         """Stop it at once and close its connections. The first reason stays; a finished thread too."""
         if self.finished or self.cancel_reason is not None:
             return
+        self.close_connections()
         self.cancel_reason = reason
         self.scope.cancel()
+
+    def close_connections(self) -> None:
+        """For the runtime: close the connections of its open calls, before it is cancelled."""
+        for call in self.open_calls:
+            call.abort()
 
     async def wait(self) -> None:
         """Wait until it has finished."""

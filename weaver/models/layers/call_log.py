@@ -58,6 +58,7 @@ class CallLog:
         is_cached: the answer comes from a cache, and costs nothing.
         received: bytes of the answer on the wire, and ``tokens`` as the server counts them (input and
             output; None: it did not say); the adapter fills these in when the stream is closed.
+        abort: closes the call's connection at once; None while it has none. An adapter sets it.
         allowances: what the server's headers say about limits by the minute, of the last attempt.
         on_change: called after each entry, so that listeners see it while it happens.
     """
@@ -74,6 +75,7 @@ class CallLog:
     received: int = 0
     tokens: int | None = None
     on_change: Callable[[Change], None] | None = None
+    abort: Callable[[], None] | None = None
     allowances: tuple[Allowance, ...] = ()
 
     def take_allowances(self) -> tuple[Allowance, ...]:

@@ -19,6 +19,8 @@ from weakref import WeakSet
 import aiohttp
 from yarl import URL
 
+from weaver.models.layers.call_log import current_call
+
 # Shorter than the idle timeout of common servers (5 s in uvicorn, node and llama.cpp), so that a request
 # is not sent on a connection that the server is about to close.
 _KEEP_ALIVE = 4.0
@@ -47,6 +49,8 @@ class _Connector(aiohttp.TCPConnector):
         protocol = connection.protocol
         reused.set(protocol in self._used)
         self._used.add(protocol)
+        if (log := current_call.get()) is not None and connection.transport is not None:
+            log.abort = connection.transport.abort
         return connection
 
 

@@ -179,6 +179,8 @@ class OpenAIModel:
                 )
                 if response.status == 200:
                     return response
+                if (log := current_call.get()) is not None:
+                    log.abort = None
                 failed = await self._refusal(response)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 # The server had closed an idle connection just when it was used again: it has not seen

@@ -67,6 +67,8 @@ class OpenAIStream:
         self._max_bytes = max_bytes
         self._idle_timeout = idle_timeout
         self._log = current_call.get()
+        if self._log is not None:
+            self._log.abort = self._abort
         self._events = EventReader()
         self._chunks = ChunkReader()
         self._ready = self._chunks.deltas
@@ -112,9 +114,15 @@ class OpenAIStream:
         if self._log is not None:
             self._log.received += self._bytes
             self._log.tokens = self._chunks.tokens
+            self._log.abort = None
         if self._complete and self._failure is None:
             self._connections.done_with(self._response)
         else:
+            self._connections.abort(self._response)
+
+    def _abort(self) -> None:
+        """Close the connection, unless the answer is whole and another call may have it already."""
+        if not self._complete and self._response.connection is not None:
             self._connections.abort(self._response)
 
     async def _read_first(self) -> None:
