@@ -41,7 +41,7 @@ async def answer(
     Raises:
         WeaverError: the run could not be started.
     """
-    options = {} if session is None else {"session": session}
+    options: dict[str, Any] = {} if session is None else {"session": session}
     stream: Any = None
     result: Result[Any] | None = None
 
