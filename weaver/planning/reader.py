@@ -153,7 +153,8 @@ class PlanReader:
     def _final(self) -> tuple[Subtask, ...]:
         """All parts, in no more threads than are allowed; () where there are too few."""
         parts = self._parts.finish()
-        if len(parts) < self._min:
+        least = 1 if self.cut else self._min  # the planner meant to fork
+        if len(parts) < least:
             there = f"{len(parts)} part" if parts else "no parts"
             self._notes.append(f"The plan has {there} that can be worked on; the task is answered directly.")
             return ()
@@ -167,7 +168,7 @@ class PlanReader:
                 self._notes.append(
                     f"Parts of {', '.join(sorted(replaced))} went to workers where they were put together."
                 )
-        return groups if len(groups) >= self._min else ()
+        return groups if len(groups) >= least else ()
 
     def _take(self, value: Any) -> None:
         """Take over what is new and complete in a plan's JSON."""
