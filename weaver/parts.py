@@ -198,6 +198,34 @@ def text_of_parts(parts: tuple[Part, ...]) -> str:
     return "\n\n".join(texts)
 
 
+class TextWithParts(str):
+    """The text of a tool's result that has more than text in it.
+
+    Attributes:
+        parts: everything in it, texts included.
+    """
+
+    __slots__ = ("parts",)
+
+    parts: tuple[Part, ...]
+
+    def __new__(cls, parts: tuple[Part, ...]) -> TextWithParts:
+        """Make one; its text has marks such as ``[image 1]``."""
+        text = super().__new__(cls, text_of_parts(parts))
+        text.parts = parts
+        return text
+
+
+def result_of(value: Any) -> str | None:
+    """What a function returned, as a tool's result, if parts are in it; else None."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if not any(isinstance(item, MediaPart | TextPart) for item in values):
+        return None
+    if not all(isinstance(item, str | MediaPart | TextPart) for item in values):
+        return None
+    return TextWithParts(as_parts(values))
+
+
 def _bytes_of(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -10,6 +10,7 @@ from weaver.conversation.condensed import condensed
 from weaver.conversation.reading import messages_from
 from weaver.errors import InvalidTask
 from weaver.messages import Media, Message, user
+from weaver.parts import MediaPart, Part, TextPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,10 @@ def _last_question(messages: Sequence[Message]) -> int:
     return max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
 
 
-def as_task(task: Task | str | Sequence[Message | Mapping[str, Any]], **changes: Any) -> Task:
-    """Make a checked `Task` of what the user passed.
+def as_task(
+    task: Task | str | Sequence[Message | Mapping[str, Any]] | Sequence[Part | str], **changes: Any
+) -> Task:
+    """Make a checked `Task` of what the user passed: a question, its parts, or a conversation.
 
     Raises:
         InvalidTask: nothing to answer, or a message is wrong.
@@ -162,7 +165,11 @@ def as_task(task: Task | str | Sequence[Message | Mapping[str, Any]], **changes:
     if isinstance(task, str):
         task = Task(prompt=task)
     elif not isinstance(task, Task):
-        task = Task(messages=messages_from(task))
+        items: Sequence[Any] = task
+        if isinstance(task, list | tuple) and any(isinstance(item, TextPart | MediaPart) for item in items):
+            task = Task(messages=(user(items),))
+        else:
+            task = Task(messages=messages_from(items))
     if changes:
         task = replace(task, **changes)
     if not task.question.strip():
@@ -194,9 +201,6 @@ def with_parts(task: Task, parts: Sequence[str]) -> Task:
     own = task.user_words
     if task.prompt:
         return replace(task, prompt=f"{task.prompt}\n\n{listed}", user_question=own, parts=texts)
-    at = max((i for i, message in enumerate(task.messages) if message.role == "user"), default=-1)
-    last = task.messages[at]
-    text = f"{last.text}\n\n{listed}"
-    last = replace(last, content=(text, *last.media) if last.media else text)
-    messages = (*task.messages[:at], last, *task.messages[at:][1:])
+    at = _last_question(task.messages)
+    messages = (*task.messages[:at], task.messages[at].extended(listed), *task.messages[at + 1 :])
     return replace(task, messages=messages, user_question=own, parts=texts)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from weaver.messages import Message
 from weaver.options import RunOptions, check_names
+from weaver.parts import Part
 from weaver.plan import Plan
 from weaver.result import Result
 from weaver.streaming.run_stream import RunStream
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from weaver.sessions.protocol import Session
 
 T = TypeVar("T")
-Words = str | Sequence[Message | Mapping[str, Any]]
-"""A question, or a conversation whose last message is to be answered."""
+Words = str | Sequence[Message | Mapping[str, Any]] | Sequence[Part | str]
+"""A question, its parts (texts, images, files), or a conversation whose last message is to be answered."""
 Question = Task | Words
 Schema = Mapping[str, Any]
 """A JSON Schema."""

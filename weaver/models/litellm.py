@@ -129,6 +129,9 @@ class LiteLLMModel:
             logprobs="logprobs" in takes,
             prefill=bool(entry.get("supports_assistant_prefill")),
             context=limit if isinstance(limit, int) else None,
+            vision=_takes(entry, "supports_vision"),
+            audio=_takes(entry, "supports_audio_input"),
+            files=_takes(entry, "supports_pdf_input") or None,  # the list is incomplete
         )
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
@@ -357,6 +360,13 @@ def _warm_up(litellm: Any) -> None:
         await connections.aclose()
 
     asyncio.run(calls())
+
+
+def _takes(entry: Mapping[str, Any], feature: str) -> bool | None:
+    """Whether a model has a feature; one that the list describes has those that stand there."""
+    if feature in entry:
+        return bool(entry[feature])
+    return False if any(name.startswith("supports_") for name in entry) else None
 
 
 def _prices(entry: Mapping[str, Any]) -> Prices | None:

@@ -170,6 +170,7 @@ class Capabilities:
         prefill: can continue an unfinished assistant message.
         slots: requests the server really works on at once, where it says so, else None.
         context: context window in tokens, where known.
+        vision, audio, files: takes images, sound, documents; None where nobody knows, so that it is tried.
         small: a model of a few billion parameters or fewer: it follows simple instructions only, so
             weaver asks it for one thing at a time (no side outputs such as claims).
     """
@@ -183,6 +184,9 @@ class Capabilities:
     slots: int | None = None
     context: int | None = None
     small: bool = False
+    vision: bool | None = None
+    audio: bool | None = None
+    files: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 from weaver.conversation.sizes import conversation_tokens
 from weaver.display import one_line
-from weaver.errors import HookFailed, JournalError, ModelRefused, Refused
+from weaver.errors import HookFailed, JournalError, ModelError, ModelRefused, Refused
 from weaver.hooks.protocol import ModelCall
 from weaver.messages import ToolCall
 from weaver.models.clock import current_time
@@ -42,6 +42,7 @@ from weaver.runtime.budget_ledger import PROBABLE_TOKENS
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, hooks_of
 from weaver.runtime.instructions import instructed
+from weaver.runtime.media import as_missing, check_media
 from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
 
@@ -130,6 +131,7 @@ class Call:
     async def __aenter__(self) -> Call:
         run = self._run
         self._request = _with_defaults(self._request, run, self.reply.role)
+        await check_media(run, self._request.messages, self.reply.role)
         self._input_estimate = _estimate_input(self._request)
         self._asked = self._request
         if self._replays():
@@ -184,6 +186,10 @@ class Call:
             if isinstance(error, (Refused, HookFailed)):
                 state.halt(error)
             self._settle(error)
+            if isinstance(error, ModelError) and (
+                missing := as_missing(run, error, self._model.name, self._request.messages)
+            ):
+                raise missing from error
             raise error from raised.__cause__ if error is raised else raised
         except BaseException as cancelled:
             reply.queue_seconds = log.queue_seconds

@@ -24,6 +24,7 @@ from weaver.models.reply import Reply
 from weaver.result import Answer
 from weaver.runtime.asking import Asking
 from weaver.runtime.call import Call
+from weaver.runtime.media import media_of, without_media_of_tools
 from weaver.runtime.model_calls import BeginsAnew, Thinker
 from weaver.runtime.structured_output import Shape, output_text
 from weaver.runtime.tool_calls import ToolUse
@@ -170,6 +171,13 @@ class _Thinking:
         for last in (False, True):
             try:
                 reply = await self._until_soft_limit(request)
+            except CapabilityMissing as error:
+                plain = replace(request, messages=without_media_of_tools(request.messages))
+                if last or plain.messages == request.messages or media_of(plain.messages):
+                    raise
+                self.run.note(f"What tools returned beside text was described instead: {error.message}")
+                request = plain
+                continue
             except StreamBroken as error:
                 wait = error.retry_after or 0.0
                 in_time = current_time() + wait < self.run.deadline

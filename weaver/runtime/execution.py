@@ -38,6 +38,7 @@ from weaver.result import (
 from weaver.runtime import log
 from weaver.runtime.default_body import in_form
 from weaver.runtime.guards import Withheld, checked_run, context_of
+from weaver.runtime.media import check_media
 from weaver.runtime.run import Run
 from weaver.runtime.session_turn import SessionTurn
 from weaver.runtime.state import RunState
@@ -180,6 +181,7 @@ class Execution:
         root.task = self._task
         if any(message.is_untrusted for message in messages):
             root.has_read_untrusted()
+        await check_media(root, messages)
 
     async def _history(self, root: Run, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """The session's messages; in a resumed run, those that it began with."""

@@ -59,6 +59,7 @@ class RunState:
         halted_by: the refusal, or the failure of a hook, that ends the run.
         on_halt: called when `halted_by` is set.
         answered_by: name of the model that wrote the latest text that may be an answer.
+        refused_media: models, and the kinds of parts that their servers have refused.
         reasoners: names of the models that have been seen to reason before they answer.
     """
 
@@ -108,6 +109,7 @@ class RunState:
         self.usages: list[Usage] = []
         self.conflicts: list[Conflict] = []
         self.reasoners: set[str] = set()
+        self.refused_media: set[tuple[str, str]] = set()
         self.prefixes = SharedPrefixes()
         self.notes: list[str] = []
         self._noted: set[str] = set()

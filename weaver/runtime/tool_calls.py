@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +14,17 @@ from weakref import WeakKeyDictionary
 import anyio
 from pydantic_core import from_json
 
+from weaver.conversation.reading import part_from
 from weaver.errors import ToolArgumentsInvalid, ToolFailed, WeaverError
 from weaver.events import ToolFinished, ToolStarted
 from weaver.hooks.protocol import ToolRequest
-from weaver.messages import Message, ToolCall
+from weaver.messages import Message, ToolCall, part_as_dict
 from weaver.models.clock import current_time
 from weaver.models.protocol import ToolSpec
+from weaver.parts import Part, TextPart, TextWithParts
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, ending_the_run, hooks_of
+from weaver.runtime.media import refused_kinds, without_media_of_tools
 from weaver.tools.approvals import Approval, ApprovalRequest
 from weaver.tools.protocol import Tool, options_of
 from weaver.tools.results import READ_RESULT
@@ -73,8 +76,8 @@ class ToolUse:
         async def one(i: int, call: ToolCall) -> None:
             try:
                 trusted = is_trusted(self.tools[call.name]) if call.name in self.tools else False
-                text = await self._text(call)
-                messages[i] = Message("tool", text, tool_call_id=call.id, untrusted=not trusted)
+                content = await self._content(call)
+                messages[i] = Message("tool", content, tool_call_id=call.id, untrusted=not trusted)
             except WeaverError as error:
                 errors.append(error)
                 group.cancel_scope.cancel()
@@ -87,6 +90,20 @@ class ToolUse:
         self.run.worked(current_time() - began)
         return messages
 
+    async def _content(self, call: ToolCall) -> str | tuple[Part, ...]:
+        """The result as the model gets it; parts that it is known not to take are described."""
+        result = await self._text(call)
+        if not isinstance(result, TextWithParts):
+            return result
+        message = Message("tool", result.parts)
+        model = self.run.model()
+        refused = refused_kinds(await model.capabilities(), message.media)
+        refused += [p.kind for p in message.media if (model.name, p.kind) in self.run.state.refused_media]
+        if not refused:
+            return result.parts
+        self.run.note(f"{model.name} cannot take what {call.name} returned beside its text.")
+        return without_media_of_tools([message])[0].text
+
     async def _text(self, call: ToolCall) -> str:
         store = self.run.state.tools.results
         try:
@@ -96,11 +113,16 @@ class ToolUse:
         if len(result) > store.max_chars and call.name != READ_RESULT:
             result = store.kept(result)
             self.tools.setdefault(READ_RESULT, store)
-        return result + self._repetition(call, result)
+        repetition = self._repetition(call, result)
+        if isinstance(result, TextWithParts):
+            return TextWithParts((*result.parts, TextPart(repetition))) if repetition else result
+        return result + repetition
 
     def _repetition(self, call: ToolCall, result: str) -> str:
         """A line for a model that makes the same call again and again."""
-        key = hashlib.sha256(f"{call.name}\0{call.arguments}\0{result}".encode(errors="replace")).hexdigest()
+        media = hash(result.parts) if isinstance(result, TextWithParts) else 0
+        same = f"{call.name}\0{call.arguments}\0{result}\0{media}"
+        key = hashlib.sha256(same.encode(errors="replace")).hexdigest()
         count = self._repeats[key] = self._repeats.get(key, 0) + 1
         if count < SAME_CALLS:
             return ""
@@ -140,7 +162,10 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
             tool = tools.get(call.name)
             if tool is None:
                 raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
-            result = await run.recorded_step(key, lambda: _through_hooks(run, tool, call.arguments, key))
+            recorded = await run.recorded_step(
+                key, lambda: _recordable(_through_hooks(run, tool, call.arguments, key))
+            )
+            result = recorded if isinstance(recorded, str) else _with_parts(recorded)
         if not is_trusted(tool):
             run.has_read_untrusted()
         return result
@@ -148,17 +173,27 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
         failed = error
         raise
     finally:
-        state.tracing.end_tool(span, failed, result=result)
+        state.tracing.end_tool(span, failed, result=str(result))
         run.emit(
             ToolFinished(
                 key,
                 run.thread_id,
                 call.name,
-                result if failed is None else None,
+                str(result) if failed is None else None,
                 _error_text(failed),
                 current_time() - began,
             )
         )
+
+
+async def _recordable(work: Awaitable[str]) -> str | list[dict[str, Any]]:
+    """The result as JSON for the journal."""
+    result = await work
+    return [part_as_dict(part) for part in result.parts] if isinstance(result, TextWithParts) else result
+
+
+def _with_parts(recorded: Sequence[Any]) -> TextWithParts:
+    return TextWithParts(tuple(part_from(part) for part in recorded))
 
 
 def _error_text(failed: BaseException | None) -> str | None:

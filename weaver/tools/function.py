@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 
 from weaver.errors import ConfigurationError, ToolArgumentsInvalid, ToolFailed, WeaverError
 from weaver.models.protocol import ToolSpec
+from weaver.parts import result_of
 from weaver.tools.protocol import ApprovalRule, Context, Prepare, Tool, ToolOptions
 from weaver.tools.signature import signature_of
 
@@ -106,7 +107,7 @@ class FunctionTool:
             raise
         except (Exception, SystemExit) as error:
             raise ToolFailed(f"Tool {self.name!r} raised {type(error).__name__}: {error}.") from error
-        return result if isinstance(result, str) else to_json(result, fallback=str).decode()
+        return _as_result(result)
 
     def _parsed(self, arguments: str) -> dict[str, Any]:
         try:
@@ -163,7 +164,7 @@ class SchemaTool:
             raise
         except (Exception, SystemExit) as error:
             raise ToolFailed(f"Tool {self.spec.name!r} raised {type(error).__name__}: {error}.") from error
-        return result if isinstance(result, str) else to_json(result, fallback=str).decode()
+        return _as_result(result)
 
 
 @overload
@@ -211,6 +212,14 @@ def tool(
         return SchemaTool(ToolSpec(name or function.__name__, told, schema), function, options=settings)
 
     return made if function is None else made(function)
+
+
+def _as_result(value: Any) -> str:
+    """The result as the model reads it: text, text with parts, or JSON."""
+    if isinstance(value, str):
+        return value
+    with_parts = result_of(value)
+    return to_json(value, fallback=str).decode() if with_parts is None else with_parts
 
 
 def as_tool(value: Any) -> Tool:

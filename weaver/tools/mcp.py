@@ -11,13 +11,22 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from pydantic_core import from_json, to_json
 
-from weaver.errors import ConfigurationError, ToolArgumentsInvalid, ToolFailed, ToolServerFailed, WeaverError
+from weaver.errors import (
+    ConfigurationError,
+    InvalidTask,
+    ToolArgumentsInvalid,
+    ToolFailed,
+    ToolServerFailed,
+    WeaverError,
+)
 from weaver.models.protocol import ToolSpec
+from weaver.parts import AudioPart, FilePart, ImagePart, MediaPart, Part, TextPart, result_of
 from weaver.tools.protocol import ApprovalRule, Context, Tool, ToolOptions
 
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ CONNECT_SECONDS = 30.0
 MAX_TOOLS = 512
 MAX_DESCRIPTION_CHARS = 8_000
 MAX_SCHEMA_BYTES = 100_000
+_MEDIA = {"image": ImagePart, "audio": AudioPart}
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -275,10 +285,9 @@ class MCPTool:
         except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             self._server.lost()
             raise ToolFailed(f"Tool {self.spec.name!r} failed: {_words(error)}.") from error
-        text = _text_of(result)
         if result.is_error:
-            raise ToolFailed(f"Tool {self.spec.name!r} failed: {text}")
-        return text
+            raise ToolFailed(f"Tool {self.spec.name!r} failed: {_text_of(result)}")
+        return _with_media(result) or _text_of(result)
 
 
 @asynccontextmanager
@@ -330,6 +339,25 @@ class _Connection:
                 self._ready.exception()  # seen, also when nobody waits any more
             if isinstance(error, asyncio.CancelledError) and not self._stop.is_set():
                 raise
+
+
+def _with_media(result: Any) -> str | None:
+    """The result with its images, sound and files; None where it has none, or one that is damaged."""
+    parts: list[Part] = []
+    for item in result.content:
+        kind = _MEDIA.get(item.type)
+        try:
+            if kind is not None and item.data:
+                parts.append(kind(url=f"data:{item.mime_type};base64,{item.data}"))
+            elif item.type == "resource" and (blob := getattr(item.resource, "blob", None)):
+                media_type = item.resource.mime_type or "application/octet-stream"
+                name = str(item.resource.uri).rpartition("/")[2]
+                parts.append(FilePart(url=f"data:{media_type};base64,{blob}", name=name))
+            else:
+                parts.append(TextPart(_text_of(SimpleNamespace(content=[item], structured_content=None))))
+        except InvalidTask:
+            return None
+    return result_of(parts) if any(isinstance(part, MediaPart) for part in parts) else None
 
 
 def _text_of(result: Any) -> str:

@@ -89,6 +89,9 @@ class LocalModels:
                 slots=running.slots,
                 context=running.context,
                 small=small,
+                vision=False,
+                audio=False,
+                files=False,
             ),
         )
 

@@ -116,6 +116,9 @@ class Probe:
                 tools="tools" in supported,
                 logprobs="logprobs" in supported,
             )
+        architecture = entry.get("architecture")
+        if isinstance(architecture, dict) and isinstance(kinds := architecture.get("input_modalities"), list):
+            can = replace(can, vision="image" in kinds, audio="audio" in kinds, files="file" in kinds or None)
         parameters: float | None = None
         if owner == "llamacpp":
             self.dialect.llama_cpp = True
@@ -167,7 +170,14 @@ def _llama_cpp(can: Capabilities, props: dict[str, Any]) -> Capabilities:
         slots=_first_int(props, "total_slots"),
         context=_first_int(settings, "n_ctx") if isinstance(settings, dict) else can.context,
         tools="tool" in template if isinstance(template, str) else can.tools,
+        vision=_flag(props.get("modalities"), "vision"),
+        audio=_flag(props.get("modalities"), "audio"),
     )
+
+
+def _flag(values: Any, name: str) -> bool | None:
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if isinstance(value, bool) else None
 
 
 def _first_int(found: dict[str, Any], *names: str) -> int | None:

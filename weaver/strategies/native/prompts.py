@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from weaver.errors import UnknownName
+from weaver.errors import CapabilityMissing, UnknownName
 from weaver.messages import Message
 from weaver.runtime.default_body import opening
 from weaver.runtime.instructions import instructed
@@ -60,7 +60,13 @@ def prompt_for(run: Run, task: Task, template: TemplateName, *, system: str = ""
 
     Raises:
         UnknownName: there is no template of that name.
+        CapabilityMissing: the task has images, sound or files.
     """
+    if task.media:
+        raise CapabilityMissing(
+            "A native strategy continues plain text, and the task has more than text in it.",
+            hint="Choose another strategy, such as adaptive.",
+        )
     messages = instructed(opening(task), run.instructions, "thread")
     return template_named(template).render(messages, system=system, suffix=suffix)
 
