@@ -14,6 +14,7 @@ from weaver import __version__, events
 from weaver.api import Weaver
 from weaver.errors import ConfigurationError, WeaverError
 from weaver.result import Result
+from weaver.serving.mcp_tasks import Tasks, tell_task
 
 INSTRUCTIONS = (
     "Answers questions with parallel reasoning threads. `run` answers one, `plan` shows how it would be "
@@ -34,10 +35,11 @@ def mcp_server(weaver: Weaver) -> MCPServer[Any]:
         compare(question, strategies, deadline=None): a row for each strategy.
 
     Progress is reported while a run goes on, to clients that ask for it. A client that cancels its request
-    cancels the run, whose connections close.
+    cancels the run, whose connections close. A client that knows the tasks extension gets a handle for a run
+    that takes long.
     """
     server: MCPServer[Any] = MCPServer(
-        "weaver", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR"
+        "weaver", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR", extensions=[Tasks()]
     )
 
     @server.tool()
@@ -89,6 +91,7 @@ def mcp_server(weaver: Weaver) -> MCPServer[Any]:
             raise ToolError(f"Give 1 to {MAX_COMPARED} strategies.")
         rows = []
         for number, name in enumerate(strategies, 1):
+            tell_task(f"{name}, {number} of {len(strategies)}")
             await context.report_progress(number - 1, len(strategies), name)
             try:
                 changes = _changes(weaver, name, deadline, None)
@@ -121,6 +124,7 @@ async def _watched(weaver: Weaver, question: str, context: Any, **changes: Any) 
         async for event in stream:
             if line := _line(event):
                 steps += 1
+                tell_task(line)
                 await context.report_progress(steps, None, line)
     if stream.result.status == "failed" and stream.error is not None:
         raise stream.error
