@@ -46,14 +46,14 @@ class RunTask:
 
     work: asyncio.Task[HandlerResult]
     id: str = field(default_factory=lambda: secrets.token_hex(16))
-    made: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     changed: datetime = field(default_factory=lambda: datetime.now(UTC))
     message: str = ""
     is_cancelled: bool = False
 
     @property
     def status(self) -> Status:
-        """As the protocol calls it."""
+        """The status, as the protocol calls it."""
         if self.is_cancelled or (self.work.done() and self.work.cancelled()):
             return "cancelled"
         if not self.work.done():
@@ -66,7 +66,7 @@ class RunTask:
             "taskId": self.id,
             "status": self.status,
             **({"statusMessage": self.message} if self.message else {}),
-            "createdAt": self.made.isoformat(),
+            "createdAt": self.created.isoformat(),
             "lastUpdatedAt": self.changed.isoformat(),
             "ttlMs": int(KEPT_SECONDS * 1000),
             "pollIntervalMs": int(POLL_SECONDS * 1000),
@@ -157,7 +157,7 @@ class Tasks(Extension):
 
     def _forget_old(self) -> None:
         now = datetime.now(UTC)
-        for task in [t for t in self._tasks.values() if (now - t.made).total_seconds() > KEPT_SECONDS]:
+        for task in [t for t in self._tasks.values() if (now - t.created).total_seconds() > KEPT_SECONDS]:
             task.cancel()
             del self._tasks[task.id]
 

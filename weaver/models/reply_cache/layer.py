@@ -70,9 +70,9 @@ class Cached(Layer):
             yield stream_of(reply)
             return
         async with self.model.stream(request) as stream:
-            yield self._kept(stream, key, reply)
+            yield self._storing(stream, key, reply)
 
-    async def _kept(self, stream: Stream, key: bytes, reply: Reply) -> AsyncIterator[Delta]:
+    async def _storing(self, stream: Stream, key: bytes, reply: Reply) -> AsyncIterator[Delta]:
         """Pass a stream on; keep its reply once it has ended."""
         reader = ReplyReader(reply)
         async for delta in stream:

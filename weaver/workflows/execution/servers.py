@@ -28,12 +28,12 @@ def toolset(name: str, server: Server) -> Any:
     from weaver.tools.mcp import mcp
 
     try:
-        known = _connected.setdefault(asyncio.get_running_loop(), {})
+        servers = _connected.setdefault(asyncio.get_running_loop(), {})
     except RuntimeError:  # no run: a plan is drawn
-        known = {}
+        servers = {}
     key = f"{name} {server.model_dump_json()}"
-    if key not in known:
-        known[key] = mcp(
+    if key not in servers:
+        servers[key] = mcp(
             None if server.url is None else resolved(server.url),
             command=[resolved(part) for part in server.command] or None,
             env={variable: resolved(value) for variable, value in server.env.items()},
@@ -43,7 +43,7 @@ def toolset(name: str, server: Server) -> Any:
             approve=server.approve,
             timeout=server.timeout,
         )
-    return known[key]
+    return servers[key]
 
 
 def check_consent(workflow: Definition, names: Collection[str]) -> None:

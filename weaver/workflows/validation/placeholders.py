@@ -38,9 +38,9 @@ def warn_of_unread_inputs(checks: Checks) -> None:
     """Warn of inputs that no expression reads."""
     read: set[str] = set()
     for expression in _expressions(checks):
-        used = Inference(expression, {}, lambda *_: None).used
-        names = [path[1] for path in used if path[:1] == ("inputs",) and len(path) == 2]
-        if used.count(("inputs",)) > len(names):
+        paths = Inference(expression, {}, lambda *_: None).used
+        names = [path[1] for path in paths if path[:1] == ("inputs",) and len(path) == 2]
+        if paths.count(("inputs",)) > len(names):
             return  # all of them together
         read.update(names)
     for name in checks.workflow.inputs:
