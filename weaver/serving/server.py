@@ -114,6 +114,8 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in tuple(self.server_state.connections):
             connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=CLEANUP)
         await asyncio.sleep(0)
 
     async def _stop_runs(self) -> None:

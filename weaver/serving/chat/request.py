@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from weaver.conversation.reading import part_from
+from weaver.errors import InvalidTask
 from weaver.messages import Message, ToolCall
 from weaver.models.protocol import OutputSchema, ToolSpec
+from weaver.parts import Part, TextPart, text_of_parts
 from weaver.serving.http.errors import invalid
 from weaver.serving.http.fields import Fields
 from weaver.serving.work.history import without_reasoning
@@ -134,7 +137,7 @@ def _messages(body: Fields) -> list[Message]:
     if not messages:
         raise body.error("messages", "is required")
     if not any(m.role == "user" and m.text.strip() for m in messages):
-        raise body.error("messages", "must have a user message with text")
+        raise body.error("messages", "must have a user message that says something")
     return messages
 
 
@@ -142,30 +145,34 @@ def _message(message: Fields) -> Message:
     role: Any = message.choice("role", _ROLES)
     if role is None:
         raise message.error("role", "is required")
-    text = content_text(message, "content")
+    content = content_of(message, "content")
     if role == "assistant":
         calls = tuple(_tool_call(call) for call in message.objects("tool_calls", MOST_TOOLS))
-        return Message("assistant", without_reasoning(text or message.text("refusal")), calls)
+        if isinstance(content, str):
+            content = without_reasoning(content or message.text("refusal"))
+        return Message("assistant", content, calls)
     if role == "tool":
-        return Message("tool", text, tool_call_id=message.required_text("tool_call_id"))
-    return Message("system" if role == "developer" else role, text)
+        return Message("tool", content, tool_call_id=message.required_text("tool_call_id"))
+    return Message("system" if role == "developer" else role, content)
 
 
-def content_text(message: Fields, name: str) -> str:
-    """The text of a message's content: a string, or parts of text.
+def content_of(message: Fields, name: str) -> str | tuple[Part, ...]:
+    """The content of a message: a string, or parts (text, images, sound, files).
 
     Raises:
-        ApiError: a part is not text.
+        ApiError: a part is unknown, or has the wrong shape.
     """
     if not isinstance(message.any(name), list):
         return message.text(name)
-    texts = []
+    parts = []
     for part in message.objects(name, MOST_MESSAGES):
-        kind = part.text("type")
-        if kind not in ("text", "input_text", "output_text", "refusal"):
-            raise part.error("type", f"{kind[:40]!r} is not supported: send text")
-        texts.append(part.text("refusal" if kind == "refusal" else "text"))
-    return "\n".join(texts)
+        try:
+            parts.append(part_from(part.values, part.place.rstrip(".")))
+        except InvalidTask as error:
+            raise part.error("type", f"cannot be taken: {error}") from None
+    if all(isinstance(part, TextPart) for part in parts):
+        return text_of_parts(tuple(parts))
+    return tuple(parts)
 
 
 def _tool_call(call: Fields) -> ToolCall:

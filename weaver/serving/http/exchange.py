@@ -20,16 +20,13 @@ Headers = Iterable[tuple[str, str]]
 Answer = Callable[["Connection"], Awaitable[None]]
 
 
-class ClientTooSlow(Exception):
-    """The client has not read for too long."""
-
-
 class Connection:
     """One client's connection, for one answer.
 
     Attributes:
         status: of the answer, once it has begun.
-        gone: whether the client left before the end.
+        gone: whether the client left before the end, or did not read any more.
+        on_silence: called when nothing has been sent for `SILENCE` seconds.
     """
 
     def __init__(self, receive: Receive, send: Send, send_timeout: float) -> None:
@@ -37,17 +34,18 @@ class Connection:
         self.gone = False
         self._receive = receive
         self._send = send
+        self.on_silence: Callable[[], None] = _nothing
         self._timeout = send_timeout
+        self._is_sending = False
+        self._since = anyio.current_time()  # when the latest message was sent, or began to be
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Cancel the block when the client leaves, or does not read any more; `gone` says so."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch, group.cancel_scope)
-            try:
-                yield
-            except ClientTooSlow:
-                self.gone = True
+            group.start_soon(self._tick, group.cancel_scope)
+            yield
             group.cancel_scope.cancel()
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
@@ -56,6 +54,17 @@ class Connection:
         self.gone = True
         scope.cancel()
 
+    async def _tick(self, scope: anyio.CancelScope) -> None:
+        """Look at the time now and then: a timer for each message would cost more than the message."""
+        while True:
+            await anyio.sleep(min(SILENCE, self._timeout) / 4)
+            waited = anyio.current_time() - self._since
+            if self._is_sending and waited >= self._timeout:
+                self.gone = True
+                scope.cancel()
+            elif not self._is_sending and waited >= 0.75 * SILENCE:
+                self.on_silence()
+
     async def begin(self, status: int, headers: Headers) -> None:
         """Send the status and the headers."""
         self.status = status
@@ -63,11 +72,7 @@ class Connection:
         await self._sent({"type": "http.response.start", "status": status, "headers": raw})
 
     async def write(self, data: bytes) -> None:
-        """Send a piece of the body; waits while the client reads more slowly than it is written.
-
-        Raises:
-            ClientTooSlow: it has not read for too long.
-        """
+        """Send a piece of the body; waits while the client reads more slowly than it is written."""
         await self._sent({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
@@ -90,10 +95,13 @@ class Connection:
         await self.begin(200, [*head, *headers])
 
     async def _sent(self, message: dict[str, Any]) -> None:
-        with anyio.move_on_after(self._timeout) as scope:
-            await self._send(message)
-        if scope.cancelled_caught:
-            raise ClientTooSlow
+        self._is_sending, self._since = True, anyio.current_time()
+        await self._send(message)
+        self._is_sending, self._since = False, anyio.current_time()
+
+
+def _nothing() -> None:
+    return None
 
 
 class Exchange:

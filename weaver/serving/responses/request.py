@@ -10,7 +10,7 @@ from weaver.models.protocol import OutputSchema, ToolSpec
 from weaver.serving.chat.request import (
     MOST_MESSAGES,
     MOST_TOOLS,
-    content_text,
+    content_of,
     output_schema,
     refuse_background,
     sampling_of,
@@ -80,9 +80,10 @@ def _add(messages: list[Message], item: Fields) -> None:
         role: Any = item.choice("role", _ROLES)
         if role is None:
             raise item.error("role", "is required")
-        text = content_text(item, "content")
-        text = without_reasoning(text) if role == "assistant" else text
-        messages.append(Message("system" if role == "developer" else role, text))
+        content = content_of(item, "content")
+        if role == "assistant" and isinstance(content, str):
+            content = without_reasoning(content)
+        messages.append(Message("system" if role == "developer" else role, content))
     elif kind == "function_call":
         call = ToolCall(
             item.required_text("call_id"), item.required_text("name"), item.text("arguments", "{}")
@@ -93,8 +94,8 @@ def _add(messages: list[Message], item: Fields) -> None:
         else:
             messages.append(Message("assistant", "", (call,)))
     elif kind == "function_call_output":
-        text = content_text(item, "output")
-        messages.append(Message("tool", text, tool_call_id=item.required_text("call_id")))
+        content = content_of(item, "output")
+        messages.append(Message("tool", content, tool_call_id=item.required_text("call_id")))
     elif kind != "reasoning":
         raise item.error("type", f"{kind[:40]!r} is not supported")
 

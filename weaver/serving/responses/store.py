@@ -31,7 +31,11 @@ class StoredResponse:
     @property
     def chars(self) -> int:
         """Its size."""
-        return sum(len(message.content) + 100 for message in self.messages) + 1000
+        return 1000 + sum(_size(message) for message in self.messages)
+
+
+def _size(message: Message) -> int:
+    return 100 + len(message.text) + sum(len(part.data or part.source) for part in message.media)
 
 
 class ResponseStore:

@@ -10,7 +10,7 @@ import anyio
 
 from weaver.models.protocol import ToolCallPart
 from weaver.serving.http.errors import ApiError, api_error
-from weaver.serving.http.exchange import COMMENT, SILENCE, Connection
+from weaver.serving.http.exchange import COMMENT, Connection
 from weaver.serving.work.outbox import Piece
 from weaver.serving.work.running import Outcome, Work
 
@@ -95,16 +95,16 @@ class Answering:
             if self.error is not None and outbox.is_empty:
                 await send_error(connection, self.error, headers)
                 return
+            connection.on_silence = outbox.wake
             await connection.begin_events(headers)
             await connection.write(writer.begin())
             while not (outbox.ended and outbox.is_empty):
-                with anyio.move_on_after(SILENCE) as silence:
-                    await outbox.wait()
-                if silence.cancelled_caught:
-                    await connection.write(COMMENT)
-                elif pieces := outbox.take():
+                await outbox.wait()
+                if pieces := outbox.take():
                     self._look_for_text(pieces)
                     await connection.write(writer.pieces(pieces))
+                elif not outbox.ended:
+                    await connection.write(COMMENT)
         if self.outcome is not None:
             await connection.end(writer.end(self.outcome))
         else:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Literal
-
-import anyio
 
 from weaver.models.protocol import ToolCallPart
 
@@ -30,7 +29,7 @@ class Outbox:
         self._pieces: list[Piece | ToolCallPart] = []
         self._open: list[str] = []
         self._kind: Literal["text", "reasoning", "refusal"] = "text"
-        self._news = anyio.Event()
+        self._news = asyncio.Event()
 
     def put(self, kind: Literal["text", "reasoning", "refusal"], text: str) -> None:
         """Add a text."""
@@ -65,10 +64,14 @@ class Outbox:
         return pieces
 
     async def wait(self) -> None:
-        """Wait until there is something to send, or until the end."""
-        while self.is_empty and not self.ended:
-            self._news = anyio.Event()
+        """Wait until there is something to send, until the end, or until `wake` is called."""
+        if self.is_empty and not self.ended:
+            self._news = asyncio.Event()
             await self._news.wait()
+
+    def wake(self) -> None:
+        """Let `wait` return though there is nothing to send."""
+        self._news.set()
 
     def _close(self) -> None:
         if self._open:

@@ -264,8 +264,9 @@ def _has_refusal(passed: PassedThrough | None) -> bool:
 
 def _task(inquiry: Inquiry) -> Task:
     limit = inquiry.sampling.max_tokens
-    if len(inquiry.messages) == 1 and inquiry.messages[0].role == "user":
-        return Task(prompt=inquiry.messages[0].text, max_tokens=limit)
+    first = inquiry.messages[0]
+    if len(inquiry.messages) == 1 and first.role == "user" and not first.media:
+        return Task(prompt=first.text, max_tokens=limit)
     return Task(messages=inquiry.messages, max_tokens=limit)
 
 

@@ -1,0 +1,182 @@
+"""What `weaver serve` adds: latency and CPU of streamed answers, and memory of clients at the same time.
+
+``python -m tests.benchmarks.serving [CLIENTS]`` starts a model server and `weaver serve` in processes of
+their own, asks the model server directly and through Weaver, and prints a table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+
+from weaver.testing import Scripted, ServerProcess
+
+WORDS = 60
+PAUSE = 0.05
+
+
+@dataclass
+class Figures:
+    """Of all clients: seconds to the first text and to the end, and how many chunks came."""
+
+    first: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+    chunks: int = 0
+    errors: int = 0
+
+
+async def ask(http: aiohttp.ClientSession, url: str, model: str, figures: Figures, mark: int) -> None:
+    """One client: stream an answer, and check that it is its own."""
+    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": f"mark-{mark}"}]}
+    began = time.perf_counter()
+    first = None
+    text: list[str] = []
+    try:
+        async with http.post(f"{url}/chat/completions", json=body) as answer:
+            async for line in answer.content:
+                if b'"content":"' not in line or b'"content":""' in line:
+                    continue
+                figures.chunks += 1
+                text.append(line.decode())
+                first = first or time.perf_counter()
+    except aiohttp.ClientError:
+        figures.errors += 1
+        return
+    marks = set(re.findall(r"mark-\d+", "".join(text)))
+    if first is None or marks != {f"mark-{mark}"}:
+        figures.errors += 1
+        return
+    figures.first.append(first - began)
+    figures.whole.append(time.perf_counter() - began)
+
+
+async def load(url: str, model: str, clients: int) -> Figures:
+    """Ask with so many clients, who come within two seconds."""
+    figures = Figures()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(120)) as http:
+
+        async def later(number: int) -> None:
+            await asyncio.sleep(2 * number / clients)
+            await ask(http, url, model, figures, number)
+
+        await asyncio.gather(*(later(number) for number in range(clients)))
+    return figures
+
+
+@contextmanager
+def serving(upstream: str, folder: Path) -> Iterator[tuple[str, int]]:
+    """A `weaver serve` process; its URL and process id."""
+    command = [sys.executable, "-m", "weaver", "serve", "--port", "0", "--model", "openai/scripted"]
+    environ = {**os.environ, "WEAVER_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [*command, "--base-url", upstream], cwd=folder, env=environ, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        yield line.split(" at ")[1].split()[0], process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def memory(pid: int) -> float:
+    """Resident megabytes of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def descriptors(pid: int) -> int:
+    """Open files and sockets of a process."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that ``share`` of the values do not pass."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+@contextmanager
+def sampled(pid: int) -> Iterator[list[float]]:
+    """Megabytes of a process, twice a second, in a thread."""
+    import threading
+
+    values: list[float] = []
+    stop = threading.Event()
+
+    def sample() -> None:
+        while not stop.wait(0.5):
+            values.append(memory(pid))
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield values
+    finally:
+        stop.set()
+        thread.join()
+
+
+def report(name: str, figures: Figures, expected: float) -> None:
+    """One row."""
+    added = [value - expected for value in figures.whole]
+    print(
+        f"| {name} | {len(figures.whole)} | {figures.errors} | {1000 * statistics.median(figures.first):.0f} "
+        f"| {1000 * percentile(figures.first, 0.99):.0f} | {1000 * percentile(added, 0.99):.0f} |"
+    )
+
+
+def measure(clients: int) -> dict[str, Any]:
+    """Measure with so many clients; prints the table."""
+    with TemporaryDirectory() as folder, ServerProcess(replies(clients)) as models:
+        expected = WORDS * PAUSE
+        print("| | answers | errors | first text, median ms | p99 ms | p99 after the expected end, ms |")
+        print("|---|---|---|---|---|---|")
+        direct = asyncio.run(load(models.url, "scripted", clients))
+        report("model server alone", direct, expected)
+        with serving(models.url, Path(folder)) as (url, pid):
+            asyncio.run(load(url, "weaver/direct", 5))
+            idle, began = memory(pid), cpu(pid)
+            with sampled(pid) as sizes:
+                through = asyncio.run(load(url, "weaver/direct", clients))
+            used = cpu(pid) - began
+            report("through weaver serve", through, expected)
+            per_client = 1024 * (max(sizes) - idle) / clients
+            print(f"\nCPU of the server: {1e6 * used / max(1, through.chunks):.0f} microseconds a chunk")
+            print(f"Memory: {idle:.0f} MB idle, {per_client:.0f} KB more for each client at once")
+            time.sleep(1)
+            print(f"After it: {descriptors(pid)} open files")
+    return {"errors": through.errors, "per_client_kb": per_client}
+
+
+def replies(clients: int) -> list[Scripted]:
+    """A reply for each client that repeats the mark of its question."""
+    return [
+        Scripted(" ".join([f"mark-{n}"] * WORDS), when=re.compile(rf"mark-{n}\b"), each=PAUSE)
+        for n in range(clients)
+    ]
+
+
+if __name__ == "__main__":
+    measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
