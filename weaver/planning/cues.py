@@ -157,6 +157,21 @@ _SPEAKS_OF = re.compile(
     r"él|ellos|он|она|они)(?!\w)|[\u5b83\u4ed6\u5979\u5176]|\u5f7c[\u306f\u304c\u5973]|\u305d\u308c",
     re.IGNORECASE,
 )
+ONE_TEXT = re.compile(
+    r"\s{0,9}(?:(?:please|can you|could you|bitte)\s+)?"
+    r"(?:(?:write|tell|compose|make up|give)(?:\s+me|\s+us)?\s+(?:a|an|one)\s+(?:(?!and\s|or\s)[\w-]+\s+){0,3}"
+    r"(?:story|tale|poem|haiku|limerick|joke|song|riddle|anecdote|fable|sentence|paragraph|tweet|slogan|toast)"
+    r"|(?:erzähle?|schreibe?)(?:\s+mir|\s+uns)?\s+eine?n?\s+(?:\w+\s+){0,2}"
+    r"(?:geschichte|märchen|gedicht|haiku|witz|satz|absatz|lied|rätsel|fabel)"
+    r"|(?:raconte|écris)(?:-moi)?\s+une?\s+(?:\w+\s+){0,2}(?:histoire|conte|poème|blague|phrase|paragraphe|fable)"
+    r"|(?:cuenta|escribe)(?:me)?\s+una?\s+(?:\w+\s+){0,2}(?:cuento|historia|poema|chiste|frase|párrafo|fábula)"
+    r"|(?:racconta|scrivi)(?:mi)?\s+un[oa]?\s+(?:\w+\s+){0,2}(?:storia|poesia|barzelletta|frase|favola)"
+    r"|(?:расскажи|напиши)\s+(?:\w+\s+){0,2}(?:историю|рассказ|сказку|стихотворение|стих|анекдот)"
+    r"|(?:请)?[写讲](?:一[个首篇句则段]|个|首)[^,，。]{0,12}?(?:故事|诗|笑话|句子|童话))"
+    r"(?!s\b|\s*(?:,|&|and|und|et|y|e|и)\s*(?:an?|one|eine?n?|une?|una?)\b)",
+    re.IGNORECASE,
+)
+"""One short text is asked for, at the beginning of the task."""
 ALL_IN_ONE = re.compile(
     r"\b(?:us(?:es?|ing)|contain(?:s|ing)?|includ(?:es?|ing)|mention(?:s|ing)?|featur(?:es?|ing)|combin(?:es?|ing))"
     r" (?:each|every|all)\b",

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from weaver.planning.cues import COMPARISON, SEVERAL
+from weaver.planning.cues import COMPARISON, EACH, ONE_TEXT, SEVERAL
 from weaver.planning.enumerations import questions_in
 from weaver.planning.listed import Meaning, listing_in
 from weaver.task import Task
@@ -81,6 +81,7 @@ class Features:
 
     listing: Meaning | None = None
     joined: bool = False
+    one_text: bool = False
 
     @classmethod
     def of(cls, task: Task) -> Features:
@@ -101,6 +102,7 @@ class Features:
             chained=bool(_CHAIN.search(text)),
             listing=None if listing is None else listing.meaning,
             joined=bool(_AND.search(text)),
+            one_text=ONE_TEXT.match(text) is not None and EACH.search(text) is None,
         )
 
 
@@ -173,6 +175,8 @@ class Rules:
             return Judgement("plan", "the task compares things")
         if f.several:
             return Judgement("plan", "the task asks for the same of several things")
+        if f.one_text:
+            return Judgement("direct", "the task asks for one short text")
         if f.chained:
             return Judgement("direct", "each step needs the one before")
         if f.numbers >= MANY_NUMBERS:
