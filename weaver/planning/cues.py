@@ -159,7 +159,7 @@ _SPEAKS_OF = re.compile(
 )
 ONE_TEXT = re.compile(
     r"\s{0,9}(?:(?:please|can you|could you|bitte)\s+)?"
-    r"(?:(?:write|tell|compose|make up|give)(?:\s+me|\s+us)?\s+(?:a|an|one)\s+(?:(?!and\s|or\s)[\w-]+\s+){0,3}"
+    r"(?:(?:write|tell|compose|make up|give)(?:\s+me|\s+us)?\s+(?:an?|one)\s+(?:(?!and\s|or\s)[\w-]+\s+){0,3}"
     r"(?:story|tale|poem|haiku|limerick|joke|song|riddle|anecdote|fable|sentence|paragraph|tweet|slogan|toast)"
     r"|(?:erzähle?|schreibe?)(?:\s+mir|\s+uns)?\s+eine?n?\s+(?:\w+\s+){0,2}"
     r"(?:geschichte|märchen|gedicht|haiku|witz|satz|absatz|lied|rätsel|fabel)"
