@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
 
-from weaver import Hook, ModelCall, Refused, Weaver
+from weaver import Context, Hook, Message, ModelCall, Refused, Weaver
 from weaver.errors import DeadlineExceeded, HookFailed, ModelFailed
+from weaver.messages import ToolCall
 from weaver.models.protocol import Request
 from weaver.models.reply import Reply
+from weaver.parts import ImagePart
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -25,11 +26,6 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 def weaver(model: ScriptedModel, *hooks: Any, **options: Any) -> Weaver:
     return Weaver(model, strategy="sequential", hooks=hooks, **options)
-
-
-def with_text(call: ModelCall, change: Callable[[str], str]) -> ModelCall:
-    messages = tuple(replace(m, content=change(m.content)) for m in call.request.messages)
-    return replace(call, request=replace(call.request, messages=messages))
 
 
 class Order(Hook):
@@ -54,7 +50,7 @@ async def test_the_first_hook_is_outermost_and_those_of_the_run_are_inside() -> 
 async def test_a_plain_function_may_change_the_request() -> None:
     class Shout:
         def around_call(self, call: ModelCall, proceed: Any) -> Any:
-            return proceed(with_text(call, str.upper))
+            return proceed(call.with_texts(str.upper))
 
     model = ScriptedModel("fine")
     await weaver(model, Shout()).run("Well?")
@@ -240,3 +236,19 @@ async def test_hooks_are_around_every_call_of_a_forking_run() -> None:
     assert result.status == "complete"
     assert len(roles) == result.usage.calls
     assert {"planner", "thread", "synthesizer"} <= set(roles)
+
+
+def test_with_texts_changes_every_text_that_is_sent() -> None:
+    image = ImagePart(url="https://example.org/a.png")
+    messages = (
+        Message("system", "secret"),
+        Message("user", ("a secret", image)),
+        Message("assistant", "", (ToolCall("1", "look", '{"at": "secret"}'),)),
+        Message("tool", "the secret", tool_call_id="1"),
+    )
+    call = ModelCall(Request(messages=messages, prompt="secret!"), "m", "thread", Context(None))
+    changed = call.with_texts(lambda text: text.replace("secret", "***")).request
+    assert "secret" not in str(changed)
+    assert changed.messages[1].media == (image,)
+    assert changed.messages[2].tool_calls[0].arguments == '{"at": "***"}'
+    assert call.request.messages == messages

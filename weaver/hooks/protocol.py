@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
+from weaver.messages import Message
 from weaver.models.protocol import Request
 from weaver.models.reply import Reply
+from weaver.parts import TextPart
 from weaver.result import Answer
 from weaver.task import Task
 from weaver.tools.protocol import Context
@@ -29,6 +31,28 @@ class ModelCall:
     model: str
     role: str
     context: Context[Any]
+
+    def with_texts(self, change: Callable[[str], str]) -> ModelCall:
+        """The call with ``change`` applied to every text that is sent.
+
+        That is the raw prompt, and of all messages the texts (beside images and files too) and the arguments
+        of tool calls.
+        """
+        request = self.request
+        messages = tuple(_changed(message, change) for message in request.messages)
+        prompt = None if request.prompt is None else change(request.prompt)
+        return replace(self, request=replace(request, messages=messages, prompt=prompt))
+
+
+def _changed(message: Message, change: Callable[[str], str]) -> Message:
+    content: Any = message.content
+    if isinstance(content, str):
+        content = change(content)
+    else:
+        parts = message.parts
+        content = tuple(replace(p, text=change(p.text)) if isinstance(p, TextPart) else p for p in parts)
+    calls = tuple(replace(call, arguments=change(call.arguments)) for call in message.tool_calls)
+    return replace(message, content=content, tool_calls=calls)
 
 
 @dataclass(frozen=True, slots=True)
