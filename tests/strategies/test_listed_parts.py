@@ -201,3 +201,11 @@ async def test_parts_of_a_conversation():
     result = await Weaver(model).run(talk, parts=["weather", "prices"])
     assert result.answer == "weather: wet\nprices: dear"
     assert "I like Oslo." in str(model.requests[0].request.messages)
+
+
+async def test_items_of_a_list_are_not_taken_apart_again():
+    model = ScriptedModel("ja")
+    words = "; ".join(("good morning", "see you and your friends tomorrow, then call me", "thank you"))
+    result = await Weaver(model).run(f"Compare each of these with its German translation: {words}")
+    assert result.usage.calls == 3
+    assert len(result.threads) == 3

@@ -318,7 +318,7 @@ class Following:
             tools=self._tools_of(subtask),
             max_tokens=None if room is None else int(max(LEAST_TOKENS, TOKEN_SLACK * room)),
             # A part of the whole task must not be taken apart again because the whole has parts.
-            user_question=subtask.label if YOUR_PART in subtask.prompt else "",
+            user_question=subtask.label if subtask.is_listed or YOUR_PART in subtask.prompt else "",
         )
         return part.within(self._task)
 
