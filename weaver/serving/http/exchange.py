@@ -36,7 +36,7 @@ class Connection:
         self._send = send
         self.on_silence: Callable[[], None] = _nothing
         self._timeout = send_timeout
-        self._is_sending = False
+        self._is_sending = self._is_whole = False
         self._since = anyio.current_time()  # when the latest message was sent, or began to be
 
     @asynccontextmanager
@@ -51,7 +51,7 @@ class Connection:
     async def _watch(self, scope: anyio.CancelScope) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
+        self.gone = not self._is_whole  # an answer that is whole ends in a disconnect, too
         scope.cancel()
 
     async def _tick(self, scope: anyio.CancelScope) -> None:
@@ -77,6 +77,7 @@ class Connection:
 
     async def end(self, data: bytes = b"") -> None:
         """Send the last piece."""
+        self._is_whole = True
         await self._sent({"type": "http.response.body", "body": data, "more_body": False})
 
     async def whole(self, status: int, body: bytes, headers: Headers = ()) -> None:
