@@ -18,7 +18,7 @@ MAX_SUBTASKS = 32
 MergeName = Literal["concat", "reference", "data", "pick", "write"]
 MERGE_NAMES: tuple[MergeName, ...] = get_args(MergeName)
 """The words by which a plan chooses how its parts become one answer (docs/merging.md)."""
-YOUR_PART, ONLY_THIS = "\n\nYour part: ", ". Do only this part."
+YOUR_PART, ONLY_THIS = '\n\nDo only the part "', '" of it. Others do the other parts.'
 _NOTHING = {"", "none", "null", "nil", "n/a", "na", "-", "nothing", "[]"}
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaver import Weaver
-from weaver.plan import Plan
+from weaver.plan import ONLY_THIS, YOUR_PART, Plan
 from weaver.planning.reader import PlanReader
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -113,7 +113,7 @@ def test_a_template_and_a_merge_behind_the_parts_count_as_much_as_before_them(st
 def test_a_template_without_a_place_is_noted():
     plan = plan_of("Camera", "Battery", ask="How good are they?")
     assert [s.prompt for s in plan.subtasks] == [
-        f"{QUESTION}\n\nYour part: {name}. Do only this part." for name in ("Camera", "Battery")
+        f"{QUESTION}{YOUR_PART}{name}{ONLY_THIS}" for name in ("Camera", "Battery")
     ]
     assert "no {} for the part" in plan.notes[0]
 

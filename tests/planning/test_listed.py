@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.planning.questions import FORK, FORK_LATER, LIKE_PARTS, NOT, NOT_LATER, UNSURE
+from weaver.plan import ONLY_THIS, YOUR_PART
 from weaver.planning.enumerations import MAX_CHARS, enumeration_in, questions_in
 from weaver.planning.listed import listed_plan, listing_in
 from weaver.planning.policy import Rules
@@ -139,7 +140,7 @@ def test_a_plan_of_a_list():
 def test_what_follows_a_list_is_merged_by_the_run():
     text = "Write a guide to Lima with these sections:\n- History\n- Food"
     history, _ = listed_plan(text).subtasks
-    assert history.prompt == "Write a guide to Lima with these sections:\n- History"
+    assert history.prompt == f"{text}{YOUR_PART}History{ONLY_THIS}"
     plan = listed_plan("Answer each:\n1. What is 2*3?\n2. What is 5*6?\n\nWrite the numbers only.")
     assert plan.merge is None
     assert plan.subtasks[1].prompt == "Answer each:\nWhat is 5*6?\nWrite the numbers only."

@@ -54,6 +54,7 @@ def test_each_part_is_asked_the_question_with_one_item(
         ("Sam has 3 cats. Eve has 5 dogs. How many legs have they?", ["Sam", "Eve"]),
         ("Who is Ann? Who is Bob? Are Ann and Bob friends?", ["Ann", "Bob"]),
         ("Who is Ann? Is Ann older than Bob?", ["Ann", "Bob"]),
+        ("Write a guide to bees with the sections Hives and Honey.", ["Hives", "Honey"]),
         ("Compare a bicycle and a car.", ["a bicycle", "a car"]),
         ("Which is older, the Louvre or the Prado?", ["the Louvre", "the Prado"]),
         ("What is the total of 3 * 4 and 5 * 6?", ["3 * 4", "5 * 6"]),

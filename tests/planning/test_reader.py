@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver.errors import PlanInvalid
+from weaver.plan import ONLY_THIS, YOUR_PART
 from weaver.planning.reader import PlanReader
 
 SUBTASKS = [
@@ -111,7 +112,7 @@ def test_a_part_may_be_a_bare_name_and_starts_when_its_quote_is_closed():
     screen, battery = reader.finish().subtasks
     assert (screen.id, screen.title) == ("screen", "Screen")
     assert battery.id == "battery-life"
-    assert screen.prompt == f"{QUESTION}\n\nYour part: Screen. Do only this part."
+    assert screen.prompt == f'{QUESTION}\n\nDo only the part "Screen" of it. Others do the other parts.'
     assert battery.prompt.startswith(QUESTION)
 
 
@@ -139,7 +140,7 @@ def test_a_template_makes_the_prompts():
 def test_a_template_without_a_place_for_the_part_is_no_template(ask: str):
     reader, _ = read_short(f'{{"parallel": true, {ask}"subtasks": ["Peru", "Japan"]}}')
     assert [s.prompt for s in reader.finish().subtasks] == [
-        f"{QUESTION}\n\nYour part: {name}. Do only this part." for name in ("Peru", "Japan")
+        f"{QUESTION}{YOUR_PART}{name}{ONLY_THIS}" for name in ("Peru", "Japan")
     ]
 
 

@@ -77,8 +77,8 @@ async def test_more_parts_than_threads_share_them():
 async def test_parts_that_the_user_gives():
     model = ScriptedModel(
         [
-            Scripted("wet", when="Your part: weather", first=1),
-            Scripted("dear", when="Your part: prices", first=1),
+            Scripted("wet", when='Do only the part "weather"', first=1),
+            Scripted("dear", when='Do only the part "prices"', first=1),
         ]
     )
     result = await Weaver(model).run("Describe Oslo in May.", parts=["weather", "prices"])
@@ -196,7 +196,10 @@ async def test_parts_of_a_conversation():
 
     talk = (user("I like Oslo."), assistant("It is fine."), user("Describe it."))
     model = ScriptedModel(
-        [Scripted("wet", when="Your part: weather"), Scripted("dear", when="Your part: prices")]
+        [
+            Scripted("wet", when='Do only the part "weather"'),
+            Scripted("dear", when='Do only the part "prices"'),
+        ]
     )
     result = await Weaver(model).run(talk, parts=["weather", "prices"])
     assert result.answer == "weather: wet\nprices: dear"

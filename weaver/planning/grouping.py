@@ -75,7 +75,7 @@ def _prompt(parts: Sequence[Subtask]) -> str:
     heads = {s.prompt.rpartition(YOUR_PART)[0] for s in parts}
     if len(heads) == 1 and (question := heads.pop()):  # parts of one task that the plan only names
         names = "; ".join(s.label for s in parts)
-        return f"{question}\n\nYour parts: {names}. Do only these parts, in this order."
+        return f"{question}\n\nDo only these parts of it, in this order: {names}. Others do the other parts."
     prompts = "\n\n".join(f"{i}. {_titled(s)}" for i, s in enumerate(parts, 1))
     return f"Answer each of these, in this order, under its number:\n\n{prompts}"
 

@@ -66,7 +66,10 @@ def part_questions(question: str, names: Sequence[str]) -> list[str] | None:
         As many questions as names; None where the names are no list in ``question``, or are asked about
         together, or it is very long.
     """
-    if len(names) < 2 or asks_one_answer(question) or estimate_tokens(question) > MOST_TOKENS:
+    if len(names) < 2 or estimate_tokens(question) > MOST_TOKENS:
+        return None
+    # A small model that is asked for a text with one section writes all that it can think of.
+    if asks_one_answer(question) or cues.SECTIONS.search(question):
         return None
     sentences = _SENTENCE_END.split(question)
     named_in = {

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tests.benchmarks.forking.measuring import is_planning
 from tests.benchmarks.forking.tasks import BenchmarkTask, Expected
 from weaver.models.protocol import Request
-from weaver.plan import YOUR_PART
+from weaver.plan import ONLY_THIS, YOUR_PART
 from weaver.testing import Work
 from weaver.testing.scripted import text_of
 
@@ -60,7 +60,7 @@ def _lead(task: BenchmarkTask) -> str:
 
 def _asked(task: BenchmarkTask, text: str) -> list[Expected]:
     """The parts that a question asks for: the one behind the task, else those it names outside of tables."""
-    if own := [part for part in task.parts if f"{YOUR_PART}{part.name}." in text]:
+    if own := [part for part in task.parts if f"{YOUR_PART}{part.name}{ONLY_THIS}" in text]:
         return own
     asked = "\n".join(line for line in text.splitlines() if "|" not in line)
     return [part for part in task.parts if re.search(rf"(?<!\w){re.escape(part.name)}(?!\w)", asked)]
