@@ -45,8 +45,8 @@ class Thread:
     """
 
     __slots__ = (
-        "_done", "_emit", "answer", "attempts", "cancel_reason", "depends_on", "depth", "ended_at",
-        "error", "id", "open_calls", "parent", "path_seconds", "path_tokens", "read_untrusted", "saying",
+        "_done", "_emit", "_finding", "_summed", "answer", "attempts", "cancel_reason", "depends_on", "depth",
+        "ended_at", "error", "id", "open_calls", "parent", "path_seconds", "path_tokens", "read_untrusted", "saying",
         "scope", "span", "started_at", "state", "task", "usages",
     )  # fmt: skip
 
@@ -80,6 +80,8 @@ class Thread:
         self.saying: Callable[[], str] = str
         self.open_calls: Sequence[Abortable] = ()
         self._emit = emit
+        self._finding: Finding | None = None
+        self._summed = (0, NOTHING)
         self._done = asyncio.Event()
         self.scope = anyio.CancelScope()
 
@@ -99,10 +101,11 @@ class Thread:
     @property
     def usage(self) -> Usage:
         """Of its own calls so far, nested threads not included."""
-        used = NOTHING
-        for usage in self.usages:
-            used += usage
-        return used
+        number, usage = self._summed
+        if number != len(self.usages):
+            usage = self.usages[0] if len(self.usages) == 1 else sum(self.usages, NOTHING)
+            self._summed = len(self.usages), usage
+        return usage
 
     @property
     def text(self) -> str:
@@ -127,7 +130,10 @@ class Thread:
         """What it hands up, or None when it has nothing to hand up."""
         if self.answer is None or not self.finished:
             return None
-        return Finding(self.id, self.title, self.answer, self.usage)
+        finding = self._finding
+        if finding is None or finding.answer is not self.answer or finding.usage is not self.usage:
+            finding = self._finding = Finding(self.id, self.title, self.answer, self.usage)
+        return finding
 
     @property
     def seconds(self) -> float:

@@ -1,0 +1,122 @@
+"""What one thread with one call costs, counted and not timed: lines, tasks, callbacks, objects.
+
+The bounds are a little above the counts. They may only fall: argue in its commit for a change that needs
+more. Seconds are measured by ``python -m tests.benchmarks.performance``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.counting import operations
+from weaver import Plan, Subtask, Weaver
+from weaver.models.compose import layered
+from weaver.models.layers.limit import EndpointLimits, Gates
+from weaver.models.openai.chunks import ChunkReader
+from weaver.testing import Scripted, ScriptedModel
+from weaver.testing.clock import VirtualTimeLoop
+
+LINES = 1650
+TASKS = 1.1
+CALLBACKS = 3.5
+OBJECTS = 220
+LINES_OF_CHUNK = 40
+
+
+class CountingLoop(VirtualTimeLoop):
+    """Counts what is scheduled."""
+
+    tasks = callbacks = 0
+
+    def create_task(self, *arguments: Any, **options: Any) -> Any:
+        self.tasks += 1
+        return super().create_task(*arguments, **options)
+
+    def call_soon(self, *arguments: Any, **options: Any) -> Any:
+        self.callbacks += 1
+        return super().call_soon(*arguments, **options)
+
+
+def run(threads: int, *, first: float = 0.1, during: Callable[[], None] | None = None) -> CountingLoop:
+    """A plan of so many threads, each with one call, and a merge."""
+    loops: list[CountingLoop] = []
+
+    def make_loop() -> CountingLoop:
+        loops.append(CountingLoop())
+        return loops[-1]
+
+    async def main() -> None:
+        inside = ScriptedModel(Scripted("four words of text", first=first))
+        model = layered(inside, limits=EndpointLimits(100_000), gates=Gates())
+        subtasks = [Subtask(id=f"s{i}", title=f"T{i}", prompt=f"Look up fact {i}.") for i in range(threads)]
+        strategy = "adaptive:gate=off,merge=concat,conflicts=off,hedge=false,prune=off"
+        async with Weaver(model, strategy=strategy, max_threads=10**6, deadline=300) as weaver, \
+                anyio.create_task_group() as group:  # fmt: skip
+            if during is not None:
+                loop = asyncio.get_running_loop()
+                loop.call_later(first / 2, during)
+            result = await weaver.run("Look the facts up.", plan=Plan(parallel=True, subtasks=subtasks))
+            group.cancel_scope.cancel()
+        assert len(result.threads) == threads
+        assert result.status == "complete"
+
+    anyio.run(main, backend_options={"loop_factory": make_loop})
+    return loops[0]
+
+
+def per_thread(measure: Callable[[int], float]) -> float:
+    """What one thread more adds to a measure."""
+    return (measure(60) - measure(20)) / 40
+
+
+@pytest.fixture(autouse=True)
+def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEAVER_TRACE_STORE", "off")
+    run(3)
+
+
+def test_lines_of_python() -> None:
+    assert per_thread(lambda count: operations(lambda: run(count), within="weaver")) <= LINES
+
+
+def test_tasks_and_callbacks() -> None:
+    assert per_thread(lambda count: run(count).tasks) <= TASKS
+    assert per_thread(lambda count: run(count).callbacks) <= CALLBACKS
+
+
+def test_objects_of_a_thread_in_flight() -> None:
+    def objects(count: int) -> float:
+        counted: list[int] = []
+
+        def look() -> None:
+            gc.collect()
+            counted.append(len(gc.get_objects()))
+
+        gc.collect()
+        before = len(gc.get_objects())
+        run(count, first=10.0, during=look)
+        return counted[0] - before
+
+    assert per_thread(objects) <= OBJECTS
+
+
+def test_lines_of_a_chunk_of_text() -> None:
+    chunk = b'{"id":"c","choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}'
+
+    def read(count: int) -> float:
+        reader = ChunkReader()
+
+        def all_chunks() -> None:
+            for _ in range(count):
+                reader.read(chunk)
+
+        return operations(all_chunks, within="weaver")
+
+    read(3)
+    assert per_thread(read) <= LINES_OF_CHUNK
