@@ -25,8 +25,8 @@ from weaver.testing.clock import VirtualTimeLoop
 LINES = 1650
 TASKS = 1.1
 CALLBACKS = 3.5
-OBJECTS = 220
-LINES_OF_CHUNK = 40
+OBJECTS = 145
+LINES_OF_CHUNK = 36
 
 
 class CountingLoop(VirtualTimeLoop):

@@ -46,7 +46,8 @@ class Thread:
 
     __slots__ = (
         "_done", "_emit", "_finding", "_summed", "answer", "attempts", "cancel_reason", "depends_on", "depth",
-        "ended_at", "error", "id", "open_calls", "parent", "path_seconds", "path_tokens", "read_untrusted", "saying",
+        "ended_at", "error", "id", "open_calls", "parent", "path_seconds", "path_tokens", "read_untrusted",
+        "saying",
         "scope", "span", "started_at", "state", "task", "usages",
     )  # fmt: skip
 
