@@ -108,6 +108,12 @@ def _names(value: Any) -> Any:
     return value
 
 
+def _hooks(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise ValueError("must be a list of hooks: objects, or names such as app.guards:NoSecrets")
+    return _names(value)
+
+
 class MCPEntry(BaseModel):
     """An MCP server in a settings file: the arguments of `weaver.mcp`."""
 
@@ -302,7 +308,7 @@ class Settings(BaseModel):
         description="MCP servers by name: url or command, env, headers, allow, prefix, approve, timeout. In "
         "the settings file or as an argument; `mcp` says which are used.",
     )
-    hooks: Annotated[tuple[Any, ...], BeforeValidator(_names)] = Field(
+    hooks: Annotated[tuple[Any, ...], BeforeValidator(_hooks)] = Field(
         default=(),
         description="Hooks and guardrails around calls, tools, the task and the answer, by the name that "
         "Python imports: package.module:name.",

@@ -148,3 +148,8 @@ def test_what_is_no_hook_is_refused_at_once() -> None:
         Weaver(ScriptedModel("fine"), hooks=[object()])
     with pytest.raises(ConfigurationError, match=r"Pass an object: Hook\(\)"):
         Weaver(ScriptedModel("fine"), hooks=[Hook])
+    one: Any = Hook()
+    with pytest.raises(ConfigurationError, match="must be a list of hooks"):
+        Weaver(ScriptedModel("fine"), hooks=one)
+    with pytest.raises(ConfigurationError, match="not a list of hooks"):
+        Weaver(ScriptedModel("fine")).run_sync("Well?", hooks=one)

@@ -104,6 +104,7 @@ class _Passage:
             value = await step.call(call, self._proceed(index + 1), passed_on=self._errors)
             return _as_reply(step, value, call)
 
+        proceed.__qualname__ = "proceed"  # its name in errors of hooks that call it wrongly
         return proceed
 
     async def _ask(self, call: ModelCall) -> Reply:

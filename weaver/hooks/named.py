@@ -23,6 +23,8 @@ def resolved(hooks: Iterable[Any]) -> tuple[Any, ...]:
     Raises:
         ConfigurationError: naming the hook that cannot be imported or is not one.
     """
+    if isinstance(hooks, str) or not isinstance(hooks, Iterable):
+        raise ConfigurationError(f"hooks is {hooks!r}, not a list of hooks.", hint="Write hooks=[...].")
     return tuple(_named(hook) if isinstance(hook, str) else checked(hook) for hook in hooks)
 
 

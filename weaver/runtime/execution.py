@@ -58,6 +58,9 @@ GRACE = 0.15
 CHECK_GRACE = 0.04
 """Seconds that output checks get after the deadline or a cancellation; then there is no answer."""
 
+_LEVELS: dict[type[WeaverError], int] = {RunCancelled: logging.INFO, Refused: logging.WARNING}
+"""How loud the log is about runs that ended with these errors; all others are errors."""
+
 
 class Execution:
     """One run of a strategy.
@@ -360,7 +363,7 @@ class Execution:
         )
         if self.error is not None:
             self.error.result = result
-            level = logging.INFO if isinstance(self.error, RunCancelled) else logging.ERROR
+            level = _LEVELS.get(type(self.error), logging.ERROR)
             log.write(level, state.id, f"{status}: {type(self.error).__name__}: {self.error}")
         else:
             log.write(logging.DEBUG, state.id, f"{status} in {result.metrics.wall_seconds:.2f} s")
