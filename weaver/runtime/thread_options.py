@@ -54,7 +54,8 @@ class Hedge:
         """
         if len(ordered) < self.least:
             return self.after
-        return self.factor * ordered[max(0, math.ceil(self.quantile * len(ordered)) - 1)]
+        seconds = self.factor * ordered[max(0, math.ceil(self.quantile * len(ordered)) - 1)]
+        return seconds or self.after  # siblings that took no time, as under a virtual clock, say nothing
 
     def most(self, threads: int) -> int:
         """How many of so many threads may be hedged."""

@@ -31,19 +31,22 @@ class Telling:
         self._last: Finding | None = None
 
     def more(self) -> None:
-        """Tell what has become complete."""
+        """Tell what has become complete, in one piece."""
+        is_first, texts = self._last is None, list[str]()
         while self._next < len(self._threads):
             thread = self._threads[self._next]
             if not thread.finished and thread.cancel_reason not in ("pruned", "not_needed"):
-                return
+                break
             self._next += 1
             finding = thread.finding if self._is_part(thread) else None
             if finding is None or not (text := self._merge.text_of([finding], after=self._last)):
                 continue
-            if self._last is None:
-                self._run.emit(AnswerStarted("parts"))
-            self._run.emit(AnswerDelta(text))
+            texts.append(text)
             self._last = finding
+        if texts:
+            if is_first:
+                self._run.emit(AnswerStarted("parts"))
+            self._run.emit(AnswerDelta("".join(texts)))
 
 
 @dataclass(frozen=True, slots=True)
