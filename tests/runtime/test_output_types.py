@@ -12,8 +12,8 @@ import pytest
 import typing_extensions
 from pydantic import BaseModel, ConfigDict, Field
 
-from weaver import Answer, Run, Task, Weaver
-from weaver.errors import ConfigurationError, OutputInvalid, OutputMissing
+from weaver import Agent, Answer, Run, Task, Weaver
+from weaver.errors import ConfigurationError, ModelRejected, NoAnswer, OutputInvalid, OutputMissing
 from weaver.models.protocol import Request
 from weaver.runtime.output_types import output_type
 from weaver.runtime.structured_output import Shape
@@ -242,3 +242,35 @@ async def test_plain_text_is_not_asked_for_as_json():
 
     model = ScriptedModel([Scripted("Oslo", when=no_schema)])
     assert (await Weaver(model, strategy="sequential").run(Task("q", output=str))).output == "Oslo"
+
+
+async def test_an_agent_answers_in_its_type():
+    counter = Agent("counter", "counts", output=int)
+    result = await Weaver(ScriptedModel([Scripted("42")]), strategy="sequential").run(
+        Task("q", agent=counter)
+    )
+    assert result.output == 42
+
+    async def method(run: Run, task: Task) -> Answer:
+        async with run.fork([Task("how many?", agent=counter), Task("why?")]) as threads:
+            first, second = await threads.join()
+        assert first.result.output == 42
+        assert second.result.output is None
+        return Answer(f"{first.result.text}: {second.result.text}")
+
+    model = ScriptedModel([Scripted('{"value": 42}', when="how many"), Scripted("so")])
+    plain = await Weaver(model, strategy=method).run("q")
+    assert plain.output == '{"value": 42}: so'
+
+
+async def test_a_thread_without_an_answer_raises_for_its_result():
+    async def method(run: Run, task: Task) -> Answer:
+        async with run.fork([Task("how many?")]) as threads:
+            async for thread in threads.as_finished():
+                return thread.result
+        raise AssertionError
+
+    model = ScriptedModel([Scripted(error=ModelRejected("No.", model="m"))])
+    with pytest.raises(NoAnswer, match="Thread t1 is failed and has no answer") as caught:
+        await Weaver(model, strategy=method).run("q")
+    assert isinstance(caught.value.__cause__, ModelRejected)

@@ -80,6 +80,7 @@ def test_cancelling_still_gives_the_last_events(weaver: Weaver):
 def test_a_stream_that_nobody_refers_to_ends(weaver: Weaver):
     run = weaver.stream_sync("a long one")
     run.__enter__()
+    assert next(text for text in run.text()) == "one "
     assert workers()
     del run
     assert not workers()

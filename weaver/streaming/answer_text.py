@@ -24,15 +24,16 @@ class AnswerText:
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        self._pieces = ["".join(self._pieces)]  # so that the next time two are joined
+        return self._pieces[0]
 
     def take(self, event: Event) -> str:
         """The text that ``event`` adds, or ""."""
         match event:
             case AnswerStarted():
-                if self._pieces:
-                    self._earlier, self._repeated = self.text, 0
-                    self._pieces.clear()
+                if earlier := self.text:
+                    self._earlier, self._repeated = earlier, 0
+                self._pieces.clear()
             case AnswerDelta(text):
                 self._pieces.append(text)
                 return text if self._repeated is None else self._beyond(text)
