@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import anyio
 
 from weaver.cli.support.guard import stop_at_once
+from weaver.models.layers.capacity import MAX_CALLS
 
 T = TypeVar("T")
 
@@ -69,7 +71,24 @@ def interrupts(stop: Callable[[], object]) -> Iterator[Interrupt]:
 
 def run_async(function: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine function to its end, on uvloop where it is installed."""
+    _allow_open_files()
+    gc.freeze()  # what was imported is never garbage: do not look at it again and again
     return anyio.run(function, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+def _allow_open_files() -> None:
+    """Raise the limit on open files, each call in flight being one: shells often allow 1,024 or 256."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CALLS + 1024
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def run_until_interrupted(function: Callable[[], Awaitable[T]]) -> T:
