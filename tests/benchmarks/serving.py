@@ -1,14 +1,16 @@
 """What `weaver serve` adds: latency and CPU of streamed answers, and memory of clients at the same time.
 
-``python -m tests.benchmarks.serving [CLIENTS]`` starts a model server and `weaver serve` in processes of
-their own, asks the model server directly and through Weaver, and prints a table.
+``python -m tests.benchmarks.serving [CLIENTS [PAUSE]]`` starts a model server and `weaver serve` in processes
+of their own, asks the model server directly and through Weaver, and prints a table.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -24,7 +26,7 @@ import aiohttp
 
 from weaver.testing import Scripted, ServerProcess
 
-WORDS = 60
+SECONDS = 3.0
 PAUSE = 0.05
 
 
@@ -147,10 +149,33 @@ def report(name: str, figures: Figures, expected: float) -> None:
     )
 
 
-def measure(clients: int) -> dict[str, Any]:
-    """Measure with so many clients; prints the table."""
-    with TemporaryDirectory() as folder, ServerProcess(replies(clients)) as models:
-        expected = WORDS * PAUSE
+def disconnects(models: ServerProcess, url: str, times: int = 30) -> list[float]:
+    """Seconds from the end of a client to the end of its call at the model server."""
+    values = []
+    host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
+    body = json.dumps(
+        {"model": "weaver/direct", "stream": True, "messages": [{"role": "user", "content": "mark-0"}]}
+    )
+    for _ in range(times):
+        with socket.create_connection((host, int(port))) as sock:
+            head = (
+                f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            sock.sendall((head + body).encode())
+            while not models.stats()["in_flight"]:
+                time.sleep(0.001)
+            time.sleep(0.1)
+        began = time.perf_counter()
+        while models.stats()["in_flight"]:
+            time.sleep(0.001)
+        values.append(time.perf_counter() - began)
+    return values
+
+
+def measure(clients: int, pause: float = PAUSE) -> dict[str, Any]:
+    """Measure with so many clients, whose answers have a word every ``pause`` seconds; prints the table."""
+    with TemporaryDirectory() as folder, ServerProcess(replies(clients, pause)) as models:
+        expected = SECONDS - pause  # the first word comes at once
         print("| | answers | errors | first text, median ms | p99 ms | p99 after the expected end, ms |")
         print("|---|---|---|---|---|---|")
         direct = asyncio.run(load(models.url, "scripted", clients))
@@ -167,16 +192,22 @@ def measure(clients: int) -> dict[str, Any]:
             print(f"Memory: {idle:.0f} MB idle, {per_client:.0f} KB more for each client at once")
             time.sleep(1)
             print(f"After it: {descriptors(pid)} open files")
+            gone = disconnects(models, url)
+            median, most = 1000 * statistics.median(gone), 1000 * max(gone)
+            print(f"A client leaves: its call ends after {median:.0f} ms (median), {most:.0f} ms (longest)")
     return {"errors": through.errors, "per_client_kb": per_client}
 
 
-def replies(clients: int) -> list[Scripted]:
+def replies(clients: int, pause: float = PAUSE) -> list[Scripted]:
     """A reply for each client that repeats the mark of its question."""
     return [
-        Scripted(" ".join([f"mark-{n}"] * WORDS), when=re.compile(rf"mark-{n}\b"), each=PAUSE)
+        Scripted(
+            " ".join([f"mark-{n}"] * round(SECONDS / pause)), when=re.compile(rf"mark-{n}\b"), each=pause
+        )
         for n in range(clients)
     ]
 
 
 if __name__ == "__main__":
-    measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    arguments = sys.argv[1:]
+    measure(int(arguments[0]) if arguments else 200, float(arguments[1]) if arguments[1:] else PAUSE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -281,12 +282,13 @@ def test_any_json_object_can_be_asked_for(start: Start):
     assert json.loads(answer.choices[0].message.content or "") == {"alpha": 17}
 
 
-def connected(url: str, body: Any) -> socket.socket:
+def connected(url: str, body: Any, headers: str = "") -> socket.socket:
     """A connection that has sent a request, and reads nothing."""
     host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
     sock = socket.create_connection((host, int(port)))
     data = json.dumps(body).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+    length = f"Content-Length: {len(data)}\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{headers}{length}\r\n"
     sock.sendall(head.encode() + data)
     return sock
 
@@ -389,3 +391,42 @@ def test_errors_of_a_request_have_openais_shape(
     assert set(body) == {"message", "type", "param", "code"}
     assert (body["type"], body["code"]) == ("invalid_request_error", code)
     assert body["param"] == ("temperature" if status == 400 else "model")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_requests_of_one_idempotency_key_are_one_run(start: Start, stream: bool):
+    server = start([Scripted("one two three", each=0.1)])
+    options: dict[str, Any] = {"model": "weaver/direct", "stream": stream}
+    key = {"Idempotency-Key": "k1"}
+    texts: list[str] = []
+
+    def ask() -> None:
+        with client(server.url) as api:
+            answer: Any = api.chat.completions.create(messages=user("hi"), extra_headers=key, **options)
+            if stream:
+                texts.append("".join(chunk.choices[0].delta.content or "" for chunk in answer))
+            else:
+                texts.append(answer.choices[0].message.content)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ask()
+    assert texts == ["one two three"] * 4
+    assert len(server.models.requests) == 1
+    with client(server.url) as api, pytest.raises(openai.BadRequestError) as raised:
+        api.chat.completions.create(messages=user("another"), extra_headers=key, **options)
+    assert raised.value.code == "idempotency_key_reused"
+
+
+def test_a_run_that_was_cancelled_can_be_asked_for_again_under_its_key(start: Start):
+    server = start([Scripted("word " * 1000, each=0.02, times=1), Scripted("second")])
+    body: Any = {"model": "weaver/direct", "messages": user("hi")}
+    with connected(server.url, body, "Idempotency-Key: k1\r\n"):
+        wait_for(lambda: server.models.in_flight)
+    wait_for(lambda: not server.service.open)
+    with client(server.url) as api:
+        answer = api.chat.completions.create(**body, extra_headers={"Idempotency-Key": "k1"})
+    assert answer.choices[0].message.content == "second"

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,6 +22,7 @@ from weaver.serving.keys import Client, Clients
 from weaver.serving.work.answering import Answering, Writer
 from weaver.serving.work.inquiry import Inquiry
 from weaver.serving.work.offers import Offers
+from weaver.serving.work.repeats import Repeats, send_again
 from weaver.serving.work.running import Outcome, Work
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Service:
         self.offers = offers
         self.clients = clients
         self.metrics = ServeMetrics()
+        self.repeats = Repeats()
         self.draining = False
         self.open: set[Answering] = set()
         self.started = int(time.time())
@@ -60,6 +63,8 @@ class Service:
         inquiry: Inquiry,
         writer: Callable[[str, int], Writer],
         *,
+        request: Request,
+        body: Fields,
         optillm: str | None = None,
         keep: Callable[[Outcome], None] = lambda _: None,
     ) -> Exchange:
@@ -67,12 +72,17 @@ class Service:
 
         Args:
             writer: makes the writer, of the run's id and the time (seconds since 1970).
+            request, body: as they came; a header ``Idempotency-Key`` makes equal requests one run.
             optillm: a method that the request names in optillm's way.
             keep: called with what came of it, before the client has all of it.
 
         Raises:
             ApiError: the request is refused.
         """
+        key = (client.name, endpoint, request.headers.get("idempotency-key", ""))
+        if key[-1] and (attempt := self.repeats.find(key, body.values)) is not None:
+            again = partial(send_again, attempt)
+            return Exchange(again, send_timeout=self.config.send_timeout)
         if self.draining:
             raise ApiError(503, "The server is about to end.", SERVER, code="draining", retry_after=5)
         offer = self.offers.find(inquiry.model, strategy=inquiry.extras.strategy or optillm)
@@ -85,17 +95,21 @@ class Service:
             raise ApiError(503, "The server has too many requests.", SERVER, code="overloaded", retry_after=1)
         run_id = secrets.token_hex(12)
         work = Work(self.weaver, offer, inquiry, client, run_id, self.config.progress)
-        answering = Answering(work, writer(run_id, int(time.time())), keep)
+        another_writer = partial(writer, run_id, int(time.time()))
+        answering = Answering(work, another_writer(), keep)
         stack = ExitStack()
         stack.enter_context(client.request())
         self.open.add(answering)
         self.metrics.open_requests.add()
         began = anyio.current_time()
+        first = self.repeats.add(key, body.values, answering, another_writer) if key[-1] else None
 
         def done(connection: Connection) -> None:
             stack.close()
             self.open.discard(answering)
             self._count(endpoint, answering, connection, began)
+            if first is not None:
+                self.repeats.end(key, first)
 
         return Exchange(answering.send, send_timeout=self.config.send_timeout, done=done)
 

@@ -26,5 +26,7 @@ async def chat_completions(service: Service, client: Client, request: Request) -
         client,
         inquiry,
         lambda run_id, created: ChatWriter(run_id, inquiry.model, created, usage=usage),
+        request=request,
+        body=body,
         optillm=body.text("optillm_approach") or None,
     )

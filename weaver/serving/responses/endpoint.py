@@ -45,7 +45,7 @@ class Responses:
 
         def writer(run_id: str, created: int) -> ResponseWriter:
             writers.append(ResponseWriter(run_id, inquiry.model, created, body.values, stored=keeps))
-            return writers[0]
+            return writers[-1]
 
         def keep(outcome: Outcome) -> None:
             if not keeps:
@@ -56,7 +56,7 @@ class Responses:
             whole = writers[0].whole(outcome)
             self.store.add(writers[0].id, StoredResponse(client.name, messages, whole))
 
-        return service.exchange("/responses", client, inquiry, writer, keep=keep)
+        return service.exchange("/responses", client, inquiry, writer, request=request, body=body, keep=keep)
 
     async def retrieve(self, service: Service, client: Client, request: Request) -> Response:  # noqa: ARG002
         """Send a response again.

@@ -64,7 +64,7 @@ class Answering:
 
     async def send(self, connection: Connection) -> None:
         """Run, and send the answer. Cancelling this cancels the run and closes its connections."""
-        headers = [("x-request-id", self.work.run_id), ("x-weaver-run-id", self.work.run_id)]
+        headers = run_headers(self.work.run_id)
         if self.work.inquiry.stream:
             await self._stream(connection, headers)
             return
@@ -73,9 +73,7 @@ class Answering:
             assert self.error is not None
             await send_error(connection, self.error, headers)
             return
-        if (trace := self.outcome.result.trace_id) is not None:
-            headers.append(("x-weaver-trace-id", trace))
-        await connection.whole(200, json.dumps(self._writer.whole(self.outcome)).encode(), headers)
+        await send_whole(connection, self._writer, self.outcome, headers)
 
     async def _run(self) -> None:
         try:
@@ -114,6 +112,20 @@ class Answering:
     def _look_for_text(self, pieces: Sequence[Piece | ToolCallPart]) -> None:
         if self.first_text is None and any(not isinstance(p, Piece) or p.kind == "text" for p in pieces):
             self.first_text = anyio.current_time()
+
+
+def run_headers(run_id: str) -> list[tuple[str, str]]:
+    """The headers that name a run."""
+    return [("x-request-id", run_id), ("x-weaver-run-id", run_id)]
+
+
+async def send_whole(
+    connection: Connection, writer: Writer, outcome: Outcome, headers: Sequence[tuple[str, str]]
+) -> None:
+    """Send an answer as one JSON object."""
+    trace = outcome.result.trace_id
+    traced = [] if trace is None else [("x-weaver-trace-id", trace)]
+    await connection.whole(200, json.dumps(writer.whole(outcome)).encode(), [*headers, *traced])
 
 
 async def send_error(
