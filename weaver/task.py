@@ -154,9 +154,7 @@ def _last_question(messages: Sequence[Message]) -> int:
     return max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
 
 
-def as_task(
-    task: Task | str | Sequence[Message | Mapping[str, Any]] | Sequence[Part | str], **changes: Any
-) -> Task:
+def as_task(task: Task | str | Sequence[Message | Mapping[str, Any] | Part | str], **changes: Any) -> Task:
     """Make a checked `Task` of what the user passed: a question, its parts, or a conversation.
 
     Raises:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from weaver.sessions.protocol import Session
 
 T = TypeVar("T")
-Words = str | Sequence[Message | Mapping[str, Any]] | Sequence[Part | str]
+Words = str | Sequence[Message | Mapping[str, Any] | Part | str]
 """A question, its parts (texts, images, files), or a conversation whose last message is to be answered."""
 Question = Task | Words
 Schema = Mapping[str, Any]
