@@ -34,6 +34,7 @@ WeaverError
 ├── HookFailed                  a hook raised something that is not ours, or returned nothing usable
 ├── TraceStoreError             the local trace store cannot be read or written
 ├── JournalError
+│   └── RunTakenOver            another process goes on with the run
 ├── SessionError                a conversation cannot be read or kept
 └── DownloadFailed              a model's file cannot be fetched, stored or trusted
 
@@ -270,6 +271,18 @@ class TraceStoreError(WeaverError):
 
 class JournalError(WeaverError):
     """The journal cannot be read or written, or does not belong to this run."""
+
+
+class RunTakenOver(JournalError):
+    """Another process has become the owner of the run, or has cancelled or removed it; this one stops."""
+
+    @classmethod
+    def of(cls, run_id: str) -> Self:
+        """The error for a run."""
+        return cls(
+            f"Run {run_id} was taken over, cancelled or removed by somebody else; this process stops.",
+            hint=f"See `weaver runs show {run_id}`.",
+        )
 
 
 class SessionError(WeaverError):

@@ -14,6 +14,7 @@ from weaver.coordination.conflicts.briefing import briefing, contradicted, open_
 from weaver.coordination.conflicts.policies import ask, verify
 from weaver.coordination.conflicts.resolve import settle_conflicts
 from weaver.events import ConflictFound
+from weaver.journal.memory import MemoryJournal
 from weaver.result import Claim, Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel
 from weaver.testing.scripted import text_of
@@ -148,21 +149,8 @@ async def test_very_many_conflicts_are_bounded():
     assert any("4 conflicts are left open" in note for note in events[-1].result.notes)
 
 
-class Memory:
-    """A journal in a dict."""
-
-    def __init__(self):
-        self.steps = {}
-
-    async def open(self, run_id):
-        return dict(self.steps)
-
-    async def append(self, run_id, key, value):
-        self.steps.setdefault(key, value)
-
-
 async def test_a_resumed_run_asks_nobody_again():
-    journal, asked = Memory(), []
+    journal, asked = MemoryJournal(), []
 
     def person(conflict):
         asked.append(conflict)
@@ -177,11 +165,15 @@ async def test_a_resumed_run_asks_nobody_again():
     assert first == again
     assert first[0].resolution.value == "300 m"
     assert len(asked) == 1
-    assert [k for k in journal.steps if k.startswith("verdict/conflict/tower-height-")]
+    assert [
+        k
+        for k in (e.key for e in await journal.entries("r1"))
+        if k.startswith("verdict/conflict/tower-height-")
+    ]
 
 
 async def test_a_verdict_that_was_paid_for_is_not_paid_again():
-    journal = Memory()
+    journal = MemoryJournal()
     options = {"weaver": {"journal": journal, "new_id": lambda: "r1"}}
     first, _, model = await settled(MANY, *derives(width="120", depth="9"), **options)
     again, _, later = await settled(MANY, **options)

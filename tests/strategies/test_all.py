@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from weaver.errors import (
 )
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.journal.memory import MemoryJournal
+from weaver.journal.port import Entry
 from weaver.models.protocol import Capabilities, Request
 from weaver.strategies.common import registry
 from weaver.testing import Scripted, ScriptedModel
@@ -223,12 +225,12 @@ async def test_a_run_that_died_in_the_middle_goes_on(name):
     """Killed after half of its calls, then resumed by a model that samples otherwise."""
 
     class Dying(MemoryJournal):
-        left = 3
+        left = 7
 
-        async def append(self, run_id: str, key: str, value: Any) -> None:
+        async def append(self, run_id: str, epoch: int, entries: Sequence[Entry]) -> None:
             if self.left:
                 self.left -= 1
-                await super().append(run_id, key, value)
+                await super().append(run_id, epoch, entries)
 
     journal = Dying()
     weaver = Weaver(None, strategy=FAST.get(name, name), seed=7, journal=journal)

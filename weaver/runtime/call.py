@@ -8,16 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 
 from weaver.conversation.sizes import conversation_tokens
 from weaver.display import one_line
-from weaver.errors import HookFailed, JournalError, ModelError, ModelRefused, Refused
+from weaver.errors import HookFailed, ModelError, ModelRefused, Refused
 from weaver.hooks.protocol import ModelCall
-from weaver.messages import ToolCall
 from weaver.models.clock import current_time
 from weaver.models.costs import costs_of
 from weaver.models.layers.call_log import CallLog, current_call
@@ -43,8 +42,13 @@ from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, hooks_of
 from weaver.runtime.instructions import instructed
 from weaver.runtime.media import as_missing, check_media
+from weaver.runtime.recorded_errors import dump_error, error_from
+from weaver.runtime.recorded_reply import differs, dump_reply, failing_stream_of, load_reply
 from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
+
+if TYPE_CHECKING:
+    from weaver.runtime.record import Record
 
 SLICE = 128
 """Deltas that are read of one call before other tasks get their turn."""
@@ -59,9 +63,6 @@ an answer may be, and servers count the reasoning with it, which then leaves no 
 
 MAX_REFUSAL = 2000
 """Most characters of a refusal that its error repeats."""
-_KEPT = (
-    "model", "text", "reasoning", "refusal", "finish", "finish_word", "stop", "seconds", "provider_data",
-)  # fmt: skip
 
 
 _NO_LOG = CallLog()
@@ -83,14 +84,15 @@ class Call:
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
         "_input_estimate", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning",
-        "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span", "_texts", "_tools",
-        "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
+        "_refusal", "_reported", "_request", "_request_text", "_reservation", "_run", "_sent", "_span",
+        "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
         self._run = run
         self._model = run.model(role)
         self._request = request
+        self._request_text = ""
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
@@ -134,8 +136,10 @@ class Call:
         await check_media(run, self._request.messages, self.reply.role)
         self._input_estimate = _estimate_input(self._request)
         self._asked = self._request
-        if self._replays():
-            return self
+        if run.state.record is not None:
+            if await self._replays(run.state.record):
+                return self
+            await run.replayed()
         self._costs = costs_of(self._model)
         self._request = with_cache_key(self._request, self._model, f"{run.id}-{self.reply.role}")
         self._prefix = await run.state.prefixes.enter(self._request, self._model, self._costs, run)
@@ -153,6 +157,8 @@ class Call:
         self._reservation = run.ledger.reserve(
             self._input_estimate, probable, prices=self._model.prices, model=self._model.name
         )
+        if state.record is not None:
+            await self._announce(state.record, probable)
         self._is_counted = run.ledger.limits_answers
         self._span = span = state.tracing.start_call(
             run.call_span,
@@ -186,6 +192,8 @@ class Call:
             if isinstance(error, (Refused, HookFailed)):
                 state.halt(error)
             self._settle(error)
+            if state.record is not None:
+                await self._record_end(state.record, error)
             if isinstance(error, ModelError) and (
                 missing := as_missing(run, error, self._model.name, self._request.messages)
             ):
@@ -194,6 +202,8 @@ class Call:
         except BaseException as cancelled:
             reply.queue_seconds = log.queue_seconds
             self._settle(cancelled)
+            if state.record is not None:
+                await self._record_end(state.record, cancelled)
             raise
         finally:
             current_call.reset(token)
@@ -258,15 +268,48 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._manager is None:
+            if self.reply.state == "open":  # a replayed call whose recorded error ended it
+                self.reply.state = "failed"
             return
         try:
             await self._manager.__aexit__(kind, error, trace)
         finally:
             self._settle(error)
-        if self.reply.state == "succeeded" and self._run.state.journal is not None:
-            await self._run.state.journal.append(
-                self._run.state.id, self.reply.name, {"fingerprint": self._fingerprint(), **_dump(self.reply)}
-            )
+        if self._run.state.record is not None:
+            await self._record_end(self._run.state.record, error)
+
+    async def _announce(self, record: Record, probable: int) -> None:
+        """Record, before anything is sent, what is asked and what it will probably cost."""
+        self._request_text = text = self._as_json()
+        prices = self._model.prices
+        usage = Usage(calls=1, input_tokens=self._input_estimate, output_tokens=probable, estimated=True)
+        usage = replace(usage, cost_usd=None if prices is None else prices.cost(usage))
+        try:
+            await record.add(self.reply.name, "started", text, fingerprint=_hash(text), usage=usage)
+        except BaseException:
+            self._run.ledger.release(self._reservation)
+            raise
+
+    async def _record_end(self, record: Record, error: BaseException | None) -> None:
+        """Record how the call ended, what came, and what it cost."""
+        reply, fingerprint = self.reply, _hash(self._request_text)
+        match reply.state:
+            case "succeeded":
+                await record.add(
+                    reply.name, "ok", dump_reply(reply), fingerprint=fingerprint, usage=reply.usage
+                )
+            case "failed" if isinstance(error, ModelError):
+                value = {**dump_reply(reply), "error": dump_error(error)}
+                await record.add(reply.name, "error", value, fingerprint=fingerprint, usage=reply.usage)
+            case _:
+                # Who left the block without an error had read enough, and will have so again.
+                value = {**dump_reply(reply), "left": error is None, "reason": reply.cancel_reason}
+                if error is None:
+                    await record.add(
+                        reply.name, "cancelled", value, fingerprint=fingerprint, usage=reply.usage
+                    )
+                else:
+                    record.put(reply.name, "cancelled", value, fingerprint=fingerprint, usage=reply.usage)
 
     def _take(self, delta: Delta) -> None:
         match delta:
@@ -406,31 +449,40 @@ class Call:
         if self.reply.reasoning or self.reply.usage.reasoning_tokens:
             self._run.state.reasoners.add(self._model.name)
 
-    def _fingerprint(self) -> str:
+    def _as_json(self) -> str:
+        """The request, with who is asked: what makes two calls the same."""
         asked = asdict(replace(self._asked, headers={}))
-        text = json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=_plain)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=_plain)
 
-    def _replays(self) -> bool:
+    async def _replays(self, record: Record) -> bool:
+        """Take the reply from the journal, if it is there.
+
+        Raises:
+            JournalError: another request is recorded under this name.
+            ModelError: the recorded one.
+        """
         run, reply = self._run, self.reply
-        recorded = run.state.recorded.get(reply.name)
-        if recorded is None:
+        entry = record.find(reply.name)
+        if entry is None:
             return False
-        if recorded["fingerprint"] != self._fingerprint():
-            raise JournalError(
-                f"The journal of run {run.state.id} has another request for {reply.name!r}: the task, the "
-                "models or the strategy changed since.",
-                hint="Resume with the same settings, or start a new run.",
-            )
+        text = self._as_json()
+        if entry.fingerprint != _hash(text):
+            asked = record.asked(reply.name)
+            return differs(run, reply.name, asked.value if asked is not None else "", text)
+        value = entry.value
         reply.replayed = True
-        reply.state = "succeeded"
-        for name in _KEPT:
-            setattr(reply, name, recorded[name])
-        reply.tool_calls = tuple(ToolCall(**c) for c in recorded["tool_calls"])
-        reply.usage = Usage(**recorded["usage"])
+        load_reply(reply, value)
         self._notice_reasoning()
-        run.ledger.spend(reply.usage)
-        run.state.usages.append(reply.usage)
+        if record.is_paid(entry):
+            run.ledger.spend(reply.usage)
+            run.state.usages.append(reply.usage)
+        error = error_from(value["error"]) if entry.kind == "error" else None
+        if entry.kind == "ok":
+            reply.state = "succeeded"
+        elif entry.kind == "error":
+            reply.state, reply.error = "failed", error
+        else:
+            reply.state, reply.cancel_reason = "cancelled", value["reason"]
         span = run.state.tracing.start_call(
             run.call_span,
             model=reply.model,
@@ -441,8 +493,14 @@ class Call:
         )
         run.state.tracing.end_call(span, reply, self._request)
         run.call_ended(self)
-        self._deltas = stream_of(reply)
+        if error is not None and reply.first_delta is None:
+            raise error
+        self._deltas = stream_of(reply) if error is None else failing_stream_of(reply, error)
         return True
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _plain(value: Any) -> str:
@@ -452,14 +510,6 @@ def _plain(value: Any) -> str:
 def _place(role: str, path: str) -> str:
     known = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
     return known.get(role) or (f"Thread {path}" if path else "The answer")
-
-
-def _dump(reply: Reply) -> dict[str, Any]:
-    return {
-        **{name: getattr(reply, name) for name in _KEPT},
-        "tool_calls": [asdict(c) for c in reply.tool_calls],
-        "usage": asdict(reply.usage),
-    }
 
 
 def _size(delta: Delta) -> int:

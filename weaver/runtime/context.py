@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+import anyio
+
 from weaver.budget import Limits, Remaining
-from weaver.errors import BudgetExceeded
+from weaver.errors import BudgetExceeded, ModelError, ToolFailed
 from weaver.events import Decided, Event
 from weaver.models.clock import current_time
 from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, DecidedBy, Decision, Forecast
 from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.recorded_errors import dump_error, error_from
 from weaver.runtime.state import ANSWERING, RunState
 from weaver.runtime.thread import Thread
 from weaver.task import Task
@@ -55,6 +58,7 @@ class Scope:
         deadline: event-loop time by which this thread must be done, or infinity.
         task: what this thread works on.
         ledger: what it and all that it forks may spend.
+        clock: the scope that ends this attempt when its time is up.
         own_model: a model for this attempt alone, instead of its role's.
         offered: the best answer so far, see `offer`.
         read_untrusted: whether it has read text that others may have written: a tool's result, or the result
@@ -85,6 +89,7 @@ class Scope:
         self.ledger: Ledger = parent.ledger if parent is not None else state.ledger
         self.lost_race = False
         self.own_model: Model | None = None
+        self.clock: anyio.CancelScope | None = None
         self.offered: Answer | None = None
         self.read_untrusted: bool = False if parent is None else parent.read_untrusted
         self._call_span: Span | None = None
@@ -211,13 +216,45 @@ class Scope:
 
     async def recorded_step(self, key: str, function: Callable[[], Awaitable[T]]) -> T:
         """`step`, under a structural key that was made before."""
-        if key in self.state.recorded:
-            recorded: T = self.state.recorded[key]["value"]
+        record = self.state.record
+        if record is None:
+            return await function()
+        if (entry := record.find(key)) is not None:
+            if entry.kind == "error":
+                raise error_from(entry.value)
+            recorded: T = entry.value
             return recorded
-        value = await function()
-        if self.state.journal is not None:
-            await self.state.journal.append(self.state.id, key, {"value": value})
+        await self.replayed()
+        try:
+            value = await function()
+        except (ModelError, ToolFailed) as error:
+            await record.add(key, "error", dump_error(error))
+            raise
+        await record.add(key, "ok", value)
         return value
+
+    def time_out(self, text: str) -> None:
+        """End this thread's attempt as one whose time is up, having said ``text``."""
+        self._last_text = text
+        if self.clock is not None:
+            self.clock.cancel()
+
+    async def replayed(self) -> None:
+        """Wait, before something that costs anything, until all that is recorded has been replayed.
+
+        A thread that is recorded to have run out of its time does so here, and does not come back.
+        """
+        record = self.state.record
+        if record is None or record.over.is_set():
+            return
+        scope: Scope | None = self
+        while scope is not None:
+            ended = record.timed_out(scope.path) if scope.thread is not None else None
+            if ended is not None:
+                scope.time_out(ended.get("text", ""))
+                await anyio.sleep_forever()
+            scope = scope.parent
+        await record.over.wait()
 
     async def verdict(self, name: str, value: Any) -> Any:
         """Record a decision (JSON); a resumed run gets the recorded one.
@@ -225,11 +262,14 @@ class Scope:
         Raises:
             JournalError: it cannot be recorded.
         """
-
-        async def decided() -> Any:
+        record = self.state.record
+        if record is None:
             return value
-
-        return await self.step(f"verdict/{name}", decided) if self.state.journal is not None else value
+        key = self.key(f"verdict/{name}")
+        if (entry := record.find(key)) is not None:
+            return entry.value
+        await record.add(key, "verdict", value)
+        return value
 
     def emit(self, event: Event) -> None:
         """Hand an event to whoever listens."""

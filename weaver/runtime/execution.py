@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from weaver.conversation.pairing import paired
 from weaver.errors import (
     BudgetExceeded,
     DeadlineExceeded,
+    JournalError,
     NoAnswer,
     Refused,
     RunCancelled,
@@ -39,16 +40,19 @@ from weaver.runtime import log
 from weaver.runtime.default_body import in_form
 from weaver.runtime.guards import Withheld, checked_run, context_of
 from weaver.runtime.media import check_media
+from weaver.runtime.record import Record
 from weaver.runtime.run import Run
 from weaver.runtime.session_turn import SessionTurn
 from weaver.runtime.state import RunState
 from weaver.runtime.user_code import answered
 from weaver.task import Task
+from weaver.tools.approvals import Approval
 from weaver.usage import Usage, total
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
+    from weaver.journal.port import Status as JournalStatus
     from weaver.sessions.protocol import Session
 
 _BEGUN = "session/begun"
@@ -129,9 +133,11 @@ class Execution:
         try:
             answer = await self._checked(root, await self._answer(root))
             result = await self._with_turn_added(self._result(root, model, answer))
+            await self._close_journal(result)
         except asyncio.CancelledError:
             self.error = RunCancelled("The run was cancelled.")
             state.tracing.end_run(span, self._result(root, model, None))
+            await self._close_journal(None)
             raise
         finally:
             if self._turn is not None:
@@ -146,12 +152,13 @@ class Execution:
 
     async def _answer(self, root: Run) -> Answer | None:
         state = self.state
-        if state.journal is not None:
-            state.recorded = await state.journal.open(state.id)
+        if not await self._open_journal():
+            return None
         if state.cancel_reason is not None:
             self.error = RunCancelled("The run was cancelled before it began.")
             return None
         main = asyncio.ensure_future(self._guarded(root))
+        beside = self._beside()
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         left = None if state.deadline == float("inf") else max(0.0, state.deadline - current_time())
         try:
@@ -165,7 +172,52 @@ class Execution:
             raise
         finally:
             stop_asked.cancel()
+            for task in beside:
+                task.cancel()
         return self._outcome(root, main)
+
+    async def _open_journal(self) -> bool:
+        """Become the run's owner; False, with `error`, where the journal cannot be used."""
+        state = self.state
+        if state.journal is None:
+            return True
+        about = {"question": self._task.question, "strategy": self._strategy}
+        about["model"] = state.model_for("thread").name
+        try:
+            state.record = await Record.opened(
+                state.journal,
+                state.id,
+                {**about, **state.about},
+                halt=partial(state.halt, reason="parent"),
+                lost=state.lose_calls,
+                accept_changes=state.accept_changes,
+            )
+        except JournalError as error:
+            self.error = error
+            return False
+        return True
+
+    def _beside(self) -> list[asyncio.Task[None]]:
+        """What works beside a journaled run until that is over."""
+        record, state = self.state.record, self.state
+        if record is None:
+            return []
+
+        def answered(id_: str, value: Mapping[str, Any]) -> None:
+            if id_ in state.tools.approvals.pending:
+                state.tools.approvals.answer(id_, Approval(**value))
+
+        replay, watch = record.until_replayed(), record.watch(answered)
+        return [asyncio.ensure_future(replay), asyncio.ensure_future(watch)]
+
+    async def _close_journal(self, result: Result[Any] | None) -> None:
+        """Record how the run ended: it may be resumed unless it is complete."""
+        state, record = self.state, self.state.record
+        if record is None:
+            return
+        interrupted = result is None or state.cancel_reason in ("user", "parent")
+        status: JournalStatus = "interrupted" if interrupted or result is None else result.status
+        await record.finish(status, None if result is None else result.as_dict())
 
     async def _guarded(self, root: Run) -> Answer:
         with self.state.tracing.attached(root.span):
@@ -199,12 +251,12 @@ class Execution:
         turn, state = self._turn, self.state
         if turn is None or result.status == "failed" or state.cancel_reason in ("user", "parent", "refused"):
             return result
-        if _ADDED in state.recorded:
+        if state.record is not None and state.record.find(_ADDED) is not None:
             return result
         try:
             await turn.end(result.messages, state.deadline)
-            if state.journal is not None:
-                await state.journal.append(state.id, _ADDED, {"value": True})
+            if state.record is not None:
+                await state.record.add(_ADDED, "ok", True)
         except WeaverError as error:
             state.note(f"The turn was not added to the session: {error.message}")
             return replace(result, notes=tuple(state.notes))
@@ -323,6 +375,8 @@ class Execution:
         elif answer is not None:
             whole = answer.complete and self.error is None and state.cancel_reason is None
             status = "complete" if whole else "partial"
+        if state.record is not None:
+            state.record.close_replay()
         usage = total(state.usages)
         for note in state.prefixes.misses:
             state.note(note)

@@ -18,6 +18,7 @@ from weaver.result import CancelReason
 from weaver.runtime.context import Scope
 from weaver.runtime.join_protocol import MORE, All, JoinRule, Pruner
 from weaver.runtime.pending import PendingThreads
+from weaver.runtime.record import END, Record
 from weaver.runtime.thread import Thread
 from weaver.runtime.thread_options import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.runtime.thread_runner import Work
@@ -191,7 +192,9 @@ class Threads:
             tracing.end_join(span, received=received, reason=reason or "all finished", later=later)
         self.close()
         winners: list[Thread] = state.winners()
-        await run.verdict("join", {"rule": rule.name, "winners": [w.id for w in winners], "reason": reason})
+        cancelled = {t.id: t.cancel_reason for t in self.all if t.cancel_reason is not None}
+        decision = {"rule": rule.name, "winners": [w.id for w in winners], "reason": reason}
+        await run.verdict("join", {**decision, "cancelled": cancelled})
         if self._failure is not None:
             raise self._failure
         if state.unmet is not None:
@@ -220,6 +223,8 @@ class Threads:
                     if self._expected or (hedges and len(self._unhedged) == 1):
                         self._tell()
                     await work.run(needed)
+            if state.record is not None:
+                await self._record_end(state.record, thread)
         finally:
             if live:
                 state.live_threads -= 1
@@ -234,6 +239,31 @@ class Threads:
                 self._failure = thread.error or NoAnswer(f"Thread {thread.id} timed out.")
                 self.cancel("pruned")
             self._tell()
+
+    async def _record_end(self, record: Record, thread: Thread) -> None:
+        """Record how a thread ended; a resumed run lets its threads end in the recorded order.
+
+        What stops the whole run, or a part of it, is no end of its threads: they go on when it is resumed.
+        """
+        if not thread.finished:
+            thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
+            thread.finish("cancelled")
+        if thread.cancel_reason in ("parent", "user", "deadline", "refused"):
+            return
+        if thread.state != "cancelled":
+            await record.turn(thread.id)
+        else:
+            record.skip_turn(thread.id)
+        key = f"{thread.id}/{END}"
+        if record.find(key) is not None:
+            return
+        value = {"state": thread.state, "reason": thread.cancel_reason}
+        if thread.state == "cancelled":
+            record.put(key, "cancelled", value)
+        elif thread.state == "timed_out":
+            await record.add(key, "timeout", {**value, "text": thread.text})
+        else:
+            await record.add(key, "ok" if thread.state == "succeeded" else "error", value)
 
     async def _needed(self, work: Work, after: tuple[str, ...]) -> list[Work] | None:
         """The finished threads that one depends on; None when one of them will never be."""

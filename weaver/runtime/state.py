@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from weaver.budget import Limits
-from weaver.errors import HookFailed, Refused
+from weaver.errors import WeaverError
 from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
 from weaver.hooks.chain import NO_HOOKS, Hooks
 from weaver.models.clock import current_time
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from weaver.journal.port import Journal
     from weaver.plan import Plan
     from weaver.runtime.guards import Withheld
+    from weaver.runtime.record import Record
     from weaver.runtime.thread import Thread
     from weaver.task import Agent
 
@@ -56,7 +57,7 @@ class RunState:
 
     Attributes:
         withheld: what listeners do not get before the checks of `hooks` have passed; None without checks.
-        halted_by: the refusal, or the failure of a hook, that ends the run.
+        halted_by: the refusal, or the failure of a hook or the journal, that ends the run.
         on_halt: called when `halted_by` is set.
         answered_by: name of the model that wrote the latest text that may be an answer.
         refused_media: models, and the kinds of parts that their servers have refused.
@@ -79,6 +80,8 @@ class RunState:
         listen: Callable[[Event], None] | None = None,
         tracing: Tracing | None = None,
         journal: Journal | None = None,
+        about: Mapping[str, Any] | None = None,
+        accept_changes: bool = False,
         tools: RunTools | None = None,
         hooks: Hooks = NO_HOOKS,
         max_answer: int | None = None,
@@ -98,13 +101,15 @@ class RunState:
         self.listen = listen
         self.tracing = tracing or Tracing()
         self.journal = journal
+        self.about = dict(about or {})
+        self.accept_changes = accept_changes
+        self.record: Record | None = None
         self.max_answer = MAX_ANSWER_BYTES if max_answer is None else max_answer
         self.tools = tools or RunTools(emit=None if listen is None else self.emit)
         self.hooks = hooks
         self.withheld: Withheld | None = None
-        self.halted_by: Refused | HookFailed | None = None
+        self.halted_by: WeaverError | None = None
         self.on_halt: Callable[[], None] | None = None
-        self.recorded: Mapping[str, Any] = {}
         self.threads: list[Thread] = []
         self.usages: list[Usage] = []
         self.conflicts: list[Conflict] = []
@@ -143,6 +148,11 @@ class RunState:
         """The answer as listeners have heard it so far."""
         return "".join(self._spoken)
 
+    @property
+    def is_resumed(self) -> bool:
+        """Whether the run goes on with what a journal had recorded of it."""
+        return self.record is not None and self.record.is_resumed
+
     def note(self, text: str) -> None:
         """Record a fallback or degradation, in words; the same words once."""
         if text not in self._noted:
@@ -157,13 +167,22 @@ class RunState:
             for event in self.withheld.pass_input():
                 self.emit(event)
 
-    def halt(self, error: Refused | HookFailed) -> None:
+    def halt(self, error: WeaverError, reason: CancelReason = "refused") -> None:
         """End the run with this error; the first one stays."""
         if self.halted_by is None:
             self.halted_by = error
-            self.stop_for("refused")
+            self.stop_for(reason)
             if self.on_halt is not None:
                 self.on_halt()
+
+    def lose_calls(self, usage: Usage) -> None:
+        """Count calls that were paid for and whose replies are lost, against the limits."""
+        self.ledger.spend(usage)
+        words = "1 earlier call" if usage.calls == 1 else f"{usage.calls} earlier calls"
+        self.note(
+            f"{words} of this run ({usage.total_tokens} tokens) had been paid for and cut off. Limits count "
+            "them; the usage of this result does not."
+        )
 
     def stop_for(self, reason: CancelReason) -> None:
         """Say why the run is being stopped; the first reason stays."""

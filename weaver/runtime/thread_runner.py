@@ -129,6 +129,7 @@ class Work:
         thread.attempts = max(1, thread.attempts)
         run.deadline = limit
         with anyio.CancelScope(deadline=limit) as clock, run.state.tracing.attached(run.span):
+            run.clock = clock
             try:
                 if self.terms.hedge is None:
                     thread.answer = await self._answer(body, run)
@@ -182,6 +183,9 @@ class Work:
             finally:
                 run.state.tracing.end(span)
 
+        record = run.state.record
+        if record is not None and record.is_hedged(run.path):
+            self.hedge_now.set()
         async with anyio.create_task_group() as group:
             group.start_soon(attempt, run)
             group.start_soon(second)

@@ -134,7 +134,7 @@ class CostGate:
     def learn(self, run: Run, verdict: Verdict, *, forked: bool, seconds: float) -> None:
         """See `Gate`. An error of the answer's length and one of the formulas are told apart."""
         forecast, fork = verdict.forecast, verdict.shape
-        if forecast is None or fork is None or run.state.recorded:  # a resumed run repeats calls in no time
+        if forecast is None or fork is None or run.state.is_resumed:  # a resumed run repeats calls in no time
             return
         costs = costs_of(run.model())
         length = verdict.length
