@@ -20,6 +20,7 @@ from weaver.errors import ConfigurationError, DeadlineExceeded, UnknownName
 from weaver.events import Event
 from weaver.hooks.chain import Hooks
 from weaver.hooks.named import resolved
+from weaver.journal import local_journal
 from weaver.model_roles import Cast
 from weaver.models.layers.prices import check_prices
 from weaver.models.patience import deadline
@@ -97,12 +98,18 @@ class Weaver(TypedRuns):
         tracer_provider: where spans go; the global provider by default.
         tracing: ready `Tracing` instead of ``tracer_provider``, for its options or metrics.
         trace: keep runs, with texts, in the local store of this machine (``weaver trace``); True by default.
-        journal: where finished steps are recorded; none by default.
+        durable: record finished steps in ``WEAVER_HOME/journal.sqlite``: ``run(task, run_id=...)`` and
+            ``weaver resume`` go on after a crash.
+        accept_changes: a resumed run does steps again that are asked something else than recorded.
+        journal: records finished steps, instead of that file; a `weaver.journal.port.Journal`.
         new_id: makes run ids; random by default.
         sessions: where ``run(session="id")`` finds conversations: the path of a SQLite file, or a function
             from an id to a `Session`. By default they last as long as this object.
         confirm: asked before something large is downloaded (the embedded model): gets the question, says
             whether to go on. None: nobody can be asked, and nothing is downloaded.
+
+    Attributes:
+        begun_by: JSON that a journal keeps with each new run: how a program goes on with it.
 
     Raises:
         ConfigurationError: an argument, variable or settings file is wrong.
@@ -133,6 +140,7 @@ class Weaver(TypedRuns):
         self._tracing = tracing if tracing is not None or trace else Tracing(tracer_provider)
         self._tracer_provider = tracer_provider
         self._journal = journal
+        self.begun_by: Mapping[str, Any] = {}
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
         self._sessions = _sessions_of(sessions)
@@ -311,7 +319,9 @@ class Weaver(TypedRuns):
             seed=settings.seed,
             listen=listen,
             tracing=self._traced(),
-            journal=self._journal,
+            journal=self._journal or (local_journal() if settings.durable else None),
+            about=self.begun_by,
+            accept_changes=bool(settings.accept_changes),
             hooks=Hooks((*self._hooks, *resolved(request.hooks))),
             max_answer=settings.max_answer,
             tools=RunTools(
@@ -372,7 +382,10 @@ def _by(strategy: Callable[..., Any], task: Question, changes: Mapping[str, Any]
     """The request to look at a task by a strategy of ours instead of answering it."""
     check_names(changes, Changes.__annotations__)
     hooks = changes.get("hooks") or ()
-    own = {name: value for name, value in changes.items() if name != "hooks"} | {"strategy": strategy}
+    own = {name: value for name, value in changes.items() if name != "hooks"} | {
+        "strategy": strategy,
+        "durable": False,
+    }
     return RunRequest(replace(as_task(task), output=None), hooks=hooks, changes=own, is_answered=False)
 
 

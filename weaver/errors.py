@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 
 class WeaverError(Exception):

@@ -47,6 +47,8 @@ class SettingOptions(TypedDict, total=False):
     max_tool_result: int | None
     approval_timeout: float | None
     allow_effects: bool | None
+    durable: bool | None
+    accept_changes: bool | None
     mcp: str | Sequence[str] | None
     mcp_servers: Mapping[str, Any] | None
     hooks: Sequence[Any] | None

@@ -297,6 +297,16 @@ class Settings(BaseModel):
         description="Let tools with effects be called without approval by threads that have read untrusted "
         "text.",
     )
+    durable: bool | None = Field(
+        default=None,
+        description="Record every finished step on this machine, so that the run can be resumed after a "
+        "crash without paying again (weaver runs, weaver resume).",
+    )
+    accept_changes: bool | None = Field(
+        default=None,
+        description="Resuming: do steps again whose request differs from the recorded one, instead of "
+        "stopping.",
+    )
     mcp: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         default=(),
         description="MCP servers of the settings file (mcp_servers) whose tools threads may call. A file "

@@ -20,6 +20,8 @@ GROUP = "weaver.commands"
 OURS = {
     "run": ("weaver.cli.run", "Answer a question with parallel reasoning threads."),
     "plan": ("weaver.cli.plan", "Show how a question would be taken apart, without running it."),
+    "runs": ("weaver.cli.runs", "Look at durable runs: list, show, cancel, export, rm."),
+    "resume": ("weaver.cli.resume", "Go on with durable runs after a crash, without paying again."),
     "init": ("weaver.cli.init", "Write a commented workflow file to start from."),
     "validate": ("weaver.cli.validate", "Check workflow files; every problem with its line."),
     "test": ("weaver.cli.test_flow", "Run a workflow's test cases, without a model."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import click
 
 from weaver.cli.support.answering import answer, progress_for
 from weaver.cli.support.asking import Person, somebody_there
+from weaver.cli.support.begun import Begun, Command, tell_how_to_resume
 from weaver.cli.support.facade import weaver_from
 from weaver.cli.support.flags import settings_flags, settings_from
 from weaver.cli.support.guard import debug_option, leaf
@@ -61,6 +64,7 @@ MAX_SESSION_ID = 200
 @click.option("--live", "live_page", is_flag=True, help="Serve a page on this machine that follows the run.")
 @click.option("--no-live", is_flag=True, help="No moving picture: progress as plain lines.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary, only errors.")
+@click.option("--run-id", metavar="ID", help="Id of a durable run; that of a recorded one goes on with it.")
 @click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")
 @debug_option
 def run(
@@ -77,6 +81,7 @@ def run(
     no_live: bool,
     quiet: bool,
     yes: bool,
+    run_id: str | None,
     **options: Any,
 ) -> int:
     """Answer QUESTION with as many reasoning threads as it deserves.
@@ -88,37 +93,82 @@ def run(
     """
     if as_json and as_events:
         raise click.UsageError("--json and --events exclude each other.")
-    form: Form = "json" if as_json else "events" if as_events else "text"
-    output = FORMS[form]()
+    view = View("json" if as_json else "events" if as_events else "text", live_page, no_live, quiet, yes)
+    command = Command(question, inputs, parts, root, dry_run, approved, session, options)
+    return run_command(command, view, run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a run is shown: the flags of ``run`` that have no influence on it."""
+
+    form: Form = "text"
+    live_page: bool = False
+    no_live: bool = False
+    quiet: bool = False
+    yes: bool = False
+
+
+def run_command(command: Command, view: View, run_id: str | None = None) -> int:
+    """Run what a command line says; returns the exit code.
+
+    Args:
+        run_id: the id of the run; that of a recorded one goes on with it.
+    """
+    output = FORMS[view.form]()
+    options = command.options
     try:
-        if is_workflow(question):
-            if parts:
-                raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
-            if session is not None:
-                raise click.UsageError("--session is for questions, not for workflows.")
-            flags = {"json": as_json, "events": as_events, "no_live": no_live, "quiet": quiet, "yes": yes}
-            workflow_flags = {"dry_run": dry_run, "root": root, "approve": approved}
-            with telemetry(live=live_page, question=question):
-                return run_workflow(Path(question), inputs, options | flags | workflow_flags)
-        if inputs or dry_run or root or approved:
+        if is_workflow(command.question) and command.text is None:
+            return _run_file(command, view, run_id)
+        if command.inputs or command.dry_run or command.root or command.approved:
             raise click.UsageError(
                 "-i is for workflows, and so are --approve, --dry-run and --root: "
                 "give a .yaml file, not a question."
             )
-        task = with_parts(Task(question_from(question)), parts)
-        settings = settings_from(options)
-        with telemetry(live=live_page, question=task.user_words):
-            progress = progress_for(form, no_live=no_live, quiet=quiet)
+        text = question_from(command.question) if command.text is None else command.text
+        task = with_parts(Task(text), command.parts)
+        settings = settings_from(dict(options))
+        if run_id is not None and not settings.durable:
+            raise click.UsageError("--run-id is for durable runs: add --durable.")
+        with telemetry(live=view.live_page, question=task.user_words):
+            progress = progress_for(view.form, no_live=view.no_live, quiet=view.quiet)
             approve = Person(progress).approve_tool if somebody_there() else None
-            weaver = weaver_from(settings, yes=yes, approve=approve)
-            talk = _session(session)
-            return run_async(lambda: answer(weaver, task, output, progress, quiet=quiet, session=talk))
+            weaver = weaver_from(settings, yes=view.yes, approve=approve)
+            if settings.durable:
+                begun = Begun.of(replace(command, text=text), run_id)
+                weaver.begun_by, run_id = begun.about, begun.run_id
+            show = partial(answer, quiet=view.quiet, session=_session(command.session), run_id=run_id)
+            code: int = run_async(lambda: show(weaver, task, output, progress))
+            if code and run_id is not None:
+                tell_how_to_resume(run_id)
+            return code
     except Exception as error:
         # The machine that reads stdout gets its object also when nothing could be started.
         inner = leaf(error)
-        if form != "text" and not isinstance(inner, (BrokenPipeError, click.UsageError)):
+        if view.form != "text" and not isinstance(inner, (BrokenPipeError, click.UsageError)):
             output.result(refused(inner, strategy=str(options.get("strategy") or "")))
         raise
+
+
+def _run_file(command: Command, view: View, run_id: str | None) -> int:
+    """Run the workflow that a command line names."""
+    if command.parts:
+        raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
+    if command.session is not None:
+        raise click.UsageError("--session is for questions, not for workflows.")
+    flags = {
+        "json": view.form == "json",
+        "events": view.form == "events",
+        "no_live": view.no_live,
+        "quiet": view.quiet,
+        "yes": view.yes,
+        "dry_run": command.dry_run,
+        "root": command.root,
+        "approve": command.approved,
+    }
+    begun = None if command.dry_run else Begun.of(command, run_id)
+    with telemetry(live=view.live_page, question=command.question):
+        return run_workflow(Path(command.question), command.inputs, {**command.options, **flags}, begun)
 
 
 def _session(name: str | None) -> Session | None:

@@ -14,6 +14,7 @@ from weaver.display.words import printable
 from weaver.errors import ConfigurationError, RunCancelled, UnknownName
 
 if TYPE_CHECKING:
+    from weaver.cli.support.begun import Begun
     from weaver.cli.support.output import Form
     from weaver.settings import Settings
     from weaver.streaming.run_stream import RunStream
@@ -34,7 +35,9 @@ def is_workflow(argument: str) -> bool:
     return not any(map(str.isspace, argument)) or Path(argument).is_file()
 
 
-def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]) -> int:
+def run_workflow(
+    path: Path, inputs: tuple[str, ...], options: Mapping[str, Any], begun: Begun | None = None
+) -> int:
     """``weaver run flow.yaml``. ``options`` are the flags by name, unchecked; returns the exit code.
 
     Raises:
@@ -46,6 +49,7 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
 
     from weaver.cli.support.answering import answer, progress_for
     from weaver.cli.support.asking import Person, somebody_there
+    from weaver.cli.support.begun import tell_how_to_resume
     from weaver.cli.support.interrupt import run_async
     from weaver.cli.support.output import FORMS
     from weaver.workflows.execution.runner import Given
@@ -76,8 +80,14 @@ def run_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any]
             yes=bool(options.get("yes")),
             approve=person.approve_tool if person else None,
         )
-        begun: Any = _Begun(weaver, start)
-        return await answer(begun, start.task, FORMS[form](), progress, quiet=quiet)
+        ready: Any = _Begun(weaver, start)
+        run_id = None
+        if begun is not None and start.changes.get("durable"):
+            weaver.begun_by, run_id = begun.about, begun.run_id
+        code = await answer(ready, start.task, FORMS[form](), progress, quiet=quiet, run_id=run_id)
+        if run_id is not None and code:
+            tell_how_to_resume(run_id)
+        return code
 
     return run_async(work)
 
@@ -149,9 +159,9 @@ class _Begun:
     def __init__(self, weaver: Any, start: Start) -> None:
         self._weaver, self._start = weaver, start
 
-    def stream(self, task: Any) -> RunStream[Any]:
+    def stream(self, task: Any, **options: Any) -> RunStream[Any]:
         """The run's stream."""
-        stream: RunStream[Any] = self._weaver.stream(task, **self._start.changes)
+        stream: RunStream[Any] = self._weaver.stream(task, **options, **self._start.changes)
         return stream
 
 

@@ -17,9 +17,7 @@ from weaver.errors import JournalError, RunTakenOver
 from weaver.journal.content import MAX_INLINE, collect, pack, packed_hash, unpack
 from weaver.journal.port import Entry, Opened, RunHead, Status
 from weaver.journal.writer import Writer
-from weaver.paths import home
 
-FILE = "journal.sqlite"
 _HEAD = "run_id, status, epoch, owner, created, updated, about, result"
 
 
@@ -27,12 +25,12 @@ class SQLiteJournal:
     """Runs in one file, for their owner only (mode 0600).
 
     Args:
-        path: the file; ``WEAVER_HOME/journal.sqlite`` by default.
+        path: the file; made when first used. That of this machine: `weaver.journal.local_journal`.
         busy_seconds: how long to wait for another process that is writing.
     """
 
-    def __init__(self, path: Path | str | None = None, *, busy_seconds: float = 30.0) -> None:
-        self.path = home() / FILE if path is None else Path(path)
+    def __init__(self, path: Path | str, *, busy_seconds: float = 30.0) -> None:
+        self.path = Path(path)
         self._writer = Writer(self.path, busy_seconds)
 
     async def open(self, run_id: str, *, owner: str = "", about: Mapping[str, Any] | None = None) -> Opened:

@@ -16,6 +16,8 @@ from weaver.errors import JournalError
 from weaver.journal.schema import connect
 
 T = TypeVar("T")
+IDLE_SECONDS = 5.0
+"""After so long without work the file is closed and the thread ends; new work starts another one."""
 MOST_AT_ONCE = 512
 """Pieces of work in one commit."""
 
@@ -96,8 +98,15 @@ class Writer:
 
     def _waiting(self) -> tuple[list[_Job], bool]:
         """What has come in (at least one job), and whether the writer is to end."""
-        job = self._jobs.get()
         jobs: list[_Job] = []
+        try:
+            job = self._jobs.get(timeout=IDLE_SECONDS)
+        except queue.Empty:
+            with self._lock:
+                if not self._jobs.empty():
+                    return jobs, False
+                self._thread = None
+            return jobs, True
         while job is not None:
             jobs.append(job)
             if len(jobs) == MOST_AT_ONCE:

@@ -29,11 +29,13 @@ async def answer(
     *,
     quiet: bool = False,
     session: Session | None = None,
+    run_id: str | None = None,
 ) -> int:
     """Run ``task`` and show it; a signal cancels it in good order.
 
     Args:
         session: the conversation that it goes on with.
+        run_id: the id of the run; that of a recorded one goes on with it.
 
     Returns:
         The exit code.
@@ -42,6 +44,8 @@ async def answer(
         WeaverError: the run could not be started.
     """
     options: dict[str, Any] = {} if session is None else {"session": session}
+    if run_id is not None:
+        options["run_id"] = run_id
     stream: Any = None
     result: Result[Any] | None = None
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, StrictStr, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictStr,
+    model_serializer,
+    model_validator,
+)
 
 from weaver.errors import ConfigurationError
 from weaver.workflows.schema.components import AgentSpec, Case, InputSpec, Models, Part, Server, Texts
@@ -62,6 +70,12 @@ class Definition(Part):
         default=Defaults(),
         description="For the whole run and every step.",
         examples=[{"deadline": "2m", "budget": "$0.50"}],
+    )
+    durable: StrictBool | None = Field(
+        default=None,
+        description="Record every finished step, so that a crash does not lose what was paid for; "
+        "`weaver resume` goes on.",
+        examples=[True],
     )
     steps: Mapping[StrictStr, Step] = Field(
         min_length=1,

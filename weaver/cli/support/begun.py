@@ -1,0 +1,91 @@
+"""How a durable run was begun on the command line, kept in its journal so that it can be gone on with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import click
+
+from weaver.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What decides about a run in the command line ``weaver run``.
+
+    Attributes:
+        options: settings by name, as flags gave them.
+        text: the question itself, where the argument names a file or stdin.
+        cwd: where it was given.
+    """
+
+    question: str
+    inputs: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    root: str | None = None
+    dry_run: bool = False
+    approved: tuple[str, ...] = ()
+    session: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    text: str | None = None
+    cwd: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """What is kept. A URL with a query or a user in it may hold a key, and is left out."""
+        options = {name: value for name, value in self.options.items() if value is not None}
+        url = str(options.get("base_url", ""))
+        if "?" in url or "@" in url:
+            del options["base_url"]
+        options.pop("accept_changes", None)
+        return {**asdict(self), "options": options, "cwd": self.cwd or str(Path.cwd())}
+
+    @classmethod
+    def from_json(cls, run_id: str, about: Mapping[str, Any]) -> Self:
+        """The command line that began a run; enters its folder.
+
+        Raises:
+            ConfigurationError: a program began it, or its folder is gone.
+        """
+        kept = about.get("command")
+        if kept is None:
+            raise ConfigurationError(
+                f"Run {run_id} was begun by a Python program.",
+                hint=f"Go on with it there: Weaver(durable=True).run(task, run_id={run_id!r}).",
+            )
+        lists = {name: tuple(kept[name]) for name in ("inputs", "parts", "approved")}
+        command = cls(**{**kept, **lists})
+        try:
+            os.chdir(command.cwd)
+        except OSError as error:
+            raise ConfigurationError(
+                f"Run {run_id} was begun in {command.cwd}, which cannot be entered: {error.strerror}.",
+                hint="Make that folder again.",
+            ) from None
+        return command
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A durable run that is about to begin, or to go on.
+
+    Attributes:
+        about: for `Weaver.begun_by`.
+    """
+
+    run_id: str
+    about: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, command: Command, run_id: str | None) -> Self:
+        """The run of a command line; with a new id by default."""
+        return cls(run_id or secrets.token_hex(8), {"command": command.as_json()})
+
+
+def tell_how_to_resume(run_id: str) -> None:
+    """Say how to go on with a run that has not come to its end."""
+    click.echo(f"Everything finished is kept. To go on: weaver resume {run_id}", err=True)
