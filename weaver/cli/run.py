@@ -100,7 +100,7 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a run is shown: the flags of ``run`` that have no influence on it."""
+    """The look of a run: the flags of ``run`` that have no influence on it."""
 
     form: Form = "text"
     live_page: bool = False

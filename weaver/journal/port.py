@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RunHead:
-    """What a list of runs shows of one.
+    """One run, as lists show it.
 
     Attributes:
         epoch: how often somebody has become its owner.
@@ -62,7 +62,7 @@ class RunHead:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the new owner of a run gets.
+    """A run that has a new owner.
 
     Attributes:
         epoch: to be given with every entry.

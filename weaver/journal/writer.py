@@ -97,7 +97,7 @@ class Writer:
                 db.close()
 
     def _waiting(self) -> tuple[list[_Job], bool]:
-        """What has come in (at least one job), and whether the writer is to end."""
+        """Wait for jobs; return all that have come in, and whether the writer is to end."""
         jobs: list[_Job] = []
         try:
             job = self._jobs.get(timeout=IDLE_SECONDS)

@@ -467,8 +467,8 @@ class Call:
             return False
         text = self._as_json()
         if entry.fingerprint != _hash(text):
-            asked = record.asked(reply.name)
-            return differs(run, reply.name, asked.value if asked is not None else "", text)
+            announced = record.request(reply.name)
+            return differs(run, reply.name, announced.value if announced is not None else "", text)
         value = entry.value
         reply.replayed = True
         load_reply(reply, value)

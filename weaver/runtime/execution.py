@@ -189,7 +189,7 @@ class Execution:
                 state.id,
                 {**about, **state.about},
                 halt=partial(state.halt, reason="parent"),
-                lost=state.lose_calls,
+                on_lost=state.lose_calls,
                 accept_changes=state.accept_changes,
             )
         except JournalError as error:
@@ -198,16 +198,16 @@ class Execution:
         return True
 
     def _beside(self) -> list[asyncio.Task[None]]:
-        """What works beside a journaled run until that is over."""
+        """Start the tasks that accompany a journaled run."""
         record, state = self.state.record, self.state
         if record is None:
             return []
 
-        def answered(id_: str, value: Mapping[str, Any]) -> None:
+        def pass_answer(id_: str, value: Mapping[str, Any]) -> None:
             if id_ in state.tools.approvals.pending:
                 state.tools.approvals.answer(id_, Approval(**value))
 
-        replay, watch = record.until_replayed(), record.watch(answered)
+        replay, watch = record.until_replayed(), record.watch(pass_answer)
         return [asyncio.ensure_future(replay), asyncio.ensure_future(watch)]
 
     async def _close_journal(self, result: Result[Any] | None) -> None:

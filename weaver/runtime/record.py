@@ -43,7 +43,7 @@ class Record:
     Args:
         opened: what the journal had of it.
         halt: ends the run with an error.
-        lost: called with the usage of all calls that were paid for and whose replies nobody will read.
+        on_lost: called with the usage of all calls that were paid for and whose replies nobody will read.
         accept_changes: steps that are asked something else than recorded are done again.
     """
 
@@ -54,13 +54,13 @@ class Record:
         opened: Opened,
         *,
         halt: Callable[[WeaverError], None],
-        lost: Callable[[Usage], None],
+        on_lost: Callable[[Usage], None],
         accept_changes: bool = False,
     ) -> None:
         self.accept_changes = accept_changes
         self.over = anyio.Event()
         self._journal, self._run_id, self._epoch = journal, run_id, opened.epoch
-        self._halt, self._lost = halt, lost
+        self._halt, self._on_lost = halt, on_lost
         self.is_resumed = bool(opened.entries)
         # Who goes on with a run that failed wants its failures tried again; after a crash they stand.
         self._keeps_failures = opened.before not in ("failed", "partial")
@@ -92,7 +92,7 @@ class Record:
         return Record(journal, run_id, await journal.open(run_id, owner=owner(), about=about), **options)
 
     def find(self, key: str) -> Entry | None:
-        """How the step ended, or None when it is to be done (again)."""
+        """Return the recorded end of a step, or None when it is to be done (again)."""
         entry = self._ends.get(key)
         if entry is None or (entry.kind in ("error", "timeout") and not self._keeps_failures):
             return None
@@ -102,16 +102,16 @@ class Record:
         self._replayable.discard(key)
         return entry
 
-    def asked(self, key: str) -> Entry | None:
-        """What the step was asked when it was begun last."""
+    def request(self, key: str) -> Entry | None:
+        """Return the request that the step was begun with last."""
         return self._asked.get(key)
 
     def is_paid(self, entry: Entry) -> bool:
-        """Whether a replayed call is still to be counted; afterwards it is not."""
+        """Take note that a replayed call is counted; False if it was counted before."""
         return self._paid.pop((entry.key, entry.epoch), None) is not None
 
     def timed_out(self, path: str) -> Mapping[str, Any] | None:
-        """How the thread ``path`` ran out of its own time, if it is recorded that it did."""
+        """Return the recorded end of a thread that ran out of its own time, else None."""
         entry = self._ends.get(f"{path}/{END}")
         if entry is None or entry.kind != "timeout" or not self._keeps_failures:
             return None
@@ -119,7 +119,7 @@ class Record:
         return value
 
     def is_hedged(self, path: str) -> bool:
-        """Whether the thread had got a second attempt."""
+        """Say whether a thread had got a second attempt."""
         start = f"{path}~hedge/"
         return not self.over.is_set() and any(key.startswith(start) for key in self._replayable)
 
@@ -181,13 +181,13 @@ class Record:
     async def until_replayed(self) -> None:
         """For the run: say when the replay is over."""
         while not self.over.is_set():
-            seen = self._progress
+            before = self._progress
             for _ in range(QUIET_TICKS):
                 await anyio.lowlevel.checkpoint()
-            if seen == self._progress:
+            if before == self._progress:
                 if self._replayable:
                     await anyio.sleep(QUIET_SECONDS)
-                if seen == self._progress:
+                if before == self._progress:
                     self._close_replay()
 
     async def watch(self, answered: Callable[[str, Mapping[str, Any]], None]) -> None:
@@ -235,7 +235,7 @@ class Record:
 
     def _close_replay(self) -> None:
         if self._paid:
-            self._lost(total(self._paid.values()))
+            self._on_lost(total(self._paid.values()))
             self._paid.clear()
         self.over.set()
         for turn in self._turns.values():
@@ -257,7 +257,7 @@ def owner() -> str:
 
 
 def lives(name: str) -> bool:
-    """Whether the process that `owner` named is alive, as far as can be told from this machine."""
+    """Say whether the process that `owner` named is alive, as far as this machine can tell."""
     host, _, number = name.rpartition(":")
     if host != socket.gethostname() or not number.isdigit() or int(number) == os.getpid():
         return False
@@ -270,7 +270,7 @@ def lives(name: str) -> bool:
     return True
 
 
-def changes_of(recorded: str, now: str, most: int = 12) -> str:
+def changes_of(recorded: str, now: str, limit: int = 12) -> str:
     """The lines in which two requests differ, for people."""
     import difflib
     import json
@@ -289,5 +289,5 @@ def changes_of(recorded: str, now: str, most: int = 12) -> str:
         for line in difflib.unified_diff(before, after, lineterm="", n=0)
         if not line.startswith(("---", "+++", "@@"))
     ]
-    more = len(changed) - most
-    return "\n".join([*changed[:most], *([f"... and {more} more lines"] if more > 0 else [])])
+    more = len(changed) - limit
+    return "\n".join([*changed[:limit], *([f"... and {more} more lines"] if more > 0 else [])])

@@ -9,7 +9,7 @@ from weaver.errors import ModelError, ToolFailed, WeaverError
 
 
 def dump_error(error: WeaverError) -> dict[str, Any]:
-    """What is recorded of an error."""
+    """Return the JSON that is recorded of an error."""
     return {
         "type": type(error).__name__,
         "message": error.message,

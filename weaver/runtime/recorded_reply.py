@@ -15,16 +15,16 @@ from weaver.runtime.context import Scope
 from weaver.runtime.record import changes_of
 from weaver.usage import Usage
 
-_KEPT = (
+_FIELDS = (
     "model", "text", "reasoning", "refusal", "finish", "finish_word", "stop", "seconds", "first_delta",
     "provider_data",
 )  # fmt: skip
 
 
 def dump_reply(reply: Reply) -> dict[str, Any]:
-    """What is recorded of a reply."""
+    """Return the JSON that is recorded of a reply."""
     return {
-        **{name: getattr(reply, name) for name in _KEPT},
+        **{name: getattr(reply, name) for name in _FIELDS},
         "tool_calls": [asdict(call) for call in reply.tool_calls],
         "usage": asdict(reply.usage),
     }
@@ -32,7 +32,7 @@ def dump_reply(reply: Reply) -> dict[str, Any]:
 
 def load_reply(reply: Reply, value: Mapping[str, Any]) -> None:
     """Fill ``reply`` with what `dump_reply` kept."""
-    for name in _KEPT:
+    for name in _FIELDS:
         setattr(reply, name, value[name])
     reply.tool_calls = tuple(ToolCall(**call) for call in value["tool_calls"])
     reply.usage = Usage(**value["usage"])

@@ -150,7 +150,7 @@ class RunState:
 
     @property
     def is_resumed(self) -> bool:
-        """Whether the run goes on with what a journal had recorded of it."""
+        """True for a run that goes on with what a journal had recorded of it."""
         return self.record is not None and self.record.is_resumed
 
     def note(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -55,7 +55,9 @@ class Forking:
         judgement = self._judgement(task, listed)
         cannot = _cannot_fork(run)
         merge = _expected_merge(manner, task, judgement, listed)
-        verdict = await self.gate.before(run, task, judgement, listed=listed, merge=merge)
+        verdict = await _recorded(
+            run, "before", await self.gate.before(run, task, judgement, listed=listed, merge=merge)
+        )
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
@@ -78,7 +80,9 @@ class Forking:
             return await run.reason(task)
         manner = Manner(body=self.nested)
         merge = _expected_merge(manner, task, judgement, listed)
-        verdict = await self.gate.before(run, task, judgement, listed=listed, merge=merge)
+        verdict = await _recorded(
+            run, "before", await self.gate.before(run, task, judgement, listed=listed, merge=merge)
+        )
         if not verdict.fork:
             return await run.reason(task)
         if listed is not None:
@@ -180,7 +184,11 @@ class Forking:
             why = plan.reason or "one call is enough"
             run.decide(False, "planner", why, before.forecast, self.policy.name)
             return before, plan
-        verdict = await self.gate.planned(run, task, plan, merge=name_of(chosen(manner.merge, task, plan)))
+        verdict = await _recorded(
+            run,
+            "planned",
+            await self.gate.planned(run, task, plan, merge=name_of(chosen(manner.merge, task, plan))),
+        )
         why = plan.reason or "the task has independent parts"
         by: DecidedBy = "planner" if verdict.fork else "policy"
         because = f"{why}; {verdict.reason}" if verdict.reason else why
@@ -217,3 +225,10 @@ def _cannot_fork(run: Run) -> str:
     if left.threads is not None and left.threads < 2:
         return "the budget of threads is used up"
     return ""
+
+
+async def _recorded(run: Run, name: str, verdict: Verdict) -> Verdict:
+    """Return the recorded verdict in a resumed run: speeds measured since must not turn it."""
+    fields = ("fork", "reason", "width", "speculate")
+    recorded = await run.verdict(f"gate/{name}", {field: getattr(verdict, field) for field in fields})
+    return replace(verdict, **recorded)

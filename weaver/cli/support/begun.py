@@ -1,4 +1,4 @@
-"""How a durable run was begun on the command line, kept in its journal so that it can be gone on with."""
+"""The command line that began a durable run, kept in the journal for `weaver resume`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weaver.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What decides about a run in the command line ``weaver run``.
+    """The part of a command line ``weaver run`` that decides about the run.
 
     Attributes:
         options: settings by name, as flags gave them.
@@ -36,7 +36,7 @@ class Command:
     cwd: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """What is kept. A URL with a query or a user in it may hold a key, and is left out."""
+        """Return the JSON to keep. A URL with a query or a user may hold a key: it is left out."""
         options = {name: value for name, value in self.options.items() if value is not None}
         url = str(options.get("base_url", ""))
         if "?" in url or "@" in url:
@@ -51,14 +51,14 @@ class Command:
         Raises:
             ConfigurationError: a program began it, or its folder is gone.
         """
-        kept = about.get("command")
-        if kept is None:
+        saved = about.get("command")
+        if saved is None:
             raise ConfigurationError(
                 f"Run {run_id} was begun by a Python program.",
                 hint=f"Go on with it there: Weaver(durable=True).run(task, run_id={run_id!r}).",
             )
-        lists = {name: tuple(kept[name]) for name in ("inputs", "parts", "approved")}
-        command = cls(**{**kept, **lists})
+        lists = {name: tuple(saved[name]) for name in ("inputs", "parts", "approved")}
+        command = cls(**{**saved, **lists})
         try:
             os.chdir(command.cwd)
         except OSError as error:

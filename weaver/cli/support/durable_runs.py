@@ -1,4 +1,4 @@
-"""What the commands about durable runs share: opening the journal, finding a run, whether it is worked on."""
+"""Common parts of the commands about durable runs."""
 
 from __future__ import annotations
 

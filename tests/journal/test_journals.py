@@ -1,0 +1,135 @@
+"""Each journal of ours keeps the promises, and a file that cannot be used is a clear error."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+
+import pytest
+
+from weaver.errors import JournalError
+from weaver.journal.memory import MemoryJournal
+from weaver.journal.port import Entry
+from weaver.journal.sqlite import SQLiteJournal
+from weaver.testing.journals import JournalChecks
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+class TestMemory(JournalChecks):
+    @pytest.fixture
+    def reopen(self):
+        journal = MemoryJournal()
+        return lambda: journal
+
+
+class TestSQLite(JournalChecks):
+    @pytest.fixture
+    def reopen(self, tmp_path):
+        return lambda: SQLiteJournal(tmp_path / "folder" / "journal.sqlite")
+
+
+@pytest.fixture
+async def path(tmp_path):
+    """A journal with one run of 40 entries, closed."""
+    path = tmp_path / "journal.sqlite"
+    journal = SQLiteJournal(path)
+    epoch = (await journal.open("r", about={"question": "q"})).epoch
+    for i in range(40):
+        await journal.append("r", epoch, (Entry(f"s{i}", "ok", {"text": f"{i} " * 600}),))
+    await journal.aclose()
+    return path
+
+
+async def refusal(path, **options) -> str:
+    """The message of the error that writing to the journal gives."""
+    journal = SQLiteJournal(path, **options)
+    try:
+        with pytest.raises(JournalError) as caught:
+            await journal.append("r", 1, (Entry("new", "ok", "x" * 5_000),))
+    finally:
+        await journal.aclose()
+    return str(caught.value)
+
+
+async def test_only_its_owner_may_read_it(path):
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes " * 200)
+    assert "is damaged, or is no journal" in await refusal(path)
+    assert path.read_text().startswith("my notes")
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE mine (x)")
+    db.close()
+    assert "of another program" in await refusal(other)
+
+
+async def test_a_newer_format_is_refused(path):
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    assert "newer weaver (format 99)" in await refusal(path)
+
+
+async def test_a_damaged_file_is_a_clear_error(path):
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data)] = os.urandom(len(data) - 4096)
+    path.write_bytes(data)
+    assert "is damaged" in await refusal(path)
+
+
+async def test_a_truncated_file_is_a_clear_error(path):
+    path.write_bytes(path.read_bytes()[:6_000])
+    assert "is damaged" in await refusal(path)
+
+
+async def test_a_locked_file_is_a_clear_error_and_nothing_is_lost(path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert "locked by another process" in await refusal(path, busy_seconds=0.05)
+    other.execute("ROLLBACK")
+    other.close()
+    await whole(path)
+
+
+async def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(path):
+    journal = SQLiteJournal(path)
+    full = await journal._writer.do(lambda db: db.execute("PRAGMA page_count").fetchone()[0], writes=False)
+    await journal._writer.do(
+        lambda db: db.execute(f"PRAGMA max_page_count = {full}").fetchall(), writes=False
+    )
+    entries = [Entry(f"new{i}", "ok", os.urandom(4_000).hex()) for i in range(100)]
+    with pytest.raises(JournalError, match=r"the disk is full\. Everything recorded before is kept\."):
+        await journal.append("r", 1, entries)
+    assert len(await journal.entries("r")) >= 40
+    await journal.aclose()
+    await whole(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+async def test_a_read_only_file_is_a_clear_error(path):
+    path.chmod(0o400)
+    assert "read-only" in await refusal(path)
+
+
+async def test_a_folder_in_its_place_is_a_clear_error(tmp_path):
+    assert "cannot be" in await refusal(tmp_path)
+
+
+async def whole(path) -> None:
+    """All that was acknowledged is still there."""
+    journal = SQLiteJournal(path)
+    entries = await journal.entries("r")
+    assert [e.key for e in entries[:40]] == [f"s{i}" for i in range(40)]
+    assert all(e.value["text"].startswith(f"{i} ") for i, e in enumerate(entries[:40]))
+    await journal.aclose()
