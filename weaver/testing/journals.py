@@ -97,7 +97,7 @@ class JournalChecks:
             work(first_journal, first.epoch, "one"), work(second_journal, second.epoch, "two")
         )
         entries = await first_journal.entries("r")
-        assert counts == [0, 20]
+        assert list(counts) == [0, 20]
         assert {e.value for e in entries} == {"two"}
         assert len({e.key for e in entries}) == len(entries) == 20
         await first_journal.aclose()
