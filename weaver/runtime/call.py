@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -38,17 +37,13 @@ from weaver.models.reply_deltas import as_model_error, stream_of
 from weaver.models.tool_call_parts import ToolCallParts
 from weaver.result import CancelReason
 from weaver.runtime.budget_ledger import PROBABLE_TOKENS
+from weaver.runtime.call_record import CallRecord, failing_stream_of
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, hooks_of
 from weaver.runtime.instructions import instructed
 from weaver.runtime.media import as_missing, check_media
-from weaver.runtime.recorded_errors import dump_error, error_from
-from weaver.runtime.recorded_reply import differs, dump_reply, failing_stream_of, load_reply
 from weaver.runtime.shared_prefix import with_cache_key
 from weaver.usage import Usage, estimate_tokens
-
-if TYPE_CHECKING:
-    from weaver.runtime.record import Record
 
 SLICE = 128
 """Deltas that are read of one call before other tasks get their turn."""
@@ -84,7 +79,7 @@ class Call:
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
         "_input_estimate", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning",
-        "_refusal", "_reported", "_request", "_request_text", "_reservation", "_run", "_sent", "_span",
+        "_record", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span",
         "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
@@ -92,7 +87,7 @@ class Call:
         self._run = run
         self._model = run.model(role)
         self._request = request
-        self._request_text = ""
+        self._record: CallRecord | None = None
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
@@ -137,7 +132,8 @@ class Call:
         self._input_estimate = _estimate_input(self._request)
         self._asked = self._request
         if run.state.record is not None:
-            if await self._replays(run.state.record):
+            self._record = CallRecord(run, run.state.record, self.reply, self._asked, self._model.name)
+            if self._replays(self._record):
                 return self
             await run.replayed()
         self._costs = costs_of(self._model)
@@ -154,11 +150,7 @@ class Call:
         if self._model.name in state.reasoners:
             self._request = _with_room_to_reason(self._request)
         probable = self._probable_tokens()
-        self._reservation = run.ledger.reserve(
-            self._input_estimate, probable, prices=self._model.prices, model=self._model.name
-        )
-        if state.record is not None:
-            await self._announce(state.record, probable)
+        await self._reserve(probable)
         self._is_counted = run.ledger.limits_answers
         self._span = span = state.tracing.start_call(
             run.call_span,
@@ -192,8 +184,8 @@ class Call:
             if isinstance(error, (Refused, HookFailed)):
                 state.halt(error)
             self._settle(error)
-            if state.record is not None:
-                await self._record_end(state.record, error)
+            if self._record is not None:
+                await self._record.end(error)
             if isinstance(error, ModelError) and (
                 missing := as_missing(run, error, self._model.name, self._request.messages)
             ):
@@ -202,8 +194,8 @@ class Call:
         except BaseException as cancelled:
             reply.queue_seconds = log.queue_seconds
             self._settle(cancelled)
-            if state.record is not None:
-                await self._record_end(state.record, cancelled)
+            if self._record is not None:
+                await self._record.end(cancelled)
             raise
         finally:
             current_call.reset(token)
@@ -211,6 +203,19 @@ class Call:
         reply.model = log.answered_by or reply.model
         reply.first_delta = current_time() - self._sent - reply.queue_seconds
         return self
+
+    async def _reserve(self, probable: int) -> None:
+        """Reserve what the call may cost, and record that it begins."""
+        ledger, prices = self._run.ledger, self._model.prices
+        self._reservation = ledger.reserve(
+            self._input_estimate, probable, prices=prices, model=self._model.name
+        )
+        if self._record is not None:
+            try:
+                await self._record.begin(self._input_estimate, probable, prices)
+            except BaseException:
+                ledger.release(self._reservation)
+                raise
 
     def _stream(self) -> AbstractAsyncContextManager[Stream]:
         """The model's stream, with the hooks around it."""
@@ -275,41 +280,8 @@ class Call:
             await self._manager.__aexit__(kind, error, trace)
         finally:
             self._settle(error)
-        if self._run.state.record is not None:
-            await self._record_end(self._run.state.record, error)
-
-    async def _announce(self, record: Record, probable: int) -> None:
-        """Record, before anything is sent, what is asked and what it will probably cost."""
-        self._request_text = text = self._as_json()
-        prices = self._model.prices
-        usage = Usage(calls=1, input_tokens=self._input_estimate, output_tokens=probable, estimated=True)
-        usage = replace(usage, cost_usd=None if prices is None else prices.cost(usage))
-        try:
-            await record.add(self.reply.name, "started", text, fingerprint=_hash(text), usage=usage)
-        except BaseException:
-            self._run.ledger.release(self._reservation)
-            raise
-
-    async def _record_end(self, record: Record, error: BaseException | None) -> None:
-        """Record how the call ended, what came, and what it cost."""
-        reply, fingerprint = self.reply, _hash(self._request_text)
-        match reply.state:
-            case "succeeded":
-                await record.add(
-                    reply.name, "ok", dump_reply(reply), fingerprint=fingerprint, usage=reply.usage
-                )
-            case "failed" if isinstance(error, ModelError):
-                value = {**dump_reply(reply), "error": dump_error(error)}
-                await record.add(reply.name, "error", value, fingerprint=fingerprint, usage=reply.usage)
-            case _:
-                # Who left the block without an error had read enough, and will have so again.
-                value = {**dump_reply(reply), "left": error is None, "reason": reply.cancel_reason}
-                if error is None:
-                    await record.add(
-                        reply.name, "cancelled", value, fingerprint=fingerprint, usage=reply.usage
-                    )
-                else:
-                    record.put(reply.name, "cancelled", value, fingerprint=fingerprint, usage=reply.usage)
+        if self._record is not None:
+            await self._record.end(error)
 
     def _take(self, delta: Delta) -> None:
         match delta:
@@ -449,12 +421,7 @@ class Call:
         if self.reply.reasoning or self.reply.usage.reasoning_tokens:
             self._run.state.reasoners.add(self._model.name)
 
-    def _as_json(self) -> str:
-        """The request, with who is asked: what makes two calls the same."""
-        asked = asdict(replace(self._asked, headers={}))
-        return json.dumps([self.reply.role, self._model.name, asked], sort_keys=True, default=_plain)
-
-    async def _replays(self, record: Record) -> bool:
+    def _replays(self, record: CallRecord) -> bool:
         """Take the reply from the journal, if it is there.
 
         Raises:
@@ -462,27 +429,10 @@ class Call:
             ModelError: the recorded one.
         """
         run, reply = self._run, self.reply
-        entry = record.find(reply.name)
-        if entry is None:
+        outcome = record.replay()
+        if outcome is False:
             return False
-        text = self._as_json()
-        if entry.fingerprint != _hash(text):
-            announced = record.request(reply.name)
-            return differs(run, reply.name, announced.value if announced is not None else "", text)
-        value = entry.value
-        reply.replayed = True
-        load_reply(reply, value)
         self._notice_reasoning()
-        if record.is_paid(entry):
-            run.ledger.spend(reply.usage)
-            run.state.usages.append(reply.usage)
-        error = error_from(value["error"]) if entry.kind == "error" else None
-        if entry.kind == "ok":
-            reply.state = "succeeded"
-        elif entry.kind == "error":
-            reply.state, reply.error = "failed", error
-        else:
-            reply.state, reply.cancel_reason = "cancelled", value["reason"]
         span = run.state.tracing.start_call(
             run.call_span,
             model=reply.model,
@@ -493,18 +443,13 @@ class Call:
         )
         run.state.tracing.end_call(span, reply, self._request)
         run.call_ended(self)
-        if error is not None and reply.first_delta is None:
-            raise error
-        self._deltas = stream_of(reply) if error is None else failing_stream_of(reply, error)
+        if outcome is True:
+            self._deltas = stream_of(reply)
+        elif reply.first_delta is None:
+            raise outcome
+        else:
+            self._deltas = failing_stream_of(reply, outcome)
         return True
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _plain(value: Any) -> str:
-    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else str(value)
 
 
 def _place(role: str, path: str) -> str:
