@@ -252,7 +252,7 @@ async def test_parts_of_tools_survive_a_resumed_run():
     journal = MemoryJournal()
     weaver = Weaver(None, strategy="sequential", tools=[camera], journal=journal)
     first = await weaver.run("Who is there?", run_id="r", model=ScriptedModel(asking()))
-    assert json.dumps(journal.runs["r"])
+    assert json.dumps([entry.value for entry in await journal.entries("r")])
     again = await weaver.run("Who is there?", run_id="r", model=ScriptedModel("not asked"))
     assert again.messages == first.messages
 

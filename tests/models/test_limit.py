@@ -173,7 +173,7 @@ async def test_requests_per_minute() -> None:
 async def test_tokens_per_minute_count_what_a_call_may_cost_and_then_what_it_did_cost() -> None:
     inside = ScriptedModel("ok")
     model = limited(inside, tokens_per_minute=1000)
-    request = Request(messages=(user("x" * 400),), max_tokens=400)
+    request = Request(messages=(user("x" * 400),), max_tokens=396)  # 500 with the message's own four
     for _ in range(3):
         await call(model, request=request)
     assert [r.at for r in inside.requests] == pytest.approx([0, 0, 60])

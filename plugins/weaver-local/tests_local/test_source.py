@@ -232,6 +232,9 @@ async def test_what_the_model_is_and_can(tmp_path: Path, environ: dict[str, str]
         slots=3,
         context=4096,
         small=True,
+        vision=False,
+        audio=False,
+        files=False,
     )
     await model.aclose()
 
