@@ -31,6 +31,7 @@ _CALLS: dict[str, Callable[[Options], int]] = {
     "best_of_n": lambda o: int(o["samples"]) * 2,
     "mixture_of_agents": lambda o: int(o["layers"]) * int(o["proposers"]) + 1,
     "debate": lambda o: int(o["agents"]) * int(o["rounds"]),
+    "rounds": lambda o: int(o["width"]) * int(o["rounds"]) + 1,
     "skeleton_of_thought": lambda o: 2 + int(o.get("max_points") or 10),
 }
 
