@@ -164,10 +164,11 @@ def as_task(task: Task | str | Sequence[Message | Mapping[str, Any] | Part | str
         task = Task(prompt=task)
     elif not isinstance(task, Task):
         items: Sequence[Any] = task
-        if isinstance(task, list | tuple) and any(isinstance(item, TextPart | MediaPart) for item in items):
-            task = Task(messages=(user(items),))
-        else:
-            task = Task(messages=messages_from(items))
+        is_content = isinstance(task, list | tuple) and all(
+            isinstance(item, str | TextPart | MediaPart) for item in items
+        )
+        messages = (user(items),) if is_content else messages_from(items)
+        task = Task(messages=messages)
     if changes:
         task = replace(task, **changes)
     if not task.question.strip():

@@ -150,7 +150,8 @@ async def test_a_conversation_of_dicts_is_a_task_too():
     assert model.requests[0].request.messages[-1] == user("And now?")
     assert Task(messages=[{"role": "developer", "content": "x"}, *TALK]).messages[0] == system("x")
     with pytest.raises(InvalidTask, match=r"messages\[0\] is a str"):
-        await Weaver(model).run(["hello"])
+        await Weaver(model).run(["hello", {"role": "user", "content": "And now?"}])
+    assert (await Weaver(model, strategy="sequential").run(["hello"])).answer == "ok"
 
 
 def test_objects_of_openais_sdk_are_taken():
