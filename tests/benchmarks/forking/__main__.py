@@ -40,7 +40,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--strategies", default=",".join((report.DIRECT, report.FORKING, report.GATED)))
     parser.add_argument("--routing-goal", type=float, default=0.95, help="0.9 for models below 1.5B")
-    parser.add_argument("--json", type=Path, help="where the rows go")
+    parser.add_argument("--json", type=Path, help="where the rows go, as they come")
     arguments = parser.parse_args()
     if (arguments.base_url is None) == (arguments.simulated is None):
         parser.error("give either --base-url or --simulated")
@@ -65,6 +65,9 @@ async def _run(arguments: argparse.Namespace, home: str) -> list[Row]:
     def done(row: Row) -> None:
         nonlocal finished
         finished += 1
+        if arguments.json is not None:
+            with arguments.json.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row.as_dict(), ensure_ascii=False) + "\n")
         print(
             f"{finished}/{count} {row.strategy} {row.kind} {row.status} {row.seconds:.1f} s", file=sys.stderr
         )
@@ -75,8 +78,10 @@ async def _run(arguments: argparse.Namespace, home: str) -> list[Row]:
 
 
 def main() -> None:
-    """Run it, print the tables, and write the rows."""
+    """Run it, and print the tables."""
     arguments = _arguments()
+    if arguments.json is not None:
+        arguments.json.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as home:
         if arguments.simulated is not None:
             backend, options = virtual_time()
@@ -84,10 +89,6 @@ def main() -> None:
         else:
             rows = anyio.run(_run, arguments, home)
     print(report.markdown(rows, routing_goal=arguments.routing_goal))
-    if arguments.json is not None:
-        arguments.json.write_text(
-            "".join(json.dumps(row.as_dict(), ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-        )
 
 
 if __name__ == "__main__":

@@ -252,7 +252,8 @@ def _sections(text: str, names: Sequence[str]) -> list[str]:
             starts.append((match.start(), number))
     starts.sort()
     texts = [""] * len(names)
-    for (start, number), (end, _) in zip(starts, [*starts[1:], (len(text), -1)], strict=True):
+    ends = [*(start for start, _ in starts[1:]), len(text)]
+    for (start, number), end in zip(starts, ends, strict=False):
         texts[number] = text[start:end]
     return texts
 

@@ -28,7 +28,7 @@ _CALLS: dict[str, Callable[[Options], int]] = {
     "sequential": lambda o: 1 + int(o.get("wait") or 0) + (2 if o.get("think_tokens") else 0),
     "fixed": lambda o: int(o.get("k", 4)) + 2,
     "self_consistency": lambda o: int(o["samples"]),
-    "best_of_n": lambda o: int(o["samples"]) * 2,
+    "best_of_n": lambda o: int(o["n"]) * 2,
     "mixture_of_agents": lambda o: int(o["layers"]) * int(o["proposers"]) + 1,
     "debate": lambda o: int(o["agents"]) * int(o["rounds"]),
     "rounds": lambda o: int(o["width"]) * int(o["rounds"]) + 1,
