@@ -22,6 +22,7 @@ OURS = {
     "plan": ("weaver.cli.plan", "Show how a question would be taken apart, without running it."),
     "runs": ("weaver.cli.runs", "Look at durable runs: list, show, cancel, export, rm."),
     "resume": ("weaver.cli.resume", "Go on with durable runs after a crash, without paying again."),
+    "approve": ("weaver.cli.approve", "Answer what a durable run waits for."),
     "init": ("weaver.cli.init", "Write a commented workflow file to start from."),
     "validate": ("weaver.cli.validate", "Check workflow files; every problem with its line."),
     "test": ("weaver.cli.test_flow", "Run a workflow's test cases, without a model."),

@@ -22,10 +22,11 @@ from weaver.messages import Message, ToolCall, part_as_dict
 from weaver.models.clock import current_time
 from weaver.models.protocol import ToolSpec
 from weaver.parts import Part, TextPart, TextWithParts
+from weaver.runtime.approval_record import recorded_approval
 from weaver.runtime.context import Scope
 from weaver.runtime.guards import context_of, ending_the_run, hooks_of
 from weaver.runtime.media import refused_kinds, without_media_of_tools
-from weaver.tools.approvals import Approval, ApprovalRequest
+from weaver.tools.approvals import ApprovalRequest
 from weaver.tools.protocol import Tool, options_of
 from weaver.tools.results import READ_RESULT
 
@@ -258,9 +259,7 @@ async def _check_approval(run: Scope, tool: Tool, arguments: str, call_id: str) 
         if not (options.has_effects and run.read_untrusted and not run.state.tools.allow_effects):
             return
         reason = "the tool has effects, and the thread has read text that others may have written"
-    answer: Approval = await run.state.tools.approvals.ask(
-        ApprovalRequest(call_id, run.thread_id, name, values, reason)
-    )
+    answer = await recorded_approval(run, ApprovalRequest(call_id, run.thread_id, name, values, reason))
     if not answer.approved:
         because = f": {answer.reason}" if answer.reason else ""
         run.note(f"A call of {name!r} was not approved{because}.")

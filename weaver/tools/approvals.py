@@ -111,7 +111,7 @@ class Approvals:
         finally:
             del self._pending[request.id]
         if answer.always:
-            self._always.setdefault(request.tool, replace(answer, always=False))
+            self.remember(request.tool, answer)
             for other in self._pending.values():
                 if other.tool == request.tool:
                     self._settle(other, answer)
@@ -127,6 +127,15 @@ class Approvals:
         if id not in self._pending:
             raise UnknownName("pending approval", id, self._pending)
         self._settle(self._pending[id], answer)
+
+    def remember(self, tool: str, answer: Approval) -> None:
+        """Give this answer to every later call of ``tool``, if it holds for all of them."""
+        if answer.always:
+            self._always.setdefault(tool, replace(answer, always=False))
+
+    def is_nobodys(self, answer: Approval) -> bool:
+        """Say whether no person gave this answer: there was nobody, or nobody answered before the timeout."""
+        return answer is NOBODY or answer is self._on_timeout
 
     async def _answered(self, request: ApprovalRequest, pending: _Pending) -> Approval:
         if self._callback is None:
