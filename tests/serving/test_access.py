@@ -342,3 +342,24 @@ def test_settings_of_the_table_are_checked_and_are_no_settings_of_runs(tmp_path:
     (tmp_path / "weaver.toml").write_text("[serve]\nprot = 1234\n")
     with pytest.raises(ConfigurationError, match=r"weaver\.toml: serve\.prot"):
         ServeConfig.load(tmp_path)
+
+
+def test_a_head_that_is_endless_or_slow_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch):
+    from weaver.serving.http import protocol
+
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    server = start()
+    host, port = server.url.removeprefix("http://").removesuffix("/v1").split(":")
+    endless = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000
+    for sent in (endless, b"GET /health HTTP/1.1\r\nHost: loc", b""):
+        with socket.create_connection((host, int(port))) as sock:
+            sock.settimeout(5)
+            with suppress(ConnectionError):
+                sock.sendall(sent)
+                assert sock.recv(100) == b""
+    with socket.create_connection((host, int(port))) as sock:
+        sock.settimeout(5)
+        for _ in range(2):
+            sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+            time.sleep(0.6)  # an idle connection is not a slow head

@@ -18,6 +18,7 @@ from weaver.models.layers.prices import check_prices
 from weaver.runtime.state import ROLES
 from weaver.serving.app import app_of
 from weaver.serving.config import ServeConfig
+from weaver.serving.http.protocol import BoundedProtocol
 from weaver.serving.keys import VARIABLE, Clients, keys_from
 from weaver.serving.service import Service
 from weaver.serving.work.offers import offers_of
@@ -69,6 +70,7 @@ async def serve(
         server = _Server(
             uvicorn.Config(
                 app_of(service),
+                http=BoundedProtocol,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
