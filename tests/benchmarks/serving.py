@@ -84,16 +84,16 @@ def serving(upstream: str, folder: Path) -> Iterator[tuple[str, int]]:
     """A `weaver serve` process; its URL and process id."""
     command = [sys.executable, "-m", "weaver", "serve", "--port", "0", "--model", "openai/scripted"]
     environ = {**os.environ, "WEAVER_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--base-url", upstream], cwd=folder, env=environ, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        yield line.split(" at ")[1].split()[0], process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
+    ) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            yield line.split(" at ")[1].split()[0], process.pid
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def memory(pid: int) -> float:

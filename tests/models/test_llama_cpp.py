@@ -57,6 +57,8 @@ async def test_capabilities(model: OpenAIModel, llama: Llama) -> None:
         slots=4,
         context=2048,
         small=True,
+        vision=False,
+        audio=False,
     )
 
 
