@@ -20,7 +20,7 @@ from weaver.errors import ConfigurationError, DeadlineExceeded, UnknownName
 from weaver.events import Event
 from weaver.hooks.chain import Hooks
 from weaver.hooks.named import resolved
-from weaver.journal import local_journal
+from weaver.journal import journal_of
 from weaver.model_roles import Cast
 from weaver.models.layers.prices import check_prices
 from weaver.models.patience import deadline
@@ -101,7 +101,8 @@ class Weaver(TypedRuns):
         durable: record finished steps in ``WEAVER_HOME/journal.sqlite``: ``run(task, run_id=...)`` and
             ``weaver resume`` go on after a crash.
         accept_changes: a resumed run does steps again that are asked something else than recorded.
-        journal: records finished steps, instead of that file; a `weaver.journal.port.Journal`.
+        journal: records finished steps, instead of that file: a `weaver.journal.port.Journal`, or the URL of
+            one (``postgresql://USER@HOST/DATABASE``). Every run is then durable.
         new_id: makes run ids; random by default.
         sessions: where ``run(session="id")`` finds conversations: the path of a SQLite file, or a function
             from an id to a `Session`. By default they last as long as this object.
@@ -126,7 +127,7 @@ class Weaver(TypedRuns):
         tracer_provider: TracerProvider | None = None,
         tracing: Tracing | None = None,
         trace: bool = True,
-        journal: Journal | None = None,
+        journal: Journal | str | None = None,
         new_id: Callable[[], str] | None = None,
         confirm: Callable[[str], bool] | None = None,
         sessions: str | Path | Sessions | None = None,
@@ -139,7 +140,8 @@ class Weaver(TypedRuns):
             find(self.settings.strategy)  # a misspelt name is an error here, and not at the first run
         self._tracing = tracing if tracing is not None or trace else Tracing(tracer_provider)
         self._tracer_provider = tracer_provider
-        self._journal = journal
+        self._journal = journal_of(journal) if isinstance(journal, str) else journal
+        self._journals: dict[str | None, Journal] = {}
         self.begun_by: Mapping[str, Any] = {}
         self._new_id = new_id or partial(secrets.token_hex, 8)
         self._confirm = confirm
@@ -239,6 +241,9 @@ class Weaver(TypedRuns):
         for cast in self._casts.values():
             await cast.aclose()
         await self._toolsets.aclose()
+        for url, journal in self._journals.items():
+            if url is not None:  # that of this machine is shared by the whole process
+                await journal.aclose()
 
     async def __aenter__(self) -> Self:
         self._users += 1
@@ -319,7 +324,7 @@ class Weaver(TypedRuns):
             seed=settings.seed,
             listen=listen,
             tracing=self._traced(),
-            journal=self._journal or (local_journal() if settings.durable else None),
+            journal=self._journal_for(settings),
             about=self.begun_by,
             accept_changes=bool(settings.accept_changes),
             hooks=Hooks((*self._hooks, *resolved(request.hooks))),
@@ -362,6 +367,17 @@ class Weaver(TypedRuns):
                 f"session= is a {type(session).__name__}.", hint="Use an id, or a weaver.Session."
             )
         return session
+
+    def _journal_for(self, settings: Settings) -> Journal | None:
+        """The journal of a run with these settings; None for one that is not durable."""
+        if self._journal is not None:
+            return self._journal
+        if not settings.durable:
+            return None
+        url = settings.journal.get_secret_value() if settings.journal is not None else None
+        if url not in self._journals:
+            self._journals[url] = journal_of(url)
+        return self._journals[url]
 
     def _traced(self) -> Tracing:
         """What records the runs; made when the first one begins."""

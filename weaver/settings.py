@@ -26,6 +26,8 @@ from weaver.task import Agent
 PREFIX = "WEAVER_"
 _TABLES = ("prices", "mcp_servers", "models")
 """Settings that are tables: no flag and no variable."""
+_SECRET = {"api_key", "headers", "journal"}
+"""Settings that no message shows."""
 _OTHER_TABLES = ("serve",)
 """Tables of the settings file that are no settings of runs; see `weaver.settings_file.read_table`."""
 
@@ -302,6 +304,12 @@ class Settings(BaseModel):
         description="Record every finished step on this machine, so that the run can be resumed after a "
         "crash without paying again (weaver runs, weaver resume).",
     )
+    journal: Annotated[SecretStr, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Journal of durable runs, where it is not the file of this machine: "
+        "postgresql://USER@HOST/DATABASE (plugin weaver-reasoning-postgres).",
+        json_schema_extra={"metavar": "URL"},
+    )
     accept_changes: bool | None = Field(
         default=None,
         description="Resuming: do steps again whose request differs from the recorded one, instead of "
@@ -467,7 +475,7 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(Settings.model_fields)}."
             continue
         said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        shown = "" if given is None or name in {"api_key", "headers"} else f" (given: {_shown(given.value)})"
+        shown = "" if given is None or name in _SECRET else f" (given: {_shown(given.value)})"
         line = f"{place}: {said}{shown}"
         if line not in problems:
             problems.append(line)

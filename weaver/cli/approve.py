@@ -13,8 +13,7 @@ from weaver.display.words import one_line, printable
 from weaver.errors import UnknownName
 
 if TYPE_CHECKING:
-    from weaver.journal.port import Entry
-    from weaver.journal.sqlite import SQLiteJournal
+    from weaver.journal.port import Entry, Journal
 
 
 @click.command()
@@ -30,7 +29,7 @@ def approve(run: str, request: str | None, deny: bool, reason: str, always: bool
     A run that is being worked on goes on within a second; otherwise: weaver resume RUN.
     """
 
-    async def answer(journal: SQLiteJournal) -> list[Entry]:
+    async def answer(journal: Journal) -> list[Entry]:
         from weaver.journal.port import Entry
 
         head = await find_run(journal, run)

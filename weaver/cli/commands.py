@@ -39,7 +39,12 @@ OURS = {
 }
 
 # Commands of distributions that may not be installed, and how to get them.
-ELSEWHERE = {"local": 'pip install "weaver-reasoning[local]"'}
+_POSTGRES = 'pip install "weaver-reasoning[postgres]"'
+ELSEWHERE = {
+    "local": 'pip install "weaver-reasoning[local]"',
+    **dict.fromkeys(("submit", "worker", "cancel", "schedules"), _POSTGRES),
+    "temporal": 'pip install "weaver-reasoning[temporal]"',
+}
 
 
 class Commands(click.Group):

@@ -14,8 +14,7 @@ from weaver.cli.support.guard import debug_option
 from weaver.errors import ConfigurationError, WeaverError
 
 if TYPE_CHECKING:
-    from weaver.journal.port import RunHead
-    from weaver.journal.sqlite import SQLiteJournal
+    from weaver.journal.port import Journal, RunHead
 
 
 @click.command()
@@ -64,7 +63,7 @@ def resume(
     return worst
 
 
-async def _interrupted(journal: SQLiteJournal) -> list[RunHead]:
+async def _interrupted(journal: Journal) -> list[RunHead]:
     return [head for head in await journal.heads() if status_of(head) == "interrupted"]
 
 

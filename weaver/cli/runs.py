@@ -14,8 +14,7 @@ from weaver.cli.support.guard import debug_option
 from weaver.display.words import one_line, printable
 
 if TYPE_CHECKING:
-    from weaver.journal.port import Entry, RunHead
-    from weaver.journal.sqlite import SQLiteJournal
+    from weaver.journal.port import Entry, Journal, RunHead
 
 _RUN = click.argument("run", required=False, default="last")
 
@@ -65,7 +64,7 @@ def list_(limit: int, status: str | None, as_json: bool) -> None:
 def show(run: str, as_json: bool) -> None:
     """Show RUN: every step, what it cost, what was decided, and what waits for a person."""
 
-    async def read(journal: SQLiteJournal) -> tuple[RunHead, list[Entry]]:
+    async def read(journal: Journal) -> tuple[RunHead, list[Entry]]:
         head = await find_run(journal, run)
         return head, list(await journal.entries(head.run_id))
 
@@ -91,7 +90,7 @@ def show(run: str, as_json: bool) -> None:
 def cancel(run: str) -> None:
     """Stop RUN, wherever on this machine it is worked on. What is finished is kept."""
 
-    async def stop(journal: SQLiteJournal) -> str:
+    async def stop(journal: Journal) -> str:
         head = await find_run(journal, run)
         await journal.cancel(head.run_id)
         return head.run_id
@@ -107,7 +106,7 @@ def cancel(run: str) -> None:
 def export(run: str, output: Path | None) -> None:
     """Write RUN as JSON lines: first what it is, then every entry."""
 
-    async def read(journal: SQLiteJournal) -> list[Any]:
+    async def read(journal: Journal) -> list[Any]:
         head = await find_run(journal, run)
         return [_about(head), *(asdict(e) for e in await journal.entries(head.run_id))]
 
@@ -131,7 +130,7 @@ def rm(names: tuple[str, ...], status: str | None, older_than: float | None) -> 
     if not names and status is None and older_than is None:
         raise click.UsageError("Name runs, or say which: --status, --older-than.")
 
-    async def forget(journal: SQLiteJournal) -> int:
+    async def forget(journal: Journal) -> int:
         import time
 
         heads = [await find_run(journal, name) for name in names] if names else await journal.heads()

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import anyio
+
 from weaver.errors import RunTakenOver
-from weaver.journal.port import ONCE, Entry, Opened, RunHead, Status
+from weaver.journal.port import ONCE, POLL_SECONDS, Entry, Opened, RunHead, Status
 
 
 @dataclass(slots=True)
@@ -66,6 +68,9 @@ class MemoryJournal:
     async def heads(self, *, status: Status | None = None, limit: int | None = None) -> Sequence[RunHead]:
         heads = [k.head for k in self.runs.values() if status is None or k.head.status == status]
         return sorted(heads, key=lambda head: -head.updated)[:limit]
+
+    async def changed(self, run_id: str, *, follow: bool = False) -> None:  # noqa: ARG002 - polled
+        await anyio.sleep(POLL_SECONDS)
 
     async def cancel(self, run_id: str) -> None:
         if (run := self.runs.get(run_id)) is not None:

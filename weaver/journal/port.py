@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 Kind = Literal["started", "ok", "error", "timeout", "cancelled", "verdict"]
 ONCE: frozenset[Kind] = frozenset(("ok", "verdict"))
 """Kinds that a step has at most one entry of: the first writer wins."""
+POLL_SECONDS = 0.5
+"""Between two looks at a run whose journal does not say when it changes."""
 Status = Literal["running", "complete", "partial", "failed", "interrupted", "cancelled"]
 
 
@@ -118,6 +120,16 @@ class Journal(Protocol):
 
     async def heads(self, *, status: Status | None = None, limit: int | None = None) -> Sequence[RunHead]:
         """Runs, those updated last first."""
+        ...
+
+    async def changed(self, run_id: str, *, follow: bool = False) -> None:
+        """Wait until the run may have changed: its owner, or decisions of somebody who does not own it.
+
+        Returns after some time also when nothing has changed; a journal that cannot know waits half a second.
+
+        Args:
+            follow: wait for everything that is recorded, also by the run's owner.
+        """
         ...
 
     async def cancel(self, run_id: str) -> None:

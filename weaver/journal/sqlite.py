@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from weaver.errors import JournalError, RunTakenOver
 from weaver.journal.content import MAX_INLINE, collect, pack, packed_hash, unpack
-from weaver.journal.port import Entry, Opened, RunHead, Status
+from weaver.journal.port import POLL_SECONDS, Entry, Opened, RunHead, Status
 from weaver.journal.writer import Writer
 
 _HEAD = "run_id, status, epoch, owner, created, updated, about, result"
@@ -119,6 +121,9 @@ class SQLiteJournal:
             ).fetchall()
 
         return [_head(row) for row in await self._writer.do(work, writes=False)]
+
+    async def changed(self, run_id: str, *, follow: bool = False) -> None:  # noqa: ARG002 - polled
+        await anyio.sleep(POLL_SECONDS)
 
     async def cancel(self, run_id: str) -> None:
         def work(db: sqlite3.Connection) -> None:

@@ -27,8 +27,6 @@ QUIET_TICKS = 20
 """Rounds of the event loop without a replayed step after which a replay may be over."""
 QUIET_SECONDS = 0.25
 """Seconds without one after which it is over although recorded steps are left (of threads that were cut)."""
-WATCH_SECONDS = 0.5
-"""Between two looks at who owns the run, and for answers from outside."""
 END_SECONDS = 1.0
 """Most seconds that the end of a run waits for its last entries."""
 END = "end"
@@ -198,7 +196,7 @@ class Record:
         """
         with suppress(JournalError):
             while True:
-                await anyio.sleep(WATCH_SECONDS)
+                await self._journal.changed(self._run_id)
                 head = await self._journal.head(self._run_id)
                 if head is None or head.epoch != self._epoch:
                     self._halt(RunTakenOver.of(self._run_id))

@@ -41,7 +41,8 @@ class Command:
         url = str(options.get("base_url", ""))
         if "?" in url or "@" in url:
             del options["base_url"]
-        options.pop("accept_changes", None)
+        for name in ("accept_changes", "journal"):
+            options.pop(name, None)
         return {**asdict(self), "options": options, "cwd": self.cwd or str(Path.cwd())}
 
     @classmethod

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, TypeVar
 from weaver.errors import UnknownName
 
 if TYPE_CHECKING:
-    from weaver.journal.port import RunHead
-    from weaver.journal.sqlite import SQLiteJournal
+    from weaver.journal.port import Journal, RunHead
 
 T = TypeVar("T")
 MOST_NAMES = 200
 """Runs among which the beginning of an id is looked for."""
 
 
-def with_journal(work: Callable[[SQLiteJournal], Awaitable[T]]) -> T:
-    """Do something with the journal of this machine, and close it."""
+def with_journal(work: Callable[[Journal], Awaitable[T]]) -> T:
+    """Do something with the journal that the settings name, by default that of this machine, and close it."""
     import anyio
 
-    from weaver.journal import local_journal
+    from weaver.journal import journal_of
+    from weaver.settings import Settings
+
+    url = Settings.load().journal
 
     async def opened() -> T:
-        journal = local_journal()
+        journal = journal_of(None if url is None else url.get_secret_value())
         try:
             return await work(journal)
         finally:
@@ -32,7 +34,7 @@ def with_journal(work: Callable[[SQLiteJournal], Awaitable[T]]) -> T:
     return anyio.run(opened)
 
 
-async def find_run(journal: SQLiteJournal, name: str) -> RunHead:
+async def find_run(journal: Journal, name: str) -> RunHead:
     """A run by its id, the unique beginning of it, or ``last``.
 
     Raises:
