@@ -71,14 +71,14 @@ async def test_what_one_sees_first(url: str, dark: bool) -> None:
         assert labels[:3] == ["adaptive", "plan", "a  Alpha"]
         assert len([s for s in await page.texts(".row .star") if s]) == 5
         back = await page.value("getComputedStyle(document.body).backgroundColor")
-        assert back == ("rgb(20, 24, 29)" if dark else "rgb(255, 255, 255)")
+        assert back == ("rgb(18, 22, 27)" if dark else "rgb(255, 255, 255)")
         await page.screenshot(Path(f"first-{'dark' if dark else 'light'}.png"))
 
 
 async def test_text_of_models_stays_text(url: str) -> None:
     async with browser() as page:
         await page.open(url)
-        await page.press("ArrowDown", "ArrowDown")
+        await page.press("ArrowDown", "ArrowDown", "d")
         shown = await page.texts(".detail .message pre")
 
         assert any(EVIL in text for text in shown)
@@ -144,17 +144,18 @@ async def test_every_view(url: str) -> None:
     async with browser() as page:
         await page.open(url)
         await page.press("2")
-        assert await page.texts(".row .said-by-model") == ["a  Alpha", "b", "d", "c"]
+        assert await page.texts(".row .model-text") == ["a  Alpha", "b", "d", "c"]
         await page.screenshot(Path("threads.png"))
         await page.press("ArrowDown", "Enter")
         assert await page.texts("[role=tab][aria-selected=true]") == ["Waterfall"]
         assert await selected(page) == "b"
 
         await page.press("3")
-        assert [t.split("✓")[0] for t in await page.texts("svg .node title")] == ["a  Alpha", "b", "c"]
-        assert await page.value("document.querySelectorAll('svg path.edge').length") == 1
+        titles = [t.split("\n")[0] for t in await page.texts("svg .node title")]
+        assert titles == ["Planner", "a  Alpha", "b", "c", "Merge"]
+        assert await page.value("document.querySelectorAll('svg path.edge').length") == 5
         await page.screenshot(Path("plan.png"))
-        await page.value("document.querySelector('svg .node').focus()")
+        await page.value("document.querySelectorAll('svg .node')[1].focus()")
         await page.press("Enter")
         assert await selected(page) == "a  Alpha"
 
@@ -198,14 +199,14 @@ async def test_two_runs_beside_each_other(tmp_path: Path) -> None:
         await page.press("6")
         rows = await page.texts("table tbody tr")
         assert "threads45+1 (25 %)" in rows
-        assert any(row.startswith("extranot theresucceeded8.00 s") for row in rows)
+        assert any(row.startswith("extranot theresucceeded\N{EN DASH}8.00 s") for row in rows)
         await page.screenshot(Path("compare.png"))
         await page.value(
             "(s => { s.value = '1'; s.dispatchEvent(new Event('change')); })"
             "(document.querySelector('#head select'))"
         )
         await page.press("2")
-        assert "extra" in await page.texts(".row .said-by-model")
+        assert "extra" in await page.texts(".row .model-text")
         assert page.problems == []
 
 

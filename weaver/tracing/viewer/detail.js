@@ -1,7 +1,15 @@
 // Everything about one piece.
-function detailOf(shown, index, go) {
-  const run = shown.run;
-  const piece = shown.pieces[index];
+import { SIGNS, el, money, secs, table, whole } from "./base.js";
+
+const TEXTS = [
+  "gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages",
+  "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "weaver.task.answer", "weaver.run.answer",
+  "weaver.run.question",
+];
+
+export function detailOf(model, index, go) {
+  const run = model.run;
+  const piece = model.pieces[index];
   const facts = [
     ["state", el("span", { class: piece.st }, `${SIGNS[piece.st] || ""} ${piece.st.replace("_", " ")}`)],
     ["time", `${secs(piece.e - piece.s)}  (${secs(piece.s)} to ${secs(piece.e)})`],
@@ -16,19 +24,17 @@ function detailOf(shown, index, go) {
     facts.push(["cost", money(piece.m) || "unknown"]);
   }
   const parts = [
-    el("h2", {}, el("span", { class: "said-by-model" }, piece.l || piece.k)),
+    el("h2", {}, el("span", { class: "model-text" }, piece.l || piece.k)),
     el("div", { class: "dim" }, `${piece.k}${piece.th ? ` ${piece.th}` : ""}`),
     table(null, facts),
   ];
   parts.push(...messagesOf(piece));
   if (piece.k === "thread" || piece.k === "plan" || piece.k === "synthesis") {
-    const calls = [];
     for (let i = index + 1; i <= index + piece.n; i++) {
-      if (shown.pieces[i].p === index && shown.pieces[i].k === "call") calls.push(i);
-    }
-    for (const i of calls) {
-      const found = messagesOf(shown.pieces[i]);
-      if (found.length) parts.push(el("h3", {}, shown.pieces[i].l), ...found);
+      const call = model.pieces[i];
+      if (call.p !== index || call.k !== "call") continue;
+      const messages = messagesOf(call);
+      if (messages.length) parts.push(el("h3", {}, call.l), ...messages);
     }
   }
   if (piece.ev && piece.ev.length) {
@@ -37,31 +43,25 @@ function detailOf(shown, index, go) {
   }
   if (piece.ln && piece.ln.length) {
     const links = piece.ln.slice(0, 200).map(([id, name]) => {
-      const to = shown.pieces.findIndex((p) => p.id === id);
+      const to = model.pieces.findIndex((p) => p.id === id);
       return el("button", { disabled: to < 0, onclick: () => go(to) }, name || id);
     });
     parts.push(el("h3", {}, `Links (${piece.ln.length})`), el("div", { class: "tools" }, links));
   }
-  const rest = Object.entries(piece.a).filter(([key]) => !CONTENT.includes(key));
-  parts.push(el("h3", {}, "Attributes"), table(null, [...rest.map(([k, v]) => [k, show(v)]), ["span id", piece.id]]));
+  const rest = Object.entries(piece.a).filter(([key]) => !TEXTS.includes(key));
+  parts.push(el("h3", {}, "Attributes"), table(null, [...rest.map(([k, v]) => [k, valueText(v)]), ["span id", piece.id]]));
   if (!run.content) parts.push(el("p", { class: "dim" }, "Messages were not captured (docs/tracing.md says how)."));
   return parts;
 }
 
-const CONTENT = [
-  "gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages",
-  "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "weaver.task.answer", "weaver.run.answer",
-  "weaver.run.question",
-];
-
-function show(value) {
+function valueText(value) {
   return Array.isArray(value) ? value.join(", ") : String(value);
 }
 
 function messagesOf(piece) {
-  const found = [];
+  const messages = [];
   const add = (who, text) => {
-    if (text) found.push(el("div", { class: "message" }, el("div", {}, who), el("pre", {}, text)));
+    if (text) messages.push(el("div", { class: "message" }, el("div", {}, who), el("pre", { tabindex: 0 }, text)));
   };
   const parsed = (key) => {
     try { return JSON.parse(piece.a[key] || "[]"); } catch { return [{ role: "unreadable", parts: [{ content: piece.a[key] }] }]; }
@@ -71,13 +71,15 @@ function messagesOf(piece) {
     for (const message of parsed(key)) {
       for (const part of message.parts || []) {
         const who = [message.role, part.type === "text" ? "" : part.type, part.name].filter(Boolean).join(" · ");
-        add(who, part.content || part.response || part.arguments || "");
+        add(who, textOf(part.content || part.response || part.arguments || ""));
       }
     }
   }
   for (const [key, name] of [
     ["weaver.run.question", "question"], ["gen_ai.tool.call.arguments", "arguments"],
     ["gen_ai.tool.call.result", "result"], ["weaver.task.answer", "answer"], ["weaver.run.answer", "answer"],
-  ]) add(name, piece.a[key]);
-  return found;
+  ]) add(name, textOf(piece.a[key] || ""));
+  return messages;
 }
+
+const textOf = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));

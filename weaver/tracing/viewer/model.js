@@ -1,7 +1,5 @@
-// What is being looked at: the runs of the file, and which of their pieces are shown.
-const LIVE_ERROR = "The connection to the run is lost; this is what had arrived.";
-
-class Shown {
+// One run as it is looked at: its pieces, and which of them have a row.
+export class RunModel {
   constructor(run) {
     this.run = run;
     this.pieces = run.pieces;
@@ -10,20 +8,21 @@ class Shown {
     this.range = [0, run.seconds || 1e-6];
     this.text = "";
     this.only = "all";
-    this.known = 0;
+    this.folded = 0;
+    this.details = false;
     this.foldNew();
     this.update();
   }
 
   // A thread with nothing but one call in it says everything in its own row.
   foldNew() {
-    for (let i = this.known; i < this.pieces.length; i++) {
+    for (let i = this.folded; i < this.pieces.length; i++) {
       const piece = this.pieces[i];
       if (piece.n === 1 && piece.k !== "run" && this.pieces[i + 1] && this.pieces[i + 1].k === "call") {
         this.collapsed.add(piece.id);
       }
     }
-    this.known = this.pieces.length;
+    this.folded = this.pieces.length;
   }
 
   replace(run) {
@@ -31,7 +30,7 @@ class Shown {
     const all = this.range[0] === 0 && this.range[1] >= this.run.seconds;
     this.run = run;
     this.pieces = run.pieces;
-    this.known = 0;
+    this.folded = 0;
     this.foldNew();
     this.selected = Math.max(0, this.pieces.findIndex((p) => selected && p.id === selected.id));
     if (all) this.range = [0, run.seconds || 1e-6];

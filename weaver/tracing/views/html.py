@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -13,7 +14,14 @@ from typing import Any
 from weaver.tracing.record import semconv as sc
 from weaver.tracing.views.run_view import Piece, RunView, Sum
 
-SCRIPTS = ("base.js", "model.js", "detail.js", "waterfall.js", "pages.js", "main.js")
+SCRIPTS = (
+    "base.js", "kinds.js", "model.js", "detail.js", "waterfall.js", "graph.js", "pages.js", "compare.js",
+    "trace.js", "main.js",
+)  # fmt: skip
+"""The modules of the page, each after those that it imports."""
+STYLES = ("theme.css", "style.css")
+_IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=class|const|function)", re.MULTILINE)
 MAX_TEXT_CHARS = 32_000_000
 """Full texts in one page; beyond it, texts appear as they are on the spans (cut)."""
 
@@ -30,8 +38,8 @@ def page_of(views: Sequence[RunView], *, live: dict[str, Any] | None = None, rev
         views: one run, or two to be compared.
         live: ``{"url": ..., "every": milliseconds}`` of a page that follows a run.
     """
-    script = "\n".join(_file(name) for name in SCRIPTS)
-    style = _file("style.css")
+    script = _one_script()
+    style = "\n".join(_file(name) for name in STYLES)
     data = {"runs": [run_of(view) for view in views], "live": live, "revision": revision}
     # Inline style attributes are set by the page's own script (allowed); style and script elements by hash.
     policy = (
@@ -44,6 +52,13 @@ def page_of(views: Sequence[RunView], *, live: dict[str, Any] | None = None, rev
         before, _, after = text.partition(f"${name}")
         text = f"{before}{value}{after}"
     return text
+
+
+@cache
+def _one_script() -> str:
+    """Return all modules as one script: modules cannot import each other from inside one file."""
+    modules = "\n".join(_EXPORT.sub("", _IMPORT.sub("", _file(name))) for name in SCRIPTS)
+    return f"(() => {{\n{modules}}})();"
 
 
 def embedded(value: Any) -> str:
@@ -149,8 +164,8 @@ def _sizes(pieces: Sequence[Piece]) -> list[int]:
 
 
 def _plans(view: RunView, index: dict[str, int]) -> list[dict[str, Any]]:
-    """The plans with subtasks, each with the threads that worked on them."""
-    found = []
+    """Return the plans with subtasks: each with its planner, its threads and the merge of their answers."""
+    plans = []
     for piece in view.pieces:
         ids = piece.span.attributes.get(sc.PLAN_IDS) if piece.kind == "plan" else None
         if not ids or piece.parent is None:
@@ -158,9 +173,13 @@ def _plans(view: RunView, index: dict[str, int]) -> list[dict[str, Any]]:
         prefix = piece.parent.thread or ""
         threads = {p.thread: index[p.id] for p in piece.parent.children if p.kind == "thread"}
         edges = [edge.split("->", 1) for edge in piece.span.attributes.get(sc.PLAN_EDGES) or ()]
-        found.append(
+        merge = next((p for p in reversed(piece.parent.children) if p.kind == "synthesis"), None)
+        plans.append(
             {
                 "prefix": prefix,
+                "planner": index[piece.id],
+                "merge": index[merge.id] if merge is not None else -1,
+                "how": str(piece.span.attributes.get(sc.PLAN_MERGE) or ""),
                 "ids": list(ids),
                 "edges": [e for e in edges if len(e) == 2],
                 "threads": {
@@ -168,7 +187,7 @@ def _plans(view: RunView, index: dict[str, int]) -> list[dict[str, Any]]:
                 },
             }
         )
-    return found
+    return plans
 
 
 def _sum(name: str, group: Sum) -> list[Any]:

@@ -24,6 +24,14 @@ _COLOURS = {
     "skipped": "bright_black",
     "running": "blue",
 }
+_KINDS = {
+    "plan": "magenta",
+    "tool": "cyan",
+    "synthesis": "green",
+    "conflict": "bright_magenta",
+    "join": "white",
+}
+"""Colours of bars by kind, those of the HTML view (`viewer/kinds.js`); other kinds are blue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +137,21 @@ def _tree(view: RunView, signs: Signs, width: int, *, calls: bool, rows: int | N
         text = row.text if len(row.text) <= room else row.text[: max(room - 1, 1)] + "…"[: signs is UNICODE]
         line.append(text, style="bold" if piece.kind == "run" else "")
         line.append(" " * max(label - len(line.plain), 0) + " ")
-        line.append_text(_bar(row, signs, whole=whole, width=bar, colour=colour))
+        line.append_text(_bar(row, signs, whole=whole, width=bar, colour=_bar_colour(piece)))
         line.append(f" {seconds(piece.seconds):>8}")
         if piece.calls:
             tokens = f"{_short(piece.input_tokens)}{signs.arrow}{_short(piece.output_tokens)}"
             line.append(f" {tokens:>12} {dollars(piece.cost_usd):>9}", style="cyan")
         lines.append(line)
     return lines
+
+
+def _bar_colour(piece: Piece) -> str:
+    """Return the colour of the work, or of its end where it was lost. A call has that of its parent."""
+    if piece.state not in ("succeeded", "running"):
+        return _COLOURS.get(piece.state, "white")
+    owner = piece.parent if piece.kind == "call" and piece.parent is not None else piece
+    return _KINDS.get(owner.kind, "blue")
 
 
 def _picked(view: RunView, *, calls: bool, limit: int | None) -> set[str]:
