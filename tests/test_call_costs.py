@@ -106,6 +106,19 @@ def test_objects_of_a_thread_in_flight() -> None:
     assert per_thread(objects) <= OBJECTS
 
 
+def test_a_finished_run_leaves_no_cycles_for_the_collector() -> None:
+    def left_behind(count: int) -> float:
+        gc.collect()
+        gc.disable()
+        try:
+            run(count)
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    assert per_thread(left_behind) == 0.0
+
+
 def test_lines_of_a_chunk_of_text() -> None:
     chunk = b'{"id":"c","choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}'
 

@@ -140,6 +140,7 @@ class Execution:
             await self._close_journal(None)
             raise
         finally:
+            state.on_halt = None
             if self._turn is not None:
                 with anyio.CancelScope(shield=True):
                     await self._turn.end(())

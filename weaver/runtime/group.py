@@ -232,6 +232,7 @@ class Threads:
                 thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
                 thread.finish("cancelled")
             (work.place or self._run.for_thread(thread, deadline=self._run.deadline)).close()
+            work.place = None
             self._finished.append(thread)
             if thread.state == "succeeded" and self._terms.hedge is not None:
                 insort(self._durations, thread.seconds)
@@ -282,6 +283,11 @@ class Threads:
             needed.append(self._works[name])
         return needed
 
+    def let_go(self) -> None:
+        """For the runtime: let go of bodies, which lead back to whoever forked. No cycle stays."""
+        self._works.clear()
+        self._unhedged.clear()
+
     async def watch(self, hedge: Hedge) -> None:
         """For the runtime: give stragglers their second attempt."""
         hedged = 0
@@ -329,5 +335,6 @@ async def open_fork(run: Scope, tasks: Iterable[Task], *, terms: Terms, name: st
         finally:
             threads.cancel(reason)
             group.cancel_scope.cancel()
+    threads.let_go()
     if raised is not None:
         raise raised

@@ -169,7 +169,9 @@ class Thread:
         if self.answer is None and (said := self.text.strip()):
             self.answer = Answer(said, complete=False)
         self._done.set()
-        self._emit(
+        emit, self._emit = self._emit, _to_nobody
+        self.saying, self.open_calls = str, ()  # these lead back to the run's state: no cycle stays
+        emit(
             ThreadFinished(
                 self.id,
                 state,
@@ -197,3 +199,7 @@ class Thread:
             started_at=None if self.started_at is None else self.started_at - run_started,
             error=str(self.error) if self.error else None,
         )
+
+
+def _to_nobody(event: Event) -> None:
+    """Stand in for a listener where there is nothing more to say."""
