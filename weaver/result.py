@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from weaver.decisions import LoggedDecision, Reward
 from weaver.display import markdown, one_line, terminal
 from weaver.errors import OutputMissing
 from weaver.messages import Message
@@ -251,6 +252,8 @@ class Result(Generic[T_co]):
         messages: this turn of the conversation: the question, tool calls and their results, the answer; empty
             where there is no answer.
         history: the conversation before this turn.
+        decision_log: every decision of the run, with what it led to.
+        rewards: how good the answer is, as far as a verifier or a judge said so during the run.
     """
 
     run_id: str
@@ -271,6 +274,8 @@ class Result(Generic[T_co]):
     output_state: OutputState = "text"
     messages: tuple[Message, ...] = ()
     history: tuple[Message, ...] = ()
+    decision_log: tuple[LoggedDecision, ...] = ()
+    rewards: tuple[Reward, ...] = ()
 
     @property
     def all_messages(self) -> tuple[Message, ...]:
@@ -330,4 +335,6 @@ class Result(Generic[T_co]):
             "notes": list(self.notes),
             "trace_id": self.trace_id,
             "error": asdict(self.error) if self.error else None,
+            "decision_log": [decision.as_dict() for decision in self.decision_log],
+            "rewards": [asdict(reward) for reward in self.rewards],
         }

@@ -34,6 +34,7 @@ OURS = {
     "serve": ("weaver.cli.serve", "Serve OpenAI's protocol to chat programs, over HTTP."),
     "mcp": ("weaver.cli.mcp", "Serve runs to MCP clients, over stdin or HTTP."),
     "trace": ("weaver.cli.trace", "Look at runs that were kept on this machine."),
+    "feedback": ("weaver.cli.feedback", "Say how good a run's answer was, for its trace and for learning."),
     "doctor": ("weaver.cli.doctor", "Show what is reachable, what is missing and how to get it."),
     "version": ("weaver.cli.version", "Show the versions of weaver and what it runs on."),
 }

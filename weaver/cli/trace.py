@@ -119,6 +119,23 @@ def open_(run: str, compare: str | None, output: Path | None, no_browser: bool) 
 
 @trace.command()
 @_RUN
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@debug_option
+def decisions(run: str, as_json: bool) -> None:
+    """List what was decided in RUN: among what, by which policy, and what came of it."""
+    from weaver.tracing.store.decisions import decisions_of, in_words, rewards_of
+
+    store = _store()
+    spans = store.spans(store.find(run))
+    for decision in decisions_of(spans):
+        click.echo(json.dumps(decision.as_dict()) if as_json else printable(in_words(decision)))
+    if not as_json:
+        for reward in rewards_of(spans):
+            click.echo(f"reward {reward.value:g} ({printable(reward.name)}, by {reward.source})")
+
+
+@trace.command()
+@_RUN
 @click.option(
     "--format",
     "form",

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import anyio
 
 from weaver.api import Weaver
+from weaver.decisions import Reward
 from weaver.errors import (
     ConfigurationError,
     InvalidTask,
@@ -29,6 +30,7 @@ from weaver.models.catalog import registry
 from weaver.models.catalog.resolve import LOCAL
 from weaver.models.layers.prices import check_prices
 from weaver.models.protocol import Model
+from weaver.planning.features import VERSION, features_of
 from weaver.result import Result
 from weaver.settings import Settings
 from weaver.strategies.common.registry import find
@@ -253,12 +255,13 @@ async def check(comparison: Comparison) -> None:
 async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
     """The run's record, not graded yet."""
     task, item, strategy, model, repeat = run.key
+    question = run.task.asked(run.item)
     meter = Meter()
     token = current_meter.set(meter)
     error: WeaverError | None = None
     result: Result[Any] | None
     try:
-        result = await weaver.run(run.task.asked(run.item), strategy=strategy, seed=run.seed)
+        result = await weaver.run(question, strategy=strategy, seed=run.seed)
     except InvalidTask as refused:  # a strategy for other tasks; the others go on
         error, result = refused, None
     except (ConfigurationError, ModelUnreachable, ModelUnauthorized):
@@ -285,6 +288,8 @@ async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
         concurrency=concurrency,
         structure=run.item.structure,
         ideal_speedup=run.item.ideal_speedup,
+        features=features_of(question),
+        features_version=VERSION,
         error=str(error) if error is not None else None,
         **known,
     )
@@ -293,7 +298,7 @@ async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
 async def _graded(item: Item, record: Record) -> Record:
     """The record with its grade, or with why it could not be graded."""
     if not record.answer.strip():
-        return replace(record, graded=True, why="no answer")
+        return replace(record, graded=True, why="no answer", decisions=_rewarded(record, 0.0))
     try:
         grade = await item.grader(item, record.answer)
     except Exception as error:  # noqa: BLE001 - graders are users' and other packages' code, or models
@@ -306,7 +311,14 @@ async def _graded(item: Item, record: Record) -> Record:
         score=grade.score,
         why=grade.why,
         answer=record.answer[:ANSWER_CHARS],
+        decisions=_rewarded(record, grade.score),
     )
+
+
+def _rewarded(record: Record, score: float) -> tuple[dict[str, Any], ...]:
+    """The decisions of a run, with its grade as their reward."""
+    reward = asdict(Reward(score, "grader", record.task))
+    return tuple({**decision, "reward": reward} for decision in record.decisions)
 
 
 def _of_result(result: Result[Any]) -> dict[str, Any]:
@@ -332,6 +344,7 @@ def _of_result(result: Result[Any]) -> dict[str, Any]:
         "estimated": usage.estimated,
         "redundancy": overlap(t.answer for t in result.threads if t.answer),
         "notes": result.notes,
+        "decisions": tuple(decision.as_dict() for decision in result.decision_log),
         **_prediction(result),
     }
 

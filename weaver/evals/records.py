@@ -45,6 +45,8 @@ class Record:
         error: the message of a failed run, or None.
         decided_fork: the run's decision.
         predicted_seconds, predicted_usd: of what was decided; None where the gate predicted nothing.
+        features: of the question, see `weaver.planning.features`; ``features_version`` is theirs.
+        decisions: the run's decision log, with the grade as its reward.
     """
 
     task: str
@@ -87,6 +89,9 @@ class Record:
     decided_fork: bool = False
     predicted_seconds: float | None = None
     predicted_usd: float | None = None
+    features: dict[str, float] = field(default_factory=dict)
+    features_version: str = ""
+    decisions: tuple[dict[str, Any], ...] = ()
 
     @property
     def key(self) -> Key:
@@ -100,14 +105,15 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {**asdict(self), "notes": list(self.notes)}
+        return {**asdict(self), "notes": list(self.notes), "decisions": list(self.decisions)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Back from `as_dict`; unknown keys are ignored."""
         known = {f.name for f in fields(cls)}
         given = {k: v for k, v in data.items() if k in known}
-        return cls(**{**given, "notes": tuple(given.get("notes", ()))})
+        lists = {name: tuple(given.get(name, ())) for name in ("notes", "decisions")}
+        return cls(**{**given, **lists})
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import anyio
 
 from weaver.budget import Limits, Remaining
+from weaver.decisions import Arm, DecisionKind, LoggedDecision, Reward, RewardSource, certain
 from weaver.errors import BudgetExceeded, ModelError, ToolFailed
 from weaver.events import Decided, Event
 from weaver.models.clock import current_time
@@ -18,6 +19,7 @@ from weaver.models.protocol import Model
 from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, DecidedBy, Decision, Forecast
 from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.decision_log import both_ways, vote
 from weaver.runtime.recorded_errors import dump_error, error_from
 from weaver.runtime.state import ANSWERING, RunState
 from weaver.runtime.thread import Thread
@@ -280,28 +282,84 @@ class Scope:
         self.state.note(text)
 
     def decide(
-        self, parallel: bool, by: DecidedBy, because: str, forecast: Forecast | None = None, policy: str = ""
+        self,
+        parallel: bool,
+        by: DecidedBy,
+        because: str,
+        forecast: Forecast | None = None,
+        policy: str = "",
+        *,
+        features: Mapping[str, float] | None = None,
+        arms: Sequence[Arm] = (),
+        chosen: str = "",
     ) -> None:
         """Record whether the run forks, who says so and why.
 
         Args:
             forecast: what was predicted; without one, that of the run's earlier decision stays.
             policy: name and version of the policy that was asked; likewise.
+            features: what it read of the task.
+            arms: what was considered; by default a direct answer and a fork, without chance.
+            chosen: which of them; by default ``fork`` or ``direct``.
         """
+        chosen = chosen or ("fork" if parallel else "direct")
         if self.parent is None:
             earlier = self.state.decision
             if earlier is not None:
                 forecast, policy = forecast or earlier.forecast, policy or earlier.policy
-            arms = (("direct", float(not parallel)), ("fork", float(parallel)))
-            self.state.decision = Decision(parallel, by, because, forecast, policy, arms)
+            considered = tuple((arm.name, arm.propensity) for arm in arms or both_ways(parallel, None))
+            self.state.decision = Decision(parallel, by, because, forecast, policy, considered)
             self.emit(Decided(self.state.decision))
-        self.state.tracing.decided(self.span, parallel=parallel, by=by, reason=because, forecast=forecast)
+        arms = tuple(arms) or both_ways(parallel, forecast)
+        logged = LoggedDecision("fork", chosen, arms, policy or by, because, features=features or {})
+        self._log(logged, parallel=parallel, by=by, forecast=forecast)
+
+    def log_decision(
+        self,
+        kind: DecisionKind,
+        chosen: str,
+        *others: str,
+        policy: str,
+        because: str = "",
+        features: Mapping[str, float] | None = None,
+    ) -> None:
+        """Record another decision, made without chance.
+
+        Args:
+            chosen, others: names of what was considered; no text of a model.
+            policy: name and version of what decides.
+        """
+        arms = certain(chosen, *others)
+        self._log(LoggedDecision(kind, chosen, arms, policy, because, features=features or {}))
+
+    def _log(
+        self,
+        decision: LoggedDecision,
+        *,
+        parallel: bool | None = None,
+        by: DecidedBy = "policy",
+        forecast: Forecast | None = None,
+    ) -> None:
+        logged = self.state.decisions.add(replace(decision, thread=self.path))
+        self.state.tracing.decided(self.span, logged, parallel=parallel, by=by, forecast=forecast)
+
+    def reward(self, value: float, source: RewardSource, name: str = "correctness") -> None:
+        """Record how good the run's answer is, by a verifier or a judge; not by who wrote it.
+
+        Args:
+            value: 0 to 1; values outside are moved to the nearer end.
+        """
+        reward = Reward(min(1.0, max(0.0, float(value))), source, name)
+        self.state.decisions.rewards.append(reward)
+        self.state.tracing.rewarded(self.span, reward)
 
     def voted(self, counts: Sequence[int], share: float) -> None:
         """Record a vote's outcome: ballots per answer, the winner's first, and its part of the weight."""
         self.state.tracing.event(
             self.span, sc.EVENT_VOTE, {sc.VOTE_COUNTS: tuple(counts), sc.VOTE_SHARE: share}
         )
+        if counts:
+            self._log(vote(counts, share))
 
     def waited_for_prefix(self, seconds: float) -> None:
         """Record that a call was held back until one that begins alike had been read."""

@@ -381,6 +381,8 @@ class Execution:
         usage = total(state.usages)
         for note in state.prefixes.misses:
             state.note(note)
+        if left_out := state.decisions.left_out:
+            state.note(f"The decision log is full; {left_out} later decisions are not in it.")
         tokens, seconds = root.path_so_far
         cancelled = sum(t.state == "cancelled" for t in state.threads)
         path = min(tokens, usage.output_tokens) or usage.output_tokens
@@ -415,6 +417,8 @@ class Execution:
             error=ErrorReport(type(self.error).__name__, str(self.error)) if self.error else None,
             messages=messages,
             history=history,
+            decision_log=state.decisions.finished(status),
+            rewards=tuple(state.decisions.rewards),
         )
         if self.error is not None:
             self.error.result = result

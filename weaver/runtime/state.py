@@ -19,6 +19,7 @@ from weaver.models.reply import Reply
 from weaver.result import Answer, CancelReason, Conflict, Decision
 from weaver.runtime import log
 from weaver.runtime.budget_ledger import Ledger
+from weaver.runtime.decision_log import DecisionLog
 from weaver.runtime.shared_prefix import SharedPrefixes
 from weaver.tools.run_tools import RunTools
 from weaver.tracing.record.tracer import Tracing
@@ -119,6 +120,7 @@ class RunState:
         self.notes: list[str] = []
         self._noted: set[str] = set()
         self.decision: Decision | None = None
+        self.decisions = DecisionLog(self.usages, self.threads)
         self.plan: Plan | None = None
         self.offered: Answer | None = None
         self._spoken: list[str] = []

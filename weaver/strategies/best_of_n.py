@@ -20,7 +20,7 @@ from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
 from weaver.strategies.common.option_types import FROM_FILE, Count, Warmth
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import each, said, samples, shown, with_losses
+from weaver.strategies.common.sampling import each, log_stop, said, samples, shown, with_losses
 from weaver.task import Task
 from weaver.untrusted import fenced
 
@@ -109,7 +109,9 @@ async def best_of_n(
     if not candidates:
         raise NoAnswer(missing(threads.all, "No sample came to an answer")) from threads.all[0].error
     best = _best(candidates)
+    log_stop(run, f"best_of_n.{'verifier' if verify else judge}/1", passed, len(candidates), n)
     if passed:
+        _rewarded(run, best, verify is not None)
         return best
     if verify is not None or judge == "absolute":
         if not scores:
@@ -121,7 +123,15 @@ async def best_of_n(
     elif len(candidates) > 1:
         choose = _tournament if judge == "pairwise" else _choice
         best = await choose(run, task, [answer for _, answer in candidates])
+    if scores:
+        _rewarded(run, best, verify is not None)
     return with_losses(run, best, threads.all, n)
+
+
+def _rewarded(run: Run, best: Answer, by_verifier: bool) -> None:
+    """Record the score of the sample that is handed up, where it is one from 0 to 1."""
+    if best.confidence is not None:
+        run.reward(best.confidence, "verifier" if by_verifier else "judge")
 
 
 def _best(candidates: Sequence[tuple[bool | float | None, Answer]]) -> Answer:

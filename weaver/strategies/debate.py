@@ -12,7 +12,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.common.option_types import Count, Same, Warmth
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import said, samples, votes_on, with_losses
+from weaver.strategies.common.sampling import log_stop, said, samples, votes_on, with_losses
 from weaver.task import Task
 from weaver.untrusted import fenced
 
@@ -61,7 +61,7 @@ async def debate(
     ]
     talks: list[tuple[Message, ...]] = [t.conversation for t in drawn]
     answers: list[Answer | None] = [None] * len(drawn)
-    votes, last = Votes(), list[Thread]()
+    votes, last, number = Votes(), list[Thread](), 0
     for number in range(1, rounds + 1):
         tasks = [replace(t, prompt="", messages=talk) for t, talk in zip(drawn, talks, strict=True)]
         async with run.fork(tasks, name=f"round{number}-") as threads:
@@ -76,6 +76,7 @@ async def debate(
         if until_agreement and len(answers) > 1 and votes.counts == [len(answers)]:
             break
         talks = [_heard(talk, answers, i) for i, talk in enumerate(talks)]
+    log_stop(run, "debate.agreement/1", number < rounds, number, rounds, share=votes.share)
     run.voted(votes.counts, votes.share)
     winner = replace(votes.winner(), confidence=votes.share)
     return with_losses(run, winner, last, agents, what="agents")

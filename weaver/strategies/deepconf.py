@@ -19,7 +19,14 @@ from weaver.runtime.structured_output import Shape
 from weaver.runtime.thread import Thread
 from weaver.strategies.common.option_types import Count, Percent, Same, Share, Warmth
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import said, samples, told_without_tools, votes_on, with_losses
+from weaver.strategies.common.sampling import (
+    log_stop,
+    said,
+    samples,
+    told_without_tools,
+    votes_on,
+    with_losses,
+)
 from weaver.task import Task
 
 MOST = 1000.0
@@ -106,6 +113,9 @@ async def deepconf(
                 threads.close()
     if not votes.groups:
         raise NoAnswer(missing([*first, *threads.all], "No trace came to an answer"))
+    log_stop(
+        run, "deepconf.tau/1", votes.share >= tau, len(first) + len(threads.all), budget, share=votes.share
+    )
     run.voted(votes.counts, votes.share)
     winner = replace(votes.winner(), confidence=votes.share)
     drawn = [*warmed, *threads.all]

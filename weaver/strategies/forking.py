@@ -9,6 +9,7 @@ import anyio
 from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
 from weaver.plan import Plan, Subtask
 from weaver.planning.cues import EACH
+from weaver.planning.features import features_of
 from weaver.planning.gate.gate import Gate, Verdict
 from weaver.planning.grouping import narrowed
 from weaver.planning.listed import plan_of_list
@@ -61,7 +62,7 @@ class Forking:
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
-            run.decide(False, "policy", because, verdict.forecast, self.policy.name)
+            self._decide(run, task, False, because, by="policy", verdict=verdict)
             answer = await sequential(run, task)
             self._learn(run, verdict, answer, forked=False)
             return answer
@@ -76,7 +77,9 @@ class Forking:
         """Work on a subtask: fork again only where the policy sees parts and that pays."""
         listed = plan_of_list(task) if self.listed else None
         judgement = self._judgement(task, listed)
-        if _cannot_fork(run) or judgement.lean != "plan":
+        cannot = _cannot_fork(run)
+        if cannot or judgement.lean != "plan":
+            self._decide(run, task, False, cannot or judgement.reason, by="policy")
             return await run.reason(task)
         manner = Manner(body=self.nested)
         merge = _expected_merge(manner, task, judgement, listed)
@@ -84,6 +87,9 @@ class Forking:
             run, "before", await self.gate.before(run, task, judgement, listed=listed, merge=merge)
         )
         if not verdict.fork:
+            self._decide(
+                run, task, False, f"{judgement.reason}; {verdict.reason}", by="policy", verdict=verdict
+            )
             return await run.reason(task)
         if listed is not None:
             return await self._follow_list(run, task, DEFAULT_SUBTASKS, manner, verdict)
@@ -101,11 +107,12 @@ class Forking:
         """Work on the parts that the user listed, in as many threads as the gate says."""
         plan = plan_of_list(task, threads=min(width, verdict.width or width))
         if plan is None:  # a single thread
-            run.decide(False, "policy", "one thread is allowed", verdict.forecast, self.policy.name)
+            self._decide(run, task, False, "one thread is allowed", by="policy", verdict=verdict)
             return await sequential(run, task)
         because = f"{plan.reason}; {verdict.reason}" if verdict.reason else plan.reason
         by: DecidedBy = "user" if task.parts else "policy"
-        run.decide(True, by, because, verdict.forecast, self.policy.name)
+        self._decide(run, task, True, because, by=by, verdict=verdict)
+        _log_width(run, len(plan.subtasks), verdict, width)
         use_plan(run, plan)
         answer = await _follow(run, task, plan, manner)
         self._learn(run, verdict, answer, forked=True)
@@ -157,7 +164,7 @@ class Forking:
             except (PlanInvalid, ModelError, BudgetExceeded) as error:
                 plan = Plan(parallel=False)
                 run.note(f"There is no plan ({error.message}); the task is answered directly.")
-                run.decide(False, "fallback", error.message, verdict.forecast, self.policy.name)
+                self._decide(run, task, False, error.message, by="fallback", verdict=verdict)
             else:
                 verdict, plan = await self._decided(run, task, plan, verdict, manner)
             if not plan.parallel:
@@ -165,6 +172,7 @@ class Forking:
                 if direct is not None and not direct.dropped:
                     return await direct.answer()
                 return await sequential(run, task)
+            _log_width(run, min(len(plan.subtasks), verdict.width or width), verdict, width)
             if not eager:
                 plan = narrowed(plan, verdict.width or len(plan.subtasks))
                 for subtask in plan.subtasks:
@@ -182,7 +190,7 @@ class Forking:
         """The second decision: the plan is known, and may still be dropped."""
         if not plan.parallel:
             why = plan.reason or "one call is enough"
-            run.decide(False, "planner", why, before.forecast, self.policy.name)
+            self._decide(run, task, False, why, by="planner", verdict=before)
             return before, plan
         verdict = await _recorded(
             run,
@@ -192,8 +200,14 @@ class Forking:
         why = plan.reason or "the task has independent parts"
         by: DecidedBy = "planner" if verdict.fork else "policy"
         because = f"{why}; {verdict.reason}" if verdict.reason else why
-        run.decide(verdict.fork, by, because, verdict.forecast, self.policy.name)
+        self._decide(run, task, verdict.fork, because, by=by, verdict=verdict)
         return verdict, plan if verdict.fork else Plan(parallel=False, reason=plan.reason)
+
+    def _decide(
+        self, run: Run, task: Task, fork: bool, because: str, *, by: DecidedBy, verdict: Verdict | None = None
+    ) -> None:
+        forecast = verdict.forecast if verdict is not None else None
+        run.decide(fork, by, because, forecast, self.policy.name, features=features_of(task))
 
     def _learn(self, run: Run, verdict: Verdict, answer: Answer, *, forked: bool) -> None:
         if run.parent is None and answer.complete:
@@ -208,6 +222,14 @@ async def _follow(run: Run, task: Task, plan: Plan, manner: Manner) -> Answer:
             following.start(subtask)
         threads.close()
         return await following.answer(plan)
+
+
+def _log_width(run: Run, threads: int, verdict: Verdict, most: int) -> None:
+    """Record in how many threads the parts are put: as the gate says, within the limits."""
+    parts = verdict.forecast.parts if verdict.forecast is not None else threads
+    names = [f"{number} threads" for number in dict.fromkeys((threads, parts, min(parts, most)))]
+    features = {"parts": float(parts), "most": float(most)}
+    run.log_decision("width", *names, policy="gate/1", because=verdict.reason, features=features)
 
 
 def _expected_merge(manner: Manner, task: Task, judgement: Judgement, listed: Plan | None) -> str:

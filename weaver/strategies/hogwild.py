@@ -19,6 +19,7 @@ from weaver.strategies.common.option_types import Count, Warmth
 from weaver.strategies.common.registry import strategy
 from weaver.strategies.common.sampling import (
     adding,
+    log_stop,
     samples,
     spoken,
     stop_at,
@@ -112,6 +113,7 @@ async def hogwild(
         except NoAnswer:
             if not shared.text:
                 raise
+    log_stop(run, "hogwild.final_answer/1", shared.answer is not None, len(shared.history), 0)
     if shared.answer is not None:
         return shared.answer
     steps = await run.verdict("steps", shared.text)  # in another order, perhaps, in a resumed run

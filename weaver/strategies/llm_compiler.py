@@ -23,7 +23,7 @@ from weaver.runtime.tool_calls import use_tool
 from weaver.strategies.common.call_plan import END_OF_PLAN, CallPlan, Step, resolved
 from weaver.strategies.common.option_types import Number
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import shown
+from weaver.strategies.common.sampling import log_stop, shown
 from weaver.strategies.sequential import sequential
 from weaver.task import Task
 from weaver.tools.protocol import Tool
@@ -109,6 +109,7 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
             if left == 0 or (repeated and thought):
                 return Answer((await compiler.join(Finished, LAST)).answer)
             joined = await compiler.join(Joined, CHOICE)
+            log_stop(run, "llm_compiler.joiner/1", joined.action == "finish", max_replans - left, max_replans)
             if joined.action == "finish" and joined.answer:
                 return Answer(joined.answer)
             thought = joined.thought

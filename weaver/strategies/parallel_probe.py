@@ -18,7 +18,14 @@ from weaver.runtime.join_protocol import missing
 from weaver.runtime.run import Run
 from weaver.strategies.common.option_types import Count, Same, Share, Warmth
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import equivalence_of, said, samples, told_without_tools, with_losses
+from weaver.strategies.common.sampling import (
+    equivalence_of,
+    log_stop,
+    said,
+    samples,
+    told_without_tools,
+    with_losses,
+)
 from weaver.strategies.common.streaming import END, THINK, Said
 from weaver.task import Task
 
@@ -96,6 +103,9 @@ async def parallel_probe(
                 board.leave(thread.id)
     if not board.heard:
         raise NoAnswer(missing(threads.all, "No branch came to an answer"))
+    log_stop(
+        run, "parallel_probe.consensus/1", board.settled, len(threads.all), branches, share=board.votes.share
+    )
     run.voted(board.votes.counts, board.votes.share)
     answer = board.answer()
     return answer if board.settled else with_losses(run, answer, threads.all, branches, what="branches")

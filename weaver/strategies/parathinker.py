@@ -16,6 +16,7 @@ from weaver.strategies.common.option_types import Count, Warmth
 from weaver.strategies.common.registry import strategy
 from weaver.strategies.common.sampling import (
     adding,
+    log_stop,
     samples,
     spoken,
     stop_at,
@@ -73,6 +74,7 @@ async def parathinker(
         except NoAnswer:
             if not any(said.text.strip() for said in thoughts.values()):
                 raise
+    log_stop(run, f"parathinker.{termination}/1", enough < len(tasks), enough, len(tasks))
     lines = [said.text for t in threads.all if (said := thoughts.get(t.id)) and said.text.strip()]
     # A resumed run would cut the paths elsewhere.
     lines = await run.verdict("thoughts", lines)

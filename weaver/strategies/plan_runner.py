@@ -32,7 +32,7 @@ from weaver.runtime.thread import Thread
 from weaver.runtime.thread_options import Body, Hedge
 from weaver.strategies.common.telling import AllTold, Telling
 from weaver.strategies.sequential import sequential
-from weaver.synthesis.choice import auto, chosen, name_of
+from weaver.synthesis.choice import NAMED, auto, chosen, name_of
 from weaver.synthesis.merge import Merge, MergeInOrder, Parts
 from weaver.synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver.task import Agent, Task
@@ -221,6 +221,16 @@ class Following:
         missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
         whole = len(self._begun) == 1
         parts = Parts(plan, findings, missing, conflicts, briefing(conflicts), whole)
+        run.log_decision(
+            "merge",
+            name_of(merge),
+            *NAMED,
+            policy="merge/1",
+            because="the user"
+            if manner.merge is not auto
+            else "the output type, the task's words or the plan",
+            features={"parts": float(len(findings)), "lost": float(len(lost))},
+        )
         answer = await merge(run, self._task, parts)
         if name_of(merge) == "write" and (wrong := self._contradicted(answer, conflicts)):
             run.note(

@@ -11,7 +11,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.common.option_types import Count, Same, Warmth
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import adding, said, samples, stop_at, votes_on, with_losses
+from weaver.strategies.common.sampling import adding, log_stop, said, samples, stop_at, votes_on, with_losses
 from weaver.strategies.common.streaming import speaking
 from weaver.task import Task
 from weaver.untrusted import fenced
@@ -82,6 +82,8 @@ async def rounds(
             run.note(f"Only {number} of {parallel} parallel rounds were held before the deadline.")
             break
         seconds_before = seconds_left
+    if drawn:
+        log_stop(run, "rounds.deadline/1", len(drawn) < parallel * width, len(drawn), parallel * width)
     if writes_last:
         last = _with(replace(task, tools=() if answers else task.tools), answers, message_chars)
         answer = await run.reason(last, role="synthesizer", listen=speaking(run))

@@ -15,7 +15,7 @@ from weaver.runtime.run import Run
 from weaver.runtime.thread import Thread
 from weaver.strategies.common.option_types import Count, Same, Share, Warmth
 from weaver.strategies.common.registry import strategy
-from weaver.strategies.common.sampling import said, votes_on, with_losses
+from weaver.strategies.common.sampling import UNNEEDED, log_stop, said, votes_on, with_losses
 from weaver.strategies.common.sampling import samples as samples_of
 from weaver.task import Task
 
@@ -94,6 +94,9 @@ async def self_consistency(
             break
     if not len(votes):
         raise NoAnswer(missing(ended, "No sample came to an answer")) from ended[0].error
+    heard = [thread for thread in ended if thread.cancel_reason not in UNNEEDED]
+    rule = f"self_consistency.{'first_m' if first_m else stop}/1"
+    log_stop(run, rule, len(heard) < len(tasks), len(heard), len(tasks), share=votes.share)
     run.voted(votes.counts, votes.share)
     winner = _winner(votes, lengths if first_m else None)
     # Lost samples are missed only where they might have changed the answer.

@@ -27,14 +27,15 @@ class Auto:
 
 
 auto = Auto()
-_NAMED: dict[str, Merge] = {
+NAMED: dict[str, Merge] = {
     "write": write,
     "concat": concat,
     "data": data,
     "pick": pick,
     "reference": reference,
 }
-MERGES: dict[str, Merge] = {"auto": auto, **_NAMED}
+"""The merges that are no choice between others."""
+MERGES: dict[str, Merge] = {"auto": auto, **NAMED}
 """By the names that users type, and plans write."""
 _TEXT_ONLY = (concat, pick, reference)
 _data_if_it_fits = Data(asked=False)
@@ -52,7 +53,7 @@ def chosen(merge: Merge, task: Task, plan: Plan | None = None) -> Merge:
         return _data_if_it_fits if fits else write
     if merge is not auto:
         return merge
-    return _NAMED.get((plan.merge if plan is not None else None) or "write", write)
+    return NAMED.get((plan.merge if plan is not None else None) or "write", write)
 
 
 def name_of(merge: Merge) -> str:

@@ -76,6 +76,12 @@ def direct_length(task: Task, parts: int, costs: EndpointCosts) -> Length:
     return Length(max(8, round(corrected)), max(8, round(written)), nature, each and parts > 1, tokens)
 
 
+def expected_tokens(task: Task, parts: int) -> float:
+    """Estimate the length of a direct answer from the task's words alone."""
+    tokens, _, _ = _read(task.user_words, parts, compares=Features.of(task).compares)
+    return tokens
+
+
 def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool]:
     if asked := list(_ASKED.finditer(text)):
         sizes = [

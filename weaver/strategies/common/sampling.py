@@ -63,13 +63,26 @@ def shown(task: Task) -> str:
     return "\n\n".join(filter(None, (transcript(task.earlier), fenced(task.question, "task"), task.context)))
 
 
+def log_stop(run: Run, policy: str, stopped: bool, drawn: int, most: int, *, share: float = 0.0) -> None:
+    """Record whether a rule ended the sampling before its end.
+
+    Args:
+        drawn, most: samples (or rounds, traces) that were begun, and that would have been at most.
+        share: of the votes that the leading answer had then.
+    """
+    features = {"drawn": float(drawn), "most": float(most), "share": share}
+    chosen, other = ("stop", "go on") if stopped else ("go on", "stop")
+    run.log_decision("stop", chosen, other, policy=policy, features=features)
+
+
 def affordable(run: Run, wanted: int) -> int:
     """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
     left = run.remaining.threads
-    if left is None or left >= wanted:
-        return wanted
-    run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
-    return max(1, left)
+    number = wanted if left is None or left >= wanted else max(1, left)
+    run.log_decision("width", f"{number} threads", f"{wanted} threads", policy="limits/1")
+    if number < wanted:
+        run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
+    return number
 
 
 def stop_at(run: Run) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ from weaver.tracing.record import semconv as sc
 from weaver.tracing.record.critical_path import critical_threads
 
 if TYPE_CHECKING:
+    from weaver.decisions import LoggedDecision, Reward
     from weaver.models.protocol import Request
     from weaver.models.reply import Reply
     from weaver.plan import Plan
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, AttributeValue]
 
+MAX_ARMS = 32
+MAX_FEATURES = 64
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -210,3 +215,49 @@ def of_forecast(forecast: Forecast) -> Attributes:
         sc.DECISION_ACTUAL_SECONDS: forecast.actual_seconds,
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def of_decision(decision: LoggedDecision) -> Attributes:
+    """What was decided, among what and with which chances; features and predictions as one text of JSON."""
+    predicted = {
+        arm.name: {
+            name: value for name in ("seconds", "usd", "quality") if (value := getattr(arm, name)) is not None
+        }
+        for arm in decision.arms[:MAX_ARMS]
+    }
+    read = dict(islice(decision.features.items(), MAX_FEATURES))
+    log = {"features": read, "predicted": {name: values for name, values in predicted.items() if values}}
+    return {
+        sc.DECISION_KIND: decision.kind,
+        sc.DECISION_CHOSEN: decision.chosen,
+        sc.DECISION_POLICY: decision.policy,
+        sc.DECISION_ARMS: tuple(arm.name for arm in decision.arms[:MAX_ARMS]),
+        sc.DECISION_PROPENSITIES: tuple(arm.propensity for arm in decision.arms[:MAX_ARMS]),
+        sc.DECISION_THREAD: decision.thread,
+        sc.DECISION_LOG: json.dumps(log, separators=(",", ":")),
+    }
+
+
+def of_outcome(decision: LoggedDecision) -> Attributes:
+    """What a decision led to."""
+    built: Attributes = {
+        sc.DECISION_KIND: decision.kind,
+        sc.DECISION_CHOSEN: decision.chosen,
+        sc.DECISION_THREAD: decision.thread,
+    }
+    if (outcome := decision.outcome) is not None:
+        built[sc.DECISION_TOKENS] = outcome.tokens
+        built[sc.DECISION_SECONDS] = round(outcome.seconds, 4)
+        built[sc.DECISION_STATUS] = outcome.status
+        if outcome.usd is not None:
+            built[sc.DECISION_USD] = outcome.usd
+    return built
+
+
+def of_reward(reward: Reward) -> Attributes:
+    """An evaluation, as the GenAI conventions name it, and who made it."""
+    return {
+        sc.EVALUATION_NAME: reward.name,
+        sc.EVALUATION_VALUE: reward.value,
+        sc.EVALUATION_SOURCE: reward.source,
+    }

@@ -16,8 +16,10 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import (
     Span,
+    SpanContext,
     Status,
     StatusCode,
+    TraceFlags,
 )
 from opentelemetry.util.types import AttributeValue
 
@@ -27,7 +29,11 @@ from weaver.tracing.record import semconv as sc
 from weaver.tracing.record.messages import dumps
 from weaver.tracing.record.tracer_start import MAX_IDS, Starting
 
+MAX_OUTCOMES = 32
+"""Decisions whose outcomes stand in the span of the run; the SDK keeps 128 events of a span."""
+
 if TYPE_CHECKING:
+    from weaver.decisions import LoggedDecision, Reward
     from weaver.models.protocol import Request
     from weaver.models.reply import Reply
     from weaver.plan import Plan
@@ -168,6 +174,8 @@ class Tracing(Starting):
         if not span.is_recording():
             return
         span.set_attributes(build.of_result(result))
+        for decision in result.decision_log[:MAX_OUTCOMES]:
+            span.add_event(sc.EVENT_OUTCOME, build.of_outcome(decision))
         if result.notes:
             span.set_attribute(sc.RUN_NOTES, [self.content.error(note) for note in result.notes[:32]])
         if result.decision is not None and (result.decision.by != "planner" or self.content.capture):
@@ -200,17 +208,45 @@ class Tracing(Starting):
     # Everything else
 
     def decided(
-        self, span: Span, *, parallel: bool, by: str, reason: str, forecast: Forecast | None = None
+        self,
+        span: Span,
+        decision: LoggedDecision,
+        *,
+        parallel: bool | None = None,
+        by: str = "policy",
+        forecast: Forecast | None = None,
     ) -> None:
-        """Somebody decided whether to fork. A planner's reason is content, a policy's is not."""
+        """Somebody decided something. A planner's reason is content, a policy's is not."""
         if not span.is_recording():
             return
-        attributes: dict[str, AttributeValue] = {sc.DECISION_PARALLEL: parallel, sc.DECISION_BY: by}
-        if by != "planner" or self.content.capture:
-            attributes[sc.DECISION_REASON] = self.content.label(self.content.error(reason))
+        attributes: dict[str, AttributeValue] = build.of_decision(decision)
+        if parallel is not None:
+            attributes |= {sc.DECISION_PARALLEL: parallel, sc.DECISION_BY: by}
+        if decision.reason and (by != "planner" or self.content.capture):
+            attributes[sc.DECISION_REASON] = self.content.label(self.content.error(decision.reason))
         if forecast is not None:
             attributes |= build.of_forecast(forecast)
         span.add_event(sc.EVENT_DECISION, attributes)
+
+    def rewarded(self, span: Span, reward: Reward) -> None:
+        """Somebody judged the run's answer."""
+        if span.is_recording():
+            span.add_event(sc.EVENT_EVALUATION, build.of_reward(reward))
+
+    def evaluate(self, trace_id: str, span_id: str, reward: Reward) -> None:
+        """Judge a run that is over: a span of its own below the run's root.
+
+        Args:
+            trace_id, span_id: of the root, as hex digits.
+        """
+        context = SpanContext(
+            int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+        )
+        parent = trace.set_span_in_context(trace.NonRecordingSpan(context))
+        attributes = {sc.OPERATION: sc.EVALUATE}
+        span = self._tracer.start_span(f"{sc.EVALUATE} {reward.name}", context=parent, attributes=attributes)
+        self.rewarded(span, reward)
+        span.end()
 
     def event(self, span: Span, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
         """Something happened during a span. Text is redacted and cut."""

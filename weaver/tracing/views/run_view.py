@@ -171,6 +171,8 @@ def view_of(
     Raises:
         ValueError: there is no span at all.
     """
+    # Evaluations may come days after the run, and are no part of its time.
+    spans = [span for span in spans if span.operation != sc.EVALUATE]
     if not spans:
         raise ValueError("there are no spans")
     origin = _root_of(spans, root)
