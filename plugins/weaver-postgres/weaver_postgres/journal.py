@@ -1,0 +1,93 @@
+"""The journal in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from weaver.journal.content import pack
+from weaver.journal.port import Entry, Opened, RunHead, Status
+from weaver_postgres.appends import Appends
+from weaver_postgres.database import PATIENCE_SECONDS, Database
+from weaver_postgres.rows import ENTRIES, HEAD, entry_of, head_of
+from weaver_postgres.text import plain
+
+_LOOK_SECONDS = 10.0
+"""Between two looks at a run of which nothing was announced."""
+
+
+class PostgresJournal:
+    """Runs in one database, shared by all machines that reach it.
+
+    Args:
+        url: ``postgresql://USER@HOST/DATABASE``; see `Database`.
+        patience: seconds that a run waits for a database that is not there, before it ends with an error.
+
+    Raises:
+        ConfigurationError: the URL is not one.
+    """
+
+    def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        self.database = Database(url, patience=patience)
+        self._appends = Appends(self.database)
+
+    async def open(self, run_id: str, *, owner: str = "", about: Mapping[str, Any] | None = None) -> Opened:
+        values = [plain(run_id), plain(owner), json.dumps(dict(about or {}))]
+
+        async def work(connection: AsyncConnection[Any]) -> tuple[int, Status | None, list[Any]]:
+            cursor = await connection.execute("SELECT * FROM weaver.open(%s, %s, %s)", values)
+            row = await cursor.fetchone()
+            assert row is not None
+            epoch, before = row
+            rows: list[Any] = []
+            if before is not None:
+                rows = await (await connection.execute(ENTRIES, [values[0], 0])).fetchall()
+            return epoch, before, rows
+
+        epoch, before, rows = await self.database.do(work)
+        return Opened(epoch, [entry_of(row) for row in rows], before)
+
+    async def append(self, run_id: str, epoch: int, entries: Sequence[Entry]) -> None:
+        await self._appends.append(run_id, epoch, entries)
+
+    async def finish(self, run_id: str, epoch: int, status: Status, result: Any = None) -> None:
+        body = None if result is None else pack(json.dumps(result))
+        rows = await self.database.rows(
+            "SELECT weaver.finish(%s, %s, %s, %s)", [plain(run_id), epoch, status, body]
+        )
+        self._appends.check(run_id, recorded=rows[0][0])
+
+    async def entries(self, run_id: str, *, after: int = 0) -> Sequence[Entry]:
+        return [entry_of(row) for row in await self.database.rows(ENTRIES, [plain(run_id), after])]
+
+    async def head(self, run_id: str) -> RunHead | None:
+        query = f"SELECT {HEAD} FROM weaver.runs WHERE run_id = %s"
+        rows = await self.database.rows(query, [plain(run_id)])
+        return head_of(rows[0]) if rows else None
+
+    async def heads(self, *, status: Status | None = None, limit: int | None = None) -> Sequence[RunHead]:
+        where, values = ("WHERE status = %s ", [status]) if status else ("", [])
+        query = f"SELECT {HEAD} FROM weaver.runs {where}ORDER BY updated DESC LIMIT %s"
+        return [head_of(row) for row in await self.database.rows(query, [*values, limit])]
+
+    async def changed(self, run_id: str, *, follow: bool = False) -> None:
+        if follow:
+            await self.database.rows(
+                "UPDATE weaver.runs SET followed = clock_timestamp() + interval '1 minute' "
+                "WHERE run_id = %s AND followed < clock_timestamp() + interval '30 seconds'",
+                [plain(run_id)],
+            )
+        await self.database.notices().wait("weaver_run", plain(run_id), _LOOK_SECONDS)
+
+    async def cancel(self, run_id: str) -> None:
+        await self.database.rows("SELECT weaver.cancel(%s)", [plain(run_id)])
+
+    async def remove(self, run_id: str) -> None:
+        await self.database.rows("DELETE FROM weaver.runs WHERE run_id = %s", [plain(run_id)])
+
+    async def aclose(self) -> None:
+        await self._appends.aclose()
+        await self.database.aclose()

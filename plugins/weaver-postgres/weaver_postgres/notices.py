@@ -1,0 +1,93 @@
+"""What the database announces by NOTIFY: one connection that listens, and those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import anyio
+import psycopg
+from psycopg import AsyncConnection
+
+CHANNELS = ("weaver_run", "weaver_job")
+_RETRY_SECONDS = 0.5
+
+
+class Notices:
+    """Notifications of one database, for one event loop. It connects when somebody first waits.
+
+    A lost connection is made again. What was announced meanwhile is lost, so everybody is then woken once:
+    whoever waits looks at the tables after every wake-up, and now and then without one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waiting: dict[tuple[str, str], set[asyncio.Event]] = {}
+        self._listeners: set[Callable[[str, str], None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+
+    async def wait(self, channel: str, payload: str, seconds: float) -> None:
+        """Wait until ``payload`` is announced; "" for any. Returns after ``seconds`` at the latest."""
+        self.start()
+        event = asyncio.Event()
+        waiting = self._waiting.setdefault((channel, payload), set())
+        waiting.add(event)
+        try:
+            with anyio.move_on_after(seconds):
+                await event.wait()
+        finally:
+            waiting.discard(event)
+            if not waiting and self._waiting.get((channel, payload)) is waiting:
+                del self._waiting[channel, payload]
+
+    def listen(self, listener: Callable[[str, str], None]) -> Callable[[], None]:
+        """Call ``listener`` with the channel and payload of every notification; returns how to stop it."""
+        self.start()
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    async def connected(self, seconds: float) -> None:
+        """Wait until notifications come in, at most so long."""
+        self.start()
+        with anyio.move_on_after(seconds):
+            await self._connected.wait()
+
+    def start(self) -> None:
+        """Begin to listen."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._run())
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(psycopg.Error, OSError):
+                async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
+                    for channel in CHANNELS:
+                        await connection.execute(f"LISTEN {channel}")
+                    self._connected.set()
+                    self._wake_all()
+                    async for notice in connection.notifies():
+                        self._pass_on(notice.channel, notice.payload)
+            self._connected.clear()
+            await anyio.sleep(_RETRY_SECONDS)
+
+    def _pass_on(self, channel: str, payload: str) -> None:
+        for listener in tuple(self._listeners):
+            listener(channel, payload)
+        for name in {payload, ""}:
+            for event in self._waiting.get((channel, name), ()):
+                event.set()
+
+    def _wake_all(self) -> None:
+        for events in self._waiting.values():
+            for event in events:
+                event.set()

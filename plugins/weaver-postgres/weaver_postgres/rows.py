@@ -1,0 +1,60 @@
+"""Entries and runs as rows, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from weaver.errors import JournalError
+from weaver.journal.content import MAX_INLINE, pack, unpack
+from weaver.journal.port import Entry, RunHead
+from weaver_postgres.text import plain, text_of
+
+HEAD = "run_id, status, epoch, owner, extract(epoch FROM created), extract(epoch FROM updated), about, result"
+"""Columns of `head_of`."""
+ENTRIES = (
+    "SELECT key, kind, epoch, fingerprint, value, packed, usage, extract(epoch FROM at), seq "
+    "FROM weaver.entries WHERE run_id = %s AND seq > %s ORDER BY seq"
+)
+"""Query for rows of `entry_of`: the run, and the number after which."""
+
+
+def columns(entries: Sequence[Entry]) -> list[list[Any]]:
+    """The arguments of ``weaver.append`` after the batch: one array for each column."""
+    values: list[str | None] = []
+    packed: list[bytes | None] = []
+    for entry in entries:
+        text = json.dumps(entry.value, separators=(",", ":"))
+        values.append(text if len(text) <= MAX_INLINE else None)
+        packed.append(pack(text) if len(text) > MAX_INLINE else None)
+    usages = [None if e.usage is None else json.dumps(dict(e.usage), separators=(",", ":")) for e in entries]
+    texts = [[plain(getattr(entry, name)) for entry in entries] for name in ("key", "kind", "fingerprint")]
+    return [*texts, values, packed, usages]
+
+
+def entry_of(row: Any) -> Entry:
+    """An entry.
+
+    Raises:
+        JournalError: it is damaged.
+    """
+    key, kind, epoch, fingerprint, text, packed, usage, at, seq = row
+    try:
+        value = json.loads(text if packed is None else unpack(packed))
+        cost = json.loads(usage) if usage else None
+    except ValueError as error:
+        raise JournalError(
+            f"The journal's entry {seq} ({text_of(key)}) is damaged: {error}.",
+            hint="Remove the run (weaver runs rm) and start it again.",
+        ) from error
+    return Entry(text_of(key), kind, value, text_of(fingerprint), cost, seq, epoch, float(at))
+
+
+def head_of(row: Any) -> RunHead:
+    """A run."""
+    run_id, status, epoch, owner, created, updated, about, result = row
+    return RunHead(
+        text_of(run_id), status, epoch, text_of(owner), float(created), float(updated), json.loads(about),
+        None if result is None else json.loads(unpack(result)),
+    )  # fmt: skip
