@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from weaver.errors import JournalError
+from weaver.journal import schema
 from weaver.journal.memory import MemoryJournal
 from weaver.journal.port import Entry
 from weaver.journal.sqlite import SQLiteJournal
@@ -132,4 +133,22 @@ async def whole(path) -> None:
     entries = await journal.entries("r")
     assert [e.key for e in entries[:40]] == [f"s{i}" for i in range(40)]
     assert all(e.value["text"].startswith(f"{i} ") for i, e in enumerate(entries[:40]))
+    await journal.aclose()
+
+
+async def test_a_file_of_the_first_format_is_brought_to_this_one(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    db = sqlite3.connect(path, isolation_level=None)
+    for statement in filter(str.strip, schema._MIGRATIONS[0].split(";")):
+        db.execute(statement)
+    db.execute("INSERT INTO runs VALUES ('r', 'running', 1, 'host:1', 1.0, 1.0, '{}', NULL, 1)")
+    db.execute("INSERT INTO entries VALUES ('r', 1, 'a', 'ok', 1, '', '\"kept\"', NULL, NULL, 1.0)")
+    db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    journal = SQLiteJournal(path)
+    opened = await journal.open("r")
+    assert [entry.value for entry in opened.entries] == ["kept"]
+    await journal.publish("r", opened.epoch, [{"event": "E"}])
+    assert list(await journal.events("r")) == [(1, {"event": "E"})]
     await journal.aclose()

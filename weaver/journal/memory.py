@@ -19,6 +19,7 @@ class _Run:
     head: RunHead
     entries: list[Entry] = field(default_factory=list)
     once: set[tuple[str, str, str]] = field(default_factory=set)
+    events: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class MemoryJournal:
@@ -60,6 +61,16 @@ class MemoryJournal:
     async def entries(self, run_id: str, *, after: int = 0) -> Sequence[Entry]:
         run = self.runs.get(run_id)
         return () if run is None else tuple(run.entries[after:])
+
+    async def publish(self, run_id: str, epoch: int, events: Sequence[Mapping[str, Any]]) -> None:
+        self._owned(run_id, epoch).events += json.loads(json.dumps(list(events)))
+
+    async def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        run = self.runs.get(run_id)
+        events = [] if run is None else run.events[after : None if limit is None else after + limit]
+        return list(enumerate(events, after + 1))
 
     async def head(self, run_id: str) -> RunHead | None:
         run = self.runs.get(run_id)

@@ -114,6 +114,23 @@ class Journal(Protocol):
         """Entries with a ``seq`` greater than ``after``, in order."""
         ...
 
+    async def publish(self, run_id: str, epoch: int, events: Sequence[Mapping[str, Any]]) -> None:
+        """Record what viewers of the run are shown next: the JSON of `weaver.events`, all or none.
+
+        The journal numbers them from 1, without gaps, over all owners of the run. They are in the order that
+        they were given in, and on disk before a reader gets them.
+
+        Raises:
+            RunTakenOver: another owner has opened the run since.
+        """
+        ...
+
+    async def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """Events with a number greater than ``after``, each with its number, in order."""
+        ...
+
     async def head(self, run_id: str) -> RunHead | None:
         """One run, or None."""
         ...

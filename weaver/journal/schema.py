@@ -8,7 +8,7 @@ from pathlib import Path
 
 from weaver.errors import JournalError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x57654A6E
 """Says that a SQLite file is a journal of weaver."""
 _MIGRATIONS = (
@@ -28,6 +28,13 @@ _MIGRATIONS = (
         WHERE kind IN ('ok', 'verdict');
     CREATE INDEX entries_by_content ON entries (ref) WHERE ref IS NOT NULL;
     CREATE TABLE contents (hash TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE runs ADD COLUMN last_event INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE events (
+        run_id TEXT NOT NULL, last INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (run_id, last)
+    ) WITHOUT ROWID;
     """,
 )
 """Statement lists; number i brings version i to i + 1."""

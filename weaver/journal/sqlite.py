@@ -17,6 +17,7 @@ import anyio
 
 from weaver.errors import JournalError, RunTakenOver
 from weaver.journal.content import MAX_INLINE, collect, pack, packed_hash, unpack
+from weaver.journal.event_batches import events_of, packed_events, read_events, write_events
 from weaver.journal.port import POLL_SECONDS, Entry, Opened, RunHead, Status
 from weaver.journal.writer import Writer
 
@@ -105,6 +106,23 @@ class SQLiteJournal:
         rows = await self._writer.do(lambda db: _rows(db, run_id, after), writes=False)
         return [_entry(row) for row in rows]
 
+    async def publish(self, run_id: str, epoch: int, events: Sequence[Mapping[str, Any]]) -> None:
+        if not events:
+            return
+        body, size = packed_events(events), len(events)
+
+        def work(db: sqlite3.Connection) -> None:
+            _owned(db, run_id, epoch)
+            write_events(db, run_id, body, size)
+
+        await self._writer.do(work)
+
+    async def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        rows = await self._writer.do(lambda db: read_events(db, run_id, after, limit), writes=False)
+        return events_of(rows, after, limit)
+
     async def head(self, run_id: str) -> RunHead | None:
         def work(db: sqlite3.Connection) -> Any:
             return db.execute(f"SELECT {_HEAD} FROM runs WHERE run_id = ?", (run_id,)).fetchone()
@@ -137,6 +155,7 @@ class SQLiteJournal:
     async def remove(self, run_id: str) -> None:
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM entries WHERE run_id = ?", (run_id,))
+            db.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
             db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
             collect(db)
 

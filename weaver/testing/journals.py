@@ -11,10 +11,15 @@ Subclass `JournalChecks` in a test module and give it a fixture; pytest with any
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from weaver.errors import RunTakenOver
 from weaver.journal.port import Entry, Journal
+
+if TYPE_CHECKING:
+    import pytest
 
 Reopen = Callable[[], Journal]
 """Opens the same journal once more, as another process would."""
@@ -124,6 +129,69 @@ class JournalChecks:
         await first_journal.append("r", epoch, (Entry("a", "ok"),))
         await first_journal.aclose()
         await second_journal.aclose()
+
+    async def test_events_are_numbered_without_gaps(self, reopen: Reopen) -> None:
+        """Numbers go on over batches and owners; a reader may begin anywhere; a fenced owner adds nothing."""
+        journal, reader = reopen(), reopen()
+        first = await journal.open("r")
+        await journal.publish(
+            "r", first.epoch, [{"event": "E", "text": f"{i} ü\n\ud800\x00"} for i in range(3)]
+        )
+        await journal.publish("r", first.epoch, [])
+        await journal.append("r", first.epoch, (Entry("a", "ok"),))
+        second = await reader.open("r")
+        assert await _is_taken_over(journal.publish("r", first.epoch, [{"event": "lost"}]))
+        await reader.publish(
+            "r", second.epoch, [{"event": "E", "text": f"{i} ü\n\ud800\x00"} for i in (3, 4)]
+        )
+        for after in range(7):
+            for limit in (None, 1, 2, 9):
+                numbered = await journal.events("r", after=after, limit=limit)
+                last = 5 if limit is None else min(5, after + limit)
+                assert [number for number, _ in numbered] == list(range(after + 1, last + 1))
+                assert all(event["text"] == f"{number - 1} ü\n\ud800\x00" for number, event in numbered)
+        assert await journal.events("other") == []
+        await journal.remove("r")
+        assert list(await reader.events("r")) == []
+        await journal.aclose()
+        await reader.aclose()
+
+    async def test_a_reader_beside_the_writer_gets_every_event_once(self, reopen: Reopen) -> None:
+        """Who reads on from the last number misses nothing, and gets nothing twice."""
+        journal, reader = reopen(), reopen()
+        epoch = (await journal.open("r")).epoch
+        seen: list[tuple[int, object]] = []
+
+        async def write() -> None:
+            for i in range(0, 300, 3):
+                await journal.publish("r", epoch, [{"n": i + k} for k in range(3)])
+
+        async def read() -> None:
+            while len(seen) < 300:
+                seen.extend((n, e["n"]) for n, e in await reader.events("r", after=len(seen), limit=7))
+                await asyncio.sleep(0)
+
+        await asyncio.gather(write(), read())
+        assert seen == [(i + 1, i) for i in range(300)]
+        await journal.aclose()
+        await reader.aclose()
+
+    async def test_a_clock_that_is_wrong_changes_nothing(
+        self, reopen: Reopen, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Owners and order do not depend on clocks: one whose clock is behind takes over all the same."""
+        journal, late = reopen(), reopen()
+        first = await journal.open("r", owner="host:1")
+        await journal.append("r", first.epoch, (Entry("a", "ok"),))
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() - 3_600)
+        second = await late.open("r", owner="host:2")
+        assert second.epoch > first.epoch
+        await late.append("r", second.epoch, (Entry("b", "ok"),))
+        assert await _is_taken_over(journal.append("r", first.epoch, (Entry("c", "ok"),)))
+        assert [(e.key, e.seq) for e in await journal.entries("r")] == [("a", 1), ("b", 2)]
+        await journal.aclose()
+        await late.aclose()
 
     async def test_runs_are_listed_cancelled_and_removed(self, reopen: Reopen) -> None:
         """Heads say what a run is and how it ended; cancelling takes it away; removing forgets only it."""
