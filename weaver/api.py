@@ -232,6 +232,17 @@ class Weaver(TypedRuns):
         """
         return (await self._models(self.settings)).models[role]
 
+    def journal(self, *, durable: bool | None = None) -> Journal | None:
+        """Return the journal that a run of this object is recorded in; None where runs are not durable.
+
+        Args:
+            durable: instead of the setting.
+
+        Raises:
+            ConfigurationError: the setting ``journal`` names none.
+        """
+        return self._journal_for(self.settings.changed(durable=durable))
+
     async def aclose(self) -> None:
         """Release pooled connections. The object may be used again afterwards.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 from agents import (
     Agent,
@@ -21,6 +22,7 @@ from agents import (
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from openai import NotFoundError
 from pydantic import BaseModel
 
 
@@ -63,6 +65,24 @@ def langchain(url: str, *, responses: bool) -> None:
 
     assert chat.with_structured_output(Code).invoke("Give the code as JSON.") == Code(alpha=17)
 
+    unknown = ChatOpenAI(
+        model="no/such", base_url=url, api_key="none", use_responses_api=responses, max_retries=0
+    )
+    expect(NotFoundError, "no/such", lambda: unknown.invoke("hello"))
+    for _ in chat.stream("Count slowly."):
+        break  # the server's test looks whether the model's connection has been closed
+
+
+def expect(kind: type[Exception], text: str, call: Callable[[], object]) -> None:
+    """Check that a call raises."""
+    try:
+        call()
+    except kind as error:
+        message = str(error)
+    else:
+        raise AssertionError(f"no {kind.__name__}")
+    assert text in message, message
+
 
 @function_tool(name_override="get_weather")
 def weather(city: str) -> str:
@@ -88,6 +108,19 @@ async def agents(url: str, *, responses: bool) -> None:
     assert streamed.final_output == "It is sunny."
     assert "raw_response_event" in kinds
     assert "run_item_stream_event" in kinds
+
+    missing = Agent(name="missing", model=kind(model="no/such", openai_client=api))
+    try:
+        await Runner.run(missing, "hello")
+    except NotFoundError as error:
+        message = str(error)
+    else:
+        raise AssertionError("an unknown model is no error")
+    assert "no/such" in message, message
+    left = Runner.run_streamed(plain, "Count slowly.")
+    async for event in left.stream_events():
+        if event.type == "raw_response_event":
+            left.cancel()
 
     typed = Agent(name="typed", instructions="Give the code as JSON.", model=model, output_type=Code)
     assert (await Runner.run(typed, "Which code?")).final_output == Code(alpha=17)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import shutil
 import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.serving.conftest import Start
+from tests.serving.conftest import Served, Start
 from weaver.models.protocol import Request
 from weaver.testing import Scripted
 
@@ -38,6 +41,19 @@ HELPER = [
 ]
 
 
+CACHE = Path(os.environ.get("WEAVER_CI_CACHE") or Path.home() / ".cache/weaver-ci")
+"""Where `.ci/run` keeps the clients of others: installing them takes minutes."""
+SLOW = Scripted("count " * 2000, each=0.02, when="Count slowly.")
+
+
+def all_left(server: Served) -> None:
+    """Check that no call goes on at the model's server."""
+    patience = time.monotonic() + 5
+    while server.models.in_flight and time.monotonic() < patience:
+        time.sleep(0.01)
+    assert server.models.in_flight == 0, "a client has left, and the model goes on"
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:pydantic")  # LiteLLM's own types
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_litellm_gets_text_streams_reasoning_tools_usage_and_errors(
@@ -45,7 +61,7 @@ def test_litellm_gets_text_streams_reasoning_tools_usage_and_errors(
 ):
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     litellm: Any = pytest.importorskip("litellm")
-    server = start(HELPER)
+    server = start([SLOW, *HELPER])
     options: dict[str, Any] = {
         "model": "openai/weaver/adaptive",
         "api_base": server.url,
@@ -68,20 +84,51 @@ def test_litellm_gets_text_streams_reasoning_tools_usage_and_errors(
     assert json.loads(called.message.tool_calls[0].function.arguments) == {"city": "Oslo"}
     with pytest.raises(litellm.exceptions.BadRequestError, match="n must be 1"):
         litellm.completion(messages=hello, n=3, **options)
+    schema = {"type": "object", "properties": {"alpha": {"type": "integer"}}, "required": ["alpha"]}
+    form = {"type": "json_schema", "json_schema": {"name": "code", "schema": schema}}
+    code = [{"role": "user", "content": "Give the code as JSON."}]
+    typed = litellm.completion(messages=code, response_format=form, **options)
+    assert json.loads(typed.choices[0].message.content) == {"alpha": 17}
+
+    async def leave() -> None:
+        slow = [{"role": "user", "content": "Count slowly."}]
+        stream = await litellm.acompletion(messages=slow, stream=True, **options)
+        async for _ in stream:
+            break
+        await stream.aclose()
+
+    asyncio.run(leave())
+    all_left(server)
+
+
+def run_client(server: Served, *command: str | Path) -> str:
+    """Run a program with a server's URL as its last argument; what it printed."""
+    done = subprocess.run(
+        [*command, server.url], capture_output=True, text=True, check=False, timeout=200, cwd=CACHE
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    all_left(server)
+    return done.stdout
 
 
 @pytest.mark.heavy
-def test_langchain_and_the_agents_sdk(start: Start, tmp_path: Path):
-    python = tmp_path / "venv/bin/python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "langchain-openai", "openai-agents"], check=True)
-    server = start(HELPER)
-    script = Path(__file__).with_name("other_clients.py")
-    done = subprocess.run(
-        [python, script, server.url], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(": ok") == 4
+@pytest.mark.timeout(300)
+def test_langchain_and_the_agents_sdk(start: Start):
+    python = CACHE / "clients-venv/bin/python"
+    if not python.exists():
+        pytest.skip(f"MISSING: LangChain and the Agents SDK in {python.parent.parent} (.ci/run makes it)")
+    out = run_client(start([SLOW, *HELPER]), python, Path(__file__).with_name("other_clients.py"))
+    assert out.count(": ok") == 4
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+def test_the_vercel_ai_sdk(start: Start):
+    node, packages = shutil.which("node"), CACHE / "vercel"
+    if node is None or not (packages / "node_modules/ai").exists():
+        pytest.skip(f"MISSING: node, or the Vercel AI SDK in {packages} (.ci/run installs it)")
+    script = shutil.copy(Path(__file__).with_name("vercel_client.mjs"), packages)
+    assert run_client(start([SLOW, *HELPER]), node, script).count(": ok") == 3
 
 
 def events_of(answer: httpx.Response) -> list[dict[str, Any]]:

@@ -190,6 +190,10 @@ def test_print_config_names_the_address_and_no_key(
     monkeypatch.setenv("WEAVER_SERVE_KEYS", "alice:a-very-secret-key-of-alice")
     assert main(["serve", "--print-config", name, "--port", "9000"]) == 0
     text = capsys.readouterr().out
+    if name == "claude":
+        config = json.loads(text.splitlines()[-1])
+        assert main([*config["mcpServers"]["weaver"]["args"], "--help"]) == 0
+        return
     assert "http://localhost:9000/v1" in text
     assert "YOUR-KEY" in text
     assert "secret-key" not in text

@@ -39,7 +39,8 @@ GET_SERVE = 'pip install "weaver-reasoning[serve]"'
 @click.option(
     "--print-config",
     metavar="CLIENT",
-    help="Print the configuration of a client and exit: open-webui, librechat, continue, aider, openai.",
+    help="Print the configuration of a client and exit: open-webui, librechat, continue, aider, openai, "
+    "litellm, langchain, vercel, claude.",
 )
 @settings_flags
 @click.option("-y", "--yes", is_flag=True, help="Agree to download the embedded model without being asked.")

@@ -30,14 +30,13 @@ CLOSE = {"connection": "close"}
 """Sent with errors about a body that was not read to its end."""
 
 
-def app_of(service: Service) -> Starlette:
+def app_of(service: Service, responses: Responses) -> Starlette:
     """The application over ``service``."""
 
     def route(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
         handler = partial(_answered, service, endpoint)
         return [Route(prefix + path, handler, methods=methods or ("GET",)) for prefix in ("/v1", "")]
 
-    responses = Responses(service.config.stored)
     middleware = [Middleware(HostGuard, config=service.config)]
     if service.config.cors:
         middleware.append(

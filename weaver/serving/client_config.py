@@ -57,9 +57,44 @@ export OPENAI_API_KEY={key}
 aider --model openai/weaver/adaptive --weak-model openai/weaver/direct --no-show-model-warnings
 """
 _OPENAI = """\
-# Programs with OpenAI's SDKs
+# Programs with OpenAI's SDKs, and the Agents SDK (pip install openai-agents), which speaks Responses
 export OPENAI_BASE_URL={url}
 export OPENAI_API_KEY={key}
+export OPENAI_AGENTS_DISABLE_TRACING=1
+"""
+_LITELLM = """\
+# LiteLLM's proxy: config.yaml. In Python: completion("openai/weaver/adaptive", api_base=...)
+model_list:
+  - model_name: weaver
+    litellm_params:
+      model: openai/weaver/adaptive
+      api_base: {url}
+      api_key: {key}
+"""
+_LANGCHAIN = """\
+# LangChain: pip install langchain-openai
+from langchain_openai import ChatOpenAI
+
+chat = ChatOpenAI(model="weaver/adaptive", base_url="{url}", api_key="{key}", stream_usage=True)
+"""
+_VERCEL = """\
+// Vercel AI SDK: npm install ai @ai-sdk/openai-compatible
+import {{ createOpenAICompatible }} from "@ai-sdk/openai-compatible";
+
+const weaver = createOpenAICompatible({{
+  name: "weaver",
+  baseURL: "{url}",
+  apiKey: "{key}",
+  includeUsage: true,
+  supportsStructuredOutputs: true,
+}});
+export const model = weaver("weaver/adaptive");
+"""
+_CLAUDE = """\
+# Claude Code and Claude Desktop speak Anthropic's protocol, which Weaver does not serve. They call Weaver
+# as a tool, over MCP (pip install "weaver-reasoning[mcp]"). Claude Code: claude mcp add weaver -- weaver mcp
+# Claude Desktop: claude_desktop_config.json
+{{"mcpServers": {{"weaver": {{"command": "weaver", "args": ["mcp"]}}}}}}
 """
 CLIENTS = {
     "open-webui": _OPEN_WEBUI,
@@ -67,6 +102,10 @@ CLIENTS = {
     "continue": _CONTINUE,
     "aider": _AIDER,
     "openai": _OPENAI,
+    "litellm": _LITELLM,
+    "langchain": _LANGCHAIN,
+    "vercel": _VERCEL,
+    "claude": _CLAUDE,
 }
 
 

@@ -20,6 +20,7 @@ from weaver.serving.app import app_of
 from weaver.serving.config import ServeConfig
 from weaver.serving.http.protocol import BoundedProtocol
 from weaver.serving.keys import VARIABLE, Clients, keys_from
+from weaver.serving.responses.endpoint import Responses
 from weaver.serving.service import Service
 from weaver.serving.work.offers import offers_of
 
@@ -64,12 +65,13 @@ async def serve(
     """
     async with weaver:
         service = await service_of(weaver, config)
+        responses = Responses(service)
         listening = _listening(config)
         host, port = listening.getsockname()[:2]
         address = f"[{host}]" if ":" in host else host
         server = _Server(
             uvicorn.Config(
-                app_of(service),
+                app_of(service, responses),
                 http=BoundedProtocol,
                 log_config=None,
                 access_log=False,
@@ -84,10 +86,12 @@ async def serve(
             lambda: on_ready(f"http://{address}:{port}/v1", service),
         )
         try:
+            await responses.resume()
             await server.serve(sockets=[listening])
         finally:
             with anyio.CancelScope(shield=True):
                 await server.close()
+                await responses.aclose()
             listening.close()
 
 
@@ -108,6 +112,8 @@ class _Server(uvicorn.Server):
         async with anyio.create_task_group() as group:
             group.start_soon(self._stop_runs)
             await super().shutdown(sockets=sockets)
+            if self._service.background:
+                await asyncio.wait(self._service.background)
             group.cancel_scope.cancel()
 
     async def close(self) -> None:

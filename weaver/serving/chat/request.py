@@ -74,7 +74,7 @@ def refuse_background(body: Fields) -> None:
         ApiError: the request asks for one.
     """
     if body.flag("background"):
-        raise body.error("background", "is not supported: runs end when their client leaves")
+        raise body.error("background", "is not a field of Chat Completions: use /v1/responses")
 
 
 def sampling_of(body: Fields, max_tokens: int | None, *, effort: str | None) -> Sampling:

@@ -35,10 +35,18 @@ class ResponseWriter:
         body: of the request.
         model: as the client named it.
         stored: whether the response can be retrieved later.
+        background: whether it goes on without its client.
     """
 
     def __init__(
-        self, run_id: str, model: str, created: int, body: Mapping[str, Any], *, stored: bool
+        self,
+        run_id: str,
+        model: str,
+        created: int,
+        body: Mapping[str, Any],
+        *,
+        stored: bool,
+        background: bool = False,
     ) -> None:
         self.id = f"resp_{run_id}"
         self._run_id = run_id
@@ -47,7 +55,7 @@ class ResponseWriter:
             "object": "response",
             "created_at": created,
             "model": model,
-            "background": False,
+            "background": background,
             "store": stored,
             "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
             **{
@@ -78,9 +86,18 @@ class ResponseWriter:
             )
         return self._response(outcome, items)
 
+    def current(self, status: str = "in_progress") -> dict[str, Any]:
+        """The object ``response`` of a run that has not come to its end."""
+        items = [item.whole() for item in self._items]
+        return {**self._head, **self._state(status), "output": items, "usage": None}
+
+    def cancelled(self) -> bytes:
+        """The last event of a response that somebody cancelled."""
+        return self._event("response.incomplete", response=self.current("cancelled"))
+
     def begin(self) -> bytes:
         """``response.created`` and ``response.in_progress``."""
-        response = {**self._head, **self._state("in_progress"), "output": [], "usage": None}
+        response = self.current()
         return self._event("response.created", response=response) + self._event(
             "response.in_progress", response=response
         )
@@ -103,14 +120,15 @@ class ResponseWriter:
 
     def failed(self, error: ApiError) -> bytes:
         """``response.failed``."""
+        return self._event("response.failed", response=self.failure(error))
+
+    def failure(self, error: ApiError) -> dict[str, Any]:
+        """The object ``response`` of a run without an answer."""
         code = "rate_limit_exceeded" if error.type == RATE else error.code or "server_error"
-        response = {
-            **self._head,
+        return {
+            **self.current(),
             **self._state("failed", error={"code": code, "message": error.message}),
-            "output": [item.whole() for item in self._items],
-            "usage": None,
         }
-        return self._event("response.failed", response=response)
 
     def _text(self, piece: Piece) -> bytes:
         events = b""

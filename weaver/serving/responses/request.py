@@ -12,7 +12,6 @@ from weaver.serving.chat.request import (
     MOST_TOOLS,
     content_of,
     output_schema,
-    refuse_background,
     sampling_of,
     tool_choice,
     tool_spec,
@@ -33,7 +32,6 @@ def inquiry_of(body: Fields, headers: Mapping[str, str], earlier: tuple[Message,
     Raises:
         ApiError: a field is wrong, or asks for what cannot be done.
     """
-    refuse_background(body)
     for name in ("conversation", "prompt"):
         if body.has(name):
             raise body.error(name, "is not supported: send input, or previous_response_id")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weaver.messages import Message
-from weaver.serving.http.errors import ApiError
+from weaver.serving.responses.event_log import EventLog
 
 MOST_CHARS = 100_000_000
 """Characters of all conversations that are kept."""
@@ -22,16 +22,19 @@ class StoredResponse:
         client: the name of the key that asked; nobody else can read it.
         messages: the conversation with the answer, without instructions.
         response: as it was sent.
+        log: its events, if it was made in the background of this process.
     """
 
     client: str
     messages: tuple[Message, ...]
     response: Mapping[str, Any]
+    log: EventLog | None = None
 
     @property
     def chars(self) -> int:
         """Its size."""
-        return 1000 + sum(_size(message) for message in self.messages)
+        logged = 0 if self.log is None else self.log.size
+        return 1000 + logged + sum(_size(message) for message in self.messages)
 
 
 def _size(message: Message) -> int:
@@ -55,40 +58,26 @@ class ResponseStore:
 
     def add(self, id: str, stored: StoredResponse) -> None:  # noqa: A002 - the protocol's word
         """Keep a response."""
+        self.remove(id)
         self._by_id[id] = stored
         self._chars += stored.chars
         while self._by_id and (len(self._by_id) > self._limit or self._chars > MOST_CHARS):
             _, oldest = self._by_id.popitem(last=False)
             self._chars -= oldest.chars
 
-    def get(self, id: str, client: str, *, param: str | None = None, status: int = 404) -> StoredResponse:  # noqa: A002
-        """The response of that id.
-
-        Args:
-            client: who asks.
-            param: the field of the request that named it.
-            status: of the error.
-
-        Raises:
-            ApiError: there is none, or it is somebody else's.
-        """
+    def get(self, id: str) -> StoredResponse | None:  # noqa: A002
+        """The response of that id, or None."""
         stored = self._by_id.get(id)
-        if stored is None or stored.client != client:
-            raise ApiError(
-                status,
-                f"There is no response {id[:100]!r}. The latest {self._limit} are kept in memory, if "
-                "store is not false. Send the whole conversation as input instead.",
-                param=param,
-                code="previous_response_not_found" if param else "not_found",
-            )
-        self._by_id.move_to_end(id)
+        if stored is not None:
+            self._by_id.move_to_end(id)
         return stored
 
-    def remove(self, id: str, client: str) -> None:  # noqa: A002 - as above
-        """Forget a response.
+    def attach(self, id: str, log: EventLog | None) -> None:  # noqa: A002 - as above
+        """Keep the events of a response beside it."""
+        if log is not None and (stored := self._by_id.get(id)) is not None:
+            self.add(id, replace(stored, log=log))
 
-        Raises:
-            ApiError: there is none, or it is somebody else's.
-        """
-        self._chars -= self.get(id, client).chars
-        del self._by_id[id]
+    def remove(self, id: str) -> None:  # noqa: A002 - as above
+        """Forget a response, if it is there."""
+        if (stored := self._by_id.pop(id, None)) is not None:
+            self._chars -= stored.chars

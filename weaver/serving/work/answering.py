@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
@@ -42,10 +42,23 @@ class Writer(Protocol):
         ...
 
 
+class Events(Protocol):
+    """Takes the events of an answer that goes on without its client."""
+
+    def add(self, data: bytes) -> None:
+        """Take some events."""
+        ...
+
+
+async def _nothing(*_: object) -> None:
+    return None
+
+
 class Answering:
     """One request being answered.
 
     Args:
+        prepare: called before the run begins; what it raises is the answer.
         keep: called with what came of it, before the client has all of it.
 
     Attributes:
@@ -54,12 +67,20 @@ class Answering:
         first_text: time on the event loop's clock at which the first text was there; None before.
     """
 
-    def __init__(self, work: Work, writer: Writer, keep: Callable[[Outcome], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        work: Work,
+        writer: Writer,
+        *,
+        prepare: Callable[[], Awaitable[None]] = _nothing,
+        keep: Callable[[Outcome], Awaitable[None]] = _nothing,
+    ) -> None:
         self.work = work
         self.outcome: Outcome | None = None
         self.error: ApiError | None = None
         self.first_text: float | None = None
         self._writer = writer
+        self._prepare = prepare
         self._keep = keep
 
     async def send(self, connection: Connection) -> None:
@@ -77,8 +98,9 @@ class Answering:
 
     async def _run(self) -> None:
         try:
+            await self._prepare()
             self.outcome = await self.work.run()
-            self._keep(self.outcome)
+            await self._keep(self.outcome)
         except Exception as error:  # noqa: BLE001 - any error has its answer
             self.error = api_error(error)
         finally:
@@ -108,6 +130,23 @@ class Answering:
         else:
             assert self.error is not None
             await connection.end(writer.failed(self.error))
+
+    async def log_to(self, events: Events) -> None:
+        """Run, with every event going to ``events`` instead of a client."""
+        outbox, writer = self.work.outbox, self._writer
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._run)
+            events.add(writer.begin())
+            while not (outbox.ended and outbox.is_empty):
+                await outbox.wait()
+                if pieces := outbox.take():
+                    self._look_for_text(pieces)
+                    events.add(writer.pieces(pieces))
+        if self.outcome is not None:
+            events.add(writer.end(self.outcome))
+        else:
+            assert self.error is not None
+            events.add(writer.failed(self.error))
 
     def _look_for_text(self, pieces: Sequence[Piece | ToolCallPart]) -> None:
         if self.first_text is None and any(not isinstance(p, Piece) or p.kind == "text" for p in pieces):

@@ -97,6 +97,8 @@ class Work:
     Args:
         weaver: runs it; its settings are limits that requests can only tighten.
         progress: how much of the run is put into the outbox as reasoning, unless the request says so.
+        durable: the run is recorded in the journal, whatever the settings say.
+        is_resumed: the run goes on with what an earlier process recorded of it.
 
     Attributes:
         outbox: where the pieces of the answer come.
@@ -108,6 +110,8 @@ class Work:
     client: Client
     run_id: str
     progress: Detail = "titles"
+    durable: bool = False
+    is_resumed: bool = False
     outbox: Outbox = field(default_factory=Outbox)
     _stream: RunStream[Any] | None = None
     _notes: list[str] = field(default_factory=list)
@@ -156,6 +160,7 @@ class Work:
         adapts = (offer.strategy or "").partition(":")[0] == "adaptive"
         changes: dict[str, Any] = {
             **self._limits(EFFORTS.get(sampling.effort or "", {}) if adapts else {}),
+            **self._durability,
             "strategy": passed or ("sequential" if offer.is_direct else offer.strategy),
             "model": offer.model,
             "temperature": sampling.temperature,
@@ -183,8 +188,19 @@ class Work:
                 "A workflow's outputs have their own form. Leave response_format out.", "response_format"
             )
         return await stream_workflow(
-            self.offer.workflow, inputs, weaver=self.weaver, run_id=self.run_id, **self._limits({})
+            self.offer.workflow,
+            inputs,
+            weaver=self.weaver,
+            run_id=self.run_id,
+            **self._limits({}),
+            **self._durability,
         )
+
+    @property
+    def _durability(self) -> dict[str, Any]:
+        if not self.durable:
+            return {}
+        return {"durable": True} | ({"accept_changes": True} if self.is_resumed else {})
 
     def _limits(self, effort: Mapping[str, int]) -> dict[str, Any]:
         """The tightest limits: the server's, the model's or the request's."""
