@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.real import Llama, serve
-from weaver.strategies.common import registry
+from weaver._strategies.common import registry
 
 # Of what a shell runs in the background, it has SIGINT ignored, and programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

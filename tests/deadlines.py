@@ -18,10 +18,10 @@ from pathlib import Path
 
 from tests.bad_server import KINDS
 from weaver import Weaver, WeaverError
-from weaver.models.compose import layered
-from weaver.models.layers.limit import Gates
-from weaver.models.openai.model import OpenAIModel
-from weaver.strategies.common import registry
+from weaver._models.compose import layered
+from weaver._models.layers.limit import Gates
+from weaver._models.openai.model import OpenAIModel
+from weaver._strategies.common import registry
 
 PHASES = (0, 1, 3)
 DEADLINE = 1.0

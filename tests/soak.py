@@ -21,11 +21,11 @@ import anyio
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from weaver import Weaver, WeaverError
-from weaver.models.compose import layered
-from weaver.models.layers.limit import Gates
-from weaver.models.openai.model import OpenAIModel
+from weaver._models.compose import layered
+from weaver._models.layers.limit import Gates
+from weaver._models.openai.model import OpenAIModel
+from weaver._testing.faults import bad_weather
 from weaver.testing import Scripted, Server
-from weaver.testing.faults import bad_weather
 
 STRATEGIES = (
     "adaptive",

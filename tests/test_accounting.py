@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from weaver import Weaver
+from weaver._models.layers.retry import Retrying
+from weaver._models.protocol import Prices
 from weaver.errors import ModelFailed, ModelOverloaded, StreamBroken
-from weaver.models.layers.retry import Retrying
-from weaver.models.protocol import Prices
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

@@ -16,11 +16,11 @@ import pytest
 
 from tests.counting import operations
 from weaver import Plan, Subtask, Weaver
-from weaver.models.compose import layered
-from weaver.models.layers.limit import EndpointLimits, Gates
-from weaver.models.openai.chunks import ChunkReader
+from weaver._models.compose import layered
+from weaver._models.layers.limit import EndpointLimits, Gates
+from weaver._models.openai.chunks.reader import ChunkReader
+from weaver._testing.clock import VirtualTimeLoop
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.clock import VirtualTimeLoop
 
 LINES = 1650
 TASKS = 1.1

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bad_server import KINDS
 from tests.deadlines import matrix
-from weaver.strategies.common import registry
+from weaver._strategies.common import registry
 
 pytestmark = pytest.mark.anyio
 

@@ -1,86 +1,87 @@
 """Weaver: adaptive parallel reasoning over any language model.
 
-The public names below are resolved on first use, so ``import weaver`` stays light.
+The public names are loaded on first use, so that ``import weaver`` stays light.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from weaver._doors import door
 
 if TYPE_CHECKING:
-    from weaver.api import Weaver as Weaver
-    from weaver.budget import Limits as Limits
+    from weaver._data.budget import Limits as Limits
+    from weaver._data.messages import Message as Message
+    from weaver._data.parts import AudioPart as AudioPart
+    from weaver._data.parts import FilePart as FilePart
+    from weaver._data.parts import ImagePart as ImagePart
+    from weaver._data.parts import TextPart as TextPart
+    from weaver._data.plan import Plan as Plan
+    from weaver._data.plan import Subtask as Subtask
+    from weaver._data.result import Answer as Answer
+    from weaver._data.result import Result as Result
+    from weaver._data.task import Agent as Agent
+    from weaver._data.task import Task as Task
+    from weaver._facade.weaver import Weaver as Weaver
+    from weaver._hooks.protocol import Hook as Hook
+    from weaver._hooks.protocol import ModelCall as ModelCall
+    from weaver._hooks.protocol import ProceedCall as ProceedCall
+    from weaver._hooks.protocol import ProceedTool as ProceedTool
+    from weaver._hooks.protocol import ToolRequest as ToolRequest
+    from weaver._models.reply import Reply as Reply
+    from weaver._runtime.run import Run as Run
+    from weaver._sessions.memory import MemorySession as MemorySession
+    from weaver._sessions.protocol import Session as Session
+    from weaver._sessions.sqlite import SQLiteSession as SQLiteSession
+    from weaver._strategies.common.registry import strategy as strategy
+    from weaver._streaming.run_stream import RunStream as RunStream
+    from weaver._streaming.sync_stream import SyncRunStream as SyncRunStream
+    from weaver._tools.approvals import Approval as Approval
+    from weaver._tools.approvals import ApprovalRequest as ApprovalRequest
+    from weaver._tools.function import tool as tool
+    from weaver._tools.mcp import mcp as mcp
+    from weaver._tools.protocol import Context as Context
+    from weaver._tools.protocol import Tool as Tool
+    from weaver._workflows.workflow import Workflow as Workflow
     from weaver.errors import Refused as Refused
     from weaver.errors import WeaverError as WeaverError
-    from weaver.hooks.protocol import Hook as Hook
-    from weaver.hooks.protocol import ModelCall as ModelCall
-    from weaver.hooks.protocol import ProceedCall as ProceedCall
-    from weaver.hooks.protocol import ProceedTool as ProceedTool
-    from weaver.hooks.protocol import ToolRequest as ToolRequest
-    from weaver.messages import Message as Message
-    from weaver.models.reply import Reply as Reply
-    from weaver.parts import AudioPart as AudioPart
-    from weaver.parts import FilePart as FilePart
-    from weaver.parts import ImagePart as ImagePart
-    from weaver.parts import TextPart as TextPart
-    from weaver.plan import Plan as Plan
-    from weaver.plan import Subtask as Subtask
-    from weaver.result import Answer as Answer
-    from weaver.result import Result as Result
-    from weaver.runtime.run import Run as Run
-    from weaver.sessions.memory import MemorySession as MemorySession
-    from weaver.sessions.protocol import Session as Session
-    from weaver.sessions.sqlite import SQLiteSession as SQLiteSession
-    from weaver.strategies.common.registry import strategy as strategy
-    from weaver.streaming.run_stream import RunStream as RunStream
-    from weaver.streaming.sync_stream import SyncRunStream as SyncRunStream
-    from weaver.task import Agent as Agent
-    from weaver.task import Task as Task
-    from weaver.tools.approvals import Approval as Approval
-    from weaver.tools.approvals import ApprovalRequest as ApprovalRequest
-    from weaver.tools.function import tool as tool
-    from weaver.tools.mcp import mcp as mcp
-    from weaver.tools.protocol import Context as Context
-    from weaver.tools.protocol import Tool as Tool
-    from weaver.workflows.workflow import Workflow as Workflow
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Agent": "weaver.task",
-    "Answer": "weaver.result",
-    "Approval": "weaver.tools.approvals",
-    "ApprovalRequest": "weaver.tools.approvals",
-    "AudioPart": "weaver.parts",
-    "Context": "weaver.tools.protocol",
-    "FilePart": "weaver.parts",
-    "Hook": "weaver.hooks.protocol",
-    "ImagePart": "weaver.parts",
-    "Limits": "weaver.budget",
-    "MemorySession": "weaver.sessions.memory",
-    "Message": "weaver.messages",
-    "ModelCall": "weaver.hooks.protocol",
-    "Plan": "weaver.plan",
-    "ProceedCall": "weaver.hooks.protocol",
-    "ProceedTool": "weaver.hooks.protocol",
-    "Refused": "weaver.errors",
-    "Reply": "weaver.models.reply",
-    "Result": "weaver.result",
-    "Run": "weaver.runtime.run",
-    "RunStream": "weaver.streaming.run_stream",
-    "SQLiteSession": "weaver.sessions.sqlite",
-    "Session": "weaver.sessions.protocol",
-    "Subtask": "weaver.plan",
-    "SyncRunStream": "weaver.streaming.sync_stream",
-    "Task": "weaver.task",
-    "TextPart": "weaver.parts",
-    "Tool": "weaver.tools.protocol",
-    "ToolRequest": "weaver.hooks.protocol",
-    "Weaver": "weaver.api",
-    "WeaverError": "weaver.errors",
-    "Workflow": "weaver.workflows.workflow",
-    "mcp": "weaver.tools.mcp",
-    "strategy": "weaver.strategies.common.registry",
-    "tool": "weaver.tools.function",
+_MODULES = {
+    "Agent": "_data.task",
+    "Answer": "_data.result",
+    "Approval": "_tools.approvals",
+    "ApprovalRequest": "_tools.approvals",
+    "AudioPart": "_data.parts",
+    "Context": "_tools.protocol",
+    "FilePart": "_data.parts",
+    "Hook": "_hooks.protocol",
+    "ImagePart": "_data.parts",
+    "Limits": "_data.budget",
+    "MemorySession": "_sessions.memory",
+    "Message": "_data.messages",
+    "ModelCall": "_hooks.protocol",
+    "Plan": "_data.plan",
+    "ProceedCall": "_hooks.protocol",
+    "ProceedTool": "_hooks.protocol",
+    "Refused": "errors",
+    "Reply": "_models.reply",
+    "Result": "_data.result",
+    "Run": "_runtime.run",
+    "RunStream": "_streaming.run_stream",
+    "SQLiteSession": "_sessions.sqlite",
+    "Session": "_sessions.protocol",
+    "Subtask": "_data.plan",
+    "SyncRunStream": "_streaming.sync_stream",
+    "Task": "_data.task",
+    "TextPart": "_data.parts",
+    "Tool": "_tools.protocol",
+    "ToolRequest": "_hooks.protocol",
+    "Weaver": "_facade.weaver",
+    "WeaverError": "errors",
+    "Workflow": "_workflows.workflow",
+    "mcp": "_tools.mcp",
+    "strategy": "_strategies.common.registry",
+    "tool": "_tools.function",
 }
 
 __all__ = [  # noqa: RUF022 - the façade first
@@ -121,13 +122,8 @@ __all__ = [  # noqa: RUF022 - the façade first
     "tool",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'weaver' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    __getattr__, _names = door(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

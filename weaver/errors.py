@@ -83,7 +83,7 @@ class InvalidWorkflow(ConfigurationError):
     """A workflow file cannot be run.
 
     Attributes:
-        problems: every `weaver.workflows.source.diagnostics.Problem`, in the order of the file.
+        problems: every `weaver._workflows.source.diagnostics.Problem`, in the order of the file.
     """
 
     problems: tuple[Any, ...] = ()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 
-from weaver.plan import Plan, Subtask
-from weaver.result import CancelReason, Conflict, Decision, Result, ThreadState
-from weaver.usage import Usage
+from weaver._data.plan import Plan, Subtask
+from weaver._data.result import CancelReason, Conflict, Decision, Result, ThreadState
+from weaver._data.usage import Usage
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -1,104 +1,96 @@
-"""The keyword options of `Weaver` and its methods, as types, so that type checkers find a misspelt one."""
+"""What `Weaver`, its methods and strategies take as options: types, protocols and objects."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
-
-from weaver.errors import ConfigurationError
+from weaver._doors import door
 
 if TYPE_CHECKING:
-    from weaver.messages import Message
-    from weaver.models.protocol import Model, Prices
-    from weaver.plan import Plan
-    from weaver.sessions.protocol import Session
-    from weaver.settings import ModelSettings
-    from weaver.task import Agent
-    from weaver.tools.approvals import Approve
+    from weaver._environment.paths import home
+    from weaver._journal import local_journal
+    from weaver._journal.memory import MemoryJournal
+    from weaver._journal.port import Journal
+    from weaver._journal.sqlite import SQLiteJournal
+    from weaver._planning.gate.gate import CostGate, Gate, Verdict
+    from weaver._planning.planner import Planner
+    from weaver._planning.policy import Features, Judgement, Policy, Rules
+    from weaver._runtime.threads.thread_options import Body, Hedge
+    from weaver._settings.run_options import Changes, RunOptions, SettingOptions
+    from weaver._settings.settings import ModelSettings, Settings
+    from weaver._strategies.common.option_types import (
+        Count,
+        Needs,
+        Number,
+        Patience,
+        Percent,
+        Same,
+        Share,
+        Warmth,
+    )
+    from weaver._tools.approvals import Approve
 
+_MODULES = {
+    "Approve": "_tools.approvals",
+    "Body": "_runtime.threads.thread_options",
+    "Changes": "_settings.run_options",
+    "CostGate": "_planning.gate.gate",
+    "Count": "_strategies.common.option_types",
+    "Features": "_planning.policy",
+    "Gate": "_planning.gate.gate",
+    "Hedge": "_runtime.threads.thread_options",
+    "Journal": "_journal.port",
+    "Judgement": "_planning.policy",
+    "MemoryJournal": "_journal.memory",
+    "ModelSettings": "_settings.settings",
+    "Needs": "_strategies.common.option_types",
+    "Number": "_strategies.common.option_types",
+    "Patience": "_strategies.common.option_types",
+    "Percent": "_strategies.common.option_types",
+    "Planner": "_planning.planner",
+    "Policy": "_planning.policy",
+    "Rules": "_planning.policy",
+    "RunOptions": "_settings.run_options",
+    "SQLiteJournal": "_journal.sqlite",
+    "Same": "_strategies.common.option_types",
+    "SettingOptions": "_settings.run_options",
+    "Settings": "_settings.settings",
+    "Share": "_strategies.common.option_types",
+    "Verdict": "_planning.gate.gate",
+    "Warmth": "_strategies.common.option_types",
+    "home": "_environment.paths",
+    "local_journal": "_journal",
+}
 
-class SettingOptions(TypedDict, total=False):
-    """Every setting but the model, as an argument; None leaves it to environment and file.
+__all__ = [
+    "Approve",
+    "Body",
+    "Changes",
+    "CostGate",
+    "Count",
+    "Features",
+    "Gate",
+    "Hedge",
+    "Journal",
+    "Judgement",
+    "MemoryJournal",
+    "ModelSettings",
+    "Needs",
+    "Number",
+    "Patience",
+    "Percent",
+    "Planner",
+    "Policy",
+    "Rules",
+    "RunOptions",
+    "SQLiteJournal",
+    "Same",
+    "SettingOptions",
+    "Settings",
+    "Share",
+    "Verdict",
+    "Warmth",
+    "home",
+    "local_journal",
+]
 
-    `weaver.settings.Settings` says what they mean. Times are seconds, money is US dollars.
-    """
-
-    base_url: str | None
-    api_key: str | None
-    headers: Mapping[str, str] | None
-    planner_model: str | Model | None
-    judge_model: str | Model | None
-    synthesizer_model: str | Model | None
-    strategy: str | Callable[..., Any] | None
-    instructions: str | None
-    deadline: float | None
-    max_tokens: int | None
-    max_cost: float | None
-    max_calls: int | None
-    max_threads: int | None
-    max_depth: int | None
-    thread_timeout: float | None
-    temperature: float | None
-    seed: int | None
-    max_answer: int | None
-    tool_rounds: int | None
-    max_steps: int | None
-    max_tool_result: int | None
-    approval_timeout: float | None
-    allow_effects: bool | None
-    durable: bool | None
-    accept_changes: bool | None
-    mcp: str | Sequence[str] | None
-    mcp_servers: Mapping[str, Any] | None
-    hooks: Sequence[Any] | None
-    agents: Sequence[Agent] | None
-    models: Mapping[str, ModelSettings | Mapping[str, Any]] | None
-    prices: Mapping[str, Prices | Mapping[str, float]] | None
-
-
-class Changes(SettingOptions, total=False):
-    """Every setting, for one run."""
-
-    model: str | Model | None
-
-
-class RunOptions(Changes, total=False):
-    """What one run is given besides its task and its output type.
-
-    Attributes:
-        plan: a decomposition to follow instead of asking the planner.
-        parts: what the task consists of, as texts. ``adaptive`` works on them at the same time where that
-            pays, without asking the planner; other strategies find them under the question.
-        tools: functions, `Tool` objects or toolsets that threads may call, besides those of the `Weaver`.
-        deps: what tools find in their `Context`; any object.
-        approve: asks somebody about a tool call that needs approval.
-        hooks: hooks, besides those of the `Weaver` and inside them.
-        history: the conversation before the task: `Message` objects, or objects of OpenAI's shape.
-        session: the conversation that the task goes on with: a `Session`, or an id that ``Weaver(sessions=)``
-            finds it by. The turn is added to it when there is an answer.
-        run_id: the id of the run; with a journal, that of a run to go on with.
-    """
-
-    plan: Plan | None
-    parts: Sequence[str]
-    tools: Sequence[Any]
-    deps: Any
-    approve: Approve | None
-    history: Sequence[Message | Mapping[str, Any]]
-    session: Session | str | None
-    run_id: str | None
-
-
-def check_names(names: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse an option that does not exist.
-
-    Raises:
-        ConfigurationError: naming the option, and the one that was probably meant.
-    """
-    options = sorted(known)
-    for name in names:
-        if name not in options:
-            close = difflib.get_close_matches(name, options, n=1)
-            hint = f"Did you mean {close[0]}=?" if close else f"Known: {', '.join(options)}."
-            raise ConfigurationError(f"There is no option {name}=.", hint=hint)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = door(__name__, _MODULES)

@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from weaver._data.usage import Usage
 from weaver.testing import Scripted
-from weaver.usage import Usage
 
 TASK = "Answer these questions one by one:\n" + "\n".join(f"{i}. What is fact {i}?" for i in range(1, 6))
 
@@ -108,9 +108,9 @@ class Layers:
         self._models: dict[bool, Any] = {}
 
     def _model(self, learns: bool) -> Any:
-        from weaver.models.compose import layered
-        from weaver.models.layers.limit import EndpointLimits, Gates
-        from weaver.models.openai.model import OpenAIModel
+        from weaver._models.compose import layered
+        from weaver._models.layers.limit import EndpointLimits, Gates
+        from weaver._models.openai.model import OpenAIModel
 
         if learns not in self._models:
             limits = EndpointLimits(None if learns else 100_000)
@@ -119,9 +119,9 @@ class Layers:
         return self._models[learns]
 
     async def do(self, job: Job) -> int:
-        from weaver.messages import system, user
-        from weaver.models.layers.call_log import CallLog, current_call
-        from weaver.models.protocol import Request, Text
+        from weaver._data.messages import system, user
+        from weaver._models.layers.call_log import CallLog, current_call
+        from weaver._models.protocol import Request, Text
 
         model = self._model(job.learns)
 
@@ -153,9 +153,9 @@ class Whole:
 
     def _weaver(self, learns: bool) -> Any:
         from weaver import Weaver
-        from weaver.models.compose import layered
-        from weaver.models.layers.limit import EndpointLimits, Gates
-        from weaver.models.openai.model import OpenAIModel
+        from weaver._models.compose import layered
+        from weaver._models.layers.limit import EndpointLimits, Gates
+        from weaver._models.openai.model import OpenAIModel
 
         if learns not in self._weavers:
             limits = EndpointLimits(None if learns else 100_000)

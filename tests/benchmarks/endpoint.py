@@ -95,11 +95,11 @@ def _stats(url: str) -> dict[str, Any]:
 
 def refusing(capacities: list[int]) -> dict[str, dict[str, float]]:
     """Ten times as many calls of 1 s (1,000 at least) as an endpoint takes at once, by a layered model."""
-    from weaver.messages import user
-    from weaver.models.compose import layered
-    from weaver.models.layers.limit import Gates
-    from weaver.models.openai.model import OpenAIModel
-    from weaver.models.protocol import Request
+    from weaver._data.messages import user
+    from weaver._models.compose import layered
+    from weaver._models.layers.limit import Gates
+    from weaver._models.openai.model import OpenAIModel
+    from weaver._models.protocol import Request
 
     async def ask(url: str, calls: int) -> None:
         model = layered(OpenAIModel("openai/scripted", base_url=f"{url}/v1"), gates=Gates())
@@ -132,12 +132,12 @@ def refusing(capacities: list[int]) -> dict[str, dict[str, float]]:
 def timed_disconnects(sizes: list[int], rounds: int) -> dict[str, dict[str, float]]:
     """One call of many wins: how long until the server has seen all others leave."""
     from weaver import Task, Weaver
-    from weaver.coordination.joins.rules import First
-    from weaver.models.compose import layered
-    from weaver.models.layers.limit import EndpointLimits, Gates
-    from weaver.models.openai.model import OpenAIModel
-    from weaver.result import Answer
-    from weaver.runtime.run import Run
+    from weaver._coordination.joins.rules import First
+    from weaver._data.result import Answer
+    from weaver._models.compose import layered
+    from weaver._models.layers.limit import EndpointLimits, Gates
+    from weaver._models.openai.model import OpenAIModel
+    from weaver._runtime.run import Run
 
     won_at = 0.0
 

@@ -25,15 +25,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from weaver import Answer, Task, Weaver
-from weaver.messages import system, user
-from weaver.models.protocol import Request
-from weaver.models.reply import Reply
-from weaver.result import ThreadReport
-from weaver.testing.server_process import ServerProcess
-from weaver.tracing.export.local import flush, local_tracing
-from weaver.tracing.export.setup import Telemetry, configure
-from weaver.tracing.record.tracer import Tracing
-from weaver.usage import Usage
+from weaver._data.messages import system, user
+from weaver._data.result import ThreadReport
+from weaver._data.usage import Usage
+from weaver._models.protocol import Request
+from weaver._models.reply import Reply
+from weaver._testing.server_process import ServerProcess
+from weaver._tracing.export.local import flush, local_tracing
+from weaver._tracing.export.setup import Telemetry, configure
+from weaver._tracing.record.tracer import Tracing
 
 SINK = """
 import sys

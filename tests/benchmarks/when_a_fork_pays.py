@@ -9,9 +9,9 @@ import sys
 from math import isfinite, log10
 from pathlib import Path
 
-from weaver.planning.gate.formulas import break_even
-from weaver.planning.gate.gate import PLAN_TOKENS
-from weaver.planning.gate.speeds import PRIORS
+from weaver._planning.gate.formulas import break_even
+from weaver._planning.gate.gate import PLAN_TOKENS
+from weaver._planning.gate.speeds import PRIORS
 
 WIDTHS = range(2, 9)
 LEFT, TOP, WIDE, HIGH = 70, 40, 480, 300

@@ -29,9 +29,9 @@ from typing import Any
 import anyio
 
 from weaver import Answer, Run, Task, Weaver
-from weaver.models.openai.model import OpenAIModel
+from weaver._data.usage import Usage
+from weaver._models.openai.model import OpenAIModel
 from weaver.testing import Scripted, ServerProcess
-from weaver.usage import Usage
 from weaver.workflows import Workflow
 
 FLOW = """\

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from weaver import Message, Plan, Subtask, Task, Weaver, tool
-from weaver.conversation.condensed import BUDGET, condensed, transcript
-from weaver.conversation.pairing import NO_RESULT, paired
-from weaver.conversation.reading import messages_from
+from weaver._data.conversation.condensed import BUDGET, condensed, transcript
+from weaver._data.conversation.pairing import NO_RESULT, paired
+from weaver._data.conversation.reading import messages_from
+from weaver._data.messages import ToolCall, assistant, system, user
+from weaver._testing.scripted import text_of
 from weaver.errors import InvalidTask
-from weaver.messages import ToolCall, assistant, system, user
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

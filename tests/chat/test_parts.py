@@ -22,18 +22,18 @@ from weaver import (
     Weaver,
     tool,
 )
-from weaver.conversation.reading import messages_from
-from weaver.conversation.sizes import message_tokens
+from weaver._data.conversation.reading import messages_from
+from weaver._data.conversation.sizes import message_tokens
+from weaver._data.messages import user
+from weaver._journal.memory import MemoryJournal
+from weaver._models.litellm.model import _takes
+from weaver._models.openai.dialect import Dialect
+from weaver._models.openai.request import fields_of
+from weaver._models.protocol import Capabilities, Request
+from weaver._testing.scripted import text_of
+from weaver._tracing.record.messages import input_of
 from weaver.errors import CapabilityMissing, InvalidTask, ModelFailed, ModelRejected
-from weaver.journal.memory import MemoryJournal
-from weaver.messages import user
-from weaver.models.litellm import _takes
-from weaver.models.openai.dialect import Dialect
-from weaver.models.openai.request import fields_of
-from weaver.models.protocol import Capabilities, Request
 from weaver.testing import Scripted, ScriptedModel, Server
-from weaver.testing.scripted import text_of
-from weaver.tracing.record.messages import input_of
 
 pytestmark = pytest.mark.anyio
 
@@ -194,7 +194,7 @@ async def test_a_servers_refusal_says_what_is_missing(refusal):
 
 
 async def test_llama_cpp_says_whether_it_sees():
-    from weaver.models.openai.probe import _llama_cpp
+    from weaver._models.openai.probe import _llama_cpp
 
     assert _llama_cpp(Capabilities(), {"modalities": {"vision": False, "audio": True}}).vision is False
     assert _llama_cpp(Capabilities(), {}).vision is None

@@ -12,11 +12,11 @@ import anyio
 import pytest
 
 from weaver import Hook, MemorySession, Message, Refused, Session, SQLiteSession, Weaver
-from weaver.cli.commands import weaver as command
+from weaver._cli.app import weaver as command
+from weaver._data.messages import ToolCall, assistant, user
+from weaver._journal.memory import MemoryJournal
 from weaver.errors import ConfigurationError, ModelFailed, SessionError, WeaverError
 from weaver.events import AnswerDelta
-from weaver.journal.memory import MemoryJournal
-from weaver.messages import ToolCall, assistant, user
 from weaver.testing import Scripted, ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ import anyio
 import anyio.lowlevel
 
 from weaver import events
-from weaver.plan import Plan, Subtask
-from weaver.result import Conflict, ConflictValue, Decision, ErrorReport, Metrics, Result, ThreadReport
-from weaver.usage import Usage
+from weaver._data.plan import Plan, Subtask
+from weaver._data.result import Conflict, ConflictValue, Decision, ErrorReport, Metrics, Result, ThreadReport
+from weaver._data.usage import Usage
 
 USAGE = Usage(calls=4, input_tokens=100, output_tokens=50, cost_usd=0.0123)
 PLAN = Plan(

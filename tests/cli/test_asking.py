@@ -15,9 +15,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from weaver.cli import main
-from weaver.cli.support.asking import Keyboard
-from weaver.cli.support.progress import Lines
+from weaver._cli import main
+from weaver._cli.display.progress import Lines
+from weaver._cli.support.asking import Keyboard
 from weaver.events import Noted
 from weaver.testing import Scripted, Server
 

@@ -13,13 +13,14 @@ from types import SimpleNamespace
 import click
 import pytest
 
-from weaver.cli import commands, main
-from weaver.cli.run import run
-from weaver.cli.support.flags import settings_flags
-from weaver.cli.support.question import question_from
-from weaver.cli.workflow import is_workflow
+from weaver._cli import app as commands
+from weaver._cli import main
+from weaver._cli.running.run import run
+from weaver._cli.support.flags import settings_flags
+from weaver._cli.support.question import question_from
+from weaver._cli.workflow import is_workflow
+from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError, InvalidTask
-from weaver.settings import Settings
 
 CONTRACT = (
     "--model --planner-model --judge-model --base-url --strategy --deadline --max-tokens --max-cost "
@@ -207,8 +208,8 @@ class TestQuestion:
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     script = (
-        "import sys, weaver.cli.version as v, click\n"
-        "from weaver.cli.support.guard import guarded\n"
+        "import sys, weaver._cli.inspection.version as v, click\n"
+        "from weaver._cli.support.guard import guarded\n"
         "@click.command()\n"
         "def much():\n"
         "    for _ in range(100_000): click.echo('line')\n"

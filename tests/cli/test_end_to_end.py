@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import pytest
 
-from weaver.cli import main
+from weaver._cli import main
+from weaver._models.protocol import Request
+from weaver._testing.faults import Body, Fault, Page, Refusal, Truncate
 from weaver.errors import ModelUnauthorized
-from weaver.models.protocol import Request
 from weaver.testing import Scripted, Server
-from weaver.testing.faults import Body, Fault, Page, Refusal, Truncate
 
 PLAN = {
     "parallel": True,

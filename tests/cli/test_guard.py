@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from weaver.cli.support.guard import debug_option, guarded
+from weaver._cli.support.guard import debug_option, guarded
 from weaver.errors import ModelUnauthorized, UnknownName
 
 

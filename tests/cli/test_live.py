@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from weaver import events
-from weaver.cli.support.live import LiveView
-from weaver.plan import Plan, Subtask
-from weaver.usage import Usage
+from weaver._cli.display.live import LiveView
+from weaver._data.plan import Plan, Subtask
+from weaver._data.usage import Usage
 
 from .played import STORY
 
@@ -31,7 +31,7 @@ class Screen(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weaver.cli.support.live.time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr("weaver._cli.display.live.time", SimpleNamespace(monotonic=lambda: 100.0))
 
 
 def view_of(width: int = 80, height: int = 24, encoding: str = "utf-8") -> LiveView:

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from weaver.cli import main
-from weaver.cli.doctor import Check, diagnose
-from weaver.cli.models import usable
-from weaver.models.catalog import registry, resolve
-from weaver.models.catalog.registry import Offer, Opening
-from weaver.models.endpoint_memory import memory
-from weaver.models.protocol import Model
+from weaver._cli import main
+from weaver._cli.inspection.doctor import Check, diagnose
+from weaver._cli.inspection.models import usable
+from weaver._models.catalog import registry, resolve
+from weaver._models.catalog.registry import Offer, Opening
+from weaver._models.endpoint_memory import memory
+from weaver._models.protocol import Model
 from weaver.testing import Server
 
 pytestmark = pytest.mark.anyio
@@ -195,7 +195,7 @@ async def test_an_exporter_is_missing_only_when_it_is_wanted(
             return "1"
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("weaver.cli.doctor.version_of", none_installed)
+    monkeypatch.setattr("weaver._cli.inspection.doctor.version_of", none_installed)
     environ = dict(os.environ)
 
     def exporter(checks: tuple[Check, ...]) -> Check:

@@ -11,12 +11,12 @@ from typing import Any
 import anyio
 import pytest
 
-from weaver.cli.support.answering import answer
-from weaver.cli.support.output import FORMS, exit_code, refused
-from weaver.cli.support.progress import Lines, Silent
+from weaver._cli.display.answering import answer
+from weaver._cli.display.output import FORMS, exit_code, refused
+from weaver._cli.display.progress import Lines, Silent
+from weaver._data.result import ErrorReport
 from weaver.errors import InvalidTask
 from weaver.events import RunFinished
-from weaver.result import ErrorReport
 
 from .played import RESULT, STORY, PlayedWeaver
 

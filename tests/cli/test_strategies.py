@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from weaver.cli import main
-from weaver.result import Answer
-from weaver.strategies.common import registry
-from weaver.strategies.common.option_types import Needs
+from weaver._cli import main
+from weaver._data.result import Answer
+from weaver._strategies.common import registry
+from weaver._strategies.common.option_types import Needs
 
 
 async def mine(

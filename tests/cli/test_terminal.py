@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from weaver.cli.support.facade import confirmation
+from weaver._cli.support.facade import confirmation
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
 ASKS = """
 import sys
-from weaver.cli import main
-from weaver.cli.support.facade import confirmation
-from weaver.cli.support.guard import guarded
-from weaver.cli.support.interrupt import run_until_interrupted
+from weaver._cli import main
+from weaver._cli.support.facade import confirmation
+from weaver._cli.support.guard import guarded
+from weaver._cli.support.interrupt import run_until_interrupted
 import click
 
 async def choose():

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.native.trained import TRAINED, Trained
-from weaver.cli import main
-from weaver.strategies.native import FORMATS, statistics
+from weaver._cli import main
+from weaver._strategies.native import FORMATS, statistics
 
 GOOD = next(t.trajectory for t in TRAINED if t.name == "threadweaver")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from weaver.result import Answer, Claim, Finding
-from weaver.task import Task
+from weaver._data.result import Answer, Claim, Finding
+from weaver._data.task import Task
 
 
 @dataclass(eq=False)

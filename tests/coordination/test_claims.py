@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver import Agent, Task, Weaver
-from weaver.coordination.answers.equivalence import KINDS
-from weaver.coordination.conflicts.claims import (
+from weaver._coordination.answers.equivalence import KINDS
+from weaver._coordination.conflicts.claims import (
     REQUEST,
     asking_for_claims,
     claiming,
@@ -17,12 +17,12 @@ from weaver.coordination.conflicts.claims import (
     with_claims,
     written,
 )
-from weaver.coordination.conflicts.topics import same_topic, topic_of
-from weaver.coordination.values.mentions import mentions
-from weaver.models.protocol import Capabilities
-from weaver.result import Answer, Claim
+from weaver._coordination.conflicts.topics import same_topic, topic_of
+from weaver._coordination.values.mentions import mentions
+from weaver._data.result import Answer, Claim
+from weaver._models.protocol import Capabilities
+from weaver._testing.scripted import text_of
 from weaver.testing import ScriptedModel
-from weaver.testing.scripted import text_of
 
 TEXT = """Paris has 2.1 million people.
 

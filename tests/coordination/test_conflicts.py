@@ -8,11 +8,11 @@ import pytest
 
 from tests.coordination.telling import Told, claimed, failed, said
 from weaver import Answer, Task, Weaver
-from weaver.coordination.conflicts.detection import conflicts_among, find_conflicts
+from weaver._coordination.conflicts.detection import conflicts_among, find_conflicts
+from weaver._data.result import Claim, Conflict, ConflictValue
+from weaver._testing.scripted import text_of
 from weaver.errors import ModelFailed
-from weaver.result import Claim, Conflict, ConflictValue
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

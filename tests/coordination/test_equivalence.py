@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver import Answer, Weaver
-from weaver.coordination.answers.equivalence import KINDS, equivalence
-from weaver.coordination.answers.judged import judged
-from weaver.coordination.answers.math import compare_by_algebra
-from weaver.coordination.answers.protocol import Equivalence
-from weaver.coordination.answers.votes import Votes
-from weaver.coordination.values.dates import date_of
-from weaver.coordination.values.final import final_answer, json_value, plain, trimmed
+from weaver._coordination.answers.equivalence import KINDS, equivalence
+from weaver._coordination.answers.judged import judged
+from weaver._coordination.answers.math import compare_by_algebra
+from weaver._coordination.answers.protocol import Equivalence
+from weaver._coordination.answers.votes import Votes
+from weaver._coordination.values.dates import date_of
+from weaver._coordination.values.final import final_answer, json_value, plain, trimmed
+from weaver._testing.scripted import text_of
 from weaver.errors import ConfigurationError, ModelFailed, UnknownName
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,6 @@ def test_mathematics_compares_text_and_numbers_without_algebra():
 
 
 def test_mathematics_without_its_extra_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("weaver.coordination.answers.math.find_spec", lambda name: None)
+    monkeypatch.setattr("weaver._coordination.answers.math.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"weaver-reasoning\[math\]"):
         equivalence("math")

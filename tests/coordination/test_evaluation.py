@@ -7,10 +7,10 @@ import random
 import pytest
 from click.testing import CliRunner
 
-from weaver.evals.conflicts.__main__ import main
-from weaver.evals.conflicts.cases import CONTRADICTIONS, CONTROLS, cases
-from weaver.evals.conflicts.measuring import measure
-from weaver.evals.conflicts.models import Competence
+from weaver._evals.conflicts.__main__ import main
+from weaver._evals.conflicts.cases import CONTRADICTIONS, CONTROLS, cases
+from weaver._evals.conflicts.measuring import measure
+from weaver._evals.conflicts.models import Competence
 
 pytestmark = pytest.mark.anyio
 PERFECT = Competence(1, 0, 1, 1, 1, 0, 1, 1, 1)

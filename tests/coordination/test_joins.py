@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.coordination.telling import failed, said
 from weaver import Answer, Task, Weaver
-from weaver.coordination.joins.parser import parse_rule
-from weaver.coordination.joins.rules import All, BestOf, Both, Either, First, Quorum, Settled, Until
+from weaver._coordination.joins.parser import parse_rule
+from weaver._coordination.joins.rules import All, BestOf, Both, Either, First, Quorum, Settled, Until
+from weaver._runtime.threads.join_protocol import MORE
 from weaver.errors import ConfigurationError, ModelFailed, NoAnswer, UnknownName
-from weaver.runtime.join_protocol import MORE
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

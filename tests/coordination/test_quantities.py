@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaver.coordination.values.mentions import last_number, mentions, quantities_in
-from weaver.coordination.values.quantities import quantity
-from weaver.coordination.values.units import unit_of
+from weaver._coordination.values.mentions import last_number, mentions, quantities_in
+from weaver._coordination.values.quantities import quantity
+from weaver._coordination.values.units import unit_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from tests.coordination.telling import claimed, said
 from weaver import Agent, Answer, Weaver
-from weaver.coordination.conflicts.detection import conflicts_among
-from weaver.coordination.conflicts.policies import (
+from weaver._coordination.conflicts.detection import conflicts_among
+from weaver._coordination.conflicts.policies import (
     DEFAULT_LADDER,
     ask,
     clear_majority,
@@ -25,11 +25,11 @@ from weaver.coordination.conflicts.policies import (
     policy_name,
     verify,
 )
-from weaver.coordination.conflicts.policies.ladder import climb
+from weaver._coordination.conflicts.policies.ladder import climb
+from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
+from weaver._testing.scripted import text_of
 from weaver.errors import BudgetExceeded, ConfigurationError, ModelFailed, UnknownName
-from weaver.result import Claim, Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

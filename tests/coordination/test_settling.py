@@ -10,14 +10,14 @@ import pytest
 
 from tests.coordination.telling import claimed
 from weaver import Answer, Plan, Subtask, Weaver
-from weaver.coordination.conflicts.briefing import briefing, contradicted, open_point, with_open_points
-from weaver.coordination.conflicts.policies import ask, verify
-from weaver.coordination.conflicts.resolve import settle_conflicts
+from weaver._coordination.conflicts.briefing import briefing, contradicted, open_point, with_open_points
+from weaver._coordination.conflicts.policies import ask, verify
+from weaver._coordination.conflicts.resolve import settle_conflicts
+from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
+from weaver._journal.memory import MemoryJournal
+from weaver._testing.scripted import text_of
 from weaver.events import ConflictFound
-from weaver.journal.memory import MemoryJournal
-from weaver.result import Claim, Conflict, ConflictValue, Resolution
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

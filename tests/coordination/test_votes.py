@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weaver.coordination.answers.protocol import Equivalence
-from weaver.coordination.answers.stopping import beta_certainty, dirichlet_certainty
-from weaver.coordination.answers.votes import Votes, confidence_weight
+from weaver._coordination.answers.protocol import Equivalence
+from weaver._coordination.answers.stopping import beta_certainty, dirichlet_certainty
+from weaver._coordination.answers.votes import Votes, confidence_weight
+from weaver._data.result import Answer, Finding
 from weaver.errors import ConfigurationError, NoAnswer
-from weaver.result import Answer, Finding
 
 ballots = st.lists(st.sampled_from("abcd"), max_size=7)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from weaver.cli import main
-from weaver.cli.compare import split_names
-from weaver.evals.comparing import Comparison
-from weaver.evals.records import RecordFile
-from weaver.evals.tasks import load
+from weaver._cli import main
+from weaver._cli.running.compare import split_names
+from weaver._evals.comparing import Comparison
+from weaver._evals.records import RecordFile
+from weaver._evals.tasks import load
 from weaver.testing import Server
 
 SUM = ["--task", "tree_sum", "--simulate", "--strategies", "sequential"]

@@ -10,16 +10,16 @@ import anyio
 import pytest
 
 from weaver import Answer, Run, Task
+from weaver._evals.comparing import Comparison, compare
+from weaver._evals.records import RecordFile, read_records
+from weaver._evals.report import SIMULATED, markdown, tables, write
+from weaver._evals.summary import summarize
+from weaver._evals.tasks import load
+from weaver._evals.tasks.world import StructuredWorld
+from weaver._models.protocol import Capabilities
+from weaver._settings.settings import Settings
+from weaver._strategies.common.registry import strategy
 from weaver.errors import CapabilityMissing, ConfigurationError, ModelFailed, ModelUnreachable, UnknownName
-from weaver.evals.comparing import Comparison, compare
-from weaver.evals.records import RecordFile, read_records
-from weaver.evals.report import SIMULATED, markdown, tables, write
-from weaver.evals.summary import summarize
-from weaver.evals.tasks import load
-from weaver.evals.tasks.world import StructuredWorld
-from weaver.models.protocol import Capabilities
-from weaver.settings import Settings
-from weaver.strategies.common.registry import strategy
 from weaver.testing import Scripted, ScriptedModel, SimulatedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

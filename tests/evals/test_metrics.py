@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from weaver.evals.records import Record, overlap
-from weaver.evals.statistics import bootstrap, longest_chain, mcnemar, pareto, quantile, wilson
-from weaver.evals.summary import EVERYTHING, Budgets, summarize
+from weaver._evals.records import Record, overlap
+from weaver._evals.statistics import bootstrap, longest_chain, mcnemar, pareto, quantile, wilson
+from weaver._evals.summary import EVERYTHING, Budgets, summarize
 
 
 def record(strategy: str, item: int, *, correct: bool = True, **changes: object) -> Record:

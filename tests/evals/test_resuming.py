@@ -12,18 +12,18 @@ from typing import Any
 import anyio
 import pytest
 
+from weaver._data.task import Agent
+from weaver._environment.file_locks import lock
+from weaver._evals.comparing import Comparison, compare
+from weaver._evals.graders import grader
+from weaver._evals.items import Grade, Item, TaskSet
+from weaver._evals.records import Record, RecordFile, read_records
+from weaver._evals.report import markdown, tables, write
+from weaver._evals.summary import summarize
+from weaver._evals.tasks import load
+from weaver._models.protocol import Prices
+from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError
-from weaver.evals.comparing import Comparison, compare
-from weaver.evals.graders import grader
-from weaver.evals.items import Grade, Item, TaskSet
-from weaver.evals.records import Record, RecordFile, read_records
-from weaver.evals.report import markdown, tables, write
-from weaver.evals.summary import summarize
-from weaver.evals.tasks import load
-from weaver.file_locks import lock
-from weaver.models.protocol import Prices
-from weaver.settings import Settings
-from weaver.task import Agent
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     code = f"""
 from pathlib import Path
-from weaver.evals.records import RecordFile
+from weaver._evals.records import RecordFile
 import sys
 file = RecordFile(Path({str(path)!r}), {sums().header!r}).__enter__()
 print("locked", flush=True)

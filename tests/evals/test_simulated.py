@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from weaver import Weaver
-from weaver.messages import user
-from weaver.models.protocol import Finish, Reasoning, Request, Text, UsageReport
+from weaver._data.messages import user
+from weaver._models.protocol import Finish, Reasoning, Request, Text, UsageReport
 from weaver.testing import SimulatedModel, Work, virtual_time
 
 pytestmark = pytest.mark.anyio

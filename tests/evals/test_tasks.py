@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from weaver._evals.graders import grader
+from weaver._evals.items import Grade, Item
+from weaver._evals.tasks import GYM, load
+from weaver._evals.tasks.parameters import parameters
 from weaver.errors import ConfigurationError, UnknownName
-from weaver.evals.graders import grader
-from weaver.evals.items import Grade, Item
-from weaver.evals.tasks import GYM, load
-from weaver.evals.tasks.parameters import parameters
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from weaver.evals.comparing import Comparison, compare
-from weaver.evals.records import RecordFile
-from weaver.evals.summary import Summary, summarize
-from weaver.evals.tasks import load
-from weaver.evals.tasks.pieces import independent_pieces, pieces
-from weaver.evals.tasks.world import StructuredWorld
+from weaver._evals.comparing import Comparison, compare
+from weaver._evals.records import RecordFile
+from weaver._evals.summary import Summary, summarize
+from weaver._evals.tasks import load
+from weaver._evals.tasks.pieces import independent_pieces, pieces
+from weaver._evals.tasks.world import StructuredWorld
 from weaver.testing import SimulatedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

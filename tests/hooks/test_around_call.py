@@ -9,11 +9,11 @@ import anyio
 import pytest
 
 from weaver import Context, Hook, Message, ModelCall, Refused, Weaver
+from weaver._data.messages import ToolCall
+from weaver._data.parts import ImagePart
+from weaver._models.protocol import Request
+from weaver._models.reply import Reply
 from weaver.errors import DeadlineExceeded, HookFailed, ModelFailed
-from weaver.messages import ToolCall
-from weaver.models.protocol import Request
-from weaver.models.reply import Reply
-from weaver.parts import ImagePart
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

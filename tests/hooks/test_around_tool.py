@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from weaver import Hook, Refused, ToolRequest, Weaver, tool
+from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError, HookFailed, ToolFailed
-from weaver.settings import Settings
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from weaver import Weaver
+from weaver._journal import GROUP, journal_of, local_journal
+from weaver._journal.memory import MemoryJournal
 from weaver.errors import ConfigurationError
-from weaver.journal import GROUP, journal_of, local_journal
-from weaver.journal.memory import MemoryJournal
 from weaver.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,8 @@ class Named(MemoryJournal):
 @pytest.fixture
 def plugin(monkeypatch):
     point = EntryPoint("stored", f"{__name__}:Named", GROUP)
-    monkeypatch.setattr("weaver.plugins.installed", lambda group: {"stored": point} if group == GROUP else {})
+    points = {GROUP: {"stored": point}}
+    monkeypatch.setattr("weaver._environment.plugins.installed", lambda group: points.get(group, {}))
     monkeypatch.setattr(EntryPoint, "load", lambda self: Named)
 
 
@@ -55,7 +56,7 @@ async def test_an_argument_names_the_journal(plugin):
     ],
 )
 def test_a_journal_that_nobody_knows(url, words, monkeypatch):
-    monkeypatch.setattr("weaver.plugins.installed", lambda group: {})
+    monkeypatch.setattr("weaver._environment.plugins.installed", lambda group: {})
     with pytest.raises(ConfigurationError) as caught:
         journal_of(url)
     assert words in str(caught.value)

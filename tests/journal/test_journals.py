@@ -8,12 +8,12 @@ import stat
 
 import pytest
 
+from weaver._journal import schema
+from weaver._journal.memory import MemoryJournal
+from weaver._journal.port import Entry
+from weaver._journal.sqlite import SQLiteJournal
+from weaver._testing.journals import JournalChecks
 from weaver.errors import JournalError
-from weaver.journal import schema
-from weaver.journal.memory import MemoryJournal
-from weaver.journal.port import Entry
-from weaver.journal.sqlite import SQLiteJournal
-from weaver.testing.journals import JournalChecks
 
 pytestmark = pytest.mark.anyio
 

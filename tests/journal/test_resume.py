@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from weaver import Answer, Run, Task, Weaver, tool
-from weaver.coordination.joins.rules import First
+from weaver._coordination.joins.rules import First
+from weaver._journal.memory import MemoryJournal
+from weaver._journal.port import Entry
+from weaver._tools.approvals import Approval
 from weaver.errors import JournalError, RunTakenOver
-from weaver.journal.memory import MemoryJournal
-from weaver.journal.port import Entry
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.tools.approvals import Approval
 
 pytestmark = pytest.mark.anyio
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Delta, Finish, Model, Request, Text, UsageReport
+from weaver._data.usage import Usage
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Delta, Finish, Model, Request, Text, UsageReport
 from weaver.testing import Server
-from weaver.usage import Usage
 
 
 class Heard:

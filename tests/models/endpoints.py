@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from weaver._models.layers.call_log import current_call
+from weaver._models.layers.rates import Allowance
+from weaver._models.protocol import Capabilities, Delta, Finish, Request, Text
 from weaver.errors import ModelOverloaded
-from weaver.models.layers.call_log import current_call
-from weaver.models.layers.rates import Allowance
-from weaver.models.protocol import Capabilities, Delta, Finish, Request, Text
 
 
 @dataclass

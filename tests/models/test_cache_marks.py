@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from weaver.models.cache_marks import marked, takes_marks
+from weaver._models.cache_marks import marked, takes_marks
 
 LONG = "All work and no play. " * 300
 

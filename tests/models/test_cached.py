@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from weaver import Weaver, tool
+from weaver._data.messages import user
+from weaver._data.usage import Usage
+from weaver._environment.paths import home
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.protocol import Delta, Request, Text, UsageReport
+from weaver._models.reply import Reply
+from weaver._models.reply_cache.layer import Cached
+from weaver._models.reply_cache.store import ReplyStore
+from weaver._tracing.export import local
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.sqlite import Store
 from weaver.errors import ModelFailed, StreamBroken
-from weaver.messages import user
-from weaver.models.layers.call_log import CallLog, current_call
-from weaver.models.protocol import Delta, Request, Text, UsageReport
-from weaver.models.reply import Reply
-from weaver.models.reply_cache.layer import Cached
-from weaver.models.reply_cache.store import ReplyStore
-from weaver.paths import home
 from weaver.testing import Scripted, ScriptedModel, Server
-from weaver.tracing.export import local
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.store.sqlite import Store
-from weaver.usage import Usage
 
 pytestmark = pytest.mark.anyio
 ASK = Request(messages=(user("Well?"),), temperature=0.5)
@@ -145,7 +145,7 @@ async def test_tool_calls_reasoning_and_logprobs_come_back() -> None:
 
 
 async def test_the_store_is_bounded_in_size_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weaver.models.reply_cache.store.SWEEP_EVERY", 2)
+    monkeypatch.setattr("weaver._models.reply_cache.store.SWEEP_EVERY", 2)
     store = ReplyStore(megabytes=0.01)
     for i in range(201):
         text = "".join(f"{i * 7919 + n * 104729:x}" for n in range(40))
@@ -206,8 +206,8 @@ async def test_a_second_run_is_free_and_its_trace_says_why(monkeypatch: pytest.M
 
 
 def test_settings_take_it(tmp_path: Path) -> None:
+    from weaver._settings.settings import Settings
     from weaver.errors import ConfigurationError
-    from weaver.settings import Settings
 
     for value in ("true", '"temperature-0"', "false"):
         (tmp_path / "weaver.toml").write_text(f'[models."openai/m"]\ncache = {value}\n')

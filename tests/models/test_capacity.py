@@ -8,17 +8,17 @@ import anyio
 import pytest
 
 from tests.models.endpoints import Endpoint
+from weaver._data.messages import user
+from weaver._models.compose import layered
+from weaver._models.endpoint_memory import memory
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.layers.capacity import HOSTED, LOCAL
+from weaver._models.layers.limit import EndpointLimits, Gates, Limited
+from weaver._models.layers.rates import Allowance, Bucket, Window
+from weaver._models.openai.errors.http_errors import Failures
+from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
+from weaver._models.protocol import Model, Request
 from weaver.errors import ModelOverloaded
-from weaver.messages import user
-from weaver.models.compose import layered
-from weaver.models.endpoint_memory import memory
-from weaver.models.layers.call_log import CallLog, current_call
-from weaver.models.layers.capacity import HOSTED, LOCAL
-from weaver.models.layers.limit import EndpointLimits, Gates, Limited
-from weaver.models.layers.rates import Allowance, Bucket, Window
-from weaver.models.openai.http_errors import Failures
-from weaver.models.openai.rate_headers import allowances_in, exceeded_in
-from weaver.models.protocol import Model, Request
 from weaver.testing import virtual_time
 
 HELLO = Request(messages=(user("Hello"),))

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from weaver._models.catalog import detect
+from weaver._models.endpoint import endpoint
 from weaver.errors import (
     ConfigurationError,
     ModelProtocolError,
@@ -19,8 +21,6 @@ from weaver.errors import (
     ModelUnauthorized,
     ModelUnreachable,
 )
-from weaver.models.catalog import detect
-from weaver.models.endpoint import endpoint
 from weaver.testing import Server
 
 pytestmark = pytest.mark.anyio

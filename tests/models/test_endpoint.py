@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
+from weaver._models.endpoint import endpoint
 from weaver.errors import ConfigurationError
-from weaver.models.endpoint import endpoint
 
 
 @pytest.mark.parametrize(

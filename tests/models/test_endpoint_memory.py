@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from weaver.models.endpoint_memory import MAX_AGE, EndpointMemory, memory
+from weaver._models.endpoint_memory import MAX_AGE, EndpointMemory, memory
 
 URL = "http://host:1/v1"
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from weaver._data.messages import user
+from weaver._models.compose import layered
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.layers.fallback import Fallbacks
+from weaver._models.layers.limit import Gates
+from weaver._models.protocol import Capabilities, Model, Prices, Request
 from weaver.errors import ConfigurationError, ModelFailed, ModelOverloaded, ModelRejected, StreamBroken
-from weaver.messages import user
-from weaver.models.compose import layered
-from weaver.models.layers.call_log import CallLog, current_call
-from weaver.models.layers.fallback import Fallbacks
-from weaver.models.layers.limit import Gates
-from weaver.models.protocol import Capabilities, Model, Prices, Request
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 from .conftest import Heard, hear

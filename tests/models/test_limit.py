@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weaver._data.messages import user
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.layers.capacity import Adaptive, Fixed, Opening
+from weaver._models.layers.limit import EndpointLimits, Gates, Limited
+from weaver._models.layers.limiter import Gate
+from weaver._models.layers.rates import Window
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Capabilities, Model, Request
 from weaver.errors import ConfigurationError, ModelError, ModelOverloaded, ModelRejected, ModelTimeout
-from weaver.messages import user
-from weaver.models.layers.call_log import CallLog, current_call
-from weaver.models.layers.capacity import Adaptive, Fixed, Opening
-from weaver.models.layers.limit import EndpointLimits, Gates, Limited
-from weaver.models.layers.limiter import Gate
-from weaver.models.layers.rates import Window
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Capabilities, Model, Request
 from weaver.testing import Scripted, ScriptedModel, Server, virtual_time
 
 from .conftest import hear

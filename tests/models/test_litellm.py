@@ -13,6 +13,19 @@ from typing import Any
 import anyio
 import pytest
 
+from weaver._data.messages import assistant, user
+from weaver._data.usage import Usage
+from weaver._models.layers.call_log import CallLog, Change, Dropped, current_call
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import (
+    Finish,
+    Model,
+    OutputSchema,
+    Prices,
+    Request,
+    ToolSpec,
+)
+from weaver._testing import faults as f
 from weaver.errors import (
     ConfigurationError,
     ModelError,
@@ -25,20 +38,7 @@ from weaver.errors import (
     ModelUnreachable,
     StreamBroken,
 )
-from weaver.messages import assistant, user
-from weaver.models.layers.call_log import CallLog, Change, Dropped, current_call
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import (
-    Finish,
-    Model,
-    OutputSchema,
-    Prices,
-    Request,
-    ToolSpec,
-)
 from weaver.testing import Scripted, Server
-from weaver.testing import faults as f
-from weaver.usage import Usage
 
 from .conftest import hear
 
@@ -59,7 +59,7 @@ SECRET = "sk-very-secret-123"
 @pytest.fixture
 def litellm_model() -> Any:
     pytest.importorskip("litellm", reason="litellm is not installed: the adapter is not tested")
-    from weaver.models.litellm import LiteLLMModel
+    from weaver._models.litellm.model import LiteLLMModel
 
     return LiteLLMModel
 
@@ -255,7 +255,7 @@ async def test_secrets_never_appear(both: Any, monkeypatch: pytest.MonkeyPatch) 
 async def test_loading_does_not_stall_the_event_loop(litellm_model: Any) -> None:
     code = """
 import asyncio, sys
-from weaver.models.litellm import load
+from weaver._models.litellm.model import load
 async def main():
     worst, last = 0.0, asyncio.get_running_loop().time()
     loading = asyncio.ensure_future(load())
@@ -277,7 +277,7 @@ assert "litellm" in sys.modules
 async def test_a_deadline_does_not_wait_for_the_import(litellm_model: Any) -> None:
     code = """
 import anyio, time
-from weaver.models.litellm import load
+from weaver._models.litellm.model import load
 async def main():
     start = time.monotonic()
     with anyio.move_on_after(0.2):
@@ -316,8 +316,8 @@ def test_several_event_loops_and_use_after_closing(litellm_model: Any) -> None:
 
 
 def test_without_litellm_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weaver.models.litellm.find_spec", lambda name: None)
-    from weaver.models.litellm import LiteLLMModel
+    monkeypatch.setattr("weaver._models.litellm.model.find_spec", lambda name: None)
+    from weaver._models.litellm.model import LiteLLMModel
 
     with pytest.raises(ConfigurationError, match=r"pip install .*weaver-reasoning\[litellm\]"):
         LiteLLMModel("anthropic/claude-haiku-4-5")

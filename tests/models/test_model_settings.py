@@ -9,11 +9,11 @@ import anyio
 import pytest
 
 from weaver import Weaver
+from weaver._models.catalog.resolve import Choice, choose
+from weaver._models.layers.configured import Configured
+from weaver._models.protocol import Request
+from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError, ModelError, ModelFailed, ModelTimeout
-from weaver.models.catalog.resolve import Choice, choose
-from weaver.models.layers.configured import Configured
-from weaver.models.protocol import Request
-from weaver.settings import Settings
 from weaver.testing import Scripted, ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +72,7 @@ async def test_a_fallback_answers_and_the_result_says_so(monkeypatch: pytest.Mon
     async def choose(name: str | None, **_: Any) -> Choice:
         return Choice(bad if name == "test/bad" else good, "asked for")
 
-    monkeypatch.setattr("weaver.models.catalog.resolve.choose", choose)
+    monkeypatch.setattr("weaver._models.catalog.resolve.choose", choose)
     models = {"test/bad": {"retries": 1, "fallbacks": ["test/good"]}}
     result = await Weaver(model="test/bad", strategy="sequential", models=models).run("What is 6 x 7?")
     assert result.answer == "42"

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from weaver._data.messages import user
+from weaver._models.catalog import detect, registry, resolve
+from weaver._models.catalog.resolve import Choice, choose
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Model, Request
 from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable, UnknownName
-from weaver.messages import user
-from weaver.models.catalog import detect, registry, resolve
-from weaver.models.catalog.resolve import Choice, choose
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Model, Request
 from weaver.testing import ScriptedModel, Server
 
 from .conftest import hear
@@ -275,7 +275,7 @@ async def test_a_provider_alone_is_no_model(name: str) -> None:
 @pytest.mark.heavy
 @pytest.mark.skipif(find_spec("litellm") is None, reason="needs litellm")
 async def test_with_litellm_its_own_list_decides() -> None:
-    from weaver.models.litellm import LiteLLMModel
+    from weaver._models.litellm.model import LiteLLMModel
 
     for name in ("anthropic/claude-haiku-4-5", "claude-haiku-4-5", "a2a_agent/x"):
         choice = await choose(name, environ={})

@@ -9,6 +9,10 @@ from typing import Any
 import anyio
 import pytest
 
+from weaver._data.messages import user
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.layers.retry import Retrying
+from weaver._models.protocol import Model, Request
 from weaver.errors import (
     ModelError,
     ModelFailed,
@@ -18,10 +22,6 @@ from weaver.errors import (
     ModelUnreachable,
     StreamBroken,
 )
-from weaver.messages import user
-from weaver.models.layers.call_log import CallLog, current_call
-from weaver.models.layers.retry import Retrying
-from weaver.models.protocol import Model, Request
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 from .conftest import Heard, hear

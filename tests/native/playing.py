@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from weaver.models.protocol import Request
+from weaver._models.protocol import Request
 from weaver.testing import Scripted, ScriptedModel
 
 Dialect = Literal["named", "unnamed", "included", "ignored"]

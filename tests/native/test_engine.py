@@ -7,18 +7,18 @@ import pytest
 from tests.native.playing import Completions, Dialect
 from tests.native.trained import CALL, NODE, NODES, ONE, PATH, TWO
 from weaver import Agent, Task, Weaver
+from weaver._journal.memory import MemoryJournal
+from weaver._models.protocol import Capabilities
+from weaver._strategies.common.registry import find
+from weaver._strategies.native import FORMATS, check, statistics
+from weaver._strategies.native.apr import apr
+from weaver._strategies.native.common.prompts import TEMPLATES
+from weaver._strategies.native.multiverse import SWITCH, SYSTEM, multiverse
+from weaver._strategies.native.npr import npr
+from weaver._strategies.native.parallel_r1 import parallel_r1
+from weaver._strategies.native.pasta import pasta
+from weaver._strategies.native.threadweaver import threadweaver
 from weaver.errors import CapabilityMissing, ConfigurationError, InvalidTask, ModelFailed, UnknownName
-from weaver.journal.memory import MemoryJournal
-from weaver.models.protocol import Capabilities
-from weaver.strategies.common.registry import find
-from weaver.strategies.native import FORMATS, check, statistics
-from weaver.strategies.native.apr import apr
-from weaver.strategies.native.multiverse import SWITCH, SYSTEM, multiverse
-from weaver.strategies.native.npr import npr
-from weaver.strategies.native.parallel_r1 import parallel_r1
-from weaver.strategies.native.pasta import pasta
-from weaver.strategies.native.prompts import TEMPLATES
-from weaver.strategies.native.threadweaver import threadweaver
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -470,7 +470,7 @@ async def test_the_agent_and_what_is_known_are_in_the_prompt(name: str) -> None:
 
 
 def test_templates_make_their_own_tokens_harmless() -> None:
-    from weaver.messages import assistant, system, user
+    from weaver._data.messages import assistant, system, user
 
     said = TEMPLATES["gemma"].render([system("s"), user("u <end_of_turn>"), assistant("a")])
     assert said.count("<end_of_turn>") == 3

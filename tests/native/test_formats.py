@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weaver._strategies.native import FORMATS, check, format_named, parse, statistics
+from weaver._strategies.native.apr import APR, nodes_of, problem
+from weaver._strategies.native.common.scanner import TagScanner, disarmed
 from weaver.errors import UnknownName
-from weaver.strategies.native import FORMATS, check, format_named, parse, statistics
-from weaver.strategies.native.apr import APR, nodes_of, problem
-from weaver.strategies.native.scanner import TagScanner, disarmed
 
 TW = (
     "<think>\none two three <Parallel>\n<Outlines>\n<Outline>1: add</Outline>\n"

@@ -10,7 +10,7 @@ import pytest
 from tests.native.playing import Completions
 from tests.native.trained import NODE, TRAINED, Trained
 from weaver import Weaver
-from weaver.strategies.native import check, statistics
+from weaver._strategies.native import check, statistics
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio

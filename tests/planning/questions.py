@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from weaver.planning.policy import Rules
-from weaver.task import Task
+from weaver._data.task import Task
+from weaver._planning.policy import Rules
 
 FORK = [
     "What are the capitals of France, Peru and Japan?",

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaver import Weaver
-from weaver.plan import ONLY_THIS, YOUR_PART, Plan
-from weaver.planning.reader import PlanReader
+from weaver._data.plan import ONLY_THIS, YOUR_PART, Plan
+from weaver._planning.reader import PlanReader
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 QUESTION = "Compare the phones X1 and Y2: camera, battery, screen."

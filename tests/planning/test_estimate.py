@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from weaver.models.protocol import Prices
-from weaver.plan import Plan, Subtask
-from weaver.planning.estimate import OVERHEAD_TOKENS, SUBTASK_TOKENS, SYNTHESIS_TOKENS, estimate
+from weaver._data.plan import Plan, Subtask
+from weaver._models.protocol import Prices
+from weaver._planning.estimate import OVERHEAD_TOKENS, SUBTASK_TOKENS, SYNTHESIS_TOKENS, estimate
 
 
 def subtask(name: str, tokens: int | None = None, after: tuple[str, ...] = ()) -> Subtask:

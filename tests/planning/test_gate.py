@@ -9,19 +9,19 @@ from statistics import median
 import pytest
 
 from weaver import Weaver
-from weaver.models.costs import EndpointCosts, costs_of
-from weaver.models.endpoint_memory import EndpointMemory
-from weaver.models.reply import Reply
-from weaver.plan import Plan, Subtask
-from weaver.planning.gate.formulas import break_even, direct_seconds, fork_seconds, shape, widest
-from weaver.planning.gate.lengths import direct_length
-from weaver.planning.gate.speeds import PRIORS
-from weaver.planning.grouping import narrowed
-from weaver.strategies.sequential import sequential
-from weaver.task import Task
+from weaver._data.plan import Plan, Subtask
+from weaver._data.task import Task
+from weaver._data.usage import Usage
+from weaver._models.costs import EndpointCosts, costs_of
+from weaver._models.endpoint_memory import EndpointMemory
+from weaver._models.reply import Reply
+from weaver._planning.gate.formulas import break_even, direct_seconds, fork_seconds, shape, widest
+from weaver._planning.gate.lengths import direct_length
+from weaver._planning.gate.speeds import PRIORS
+from weaver._planning.grouping import narrowed
+from weaver._strategies.sequential import sequential
+from weaver._testing.scripted import text_of
 from weaver.testing import SimulatedModel, Work, virtual_time
-from weaver.testing.scripted import text_of
-from weaver.usage import Usage
 
 
 @pytest.fixture
@@ -318,11 +318,11 @@ async def test_the_reason_says_both_predictions():
 async def test_parts_of_adaptive_are_objects_or_names():
     from functools import partial
 
+    from weaver._planning.gate.gate import CostGate
+    from weaver._planning.policy import Judgement
+    from weaver._strategies.common.registry import find
+    from weaver._strategies.planned.adaptive import adaptive
     from weaver.errors import ConfigurationError
-    from weaver.planning.gate.gate import CostGate
-    from weaver.planning.policy import Judgement
-    from weaver.strategies.adaptive import adaptive
-    from weaver.strategies.common.registry import find
 
     class Never:
         name = "never/1"

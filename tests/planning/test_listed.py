@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.planning.questions import FORK, FORK_LATER, LIKE_PARTS, NOT, NOT_LATER, UNSURE
-from weaver.plan import ONLY_THIS, YOUR_PART
-from weaver.planning.enumerations import MAX_CHARS, enumeration_in, questions_in
-from weaver.planning.listed import listed_plan, listing_in
-from weaver.planning.policy import Rules
-from weaver.task import Task
+from weaver._data.plan import ONLY_THIS, YOUR_PART
+from weaver._data.task import Task
+from weaver._planning.enumerations import MAX_CHARS, enumeration_in, questions_in
+from weaver._planning.listed import listed_plan, listing_in
+from weaver._planning.policy import Rules
 
 
 @pytest.mark.parametrize(

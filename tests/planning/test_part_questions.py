@@ -1,6 +1,6 @@
 import pytest
 
-from weaver.planning.part_questions import MOST_TOKENS, asks_one_answer, part_questions
+from weaver._planning.part_questions import MOST_TOKENS, asks_one_answer, part_questions
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from weaver.planning.policy import Rules
-from weaver.task import Task
+from weaver._data.task import Task
+from weaver._planning.policy import Rules
 
 
 @pytest.mark.parametrize(

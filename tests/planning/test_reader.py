@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weaver._data.plan import ONLY_THIS, YOUR_PART
+from weaver._planning.reader import PlanReader
 from weaver.errors import PlanInvalid
-from weaver.plan import ONLY_THIS, YOUR_PART
-from weaver.planning.reader import PlanReader
 
 SUBTASKS = [
     {"id": "a", "title": "A", "prompt": 'say "}]" and {"x": [1]}', "depends_on": []},

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.strategies.test_all import FAST, HARD, OURS, model
+from tests.strategies.shared.test_all import FAST, HARD, OURS, model
 from tests.tracing.stories import Spans
 from weaver import Answer, Weaver
-from weaver.decisions import LoggedDecision
-from weaver.evals.comparing import Comparison, compare
-from weaver.evals.records import RecordFile, read_records
-from weaver.evals.tasks import load
-from weaver.strategies.best_of_n import best_of_n
+from weaver._data.decisions import LoggedDecision
+from weaver._evals.comparing import Comparison, compare
+from weaver._evals.records import RecordFile, read_records
+from weaver._evals.tasks import load
+from weaver._strategies.best_of_n import best_of_n
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.store.decisions import decisions_of, rewards_of
+from weaver._tracing.store.span_record import EventRecord, SpanRecord, record_of
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.record.tracer import Tracing
-from weaver.tracing.store.decisions import decisions_of, rewards_of
-from weaver.tracing.store.span_record import EventRecord, SpanRecord, record_of
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from tests.tracing.stories import quorum_story
-from weaver.cli import main
-from weaver.tracing.store.decisions import rewards_of
-from weaver.tracing.store.sqlite import Store
-from weaver.tracing.views.run_view import view_of
+from weaver._cli import main
+from weaver._tracing.store.decisions import rewards_of
+from weaver._tracing.store.sqlite import Store
+from weaver._tracing.views.run_view import view_of
 
 
 @pytest.fixture(autouse=True)

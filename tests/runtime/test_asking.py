@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from tests.picky import Body, Picky, said
 from weaver import Weaver
+from weaver._models.endpoint_memory import memory
+from weaver._models.protocol import Capabilities
 from weaver.errors import OutputInvalid
-from weaver.models.endpoint_memory import memory
-from weaver.models.protocol import Capabilities
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

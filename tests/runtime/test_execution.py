@@ -8,6 +8,9 @@ import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver, tool
+from weaver._data.messages import user
+from weaver._models.protocol import Request
+from weaver._runtime.calls.call import REASONING_TOKENS
 from weaver.errors import (
     BudgetExceeded,
     DeadlineExceeded,
@@ -17,9 +20,6 @@ from weaver.errors import (
     StrategyFailed,
 )
 from weaver.events import RunFinished, ThreadStarted
-from weaver.messages import user
-from weaver.models.protocol import Request
-from weaver.runtime.call import REASONING_TOKENS
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -142,8 +142,8 @@ async def test_an_empty_task_and_an_empty_answer_are_errors():
 
 
 async def test_usage_is_the_sum_of_all_calls_with_cancelled_and_failed_ones_in_the_mix():
+    from weaver._models.protocol import Prices
     from weaver.errors import StreamBroken
-    from weaver.models.protocol import Prices
 
     model = ScriptedModel(
         [
@@ -292,7 +292,7 @@ async def test_output_types_are_parsed_repaired_and_at_last_refused():
 
 @pytest.mark.parametrize("limits", [{}, {"max_tokens": 200}])
 async def test_a_journal_answers_for_finished_calls(limits):
-    from weaver.journal.memory import MemoryJournal
+    from weaver._journal.memory import MemoryJournal
 
     journal = MemoryJournal()
     model = ScriptedModel([Scripted("one", when="first"), Scripted("two", when="second", first=50)])

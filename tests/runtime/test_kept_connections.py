@@ -10,9 +10,9 @@ import sys
 import pytest
 
 from weaver import Task, Weaver
-from weaver.coordination.joins.rules import First
-from weaver.result import Answer
-from weaver.runtime.run import Run
+from weaver._coordination.joins.rules import First
+from weaver._data.result import Answer
+from weaver._runtime.run import Run
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio

@@ -13,10 +13,10 @@ import typing_extensions
 from pydantic import BaseModel, ConfigDict, Field
 
 from weaver import Agent, Answer, Run, Task, Weaver
+from weaver._models.protocol import Request
+from weaver._runtime.output.output_types import output_type
+from weaver._runtime.output.structured_output import Shape
 from weaver.errors import ConfigurationError, ModelRejected, NoAnswer, OutputInvalid, OutputMissing
-from weaver.models.protocol import Request
-from weaver.runtime.output_types import output_type
-from weaver.runtime.structured_output import Shape
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

@@ -6,14 +6,14 @@ import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver
-from weaver.budget import Limits
+from weaver._data.budget import Limits
+from weaver._data.messages import user
+from weaver._data.usage import Usage
+from weaver._models.protocol import Prices, Request
+from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.threads.thread_runner import Ending
 from weaver.errors import BudgetExceeded
-from weaver.messages import user
-from weaver.models.protocol import Prices, Request
-from weaver.runtime.budget_ledger import Ledger
-from weaver.runtime.thread_runner import Ending
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.usage import Usage
 
 pytestmark = pytest.mark.anyio
 

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weaver import Answer, Run, Task, Weaver, WeaverError
-from weaver.budget import Limits
-from weaver.coordination.joins.rules import First, Quorum
+from weaver._coordination.joins.rules import First, Quorum
+from weaver._data.budget import Limits
+from weaver._data.usage import Usage
+from weaver._models.protocol import Prices
+from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.threads.join_protocol import All
 from weaver.errors import BudgetExceeded, ModelFailed
-from weaver.models.protocol import Prices
-from weaver.runtime.budget_ledger import Ledger
-from weaver.runtime.join_protocol import All
 from weaver.testing import Scripted, ScriptedModel, VirtualTimeLoop
-from weaver.usage import Usage
 
 FINAL = {"succeeded", "failed", "timed_out", "cancelled", "skipped"}
 

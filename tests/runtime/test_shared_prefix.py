@@ -6,10 +6,10 @@ import anyio
 import pytest
 
 from weaver import Weaver
-from weaver.models.costs import costs_of
-from weaver.models.protocol import Prices, Request
-from weaver.result import Answer
-from weaver.runtime.shared_prefix import with_cache_key
+from weaver._data.result import Answer
+from weaver._models.costs import costs_of
+from weaver._models.protocol import Prices, Request
+from weaver._runtime.state.shared_prefix import with_cache_key
 from weaver.testing import SimulatedModel, Work, virtual_time
 
 pytestmark = pytest.mark.anyio

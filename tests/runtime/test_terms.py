@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver
+from weaver._runtime.threads.thread_options import Hedge, Terms
 from weaver.errors import ConfigurationError, ModelFailed, NoAnswer
 from weaver.events import ThreadHedged
-from weaver.runtime.thread_options import Hedge, Terms
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

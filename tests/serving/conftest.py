@@ -16,9 +16,9 @@ from weaver.testing import Scripted, Server
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
-from weaver.serving.config import ServeConfig
-from weaver.serving.server import serve
-from weaver.serving.service import Service
+from weaver._serving.config import ServeConfig
+from weaver._serving.server import serve
+from weaver._serving.service import Service
 
 PLAN = (
     '{"parallel": true, "reason": "two look-ups", "subtasks": ['

@@ -16,12 +16,12 @@ import pytest
 
 from tests.serving.conftest import Start, served
 from tests.serving.test_chat import client, user
+from weaver._data.usage import Usage
+from weaver._serving.config import KeyEntry, ServeConfig
+from weaver._serving.http.errors import ApiError
+from weaver._serving.keys import Client, keys_from
 from weaver.errors import ConfigurationError
-from weaver.serving.config import KeyEntry, ServeConfig
-from weaver.serving.http.errors import ApiError
-from weaver.serving.keys import Client, keys_from
 from weaver.testing import Scripted, Server
-from weaver.usage import Usage
 
 ALICE, BOB = "alice-secret-key-1", "bob-secret-key-222"
 
@@ -332,7 +332,7 @@ def test_a_pattern_is_told_to_the_model_and_not_checked(start: Start):
 
 
 def test_settings_of_the_table_are_checked_and_are_no_settings_of_runs(tmp_path: Path):
-    from weaver.settings import Settings
+    from weaver._settings.settings import Settings
 
     (tmp_path / "weaver.toml").write_text("deadline = 9\n[serve]\nport = 1234\n[serve.keys.alice]\nrpm = 5\n")
     config = ServeConfig.load(tmp_path)
@@ -345,7 +345,7 @@ def test_settings_of_the_table_are_checked_and_are_no_settings_of_runs(tmp_path:
 
 
 def test_a_head_that_is_endless_or_slow_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch):
-    from weaver.serving.http import protocol
+    from weaver._serving.http import protocol
 
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
     server = start()

@@ -14,9 +14,9 @@ import pytest
 
 from tests.serving.conftest import FORKING, QUESTION, Served, Start, served
 from tests.serving.test_chat import client, vars_of
-from weaver.journal.sqlite import SQLiteJournal
+from weaver._journal.sqlite import SQLiteJournal
+from weaver._testing.faults import Refusal
 from weaver.testing import Scripted, Server
-from weaver.testing.faults import Refusal
 
 SLOW = [Scripted("one two three four five six seven eight", each=0.05)]
 KEYS = "alice:alice-key-0123456789,bob:bob-key-0123456789ab"

@@ -13,9 +13,9 @@ import openai
 import pytest
 
 from tests.serving.conftest import FORKING, QUESTION, Start
-from weaver.models.protocol import Request
+from weaver._models.protocol import Request
+from weaver._testing.faults import Refusal, Truncate
 from weaver.testing import Scripted
-from weaver.testing.faults import Refusal, Truncate
 
 WEATHER: Any = {
     "type": "function",

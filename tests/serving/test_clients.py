@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.serving.conftest import Served, Start
-from weaver.models.protocol import Request
+from weaver._models.protocol import Request
 from weaver.testing import Scripted
 
 WEATHER = {

@@ -16,8 +16,8 @@ import pytest
 from tests.benchmarks.serving import Figures, load, measure, replies
 from tests.serving.conftest import Start
 from tests.serving.test_chat import connected, user, wait_for
+from weaver._testing.faults import Reset
 from weaver.testing import Scripted
-from weaver.testing.faults import Reset
 
 
 def test_everybody_gets_their_own_answer(start: Start):
@@ -79,7 +79,7 @@ def test_a_model_server_that_dies_is_an_error_in_the_stream(start: Start):
 
 
 def test_a_silent_run_sends_comments(start: Start, monkeypatch: pytest.MonkeyPatch):
-    from weaver.serving.http import exchange
+    from weaver._serving.http import exchange
 
     monkeypatch.setattr(exchange, "SILENCE", 0.2)
     server = start([Scripted("late", first=1.2)])

@@ -17,11 +17,11 @@ import yaml
 
 from tests.serving.conftest import Start
 from tests.serving.test_chat import client, user
-from weaver.cli import main
+from weaver._cli import main
+from weaver._serving.client_config import CLIENTS
+from weaver._serving.config import ServeConfig
+from weaver._serving.server import _listening
 from weaver.errors import ConfigurationError
-from weaver.serving.client_config import CLIENTS
-from weaver.serving.config import ServeConfig
-from weaver.serving.server import _listening
 from weaver.testing import Scripted, Server
 
 ONE_INPUT = """\

@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 
 from weaver import Answer, Task, Weaver
+from weaver._strategies.best_of_n import best_of_n
+from weaver._testing.scripted import text_of
 from weaver.errors import ConfigurationError, ModelFailed, NoAnswer
-from weaver.strategies.best_of_n import best_of_n
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

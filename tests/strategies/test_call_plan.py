@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaver.models.protocol import ToolSpec
-from weaver.strategies.common.call_plan import CallPlan, Step, arguments_of, resolved
+from weaver._models.protocol import ToolSpec
+from weaver._strategies.common.call_plan import CallPlan, Step, arguments_of, resolved
 
 
 def spec(name: str, **types: str) -> ToolSpec:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from weaver import Weaver
+from weaver._models.protocol import Capabilities, TokenLogprob
+from weaver._strategies.deepconf import Meter
 from weaver.errors import CapabilityMissing
-from weaver.models.protocol import Capabilities, TokenLogprob
-from weaver.strategies.deepconf import Meter
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

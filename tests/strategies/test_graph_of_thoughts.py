@@ -10,8 +10,7 @@ from itertools import chain, pairwise
 import pytest
 
 from weaver import Weaver
-from weaver.errors import ConfigurationError, ModelFailed
-from weaver.strategies.common.thought_graph import (
+from weaver._strategies.common.thought_graph import (
     Aggregate,
     Generate,
     Graph,
@@ -24,9 +23,10 @@ from weaver.strategies.common.thought_graph import (
     Thought,
     ValidateAndImprove,
 )
-from weaver.strategies.graph_of_thoughts import graph_of_thoughts
+from weaver._strategies.graph_of_thoughts import graph_of_thoughts
+from weaver._testing.scripted import text_of
+from weaver.errors import ConfigurationError, ModelFailed
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

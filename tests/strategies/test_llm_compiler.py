@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from weaver import Weaver, tool
+from weaver._testing.scripted import text_of
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from weaver import Weaver
-from weaver.coordination.answers.equivalence import equivalence
-from weaver.models.protocol import Capabilities
-from weaver.strategies.parallel_probe import Board
+from weaver._coordination.answers.equivalence import equivalence
+from weaver._models.protocol import Capabilities
+from weaver._strategies.parallel_probe import Board
+from weaver._testing.scripted import text_of
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from weaver import Weaver, tool
+from weaver._testing.scripted import text_of
 from weaver.errors import ModelFailed, NoAnswer
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

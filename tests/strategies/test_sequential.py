@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from weaver import Task, Weaver
+from weaver._models.protocol import Capabilities
+from weaver._strategies.common import registry
+from weaver._testing.scripted import text_of
 from weaver.errors import CapabilityMissing
 from weaver.events import AnswerDelta, AnswerStarted
-from weaver.models.protocol import Capabilities
-from weaver.strategies.common import registry
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

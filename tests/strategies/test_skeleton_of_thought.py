@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from weaver import Weaver
+from weaver._models.protocol import Capabilities
+from weaver._testing.scripted import text_of
 from weaver.errors import ModelFailed
 from weaver.events import AnswerDelta, AnswerStarted
-from weaver.models.protocol import Capabilities
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

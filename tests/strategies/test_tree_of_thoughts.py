@@ -8,9 +8,9 @@ import re
 import pytest
 
 from weaver import Weaver
+from weaver._testing.scripted import text_of
 from weaver.errors import ModelFailed, NoAnswer
 from weaver.testing import Scripted, ScriptedModel
-from weaver.testing.scripted import text_of
 
 pytestmark = pytest.mark.anyio
 

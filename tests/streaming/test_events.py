@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.played import STORY
 from weaver import events
-from weaver.result import Decision, Forecast
+from weaver._data.result import Decision, Forecast
 
 STABLE = {
     "RunStarted": ["run_id", "question", "strategy", "model"],

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, Field, RootModel
 
 from weaver import Answer, Run, Task, Weaver
+from weaver._streaming.partial_output import PartialOutput
 from weaver.errors import OutputInvalid
-from weaver.streaming.partial_output import PartialOutput
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 
@@ -99,7 +99,7 @@ def objects(type_: Any, text: str, step: int = 1) -> list[Any]:
 
 @pytest.mark.parametrize("type_and_value", WHOLE, ids=lambda one: str(one[0]))
 def test_objects_grow_into_the_whole(type_and_value: tuple[Any, Any]):
-    from weaver.runtime.output_types import output_type
+    from weaver._runtime.output.output_types import output_type
 
     type_, value = type_and_value
     seen = objects(type_, json.dumps(value))

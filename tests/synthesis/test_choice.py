@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from weaver import Plan, Subtask, Task, Weaver
-from weaver.planning.gate.gate import CostGate
-from weaver.strategies.adaptive import adaptive
-from weaver.synthesis.choice import MERGES, auto, chosen, name_of
+from weaver._planning.gate.gate import CostGate
+from weaver._strategies.planned.adaptive import adaptive
+from weaver._synthesis.choice import MERGES, auto, chosen, name_of
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

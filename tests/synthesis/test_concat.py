@@ -126,7 +126,7 @@ async def test_objects_are_merges_and_unknown_names_are_refused():
     from functools import partial
 
     from weaver import Answer
-    from weaver.strategies.adaptive import adaptive
+    from weaver._strategies.planned.adaptive import adaptive
 
     async def count(run, task, parts):
         return Answer(f"{len(parts.findings)} parts")

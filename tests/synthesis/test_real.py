@@ -7,11 +7,11 @@ import re
 import pytest
 
 from tests.real import Llama
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Request, Text
-from weaver.result import Answer, Finding
-from weaver.synthesis.prompts import synthesizer_messages
-from weaver.task import Task
+from weaver._data.result import Answer, Finding
+from weaver._data.task import Task
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Request, Text
+from weaver._synthesis.prompts import synthesizer_messages
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(600)]
 

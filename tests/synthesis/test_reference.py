@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weaver import Plan, Subtask, Weaver
+from weaver._synthesis.reference import Frame
 from weaver.errors import ModelFailed
 from weaver.events import AnswerDelta, AnswerStarted
-from weaver.synthesis.reference import Frame
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from weaver import Answer, Approval, ApprovalRequest, Run, Task, Weaver, events, tool
+from weaver._models.protocol import Request
 from weaver.errors import UnknownName
-from weaver.models.protocol import Request
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

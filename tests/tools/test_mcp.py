@@ -15,16 +15,16 @@ import anyio
 import pytest
 
 from weaver import Weaver, mcp
+from weaver._models.protocol import Request
+from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError, ToolServerFailed, UnknownName
-from weaver.models.protocol import Request
-from weaver.settings import Settings
 from weaver.testing import Scripted, ScriptedModel
 
 pytest.importorskip("mcp")
 from mcp import Client, StdioServerParameters
 
 from tests.tools.shop_server import server as shop
-from weaver.serving.mcp_server import mcp_server
+from weaver._serving.mcp_server import mcp_server
 
 pytestmark = pytest.mark.anyio
 SERVER = [sys.executable, str(Path(__file__).with_name("shop_server.py"))]

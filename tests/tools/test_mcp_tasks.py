@@ -15,8 +15,8 @@ from mcp_types import CallToolResult, Request, RequestParams, Result
 from pydantic import BaseModel, ConfigDict, Field
 
 from weaver import Weaver
-from weaver.serving import mcp_tasks
-from weaver.serving.mcp_server import mcp_server
+from weaver._serving import mcp_tasks
+from weaver._serving.mcp_server import mcp_server
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -10,11 +10,11 @@ import anyio
 import pytest
 
 from weaver import Context, Weaver, events, tool
+from weaver._models.protocol import Request, ToolSpec
+from weaver._tools.function import FunctionTool, SchemaTool, as_tool
+from weaver._tools.results import READ_RESULT
 from weaver.errors import ConfigurationError, ToolArgumentsInvalid
-from weaver.models.protocol import Request, ToolSpec
 from weaver.testing import Scripted, ScriptedModel
-from weaver.tools.function import FunctionTool, SchemaTool, as_tool
-from weaver.tools.results import READ_RESULT
 
 pytestmark = pytest.mark.anyio
 

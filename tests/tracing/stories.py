@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from weaver import Answer, Task
-from weaver.models.protocol import Prices, Request
+from weaver._models.protocol import Prices, Request
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.span_record import LinkRecord, SpanRecord
 from weaver.testing import Scripted, ScriptedModel
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.store.span_record import LinkRecord, SpanRecord
 
 MARK = "PRIVATE-WORDS"
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123"

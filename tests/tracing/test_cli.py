@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from tests.tracing.stories import quorum_story
-from weaver.cli.support.guard import guarded
-from weaver.cli.trace import trace
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.store.sqlite import RunRow, Store
-from weaver.tracing.views.run_list import run_list
+from weaver._cli.inspection.trace import trace
+from weaver._cli.support.guard import guarded
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.sqlite import RunRow, Store
+from weaver._tracing.views.run_list import run_list
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import pytest
 
 from tests.tracing.stories import MARK, SECRET, Spans, about, planning_model
 from weaver import Weaver
-from weaver.messages import Message, ToolCall, system, user
-from weaver.models.protocol import Request
-from weaver.models.reply import Reply
-from weaver.result import Conflict, ConflictValue, Resolution
+from weaver._data.messages import Message, ToolCall, system, user
+from weaver._data.result import Conflict, ConflictValue, Resolution
+from weaver._models.protocol import Request
+from weaver._models.reply import Reply
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.content import Capture, capture_mode
+from weaver._tracing.record.tracer import Tracing
 from weaver.testing import virtual_time
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.record.content import Capture, capture_mode
-from weaver.tracing.record.tracer import Tracing
 
 
 @pytest.fixture

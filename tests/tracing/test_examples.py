@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.tracing.collector import Collector
+from tests.tracing.export.collector import Collector
+from weaver._testing.server import Server
 from weaver.testing import Scripted
-from weaver.testing.server import Server
 
 FOLDER = Path(__file__).parents[2] / "examples" / "tracing"
 

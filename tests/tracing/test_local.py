@@ -13,15 +13,15 @@ import pytest
 
 from tests.tracing.stories import MARK, SECRET, Spans, planning_model
 from weaver import Weaver
-from weaver.cli import main
+from weaver._cli import main
+from weaver._environment.paths import home
+from weaver._models.compose import layered
+from weaver._tracing.export import local, store_writer
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.retention import Retention
+from weaver._tracing.store.sqlite import Store
 from weaver.errors import ModelFailed
-from weaver.models.compose import layered
-from weaver.paths import home
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.tracing.export import local, store_writer
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.store.retention import Retention
-from weaver.tracing.store.sqlite import Store
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from weaver._tracing.record.redact import Redactor
 from weaver.errors import ConfigurationError
-from weaver.tracing.record.redact import Redactor
 
 REDACT = Redactor(environ={})
 

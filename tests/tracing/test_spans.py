@@ -13,15 +13,15 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.tracing.stories import MARK, SECRET, Spans, about, assert_one_tree, planning_model, racing
 from weaver import Answer, Task, Weaver
+from weaver._data.messages import user
+from weaver._data.usage import Usage
+from weaver._models.layers.call_log import Fallback, Retry
+from weaver._models.protocol import Request
+from weaver._models.reply import Reply
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.tracer import Tracing
 from weaver.errors import ModelFailed, ToolFailed
-from weaver.messages import user
-from weaver.models.layers.call_log import Fallback, Retry
-from weaver.models.protocol import Request
-from weaver.models.reply import Reply
 from weaver.testing import Scripted, ScriptedModel, virtual_time
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.record.tracer import Tracing
-from weaver.usage import Usage
 
 pytestmark = pytest.mark.anyio
 

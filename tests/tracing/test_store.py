@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.tracing.stories import Story, identity, quorum_story
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.retention import Retention, store_wanted
+from weaver._tracing.store.span_record import SpanRecord, span_from
+from weaver._tracing.store.sqlite import Store
 from weaver.errors import ConfigurationError, TraceStoreError, UnknownName
-from weaver.tracing.record import semconv as sc
-from weaver.tracing.store.retention import Retention, store_wanted
-from weaver.tracing.store.span_record import SpanRecord, span_from
-from weaver.tracing.store.sqlite import Store
 
 DAY = 86400
 T0 = 1_700_000_000
@@ -195,8 +195,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_several_processes_write_at_once(store: Store) -> None:
     script = (
-        "import sys; from pathlib import Path; from weaver.tracing.store.span_record import SpanRecord; "
-        "from weaver.tracing.store.sqlite import Store; s = Store(Path(sys.argv[1])); b = int(sys.argv[2])\n"
+        "import sys; from pathlib import Path; from weaver._tracing.store.span_record import SpanRecord; "
+        "from weaver._tracing.store.sqlite import Store; s = Store(Path(sys.argv[1])); b = int(sys.argv[2])\n"
         "for i in range(b, b + 25): s.add([SpanRecord(str(i), str(i), None, 'x', i, i, "
         "attributes={'weaver.run.id': str(i)})])"
     )

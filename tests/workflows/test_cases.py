@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from weaver import Weaver
-from weaver.cli import main
+from weaver._cli import main
+from weaver._workflows.tools.testing import dry, run_case, smallest, virtual
 from weaver.testing import virtual_time
 from weaver.workflows import Workflow, run_workflow
-from weaver.workflows.tools.testing import dry, run_case, smallest, virtual
 
 pytestmark = pytest.mark.anyio
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
@@ -152,7 +152,7 @@ def test_every_example_has_its_line_in_the_readme():
         line = next((line for line in readme.splitlines() if f"]({path.name})" in line), "")
         assert len(line) > len(path.name) + 30, path.name
         first = path.read_text("utf-8").splitlines()[0]
-        assert first == "# yaml-language-server: $schema=../weaver/workflows/weaver-v1.schema.json"
+        assert first == "# yaml-language-server: $schema=../weaver/_workflows/weaver-v1.schema.json"
 
 
 def test_the_command_runs_the_cases(capsys, tmp_path):

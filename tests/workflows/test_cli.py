@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from weaver.cli import main
+from weaver._cli import main
+from weaver._workflows.schema.json_schema import schema_text
 from weaver.testing import Scripted, Server
-from weaver.workflows.schema.json_schema import schema_text
 
 FLOW = """\
 version: weaver/v1
@@ -222,7 +222,7 @@ def test_an_input_comes_from_stdin(flow, monkeypatch, capsys):
 def test_times_on_the_command_line_are_written_as_in_files(given, seconds):
     import click
 
-    from weaver.cli.support.flags import settings_flags, settings_from
+    from weaver._cli.support.flags import settings_flags, settings_from
 
     @click.command()
     @settings_flags

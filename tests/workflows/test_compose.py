@@ -8,13 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 from weaver import Weaver
+from weaver._workflows.execution.runner import Given, started
+from weaver._workflows.tools.testing import dry, run_case
+from weaver._workflows.validation.loader import examine
+from weaver._workflows.validation.registry import Surroundings, unregister
 from weaver.errors import InvalidTask, InvalidWorkflow, StepFailed
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
-from weaver.workflows.execution.runner import Given, started
-from weaver.workflows.tools.testing import dry, run_case
-from weaver.workflows.validation.loader import examine
-from weaver.workflows.validation.registry import Surroundings, unregister
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +118,7 @@ async def test_a_used_workflow_that_names_a_model_gets_it(tmp_path):
     child = CHILD.replace("steps:", "models: {default: 'openai/child-model'}\nsteps:", 1)
     write(tmp_path, child=child, main=parent("  a: {uses: ./child.yaml, with: {topic: tea}}\n"))
     workflow = Workflow.from_yaml(tmp_path / "main.yaml")
-    from weaver.workflows.execution.prepared import prepare
+    from weaver._workflows.execution.preparation.prepared import prepare
 
     prepared = prepare(workflow, Surroundings())
     assert {agent.name: getattr(agent.model, "name", None) for agent in prepared.agents} == {

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from weaver import Weaver
+from weaver._workflows.execution.preparation.prepared import prepare
+from weaver._workflows.expressions.functions import FUNCTIONS
+from weaver._workflows.schema.components import Budget, Case, Input
+from weaver._workflows.schema.types import TYPE_NAMES, ValueSpec
+from weaver._workflows.tools.cost_bound import worst_case
+from weaver._workflows.tools.testing import run_case
+from weaver._workflows.validation.explain import keys_of
+from weaver._workflows.validation.loader import examine
+from weaver._workflows.validation.registry import Surroundings, unregister
 from weaver.testing import ScriptedModel
 from weaver.workflows import Defaults, Step, Workflow
-from weaver.workflows.execution.prepared import prepare
-from weaver.workflows.expressions.functions import FUNCTIONS
-from weaver.workflows.schema.components import Budget, Case, Input
-from weaver.workflows.schema.types import TYPE_NAMES, ValueSpec
-from weaver.workflows.tools.cost_bound import worst_case
-from weaver.workflows.tools.testing import run_case
-from weaver.workflows.validation.explain import keys_of
-from weaver.workflows.validation.loader import examine
-from weaver.workflows.validation.registry import Surroundings, unregister
 
 pytestmark = pytest.mark.anyio
 PAGE = (Path(__file__).parents[2] / "docs/workflows.md").read_text("utf-8")
@@ -54,7 +54,7 @@ def test_the_worst_case_that_is_named():
 async def test_the_python_runs(monkeypatch):
     """With a model that plays along: the page's own `Weaver()` would look for a real one."""
     monkeypatch.setattr(
-        "weaver.workflows.execution.runner._new", lambda: Weaver(ScriptedModel("green tea is good"))
+        "weaver._workflows.execution.runner._new", lambda: Weaver(ScriptedModel("green tea is good"))
     )
     for code in blocks("python"):
         module = types.ModuleType("docs")

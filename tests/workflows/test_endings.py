@@ -6,10 +6,10 @@ import pytest
 
 from tests.workflows.flows import flow, states
 from weaver import Weaver
+from weaver._workflows.validation.registry import unregister
 from weaver.errors import BudgetExceeded, ModelFailed, StepFailed, WeaverError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
-from weaver.workflows.validation.registry import unregister
 
 pytestmark = pytest.mark.anyio
 

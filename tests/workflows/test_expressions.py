@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from weaver.workflows.expressions.evaluator import evaluate
-from weaver.workflows.expressions.functions import FUNCTIONS
-from weaver.workflows.expressions.parser import ExpressionError, parse_expression
-from weaver.workflows.expressions.typecheck import Inference
-from weaver.workflows.expressions.types import ANY, Kind, accepts, array, either, of_value, record
-from weaver.workflows.schema.types import ValueSpec
+from weaver._workflows.expressions.evaluator import evaluate
+from weaver._workflows.expressions.functions import FUNCTIONS
+from weaver._workflows.expressions.parser import ExpressionError, parse_expression
+from weaver._workflows.expressions.typecheck import Inference
+from weaver._workflows.expressions.types import ANY, Kind, accepts, array, either, of_value, record
+from weaver._workflows.schema.types import ValueSpec
 
 NAMES = {
     "inputs": {"n": 3, "name": "tea", "deep": True, "café": 1, "items": [1]},
@@ -358,7 +358,7 @@ def test_the_path_of_what_is_read_is_known():
 def test_what_fits_a_type(wanted, given, why):
     from pydantic import TypeAdapter
 
-    from weaver.workflows.schema.types import Value
+    from weaver._workflows.schema.types import Value
 
     spec: ValueSpec = TypeAdapter(Value).validate_python(wanted)
     assert accepts(spec, given) == why

@@ -8,10 +8,10 @@ import pytest
 
 from tests.workflows.flows import flow, states
 from weaver import Answer, Task, Weaver
+from weaver._journal.memory import MemoryJournal
+from weaver._models.protocol import Capabilities, Prices
 from weaver.errors import InvalidTask, ModelFailed, NoAnswer, StepFailed
 from weaver.events import ThreadRestarted
-from weaver.journal.memory import MemoryJournal
-from weaver.models.protocol import Capabilities, Prices
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Reply, run_workflow, stream_workflow
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from weaver import Refused, Weaver
-from weaver.cli import main
+from weaver._cli import main
+from weaver._workflows.validation.loader import examine
 from weaver.errors import ConfigurationError
 from weaver.testing import Scripted, ScriptedModel, Server
 from weaver.workflows import Workflow
-from weaver.workflows.validation.loader import examine
 
 pytestmark = pytest.mark.anyio
 SHOP = Path(__file__).parents[1] / "tools" / "shop_server.py"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from weaver.workflows.schema.types import Value, ValueSpec
-from weaver.workflows.schema.units import (
+from weaver._workflows.schema.types import Value, ValueSpec
+from weaver._workflows.schema.units import (
     format_duration,
     format_money,
     format_size,

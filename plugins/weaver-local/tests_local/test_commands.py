@@ -18,14 +18,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from weaver.cli import main
+from weaver._cli import main
 from weaver_local.report import Bar, Lines
 
 from .conftest import CONTENT, FileServer
 from .test_engine import STAND_IN
 from .test_source import BUILT_IN, manifest
 
-WEAVER = [sys.executable, "-c", "import sys; from weaver.cli import main; sys.exit(main())"]
+WEAVER = [sys.executable, "-c", "import sys; from weaver._cli import main; sys.exit(main())"]
 
 
 @pytest.fixture

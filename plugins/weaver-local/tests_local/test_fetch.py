@@ -320,7 +320,7 @@ def test_another_process_is_waited_for(tmp_path: Path, files: FileServer, home: 
         f'[[model]]\nname = "tiny"\nfile = "tiny.gguf"\nlicence = "MIT"\nsize = {len(CONTENT)}\n'
         f'sha256 = "{entry().sha256}"\n[[model.source]]\n{source}\n'
     )
-    command = [sys.executable, "-c", "import sys; from weaver.cli import main; sys.exit(main())"]
+    command = [sys.executable, "-c", "import sys; from weaver._cli import main; sys.exit(main())"]
     with FileLock(models / ".tiny.gguf.lock"):
         other = subprocess.Popen(
             [*command, "local", "pull", "tiny"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -14,10 +14,18 @@ import aiohttp
 import pytest
 
 from weaver.errors import ModelError
-from weaver.messages import assistant, user
-from weaver.models.catalog.resolve import choose
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Finish, Logprobs, OutputSchema, Request, Text, UsageReport
+from weaver.models import (
+    Finish,
+    Logprobs,
+    OpenAIModel,
+    OutputSchema,
+    Request,
+    Text,
+    UsageReport,
+    assistant,
+    choose,
+    user,
+)
 from weaver_local.engine import stop_all
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(300)]

@@ -8,12 +8,9 @@ from typing import Any
 
 import pytest
 
+from weaver._models.catalog import registry
 from weaver.errors import ConfigurationError, DownloadFailed, UnknownName
-from weaver.models.catalog import registry
-from weaver.models.catalog.registry import Offer, Opening
-from weaver.models.catalog.resolve import choose
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Capabilities, Prices
+from weaver.models import Capabilities, Offer, OpenAIModel, Opening, Prices, choose
 from weaver_local import source as source_module
 from weaver_local.engine import stop_all
 from weaver_local.manifest import entries

@@ -110,8 +110,7 @@ def serve(
     yes: bool,
 ) -> int:
     """Serve a model over the OpenAI protocol until Ctrl-C."""
-    from weaver.models.catalog.registry import Opening
-    from weaver.models.endpoint import Endpoint
+    from weaver.models import Endpoint, Opening
     from weaver_local.engine import Options, alive, start, stop_all
     from weaver_local.fetch import fetch, is_there
     from weaver_local.report import report
@@ -186,7 +185,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _entry(name: str | None) -> tuple[Entry, Path]:
-    from weaver.paths import home
+    from weaver.options import home
     from weaver_local.manifest import entries
     from weaver_local.source import models_folder, unknown
 

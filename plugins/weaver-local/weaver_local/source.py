@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from weaver.errors import ConfigurationError, UnknownName
-from weaver.models.catalog.registry import Offer, Opening
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Capabilities, Model, Prices
-from weaver.paths import home
+from weaver.models import Capabilities, Model, Offer, OpenAIModel, Opening, Prices
+from weaver.options import home
 from weaver_local.engine import Options, engine
 from weaver_local.fetch import fetch_async, is_there
 from weaver_local.manifest import Entry, entries
@@ -30,7 +28,7 @@ def models_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 class LocalModels:
-    """The `weaver.models.catalog.registry.ModelSource` behind ``local/``."""
+    """The `weaver._models.catalog.registry.ModelSource` behind ``local/``."""
 
     def offers(self, environ: Mapping[str, str]) -> Sequence[Offer]:
         """The models of the manifest, the default first, then other GGUF files in the models folder."""

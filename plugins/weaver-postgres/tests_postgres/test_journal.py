@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from weaver import Weaver
+from weaver._journal.port import Entry
+from weaver._testing.journals import JournalChecks
 from weaver.errors import ConfigurationError, JournalError
-from weaver.journal.port import Entry
 from weaver.testing import ScriptedModel
-from weaver.testing.journals import JournalChecks
 from weaver_postgres.journal import PostgresJournal
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]

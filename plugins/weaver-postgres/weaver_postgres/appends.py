@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection
 
+from weaver._journal.port import Entry
 from weaver.errors import JournalError, RunTakenOver
-from weaver.journal.port import Entry
 from weaver_postgres.database import Database
 from weaver_postgres.rows import columns
 from weaver_postgres.text import plain
@@ -46,7 +46,7 @@ class Appends:
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = WeakKeyDictionary()
 
     async def append(self, run_id: str, epoch: int, entries: Sequence[Entry]) -> None:
-        """See `weaver.journal.port.Journal`. Once begun it is not cancelled."""
+        """See `weaver._journal.port.Journal`. Once begun it is not cancelled."""
         loop = asyncio.get_running_loop()
         line = self._lines.setdefault(loop, _Line())
         waiting = _Waiting(run_id, epoch, entries, loop.create_future())

@@ -8,8 +8,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from weaver.journal.content import pack
-from weaver.journal.port import Entry, Opened, RunHead, Status
+from weaver._journal.content import pack
+from weaver._journal.port import Entry, Opened, RunHead, Status
 from weaver_postgres.appends import Appends
 from weaver_postgres.database import PATIENCE_SECONDS, Database
 from weaver_postgres.rows import ENTRIES, HEAD, entry_of, head_of

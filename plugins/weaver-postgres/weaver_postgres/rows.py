@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from weaver._journal.content import MAX_INLINE, pack, unpack
+from weaver._journal.port import Entry, RunHead
 from weaver.errors import JournalError
-from weaver.journal.content import MAX_INLINE, pack, unpack
-from weaver.journal.port import Entry, RunHead
 from weaver_postgres.text import plain, text_of
 
 HEAD = "run_id, status, epoch, owner, extract(epoch FROM created), extract(epoch FROM updated), about, result"

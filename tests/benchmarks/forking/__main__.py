@@ -17,9 +17,9 @@ import anyio
 from tests.benchmarks.forking import report, tasks, world
 from tests.benchmarks.forking.measuring import CountingModel, Row, measure_all
 from weaver import Weaver
-from weaver.models.compose import layered
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Model
+from weaver._models.compose import layered
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Model
 from weaver.testing import SimulatedModel, virtual_time
 
 

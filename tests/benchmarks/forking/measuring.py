@@ -12,9 +12,9 @@ import anyio
 
 from tests.benchmarks.forking.tasks import BenchmarkTask, grade
 from weaver import Weaver, WeaverError
-from weaver.models.protocol import Capabilities, Delta, Model, Prices, Request, Stream, UsageReport
-from weaver.testing.scripted import text_of
-from weaver.usage import Usage
+from weaver._data.usage import Usage
+from weaver._models.protocol import Capabilities, Delta, Model, Prices, Request, Stream, UsageReport
+from weaver._testing.scripted import text_of
 
 
 @dataclass(slots=True)

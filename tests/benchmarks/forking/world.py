@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from tests.benchmarks.forking.measuring import is_planning
 from tests.benchmarks.forking.tasks import BenchmarkTask, Expected
-from weaver.models.protocol import Request
-from weaver.plan import ONLY_THIS, YOUR_PART
+from weaver._data.plan import ONLY_THIS, YOUR_PART
+from weaver._models.protocol import Request
+from weaver._testing.scripted import text_of
 from weaver.testing import Work
-from weaver.testing.scripted import text_of
 
 TOKENS = {"capitals": 12, "plurals": 16, "sums": 70, "products": 90, "look_ups": 12, "comparisons": 90}
 """Of one part's answer, by kind."""

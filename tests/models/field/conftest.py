@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Capabilities
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Capabilities
 
 ABORT = object()
 """A part of an answer: the connection is reset here."""

@@ -8,9 +8,9 @@ import pytest
 
 from tests.models.conftest import Heard, hear
 from weaver import Weaver
+from weaver._data.messages import user
+from weaver._models.protocol import Refusal, Request
 from weaver.errors import ModelRefused, StreamBroken, WeaverError
-from weaver.messages import user
-from weaver.models.protocol import Refusal, Request
 
 from .conftest import ABORT, DONE, HANG, Answer, Raw, chunk, event, usage
 
@@ -126,7 +126,7 @@ EVERY = [chunk({"content": word}, "stop") for word in ("The ", "Rhine ", "flows.
 async def test_a_finish_reason_in_every_chunk_is_not_the_end(
     raw: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaver.models.openai.stream._GRACE", 0.05)
+    monkeypatch.setattr("weaver._models.openai.stream._GRACE", 0.05)
     _, model = await raw(EVERY[0], EVERY[1], 0.3, EVERY[2], usage(4, 3), DONE)
     heard = await hear(model, HELLO)
     assert heard.text == "The Rhine flows."

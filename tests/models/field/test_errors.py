@@ -7,6 +7,8 @@ import json
 import pytest
 
 from tests.models.conftest import Heard, hear
+from weaver._data.messages import user
+from weaver._models.protocol import Request
 from weaver.errors import (
     ModelError,
     ModelFailed,
@@ -16,8 +18,6 @@ from weaver.errors import (
     ModelUnauthorized,
     StreamBroken,
 )
-from weaver.messages import user
-from weaver.models.protocol import Request
 
 from .conftest import DONE, Answer, Raw, chunk, event, usage
 

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from tests.models.conftest import hear
+from weaver._data.messages import user
+from weaver._models.catalog.detect import list_models
+from weaver._models.catalog.resolve import choose
+from weaver._models.endpoint import endpoint
+from weaver._models.openai.connections import proxy_for
+from weaver._models.openai.model import OpenAIModel
+from weaver._models.protocol import Request
+from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable
-from weaver.messages import user
-from weaver.models.catalog.detect import list_models
-from weaver.models.catalog.resolve import choose
-from weaver.models.endpoint import endpoint
-from weaver.models.openai.connections import proxy_for
-from weaver.models.openai.model import OpenAIModel
-from weaver.models.protocol import Request
-from weaver.settings import Settings
 
 from .conftest import CAN, DONE, Answer, Raw, chunk
 

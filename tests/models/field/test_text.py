@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.models.conftest import hear
-from weaver.messages import user
-from weaver.models.protocol import Reasoning, Request
+from weaver._data.messages import user
+from weaver._models.protocol import Reasoning, Request
 
 from .conftest import DONE, Raw, chunk, event
 

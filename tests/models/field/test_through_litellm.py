@@ -10,10 +10,10 @@ import pytest
 
 from tests.models.conftest import hear
 from weaver import Task, Weaver, tool
+from weaver._data.messages import user
+from weaver._models.litellm.model import LiteLLMModel
+from weaver._models.protocol import Refusal, Request
 from weaver.errors import ModelError, ModelRejected
-from weaver.messages import user
-from weaver.models.litellm import LiteLLMModel
-from weaver.models.protocol import Refusal, Request
 
 from .conftest import CAN, DONE, Answer, Raw, chunk, event, usage
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.models.conftest import hear
 from weaver import Task, Weaver, tool
-from weaver.messages import Message, ToolCall, user
-from weaver.models.protocol import Request, ToolCallPart
-from weaver.models.tool_call_parts import ToolCallParts
+from weaver._data.messages import Message, ToolCall, user
+from weaver._models.protocol import Request, ToolCallPart
+from weaver._models.tool_call_parts import ToolCallParts
 
 from .conftest import DONE, Answer, Raw, chunk, event
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.models.conftest import hear
-from weaver.messages import user
-from weaver.models.protocol import Prices, Request
-from weaver.usage import Usage
+from weaver._data.messages import user
+from weaver._data.usage import Usage
+from weaver._models.protocol import Prices, Request
 
 from .conftest import DONE, Raw, chunk, event, usage
 

@@ -1,0 +1,1 @@
+"""The terminal: the live view, progress lines, the printed result."""

@@ -1,0 +1,1 @@
+"""Commands that start, serve and continue runs."""

@@ -1,0 +1,74 @@
+"""Tracing of the command line: one set-up per command, which every `Weaver` made in it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import click
+
+from weaver._display.words import printable
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    from weaver._tracing.record.tracer import Tracing
+
+_current: ContextVar[Tracing | None] = ContextVar("weaver_cli_tracing", default=None)
+
+
+def current_tracing() -> Tracing | None:
+    """The tracing of the command that is running, if it has any."""
+    return _current.get()
+
+
+@contextmanager
+def telemetry(*, live: bool = False, question: str = "") -> Iterator[None]:
+    """Within this block, runs are traced as the environment says; what got lost is said at its end.
+
+    Args:
+        live: serve a page that follows the run, and say where.
+        question: shown on that page.
+    """
+    if live:
+        with _live(question):
+            yield
+    else:
+        with _configured():
+            yield
+
+
+@contextmanager
+def _live(question: str) -> Iterator[None]:
+    from weaver._tracing.export.live import LiveFeed, LiveServer
+
+    feed = LiveFeed(question)
+    # The page sees the last spans before the exporters, which may take their time, are flushed.
+    with _configured(feed), LiveServer(feed) as server:
+        click.echo(f"live view: {server.url}", err=True)
+        yield
+
+
+@contextmanager
+def _configured(*processors: SpanProcessor) -> Iterator[None]:
+    from weaver._tracing.export.setup import configure
+
+    session = configure(processors=processors)
+    said = len(session.notes)
+    _say(session.notes)
+    try:
+        with session:
+            token = _current.set(session.tracing)
+            try:
+                yield
+            finally:
+                _current.reset(token)
+    finally:
+        _say(session.notes[said:])
+
+
+def _say(notes: list[str]) -> None:
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)

@@ -1,0 +1,16 @@
+"""``weaver schema``."""
+
+from __future__ import annotations
+
+import click
+
+from weaver._cli.support.guard import debug_option
+
+
+@click.command()
+@debug_option
+def schema() -> None:
+    """Print the JSON Schema of workflow files, for editors."""
+    from weaver._workflows.schema.json_schema import schema_text
+
+    click.echo(schema_text(), nl=False)

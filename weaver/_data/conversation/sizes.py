@@ -1,0 +1,20 @@
+"""Estimates of the tokens of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weaver._data.messages import Message
+from weaver._data.usage import estimate_tokens
+
+
+def message_tokens(message: Message) -> int:
+    """An estimate of the tokens of a message, its other parts and tool calls included."""
+    tokens = 4 + estimate_tokens(message.text)
+    tokens += sum(part.tokens for part in message.media)
+    return tokens + sum(estimate_tokens(call.arguments) + 4 for call in message.tool_calls)
+
+
+def conversation_tokens(messages: Sequence[Message]) -> int:
+    """An estimate of the tokens of all messages."""
+    return sum(map(message_tokens, messages))

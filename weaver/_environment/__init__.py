@@ -1,0 +1,1 @@
+"""Weaver on this machine: its folders, file locks, installed plugins."""

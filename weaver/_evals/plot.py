@@ -1,0 +1,105 @@
+"""The picture of a comparison: accuracy against critical path and against all tokens (extra ``evals``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from weaver._evals.statistics import Interval
+from weaver._evals.summary import Summary
+from weaver.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MARKERS = "osD^vP*Xhd"
+
+
+def draw(summaries: Sequence[Summary], paths: Sequence[Path], *, title: str = "") -> None:
+    """Draw one task's summaries into files; the ending (``.svg``, ``.png``) decides the kind.
+
+    Each strategy is a point with 95 % intervals; the line joins the points of the Pareto front.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigurationError(
+            "Plots need matplotlib.", hint='pip install "weaver-reasoning[evals]"'
+        ) from error
+    # The same results give the same file: no date, no random ids.
+    with rc_context({"svg.hashsalt": "weaver", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2, sharey=True)
+        _panel(left, summaries, "critical path", _latency, lambda s: s.on_front_of_latency)
+        _panel(right, summaries, "all calls", _total, lambda s: s.on_front_of_tokens)
+        left.set_ylabel("accuracy (95 % interval)")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper", frameon=False)
+        if title:
+            figure.suptitle(title)
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+
+
+def _latency(summary: Summary) -> tuple[float, Interval]:
+    return summary.critical_path_tokens, summary.critical_path_tokens_interval
+
+
+def _total(summary: Summary) -> tuple[float, Interval]:
+    return summary.total_output_tokens, summary.total_output_tokens_interval
+
+
+def _panel(
+    axes: Axes,
+    summaries: Sequence[Summary],
+    what: str,
+    tokens: Callable[[Summary], tuple[float, Interval]],
+    on_front: Callable[[Summary], bool],
+) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    models = list(dict.fromkeys(s.model for s in summaries))
+    for i, summary in enumerate(summaries):
+        if summary.accuracy is None:
+            continue
+        x, (low, high) = tokens(summary)
+        down, up = summary.accuracy_interval
+        label = summary.strategy if len(models) == 1 else f"{summary.strategy}, {summary.model}"
+        bars: dict[str, Any] = {
+            "xerr": [[max(0.0, x - low)], [max(0.0, high - x)]],
+            "yerr": [[max(0.0, summary.accuracy - down)], [max(0.0, up - summary.accuracy)]],
+        }
+        axes.errorbar(
+            x,
+            summary.accuracy,
+            **bars,
+            fmt=_MARKERS[i % len(_MARKERS)],
+            color=f"C{i % 10}",
+            capsize=2,
+            elinewidth=0.8,
+            markersize=6,
+            label=label,
+        )
+    for model in models:
+        front = sorted(
+            (tokens(s)[0], s.accuracy or 0.0) for s in summaries if s.model == model and on_front(s)
+        )
+        if front:
+            axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=0)
+    places = [tokens(s)[0] for s in summaries if tokens(s)[0] > 0]
+    if places and max(places) > 5 * min(places):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel(f"generated tokens, {what} (mean per item)")
+    axes.grid(visible=True, which="both", color="0.92", linewidth=0.6)

@@ -1,0 +1,1 @@
+"""`Weaver` and the ways to run a task with it."""

@@ -1,0 +1,1 @@
+"""Models: one protocol, adapters for endpoints, and layers around a call."""

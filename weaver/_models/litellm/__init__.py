@@ -1,0 +1,1 @@
+"""The adapter to LiteLLM, loaded when a model of it is used."""

@@ -1,0 +1,1 @@
+"""Chunks of a streamed answer, read into deltas."""

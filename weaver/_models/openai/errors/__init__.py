@@ -1,0 +1,1 @@
+"""Errors of OpenAI-compatible servers: bodies, headers, complaints about parameters."""

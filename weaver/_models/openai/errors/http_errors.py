@@ -1,0 +1,221 @@
+"""From what goes wrong over HTTP to weaver's errors. No credential ever gets into a message."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import aiohttp
+
+from weaver._models.layers.call_log import current_call
+from weaver._models.openai.errors.complaints import (
+    Complaint,
+    complaint_in,
+    is_overload,
+    is_used_up,
+    wait_in,
+    window_in,
+)
+from weaver._models.openai.errors.error_bodies import message_in, message_of, status_of, text_of_html
+from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
+from weaver.errors import (
+    ModelError,
+    ModelFailed,
+    ModelOverloaded,
+    ModelProtocolError,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnauthorized,
+    ModelUnreachable,
+    StreamBroken,
+)
+
+_OVERLOADED_FOR = 2.0  # seconds; servers that break off because of their load rarely say for how long
+_NOT_THE_KEY = re.compile(
+    r"moderat|flagged|content.?(?:policy|filter)|region|country|territory|location", re.IGNORECASE
+)
+_CHECK_URL = "Check the base URL; for most servers it ends in /v1."
+
+
+class Failures:
+    """Builds the errors of one model at one endpoint.
+
+    Args:
+        model: the model's name.
+        endpoint: the base URL without credentials.
+        secrets: texts that must not appear in a message even when the server repeats them.
+    """
+
+    def __init__(self, model: str, endpoint: str, secrets: Iterable[str]) -> None:
+        self._model = model
+        self._endpoint = endpoint
+        # Shorter texts could not be told from ordinary words, and a longer one may contain a shorter one.
+        self._secrets = sorted({s for s in secrets if len(s) >= 6}, key=len, reverse=True)
+
+    def clean(self, text: str, limit: int = 300) -> str:
+        """``text`` on one line, cut to ``limit`` characters, secrets replaced by ``***``."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text = " ".join(text.split())
+        return text if len(text) <= limit else text[: limit - 1] + "…"
+
+    def status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
+        """For an answer whose HTTP status is not 200."""
+        if 300 <= status < 400:
+            where = self.clean(headers.get("Location", "nowhere").partition("?")[0])
+            return self._error(ModelProtocolError, f"redirects to {where} (HTTP {status})", _CHECK_URL)
+        said = self.clean(message_in(body)) or "no explanation"
+        complaint = complaint_in(status, body)
+        if unnamed := [name for name in complaint.named if name not in said]:
+            said = self.clean(f"{said} ({', '.join(dict.fromkeys(unnamed))})")
+        wait = wait_in(headers, body)
+        failed = self._for_code(status, f"answered HTTP {status}: {said}", complaint, wait)
+        failed.complaint = complaint
+        if isinstance(failed, ModelOverloaded):
+            if wait is None:
+                failed.retry_after = window_in(headers)
+            allowances = allowances_in(headers)
+            failed.exceeded = exceeded_in(complaint.text, allowances) if status == 429 else None
+            if (log := current_call.get()) is not None:
+                log.allowances = allowances
+        if headers.get("x-should-retry") in {"true", "false"} and not isinstance(failed, ModelUnauthorized):
+            used_up = is_used_up(status, complaint.text, wait)
+            failed.retriable = headers["x-should-retry"] == "true" and not used_up
+        return failed
+
+    def in_stream(self, body: Any, *, begun: bool) -> ModelError:
+        """For an error that the server reports inside its answer."""
+        raw = json.dumps(body, default=str).encode()
+        said = self.clean(message_of(body) or raw.decode()) or "no explanation"
+        what = f"reported an error instead of an answer: {said}"
+        complaint = complaint_in(status_of(body), raw)
+        wait = wait_in({}, raw)
+        if begun:
+            failed = self.broken(f"reported an error in the middle of its answer: {said}")
+            overloaded = is_overload(complaint.status, complaint.text)
+            failed.retry_after = _OVERLOADED_FOR if wait is None and overloaded else wait
+            failed.refuses_structure = not overloaded and not is_used_up(complaint.status, complaint.text)
+        else:
+            failed = self._for_code(complaint.status, what, complaint, wait)
+        failed.complaint = complaint
+        return failed
+
+    def connection(self, error: Exception) -> ModelError:
+        """For a request to which no answer has begun."""
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return self.silent("sent no answer")
+        if isinstance(error, aiohttp.ClientSSLError):
+            failed = self._error(
+                ModelUnreachable,
+                f"cannot be trusted or does not speak TLS ({self.clean(str(error))})",
+                "Check http or https in the base URL, and the certificates (SSL_CERT_FILE).",
+            )
+            failed.retriable = False
+            return failed
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            failed = self._error(ModelUnreachable, "has a host name that is not known", "Check the base URL.")
+            # Unknown is final; a name server that does not answer just now is not.
+            failed.retriable = error.os_error.errno != socket.EAI_NONAME
+            return failed
+        if isinstance(error, TimeoutError):
+            return self._error(
+                ModelUnreachable, "did not accept a connection in time", "Check the base URL and the network."
+            )
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return self._error(
+                ModelUnreachable,
+                "cannot be connected to, because this process has too many open files",
+                "Raise the limit (ulimit -n), or limit the calls in flight.",
+            )
+        if isinstance(error, aiohttp.ClientConnectorError):
+            reason = "refuses connections"
+            if not isinstance(error.os_error, ConnectionRefusedError):
+                known = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
+                reason = f"cannot be reached ({known})"
+            return self._error(ModelUnreachable, reason, "Is the server running? Check the base URL.")
+        if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
+            return self._error(ModelUnreachable, "closed the connection before it answered", "Try again.")
+        if isinstance(error, aiohttp.ClientResponseError):
+            return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
+        return self._error(ModelUnreachable, f"cannot be reached ({type(error).__name__})", "Try again.")
+
+    def without_tls(self) -> ModelError:
+        """For a server that takes connections and does not answer the first words of TLS."""
+        failed = self._error(
+            ModelUnreachable,
+            "accepts connections, but does not answer in TLS",
+            "Check http or https in the base URL.",
+        )
+        failed.retriable = False
+        return failed
+
+    def unreachable(self, why: str) -> ModelError:
+        """For a place that there is no connection to."""
+        return self._error(ModelUnreachable, f"cannot be reached ({why})", "Check the network.")
+
+    def silent(self, what: str, seconds: float | None = None) -> ModelError:
+        """For a server that is connected but says nothing."""
+        waited = "" if seconds is None else f" for {seconds:g} s"
+        return self._error(
+            ModelTimeout,
+            f"{what}{waited}",
+            "The server may be overloaded; idle_timeout says how long to wait.",
+        )
+
+    def protocol(self, what: str, hint: str = _CHECK_URL) -> ModelError:
+        """For an answer that is not the protocol's."""
+        return self._error(ModelProtocolError, what, hint)
+
+    def broken(self, what: str) -> ModelError:
+        """For a stream that ended early, after output had begun."""
+        return self._error(StreamBroken, what, "What had arrived is kept.")
+
+    def ended_early(self) -> ModelError:
+        """For a connection that closed after the headers, before any output."""
+        return self._error(ModelUnreachable, "closed the connection before any output", "Try again.")
+
+    def page(self, body: bytes) -> ModelError:
+        """For an HTML page instead of an answer."""
+        found = self.clean(text_of_html(body.decode("utf-8", "replace")))
+        return self._error(ModelProtocolError, f"answered with {found}", _CHECK_URL)
+
+    def _error(self, kind: type[ModelError], what: str, hint: str, wait: float | None = None) -> ModelError:
+        stop = "" if what.endswith((".", "!", "?", "\u2026")) else "."
+        message = f"Model {self._model!r}: {self._endpoint} {what}{stop}"
+        return kind(message, model=self._model, hint=hint, retry_after=wait)
+
+    def _for_code(self, code: int, what: str, complaint: Complaint, wait: float | None) -> ModelError:
+        if code not in {401, 402} and is_used_up(code, complaint.text, wait):
+            return self._error(
+                ModelRejected, what, "Check the account's quota and credit; waiting does not help."
+            )
+        match code:
+            case 403 if _NOT_THE_KEY.search(complaint.text):
+                return self._error(ModelRejected, what, "Another key does not help: see the message.")
+            case 401 | 403:
+                return self._error(ModelUnauthorized, what, "Check the API key and what it may use.")
+            case 402:
+                return self._error(ModelRejected, what, "Check the account's credit.")
+            case 404 | 405:
+                lists = f" ({self._endpoint}/models lists them)" if "://" in self._endpoint else ""
+                hint = f"Check the model's name{lists} and the base URL."
+                return self._error(ModelRejected, what, hint)
+            case 408:
+                return self._error(ModelTimeout, what, _later(wait), wait)
+            case 409 | 425 | 429 | 503 | 529:
+                return self._error(ModelOverloaded, what, _later(wait), wait)
+            case _ if code >= 500:
+                hint = f"{_later(wait)[:-1]}, or look at the server's log."
+                return self._error(ModelFailed, what, hint, wait)
+            case _ if code >= 400:
+                return self._error(ModelRejected, what, "Change the request as the message says.")
+        return self._error(ModelProtocolError, what, _CHECK_URL)
+
+
+def _later(wait: float | None) -> str:
+    return "Try again later." if wait is None else f"Try again in {wait:g} s."

@@ -1,0 +1,289 @@
+"""Any endpoint that speaks OpenAI's protocol: chat completions and raw completions, streamed.
+
+llama.cpp, vLLM, SGLang, Ollama, LM Studio, OpenAI, OpenRouter and many others, directly over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from weaver._models.endpoint import endpoint
+from weaver._models.layers.call_log import current_call
+from weaver._models.openai.connections import Connections, accepts, proxy_for, reused
+from weaver._models.openai.errors.http_errors import Failures
+from weaver._models.openai.errors.rate_headers import allowances_in
+from weaver._models.openai.negotiation import Learned, Negotiation
+from weaver._models.openai.probe import Probe
+from weaver._models.openai.request import encoded, fields_of
+from weaver._models.openai.stream import OpenAIStream
+from weaver._models.protocol import Capabilities, Prices, Request, Stream
+from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
+
+_ERROR_BODY = 64 * 1024
+_LARGE_BODY = 2**20
+_MOST_STALE = 20
+# Azure's own gateways take a key in a header of their own, the older ones only there.
+_AZURE = (".azure.com", ".azure-api.net")
+_PROBE_SECONDS = 3.0
+_PROBE_BYTES = 8 * 2**20
+
+
+class OpenAIModel:
+    """A `Model` at an OpenAI-compatible endpoint.
+
+    Args:
+        name: as the user wrote it (``openai/gpt-5-mini``).
+        base_url: for most servers it ends in ``/v1``; that is added when there is no path at all.
+        api_key: sent as a bearer token; None sends none.
+        model_id: what the server calls the model; by default ``name`` without a leading ``openai/``.
+        provider: for traces.
+        headers: sent with every request.
+        prices: to compute costs; None leaves them to what the server says.
+        capabilities: None asks the server once, when they are first needed.
+        connect_timeout: seconds for opening a TCP connection.
+        idle_timeout: seconds without a single byte from the server before the call is given up.
+        max_bytes: most bytes that one answer may have on the wire.
+
+    Raises:
+        ConfigurationError: an argument that cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str,
+        api_key: str | None = None,
+        model_id: str | None = None,
+        provider: str = "openai",
+        headers: Mapping[str, str] | None = None,
+        prices: Prices | None = None,
+        capabilities: Capabilities | None = None,
+        connect_timeout: float = 10.0,
+        idle_timeout: float = 300.0,
+        max_bytes: int = 64 * 2**20,
+    ) -> None:
+        place = endpoint(base_url, place="base_url")
+        self.name = name
+        self.provider = provider
+        self.endpoint = place.url
+        self.model_id = model_id or name.removeprefix("openai/")
+        given = {**place.headers, **(headers or {})}
+        if api_key and place.host.endswith(_AZURE):
+            given.setdefault("api-key", api_key.strip())
+        self._headers = _headers(api_key, given)
+        secrets = (api_key or "", *given.values(), *place.query_values)
+        self._failures = Failures(name, place.url, secrets)
+        self._connections = Connections(connect_timeout=connect_timeout, idle_timeout=idle_timeout)
+        self._idle_timeout = idle_timeout
+        self._max_bytes = max_bytes
+        self._chat_url = URL(place.at("/chat/completions"))
+        self._completions_url = URL(place.at("/completions"))
+        self._proxy = proxy_for(place.url)
+        self._prices = prices
+        self._probe = Probe(self.model_id, place, capabilities, self._get)
+        self._learned = Learned(place.url, self.model_id, self._probe.dialect)
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self.name!r}, base_url={self.endpoint!r})"
+
+    @property
+    def prices(self) -> Prices | None:
+        """As given, or as the server's list of models says."""
+        return self._prices or self._probe.prices
+
+    async def capabilities(self) -> Capabilities:
+        """As given, or found by asking the server once."""
+        return await self._probe.capabilities()
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
+        """Open a stream; see `weaver.models.Model`.
+
+        Raises:
+            ModelError: see the error tree; on entering, or `StreamBroken` while iterating.
+            CapabilityMissing: on entering: the server is known to lack what the request needs.
+            ConfigurationError: on entering: the request contradicts itself.
+        """
+        return _Opening(self._open, request)
+
+    async def aclose(self) -> None:
+        """Close pooled connections of the running event loop. The model may be used again."""
+        await self._probe.aclose()
+        await self._connections.aclose()
+
+    async def _open(self, request: Request) -> OpenAIStream:
+        probe = self._probe
+        if probe.known is None and (request.stop or request.prefill or (request.prompt and request.output)):
+            await probe.capabilities()  # what these need differs from server to server
+        if probe.known is not None and (request.prefill or request.prompt is not None):
+            self._check(request, probe.known)
+        self._learned.recall()
+        tries = Negotiation(
+            self.name, self._probe.dialect, partial(fields_of, request, self._probe.dialect), self._learned
+        )
+        while True:
+            failed: ModelError
+            try:
+                stream = await self._begin(request, tries.fields())
+            except ModelError as error:
+                failed = error
+            else:
+                tries.accepted()
+                return stream
+            if not tries.goes_on(failed):
+                raise failed  # and not in the handler: the error has nothing to do with those before
+
+    async def _begin(self, request: Request, fields: Mapping[str, Any]) -> OpenAIStream:
+        response = await self._send(request, fields)
+        self._learned.met(response.headers.get("Server", ""))
+        if (log := current_call.get()) is not None:
+            log.allowances = allowances_in(response.headers)
+        stream = OpenAIStream(
+            response,
+            self._connections,
+            self._failures,
+            max_bytes=self._max_bytes,
+            idle_timeout=self._idle_timeout,
+        )
+        try:
+            await stream.begin()
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    async def _send(self, request: Request, fields: Mapping[str, Any]) -> aiohttp.ClientResponse:
+        session = await self._connections.session()
+        url = self._chat_url if request.prompt is None else self._completions_url
+        body = encoded(self.model_id, fields)
+        stale = 0
+        while True:
+            reused.set(False)
+            try:
+                response = await session.post(
+                    url,
+                    data=body if len(body) < _LARGE_BODY else io.BytesIO(body),
+                    headers=self._headers_for(request),
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                )
+                if response.status == 200:
+                    return response
+                if (log := current_call.get()) is not None:
+                    log.abort = None
+                failed = await self._refusal(response)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                # The server had closed an idle connection just when it was used again: it has not seen
+                # this request, so sending it once more is safe, and no retry in the sense of the layers.
+                if reused.get() and stale < _MOST_STALE:
+                    stale += 1
+                    continue
+                failed = self._failures.connection(error)
+            except (aiohttp.ClientError, OSError) as error:
+                failed = self._failures.connection(error)
+                waited = isinstance(error, aiohttp.ConnectionTimeoutError)
+                if waited and url.scheme == "https" and self._proxy is None and await accepts(url):
+                    failed = self._failures.without_tls()
+            # Raised here and not in a handler: aiohttp's exceptions carry the request's headers.
+            raise failed
+
+    def _headers_for(self, request: Request) -> CIMultiDict[str]:
+        headers = self._headers
+        if request.headers or self._probe.dialect.llama_cpp:
+            headers = headers.copy()
+            headers.update(request.headers)
+            if self._probe.dialect.llama_cpp:
+                headers["Connection"] = "close"  # it closes after each stream although it promises not to
+        return headers
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ModelError:
+        said = bytearray()
+        try:
+            while len(said) < _ERROR_BODY and (read := await response.content.readany()):
+                said += read
+        finally:
+            response.close()
+        return self._failures.status(response.status, response.headers, bytes(said[:_ERROR_BODY]))
+
+    def _check(self, request: Request, can: Capabilities) -> None:
+        if request.prompt is not None and not can.completions:
+            missing = "raw completions"
+        elif request.prefill and not can.prefill:
+            missing = "to continue an unfinished message"
+        else:
+            return
+        raise CapabilityMissing(
+            f"Model {self.name!r}: {self.endpoint} is not known to offer {missing}.",
+            hint="Choose another strategy or model, or pass capabilities= if the server can.",
+        )
+
+    async def _get(self, url: URL) -> bytes | None:
+        """Fetch something small for the probe; None when that fails."""
+        body = bytearray()
+        try:
+            session = await self._connections.session()
+            async with asyncio.timeout(_PROBE_SECONDS):
+                response = await session.get(
+                    url, headers=self._headers, allow_redirects=False, proxy=self._proxy
+                )
+                try:
+                    while len(body) < _PROBE_BYTES and (read := await response.content.readany()):
+                        body += read
+                finally:
+                    response.release()
+        except (aiohttp.ClientError, OSError):
+            return None
+        return bytes(body) if response.status == 200 else None
+
+
+class _Opening:
+    """One call: entering sends it and waits for the first delta, leaving closes the connection."""
+
+    __slots__ = ("_open", "_request", "_stream")
+
+    def __init__(self, open_: Callable[[Request], Awaitable[OpenAIStream]], request: Request) -> None:
+        self._open = open_
+        self._request = request
+        self._stream: OpenAIStream | None = None
+
+    async def __aenter__(self) -> Stream:
+        self._stream = stream = await self._open(self._request)
+        return stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
+def _headers(api_key: str | None, extra: Mapping[str, str]) -> CIMultiDict[str]:
+    headers = CIMultiDict(
+        {
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream, application/json",
+            "Accept-Encoding": "identity",  # compression would hold tokens back
+            "User-Agent": "weaver",
+        }
+    )
+    if api_key is not None and api_key.strip():
+        headers["Authorization"] = f"Bearer {api_key.strip()}"
+    headers.update(extra)
+    for name, value in headers.items():
+        if not (value.isprintable() and value.isascii()):
+            what = "API key" if name == "Authorization" else f"header {name!r}"
+            raise ConfigurationError(
+                f"The {what} holds a character that cannot be sent.",
+                hint="Look for line breaks or typographic characters in it.",
+            )
+    return headers

@@ -1,0 +1,1 @@
+"""Calls of models and tools: reserved, traced, counted, journaled."""

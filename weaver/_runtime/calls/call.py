@@ -1,0 +1,493 @@
+"""One model call: reserved, traced, limited, counted, journaled, and closed when it is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from weaver._data.conversation.sizes import conversation_tokens
+from weaver._data.result import CancelReason
+from weaver._data.usage import Usage, estimate_tokens
+from weaver._display import one_line
+from weaver._hooks.protocol import ModelCall
+from weaver._models.clock import current_time
+from weaver._models.costs import costs_of
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.protocol import (
+    Delta,
+    Finish,
+    Logprobs,
+    MessageData,
+    Reasoning,
+    Refusal,
+    Request,
+    Stream,
+    Text,
+    ToolCallPart,
+    UsageReport,
+)
+from weaver._models.reply import Reply
+from weaver._models.reply_deltas import as_model_error, stream_of
+from weaver._models.tool_call_parts import ToolCallParts
+from weaver._runtime.calls.call_record import CallRecord, failing_stream_of
+from weaver._runtime.state.budget_ledger import PROBABLE_TOKENS
+from weaver._runtime.state.context import Scope
+from weaver._runtime.state.guards import context_of, hooks_of
+from weaver._runtime.state.instructions import instructed
+from weaver._runtime.state.media import as_missing, check_media
+from weaver._runtime.state.shared_prefix import with_cache_key
+from weaver.errors import HookFailed, ModelError, ModelRefused, Refused
+
+SLICE = 128
+"""Deltas that are read of one call before other tasks get their turn."""
+USUAL_SHARE = 0.75
+"""A call is expected to be as long as this share of the earlier calls of its role."""
+BYTES_PER_TOKEN = 4
+"""For counting while an answer streams. A delta counts as one token at least: servers send one a chunk."""
+REASONING_TOKENS = 4096
+"""Added to the cap of a call to a model that has been seen to reason before it answers: a cap says how long
+an answer may be, and servers count the reasoning with it, which then leaves no answer at all."""
+
+
+MAX_REFUSAL = 2000
+"""Most characters of a refusal that its error repeats."""
+
+
+_NO_LOG = CallLog()
+"""Of a call that has not been sent."""
+
+
+class Call:
+    """An open model call. Iterate for its deltas; ``reply`` fills up meanwhile.
+
+    Use ``async with``: leaving the block early closes the connection at once and the reply's state
+    becomes ``cancelled``, with `cancel_reason` (settable; ``not_needed`` by default) as the reason.
+
+    Raises:
+        ModelError: the call failed, on entering or while iterating.
+        ModelRefused: while iterating, at the end: the model or a filter refused, and there is nothing else.
+        BudgetExceeded: on entering; nothing was sent.
+    """
+
+    __slots__ = (
+        "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
+        "_input_estimate", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning",
+        "_record", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span",
+        "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
+    )  # fmt: skip
+
+    def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
+        self._run = run
+        self._model = run.model(role)
+        self._request = request
+        self._record: CallRecord | None = None
+        self._texts: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._tools = ToolCallParts()
+        self._reported: Usage | None = None
+        self._ended = False
+        self._is_counted = False
+        self._counted = self._bytes = self._deltas_read = 0
+        self._used_up = ""
+        self._failed = False
+        self._sent = 0.0
+        self._log = _NO_LOG
+        self._manager: AbstractAsyncContextManager[Stream] | None = None
+        self._deltas: AsyncIterator[Delta]
+        self.cancel_reason: CancelReason | None = None
+        self.chunks = 0
+        self.path_tokens, self.path_seconds = run.path_tokens, run.path_seconds
+        self.reply = Reply(name, role, self._model.name, self._model.provider, self._model.endpoint)
+
+    def __repr__(self) -> str:
+        return one_line.of_call(self)
+
+    @property
+    def tokens_so_far(self) -> int:
+        """Generated tokens as far as can be told while the stream is open: servers send one a chunk."""
+        return self.chunks
+
+    @property
+    def text_so_far(self) -> str:
+        """The text that has arrived."""
+        return "".join(self._texts)
+
+    @property
+    def seconds_so_far(self) -> float:
+        """Seconds since the request was sent."""
+        return current_time() - self._sent if self._sent else 0.0
+
+    async def __aenter__(self) -> Call:
+        run = self._run
+        self._request = _with_defaults(self._request, run, self.reply.role)
+        await check_media(run, self._request.messages, self.reply.role)
+        self._input_estimate = _estimate_input(self._request)
+        self._asked = self._request
+        if run.state.record is not None:
+            self._record = CallRecord(run, run.state.record, self.reply, self._asked, self._model.name)
+            if self._replays(self._record):
+                return self
+            await run.replayed()
+        self._costs = costs_of(self._model)
+        self._request = with_cache_key(self._request, self._model, f"{run.id}-{self.reply.role}")
+        self._prefix = await run.state.prefixes.enter(self._request, self._model, self._costs, run)
+        try:
+            return await self._open()
+        finally:
+            run.state.prefixes.read(self._prefix)
+
+    async def _open(self) -> Call:
+        """Reserve what the call may cost, send it, and wait for its first delta."""
+        run, state, reply = self._run, self._run.state, self.reply
+        if self._model.name in state.reasoners:
+            self._request = _with_room_to_reason(self._request)
+        probable = self._probable_tokens()
+        await self._reserve(probable)
+        self._is_counted = run.ledger.limits_answers
+        self._span = span = state.tracing.start_call(
+            run.call_span,
+            model=reply.model,
+            provider=reply.provider,
+            endpoint=reply.endpoint,
+            role=reply.role,
+            request=self._request,
+            budget=run.ledger.about(self._reservation),
+        )
+        if headers := state.tracing.headers(span):
+            self._request = replace(self._request, headers={**headers, **self._request.headers})
+        self._log = log = CallLog(
+            run=run.id, deadline=run.deadline, probable_tokens=self._input_estimate + probable
+        )
+        thread = run.thread_id
+        log.on_change = lambda entry: state.call_changed(thread, entry)
+        reply.retries, reply.fallbacks = log.retries, log.fallbacks
+        state.call_began()
+        run.call_began(self)
+        self._sent = current_time()
+        self._mark = self._costs.began(self._sent)
+        token = current_call.set(log)
+        try:
+            self._manager = self._stream()
+            self._deltas = await self._manager.__aenter__()
+        except Exception as raised:  # noqa: BLE001 - an adapter's foreign error becomes ours
+            reply.queue_seconds = log.queue_seconds
+            self._failed = True
+            error = as_model_error(raised, reply.model)
+            if isinstance(error, (Refused, HookFailed)):
+                state.halt(error)
+            self._settle(error)
+            if self._record is not None:
+                await self._record.end(error)
+            if isinstance(error, ModelError) and (
+                missing := as_missing(run, error, self._model.name, self._request.messages)
+            ):
+                raise missing from error
+            raise error from raised.__cause__ if error is raised else raised
+        except BaseException as cancelled:
+            reply.queue_seconds = log.queue_seconds
+            self._settle(cancelled)
+            if self._record is not None:
+                await self._record.end(cancelled)
+            raise
+        finally:
+            current_call.reset(token)
+        reply.queue_seconds = log.queue_seconds
+        reply.model = log.answered_by or reply.model
+        reply.first_delta = current_time() - self._sent - reply.queue_seconds
+        return self
+
+    async def _reserve(self, probable: int) -> None:
+        """Reserve what the call may cost, and record that it begins."""
+        ledger, prices = self._run.ledger, self._model.prices
+        self._reservation = ledger.reserve(
+            self._input_estimate, probable, prices=prices, model=self._model.name
+        )
+        if self._record is not None:
+            try:
+                await self._record.begin(self._input_estimate, probable, prices)
+            except BaseException:
+                ledger.release(self._reservation)
+                raise
+
+    def _stream(self) -> AbstractAsyncContextManager[Stream]:
+        """The model's stream, with the hooks around it."""
+        hooks = hooks_of(self._run)
+        if not hooks.around_call:
+            return self._model.stream(self._request)
+        context = context_of(self._run, self.reply.name)
+        call = ModelCall(self._request, self.reply.model, self.reply.role, context)
+        return hooks.stream(call, self._model.stream, self._set_request)
+
+    def _set_request(self, request: Request) -> None:
+        """Record the request that is really sent, where a hook has changed it."""
+        self._request = request
+
+    def abort(self) -> None:
+        """Close the connection at once, where there is one; whoever reads is cancelled after that."""
+        if self.reply.state == "open" and self._log.abort is not None:
+            self._log.abort()
+
+    def __aiter__(self) -> Call:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._used_up:
+            self._stop()
+            raise StopAsyncIteration
+        self._deltas_read += 1
+        if not self._deltas_read % SLICE:
+            # A server that sends faster than this is read would otherwise never leave the loop to others.
+            await anyio.lowlevel.checkpoint()
+        try:
+            delta = await self._deltas.__anext__()
+        except StopAsyncIteration:
+            self._ended = True
+            if (refused := self._refused()) is not None:
+                self._failed = True
+                raise refused from None
+            raise
+        except Exception as raised:  # noqa: BLE001 - as above
+            self._failed = True
+            error = as_model_error(raised, self.reply.model)
+            if isinstance(error, (Refused, HookFailed)):
+                self._run.state.halt(error)
+            raise error from raised.__cause__ if error is raised else raised
+        kind = type(delta)
+        if kind is Text:
+            self.chunks += 1
+            self._texts.append(delta.text)  # type: ignore[union-attr]  # `kind` is checked, not isinstance: hot path
+        else:
+            self._take(delta)
+        self._count(delta)
+        return delta
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._manager is None:
+            if self.reply.state == "open":  # a replayed call whose recorded error ended it
+                self.reply.state = "failed"
+            return
+        try:
+            await self._manager.__aexit__(kind, error, trace)
+        finally:
+            self._settle(error)
+        if self._record is not None:
+            await self._record.end(error)
+
+    def _take(self, delta: Delta) -> None:
+        match delta:
+            case Reasoning(text):
+                self.chunks += 1
+                self._reasoning.append(text)
+            case Refusal(text):
+                self.chunks += 1
+                self._refusal.append(text)
+            case ToolCallPart():
+                self.chunks += 1
+                self._tools.add(delta)
+            case MessageData(fields):
+                self.reply.provider_data = {**self.reply.provider_data, **fields}
+            case Logprobs(tokens):
+                self.reply.logprobs.extend(tokens)
+            case UsageReport(usage):
+                self._reported = usage
+            case Finish(reason, stop, word):
+                self.reply.finish = reason
+                self.reply.stop = stop
+                self.reply.finish_word = word or reason
+            case Text(text):  # pragma: no cover - a subclass of Text
+                self._texts.append(text)
+
+    def _probable_tokens(self) -> int:
+        """Tokens that the call will probably generate: as its role usually does, within its own cap."""
+        role = "direct" if self.reply.role == "thread" and self._run.thread is None else self.reply.role
+        usual = self._costs.length(role, USUAL_SHARE)
+        probable = PROBABLE_TOKENS if usual is None else max(1, int(usual))
+        cap = self._request.max_tokens
+        return probable if cap is None else min(cap, probable)
+
+    def _count(self, delta: Delta) -> None:
+        """Count what a delta has generated, as `_usage` will estimate it: against size and budget."""
+        self._bytes += _size(delta)
+        if self._bytes > self._run.state.max_answer:
+            self._used_up = "size"
+        if not self._is_counted:
+            return
+        generated = max(self.chunks, -(-self._bytes // BYTES_PER_TOKEN))
+        if generated > self._counted:
+            more, self._counted = generated - self._counted, generated
+            self._used_up = self._run.ledger.advance(self._reservation, more) or self._used_up
+
+    def _stop(self) -> None:
+        """The budget is used up, or the answer is too long: what has come is the reply, cut as by a cap."""
+        reply, run = self.reply, self._run
+        self._ended = True
+        reply.finish = "length"
+        if self._used_up == "size":
+            reply.finish_word = "max_answer"
+            reason = f"its answer has more than {run.state.max_answer:,} bytes (max_answer)"
+        else:
+            reply.finish_word = f"budget of {'tokens' if self._used_up == 'tokens' else 'cost'}"
+            reason = f"the {reply.finish_word} is used up"
+        run.note(f"{_place(reply.role, run.path)} was stopped: {reason}.")
+
+    def _refused(self) -> ModelRefused | None:
+        """The error for a call that ended with a refusal, or by a filter, and with nothing else."""
+        reply, words = self.reply, "".join(self._refusal).strip()
+        if self._tools or any(text.strip() for text in self._texts):
+            return None
+        if words:
+            return ModelRefused(
+                f"{reply.model} refused to answer: {words[:MAX_REFUSAL]}",
+                model=reply.model,
+                hint="Ask in another way, or ask another model.",
+            )
+        if reply.finish in ("content_filter", "refusal"):
+            return ModelRefused(
+                f"{reply.model} {reply.why_incomplete} before it said anything.",
+                model=reply.model,
+                hint="Change the prompt so that the filter lets it pass, or ask another model."
+                if reply.finish == "content_filter"
+                else "Ask in another way, or ask another model.",
+            )
+        return None
+
+    def _settle(self, error: BaseException | None) -> None:
+        """Close the books of this call, once."""
+        run, state, reply = self._run, self._run.state, self.reply
+        if reply.state != "open":
+            return
+        reply.text = "".join(self._texts)
+        reply.reasoning = "".join(self._reasoning)
+        reply.refusal = "".join(self._refusal)
+        reply.tool_calls = self._tools.calls()
+        if self._failed:
+            reply.state = "failed"
+            reply.error = error if isinstance(error, Exception) else None
+        elif self._ended or reply.finish is not None:
+            reply.state = "succeeded"
+        else:
+            reply.state = "cancelled"
+            reply.cancel_reason = self.cancel_reason or (
+                "not_needed" if error is None or isinstance(error, Exception) else run.why_cancelled
+            )
+        reply.seconds = max(0.0, current_time() - self._sent - reply.queue_seconds)
+        reply.is_cached = self._log.is_cached
+        reply.usage = self._usage()
+        self._notice_reasoning()
+        role = "direct" if reply.role == "thread" and run.thread is None else reply.role
+        self._costs.ended(self._mark, current_time(), reply, role)
+        state.prefixes.ended(self._prefix, reply.usage)
+        self._run.ledger.settle(self._reservation, reply.usage)
+        if reply.state == "succeeded" and reply.ended_abnormally:
+            run.note(f"{_place(reply.role, run.path)}: {reply.model} {reply.why_incomplete}.")
+        state.call_ended(reply)
+        run.call_ended(self)
+        state.tracing.end_call(self._span, reply, self._request)
+        self._log.on_change = None  # kept connections and timers keep the log, and must not keep the run
+
+    def _usage(self) -> Usage:
+        reply, reported = self.reply, self._reported
+        if reply.is_cached:
+            return Usage(calls=1)
+        if reported is not None and (reply.state == "succeeded" or self._ended):
+            usage = replace(reported, calls=1)
+        else:
+            nothing_sent = reply.state != "succeeded" and reply.first_delta is None
+            said = sum(map(estimate_tokens, (reply.text, reply.reasoning, reply.refusal)))
+            said += sum(estimate_tokens(c.arguments) for c in reply.tool_calls)
+            usage = Usage(
+                calls=1,
+                input_tokens=0 if nothing_sent and reply.state == "failed" else self._input_estimate,
+                output_tokens=max(said, self.chunks, reported.output_tokens if reported else 0),
+                reasoning_tokens=estimate_tokens(reply.reasoning),
+                cost_usd=None,
+                estimated=not (nothing_sent and reply.state == "failed"),
+            )
+        if prices := self._log.prices or self._model.prices:
+            return replace(usage, cost_usd=prices.cost(usage))
+        return replace(usage, cost_usd=usage.cost_usd or None)
+
+    def _notice_reasoning(self) -> None:
+        if self.reply.reasoning or self.reply.usage.reasoning_tokens:
+            self._run.state.reasoners.add(self._model.name)
+
+    def _replays(self, record: CallRecord) -> bool:
+        """Take the reply from the journal, if it is there.
+
+        Raises:
+            JournalError: another request is recorded under this name.
+            ModelError: the recorded one.
+        """
+        run, reply = self._run, self.reply
+        outcome = record.replay()
+        if outcome is False:
+            return False
+        self._notice_reasoning()
+        span = run.state.tracing.start_call(
+            run.call_span,
+            model=reply.model,
+            provider=reply.provider,
+            endpoint=reply.endpoint,
+            role=reply.role,
+            request=self._request,
+        )
+        run.state.tracing.end_call(span, reply, self._request)
+        run.call_ended(self)
+        if outcome is True:
+            self._deltas = stream_of(reply)
+        elif reply.first_delta is None:
+            raise outcome
+        else:
+            self._deltas = failing_stream_of(reply, outcome)
+        return True
+
+
+def _place(role: str, path: str) -> str:
+    known = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
+    return known.get(role) or (f"Thread {path}" if path else "The answer")
+
+
+def _size(delta: Delta) -> int:
+    """Bytes of text that a delta has generated; 0 for one that reports something."""
+    if isinstance(delta, (Text, Reasoning, Refusal)):
+        text = delta.text
+    else:
+        text = delta.arguments if isinstance(delta, ToolCallPart) else ""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _with_defaults(request: Request, run: Scope, role: str) -> Request:
+    changes: dict[str, Any] = {}
+    if request.prompt is None and (instructions := run.instructions):
+        changes["messages"] = instructed(request.messages, instructions, role)
+    if request.temperature is None and run.temperature is not None:
+        changes["temperature"] = run.temperature
+    if request.seed is None and run.seed is not None:
+        changes["seed"] = run.seed
+    return replace(request, **changes) if changes else request
+
+
+def _with_room_to_reason(request: Request) -> Request:
+    # Raw prompts and unfinished messages are continued as they are: their caps mean every token.
+    if request.max_tokens is None or request.prompt is not None or request.prefill:
+        return request
+    return replace(request, max_tokens=request.max_tokens + REASONING_TOKENS)
+
+
+def _estimate_input(request: Request) -> int:
+    if request.prompt is not None:
+        return estimate_tokens(request.prompt)
+    tokens = 4 + conversation_tokens(request.messages)
+    for tool in request.tools:
+        tokens += estimate_tokens(json.dumps(dict(tool.parameters))) + estimate_tokens(tool.description) + 8
+    return tokens

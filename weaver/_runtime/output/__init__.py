@@ -1,0 +1,1 @@
+"""Typed output: schemas for models, and replies read into the type."""

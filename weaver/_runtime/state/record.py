@@ -1,0 +1,291 @@
+"""A run's journal as the run itself sees it: what is recorded already, and how more is recorded.
+
+A resumed run first replays: it goes the same way again, and every recorded step returns at once. Nothing that
+costs anything is begun before that has come to rest, so a race or a join that was decided is decided in the
+same way again before its losers could be paid for a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from weaver._data.usage import Usage, total
+from weaver._journal.port import Entry, Journal, Kind, Opened, Status
+from weaver.errors import JournalError, RunTakenOver, WeaverError
+
+QUIET_TICKS = 20
+"""Rounds of the event loop without a replayed step after which a replay may be over."""
+QUIET_SECONDS = 0.25
+"""Seconds without one after which it is over although recorded steps are left (of threads that were cut)."""
+END_SECONDS = 1.0
+"""Most seconds that the end of a run waits for its last entries."""
+END = "end"
+"""Name of the entry that says how a thread ended."""
+APPROVAL = "approval"
+"""First part of the key of a question to a person, and of its answer."""
+
+
+class Record:
+    """The journal of one run.
+
+    Args:
+        opened: what the journal had of it.
+        halt: ends the run with an error.
+        on_lost: called with the usage of all calls that were paid for and whose replies nobody will read.
+        accept_changes: steps that are asked something else than recorded are done again.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        run_id: str,
+        opened: Opened,
+        *,
+        halt: Callable[[WeaverError], None],
+        on_lost: Callable[[Usage], None],
+        accept_changes: bool = False,
+    ) -> None:
+        self.accept_changes = accept_changes
+        self.over = anyio.Event()
+        self._journal, self._run_id, self._epoch = journal, run_id, opened.epoch
+        self._halt, self._on_lost = halt, on_lost
+        self.is_resumed = bool(opened.entries)
+        # Who goes on with a run that failed wants its failures tried again; after a crash they stand.
+        self._keeps_failures = opened.before not in ("failed", "partial")
+        self._ends: dict[str, Entry] = {}
+        self._asked: dict[str, Entry] = {}
+        self._paid: dict[tuple[str, int], Usage] = {}
+        self._replayable: set[str] = set()
+        self._queues: dict[str, deque[str]] = {}
+        self._turns: dict[str, anyio.Event] = {}
+        self._progress = self._last = 0
+        self._writing: set[asyncio.Task[None]] = set()
+        for entry in opened.entries:
+            self._take(entry)
+        if not self._replayable:
+            self._close_replay()
+
+    @staticmethod
+    async def opened(
+        journal: Journal,
+        run_id: str,
+        about: Mapping[str, Any],
+        **options: Any,
+    ) -> Record:
+        """Become the owner of a run. Arguments as `Record`.
+
+        Raises:
+            JournalError: the journal cannot be used.
+        """
+        return Record(journal, run_id, await journal.open(run_id, owner=owner(), about=about), **options)
+
+    def find(self, key: str) -> Entry | None:
+        """Return the recorded end of a step, or None when it is to be done (again)."""
+        entry = self._ends.get(key)
+        if entry is None or (entry.kind in ("error", "timeout") and not self._keeps_failures):
+            return None
+        if entry.kind == "cancelled" and not (entry.value or {}).get("left"):
+            return None
+        self._progress += 1
+        self._replayable.discard(key)
+        return entry
+
+    def request(self, key: str) -> Entry | None:
+        """Return the request that the step was begun with last."""
+        return self._asked.get(key)
+
+    def is_paid(self, entry: Entry) -> bool:
+        """Take note that a replayed call is counted; False if it was counted before."""
+        return self._paid.pop((entry.key, entry.epoch), None) is not None
+
+    def timed_out(self, path: str) -> Mapping[str, Any] | None:
+        """Return the recorded end of a thread that ran out of its own time, else None."""
+        entry = self._ends.get(f"{path}/{END}")
+        if entry is None or entry.kind != "timeout" or not self._keeps_failures:
+            return None
+        value: Mapping[str, Any] = entry.value
+        return value
+
+    def is_hedged(self, path: str) -> bool:
+        """Say whether a thread had got a second attempt."""
+        start = f"{path}~hedge/"
+        return not self.over.is_set() and any(key.startswith(start) for key in self._replayable)
+
+    async def turn(self, path: str) -> None:
+        """Wait until the threads beside this one that had finished before it have finished again."""
+        self._progress += 1
+        parent = path.rpartition("/")[0]
+        queue = self._queues.get(parent)
+        if not queue or path not in self._turns:
+            return
+        if queue[0] != path and not self.over.is_set():
+            await self._turns[path].wait()
+        with suppress(ValueError):
+            queue.remove(path)
+        self._next(queue)
+
+    def skip_turn(self, path: str) -> None:
+        """The thread has been cancelled: nobody waits for it."""
+        queue = self._queues.get(path.rpartition("/")[0])
+        if queue and path in self._turns:
+            with suppress(ValueError):
+                queue.remove(path)
+            self._next(queue)
+
+    async def add(
+        self,
+        key: str,
+        kind: Kind,
+        value: Any = None,
+        *,
+        fingerprint: str = "",
+        usage: Usage | None = None,
+    ) -> None:
+        """Record an entry; durable on return. When that fails the run ends.
+
+        Raises:
+            JournalError: it cannot be recorded.
+        """
+        entry = Entry(key, kind, value, fingerprint, None if usage is None else asdict(usage))
+        try:
+            await self._journal.append(self._run_id, self._epoch, (entry,))
+        except JournalError as error:
+            self._halt(error)
+            raise
+
+    def put(self, key: str, kind: Kind, value: Any = None, **options: Any) -> None:
+        """`add`, without waiting: for what has to be recorded while it is being cancelled."""
+        task = asyncio.ensure_future(self.add(key, kind, value, **options))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    async def finish(self, status: Status, result: Any) -> None:
+        """Record how the run ended; an error is not raised: the run is over, and can be resumed."""
+        with anyio.move_on_after(END_SECONDS, shield=True), suppress(JournalError):
+            if self._writing:
+                await asyncio.wait(tuple(self._writing))
+            await self._journal.finish(self._run_id, self._epoch, status, result)
+
+    async def until_replayed(self) -> None:
+        """For the run: say when the replay is over."""
+        while not self.over.is_set():
+            before = self._progress
+            for _ in range(QUIET_TICKS):
+                await anyio.lowlevel.checkpoint()
+            if before == self._progress:
+                if self._replayable:
+                    await anyio.sleep(QUIET_SECONDS)
+                if before == self._progress:
+                    self._close_replay()
+
+    async def watch(self, answered: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """For the run: end it when somebody takes it over, and pass on answers from outside.
+
+        Args:
+            answered: called with the id of a question and its answer.
+        """
+        with suppress(JournalError):
+            while True:
+                await self._journal.changed(self._run_id)
+                head = await self._journal.head(self._run_id)
+                if head is None or head.epoch != self._epoch:
+                    self._halt(RunTakenOver.of(self._run_id))
+                    return
+                for entry in await self._journal.entries(self._run_id, after=self._last):
+                    self._last = entry.seq
+                    if entry.kind == "verdict" and entry.key.startswith(f"{APPROVAL}/") and not entry.epoch:
+                        self._ends.setdefault(entry.key, entry)
+                        answered(entry.key.partition("/")[2], entry.value)
+
+    def close_replay(self) -> None:
+        """The run is over: whatever of the journal was not replayed has been paid for and lost."""
+        if not self.over.is_set():
+            self._close_replay()
+
+    def _take(self, entry: Entry) -> None:
+        self._last = max(self._last, entry.seq)
+        mark = (entry.key, entry.epoch)
+        if entry.usage is not None:
+            self._paid[mark] = Usage(**entry.usage)
+        if entry.kind == "started":
+            self._asked[entry.key] = entry
+            return
+        self._ends[entry.key] = entry
+        path, _, name = entry.key.rpartition("/")
+        if name != END:
+            if entry.kind in ("ok", "verdict"):
+                self._replayable.add(entry.key)
+        elif path not in self._turns and (self._keeps_failures or entry.kind == "ok"):
+            if entry.kind == "cancelled":
+                return
+            self._turns[path] = anyio.Event()
+            self._queues.setdefault(path.rpartition("/")[0], deque()).append(path)
+
+    def _close_replay(self) -> None:
+        if self._paid:
+            self._on_lost(total(self._paid.values()))
+            self._paid.clear()
+        self.over.set()
+        for turn in self._turns.values():
+            turn.set()
+
+    def _next(self, queue: deque[str]) -> None:
+        if queue:
+            self._turns[queue[0]].set()
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.exception()  # `add` has ended the run
+
+
+def owner() -> str:
+    """Names this process among those that may own a run."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def lives(name: str) -> bool:
+    """Say whether the process that `owner` named is alive, as far as this machine can tell."""
+    host, _, number = name.rpartition(":")
+    if host != socket.gethostname() or not number.isdigit() or int(number) == os.getpid():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def changes_of(recorded: str, now: str, limit: int = 12) -> str:
+    """The lines in which two requests differ, for people."""
+    import difflib
+    import json
+
+    def lines(text: str) -> Sequence[str]:
+        try:
+            return (
+                json.dumps(json.loads(text), indent=1, ensure_ascii=False).replace("\\n", "\n").splitlines()
+            )
+        except ValueError:
+            return text.splitlines()
+
+    before, after = lines(recorded)[:5_000], lines(now)[:5_000]
+    changed = [
+        line[:200]
+        for line in difflib.unified_diff(before, after, lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    more = len(changed) - limit
+    return "\n".join([*changed[:limit], *([f"... and {more} more lines"] if more > 0 else [])])

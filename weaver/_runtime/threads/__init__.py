@@ -1,0 +1,1 @@
+"""Threads: forked, run to their final state, joined."""

@@ -1,0 +1,340 @@
+"""Fork and join: a group of threads whose lifetime is a block of code."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import TaskGroup
+
+from weaver._data.result import CancelReason
+from weaver._data.task import Task
+from weaver._display import one_line
+from weaver._models.clock import current_time
+from weaver._runtime.state.context import Scope
+from weaver._runtime.state.record import END, Record
+from weaver._runtime.state.thread import Thread
+from weaver._runtime.threads.join_protocol import MORE, All, JoinRule, Pruner
+from weaver._runtime.threads.pending import PendingThreads
+from weaver._runtime.threads.thread_options import Body, Hedge, OnError, OnTimeout, Terms
+from weaver._runtime.threads.thread_runner import Work
+from weaver.errors import ConfigurationError, NoAnswer
+
+
+class Threads:
+    """The threads of one fork. Made by `Run.fork`; leaving that block cancels what still runs.
+
+    Attributes:
+        all: every thread started here, in order.
+    """
+
+    def __init__(
+        self,
+        run: Scope,
+        group: TaskGroup,
+        *,
+        terms: Terms,
+        name: str,
+    ) -> None:
+        self.all: list[Thread] = []
+        self._run = run
+        self._group = group
+        self._terms = terms
+        self._name = name
+        self._works: dict[str, Work] = {}
+        self._failure: Exception | None = None
+        self._closed = False
+        self._finished: list[Thread] = []
+        self._unhedged: deque[Work] = deque()  # in the order they began to work
+        self._durations: list[float] = []  # of those that succeeded, the shortest first
+        self._news = asyncio.Event()
+        self._expected = 0  # threads that wait for one which was not started yet
+
+    def __repr__(self) -> str:
+        return one_line.of_threads(self.all)
+
+    @property
+    def running(self) -> int:
+        """Threads that have not finished, waiting ones included."""
+        return len(self.all) - len(self._finished)
+
+    def start(
+        self,
+        task: Task,
+        *,
+        id: str | None = None,  # noqa: A002 - the word of plans
+        after: Sequence[str] = (),
+        body: Body | None = None,
+        timeout: float | None = None,
+        on_error: OnError | None = None,
+        on_timeout: OnTimeout | None = None,
+        fallback: Body | None = None,
+    ) -> Thread:
+        """Start a thread. It waits for the threads named in ``after`` and gets their findings.
+
+        Args:
+            id: name within this fork; numbered by default. An id in ``after`` may be started later.
+            body, timeout, on_error, on_timeout, fallback: see `Terms`; the fork's by default.
+
+        Raises:
+            BudgetExceeded: no more threads may be started, or the tree is too deep.
+            ConfigurationError: the id is taken by a thread that was not cancelled.
+        """
+        run = self._run
+        taken = self._works.get(id) if id is not None else None
+        if taken is not None and taken.thread.cancel_reason is None:
+            raise ConfigurationError(f"This fork has a thread {id!r} already.")
+        run.check_depth()
+        run.ledger.take_thread()
+        path = run.thread_path(self._name, id)
+        name = id or path.rpartition("/")[2]
+        thread = Thread(
+            path, task, parent=run.thread_id, depth=run.depth + 1, depends_on=after, emit=run.state.emit
+        )
+        terms = self._terms.changed(
+            body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
+        )
+        self._works[name] = work = Work(run, thread, terms)
+        self.all.append(thread)
+        run.state.threads.append(thread)
+        thread.path_tokens, thread.path_seconds = run.path_so_far
+        if not after:
+            run.state.live_threads += 1
+        self._group.start_soon(self._drive, work, tuple(after), name=path)
+        return thread
+
+    def close(self) -> None:
+        """Say that no more threads will be started; lets `as_finished` and `join` come to an end."""
+        self._closed = True
+        self._tell()
+
+    def prune(self, *threads: Thread) -> None:
+        """Cancel ``threads`` with the reason ``pruned``, and everything that waits for them alone."""
+        for thread in threads:
+            thread.cancel("pruned")
+        pruned = {name for name, work in self._works.items() if work.thread.cancel_reason == "pruned"}
+        while waiting := [
+            work.thread
+            for name, work in self._works.items()
+            if name not in pruned
+            and work.thread.state == "waiting"
+            and pruned.intersection(work.thread.depends_on)
+        ]:
+            self.cancel("pruned", *waiting)
+            pruned.update(name for name, work in self._works.items() if work.thread in waiting)
+
+    def cancel(self, reason: CancelReason, *threads: Thread) -> None:
+        """Cancel ``threads`` (by default all) that have not finished."""
+        losers = [t for t in threads or self.all if not t.finished and t.cancel_reason is None]
+        # All connections first: unwinding a cancelled thread takes ten times as long as closing one.
+        for thread in losers:
+            thread.close_connections()
+        for thread in losers:
+            thread.cancel(reason)
+
+    async def as_finished(self) -> AsyncGenerator[Thread, None]:
+        """Every thread in the order they finish, cancelled and failed ones included.
+
+        Ends when all have finished and the fork is closed.
+        """
+        seen = 0
+        while True:
+            while seen < len(self._finished):
+                thread = self._finished[seen]
+                seen += 1
+                if thread.state != "cancelled":
+                    self._run.joined(thread)
+                yield thread
+            if self._closed and seen == len(self.all):
+                return
+            await self._news.wait()
+
+    async def join(self, rule: JoinRule | None = None, *, prune: Pruner | None = None) -> list[Thread]:
+        """Wait until ``rule`` is settled, cancel the rest, and hand up the rule's winners.
+
+        Args:
+            rule: `All` by default; others are in `weaver._coordination.joins.rules`.
+            prune: asked after each success which unfinished threads have become unnecessary.
+
+        Raises:
+            NoAnswer: there is no winner; the message says how each thread ended.
+            WeaverError: a thread under ``on_error="fail_fast"`` failed: its error.
+        """
+        rule = rule or All()
+        state = rule.begin()
+        run, tracing = self._run, self._run.state.tracing
+        spans = {t.id: t.span for t in self.all if t.span is not None}
+        span = tracing.start_join(run.span, rule=rule.name, threads=list(spans.items()), needed=state.needed)
+        reason: CancelReason | None = None
+        told: list[Thread] = []
+        pending = PendingThreads(self.all)
+        finishing = self.as_finished()
+        try:
+            async for thread in finishing:
+                told.append(thread)
+                outstanding = len(self.all) - len(told) if self._closed else MORE
+                reason = await state.finished(thread, outstanding=outstanding)
+                if reason is not None:
+                    self.cancel(reason)
+                    break
+                if prune is None or thread.state != "succeeded":
+                    continue
+                if self.running and (unneeded := await prune(run, thread, pending)):
+                    self.prune(*unneeded)
+        finally:
+            await finishing.aclose()
+            later = [(t.id, t.span) for t in told if t.span is not None and t.id not in spans]
+            received = [t.id for t in told if t.state == "succeeded"]
+            tracing.end_join(span, received=received, reason=reason or "all finished", later=later)
+        self.close()
+        winners: list[Thread] = state.winners()
+        cancelled = {t.id: t.cancel_reason for t in self.all if t.cancel_reason is not None}
+        decision = {"rule": rule.name, "winners": [w.id for w in winners], "reason": reason}
+        await run.verdict("join", {**decision, "cancelled": cancelled})
+        if self._failure is not None:
+            raise self._failure
+        if state.unmet is not None:
+            if not winners:
+                raise NoAnswer(state.unmet)
+            run.note(state.unmet)
+        return winners
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _drive(self, work: Work, after: tuple[str, ...]) -> None:
+        thread, state = work.thread, self._run.state
+        live = not after
+        try:
+            with thread.scope:
+                if (needed := await self._needed(work, after)) is not None:
+                    if not live:
+                        live = True
+                        state.live_threads += 1
+                    # A wide fork would wake its join at every start for nothing.
+                    hedges = self._terms.hedge is not None
+                    if hedges:
+                        self._unhedged.append(work)
+                    if self._expected or (hedges and len(self._unhedged) == 1):
+                        self._tell()
+                    await work.run(needed)
+            if state.record is not None:
+                await self._record_end(state.record, thread)
+        finally:
+            if live:
+                state.live_threads -= 1
+            if not thread.finished:
+                thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
+                thread.finish("cancelled")
+            (work.place or self._run.for_thread(thread, deadline=self._run.deadline)).close()
+            work.place = None
+            self._finished.append(thread)
+            if thread.state == "succeeded" and self._terms.hedge is not None:
+                insort(self._durations, thread.seconds)
+            if work.failed and work.terms.on_error == "fail_fast" and self._failure is None:
+                self._failure = thread.error or NoAnswer(f"Thread {thread.id} timed out.")
+                self.cancel("pruned")
+            self._tell()
+
+    async def _record_end(self, record: Record, thread: Thread) -> None:
+        """Record how a thread ended; a resumed run lets its threads end in the recorded order.
+
+        What stops the whole run, or a part of it, is no end of its threads: they go on when it is resumed.
+        """
+        if not thread.finished:
+            thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
+            thread.finish("cancelled")
+        if thread.cancel_reason in ("parent", "user", "deadline", "refused"):
+            return
+        if thread.state != "cancelled":
+            await record.turn(thread.id)
+        else:
+            record.skip_turn(thread.id)
+        key = f"{thread.id}/{END}"
+        if record.find(key) is not None:
+            return
+        value = {"state": thread.state, "reason": thread.cancel_reason}
+        if thread.state == "cancelled":
+            record.put(key, "cancelled", value)
+        elif thread.state == "timed_out":
+            await record.add(key, "timeout", {**value, "text": thread.text})
+        else:
+            await record.add(key, "ok" if thread.state == "succeeded" else "error", value)
+
+    async def _needed(self, work: Work, after: tuple[str, ...]) -> list[Work] | None:
+        """The finished threads that one depends on; None when one of them will never be."""
+        needed = []
+        for name in after:
+            while name not in self._works:
+                if self._closed:
+                    work.skip(f"It depends on {name!r}, which was never started.")
+                    return None
+                self._expected += 1
+                try:
+                    await self._news.wait()
+                finally:
+                    self._expected -= 1
+            await self._works[name].thread.wait()
+            needed.append(self._works[name])
+        return needed
+
+    def let_go(self) -> None:
+        """For the runtime: let go of bodies, which lead back to whoever forked. No cycle stays."""
+        self._works.clear()
+        self._unhedged.clear()
+
+    async def watch(self, hedge: Hedge) -> None:
+        """For the runtime: give stragglers their second attempt."""
+        hedged = 0
+        while True:
+            news = self._news
+            while self._unhedged and self._unhedged[0].thread.finished:
+                self._unhedged.popleft()
+            patience = hedge.patience(self._durations)
+            if patience is None or not self._unhedged or hedged >= hedge.most(len(self.all)):
+                await news.wait()
+                continue
+            first = self._unhedged[0]
+            due = (first.thread.started_at or 0.0) + patience
+            if current_time() >= due:
+                self._unhedged.popleft()
+                first.hedge_now.set()
+                hedged += 1
+                continue
+            with anyio.CancelScope(deadline=due):
+                await news.wait()
+
+
+@asynccontextmanager
+async def open_fork(run: Scope, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
+    """The block behind `Run.fork`."""
+    raised: Exception | None = None
+    async with anyio.create_task_group() as group:
+        threads = Threads(run, group, terms=terms, name=name)
+        if terms.hedge is not None:
+            group.start_soon(threads.watch, terms.hedge)
+        reason: CancelReason = "not_needed"
+        try:
+            given = False
+            for task in tasks:
+                threads.start(task)
+                given = True
+            if given:
+                threads.close()
+            yield threads
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group, which would wrap it
+            raised, reason = error, "parent"
+        except BaseException:
+            reason = run.why_cancelled
+            raise
+        finally:
+            threads.cancel(reason)
+            group.cancel_scope.cancel()
+    threads.let_go()
+    if raised is not None:
+        raise raised

@@ -1,0 +1,1 @@
+"""Strategies whose threads read each other."""

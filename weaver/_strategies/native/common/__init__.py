@@ -1,0 +1,1 @@
+"""Parts of the native formats: grammar, prompts, trajectories, decoding."""

@@ -1,0 +1,1 @@
+"""Workflows: from a YAML file to a run. The public names are in `weaver.workflows`."""

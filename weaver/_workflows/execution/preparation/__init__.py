@@ -1,0 +1,1 @@
+"""Before a workflow runs: inputs, environment variables, servers, steps with their models."""

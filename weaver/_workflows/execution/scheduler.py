@@ -1,0 +1,236 @@
+"""Running the steps of a workflow: each starts as soon as what it waits for is done. No barriers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import anyio
+
+from weaver._data.result import Answer
+from weaver._data.task import Task
+from weaver._runtime.run import Run
+from weaver._runtime.state.thread import Thread
+from weaver._runtime.threads.group import Threads
+from weaver._runtime.threads.join_protocol import JoinState, Waiting
+from weaver._workflows.execution.approval import Setting
+from weaver._workflows.execution.preparation.prepared import NO_TIMEOUT, Prepared, PreparedStep
+from weaver._workflows.execution.state import Progress, ended
+from weaver._workflows.execution.step_runner import StepWork
+from weaver._workflows.expressions.functions import text_of
+from weaver._workflows.expressions.parser import ExpressionError
+from weaver._workflows.validation.graph import levels, sinks
+from weaver.errors import BudgetExceeded, NoAnswer, StepFailed
+
+
+class Flow:
+    """One run of one workflow, the outermost or a used one.
+
+    Args:
+        inputs: checked values, defaults included.
+        path: ids of the steps that use it, outermost first; for `current_step`.
+    """
+
+    def __init__(
+        self, prepared: Prepared, inputs: Mapping[str, Any], setting: Setting, path: str = ""
+    ) -> None:
+        self.prepared = prepared
+        self.progress = Progress(prepared, inputs, setting, self._nested, path)
+        self._begun = {id_: anyio.Event() for id_ in prepared.steps}
+        self._unjoined: list[str] = []
+
+    async def run(self, run: Run) -> Answer:
+        """Run every step, and put the outputs together.
+
+        Raises:
+            StepFailed: no output came out.
+            WeaverError: a step with ``on_error: fail_fast`` failed.
+        """
+        if run.parent is None:
+            self._decide(run)
+        try:
+            async with run.fork(name="step", timeout=NO_TIMEOUT) as threads:
+                await self._start_all(run, threads)
+                threads.close()
+                await threads.join(_Everything())
+        except BaseException as error:
+            if not self.progress.stopped:
+                self._offer(run)
+                raise
+            for id_, one in self.prepared.steps.items():
+                state = self.progress.record(id_)["state"]
+                if one.on_error == "fail_fast" and state in ("failed", "timed_out"):
+                    run.note(f"Step {id_} {ended(state)}, and the workflow with it (on_error: fail_fast).")
+            if isinstance(error, NoAnswer):
+                # For the run that means "take what there is"; under fail_fast it has failed.
+                raise StepFailed(error.message, hint=error.hint) from error
+            raise
+        return self._answer(run)
+
+    def _nested(self, step: PreparedStep, inputs: Mapping[str, Any]) -> Callable[[Run], Awaitable[Answer]]:
+        """What runs the workflow that one of the steps uses."""
+        assert step.used is not None
+        return Flow(step.used, inputs, self.progress.setting, f"{self.progress.path}{step.id}/").run
+
+    # ---- starting
+
+    async def _start_all(self, run: Run, threads: Threads) -> None:
+        async with anyio.create_task_group() as waiting:
+            for one in self.prepared.steps.values():
+                if one.step.join is not None and one.step.for_each is None:
+                    waiting.start_soon(self._after_join, run, threads, one)
+                else:
+                    self._start(run, threads, one, one.compiled.waits_for)
+
+    def _start(self, run: Run, threads: Threads, one: PreparedStep, after: tuple[str, ...]) -> None:
+        try:
+            self.progress.threads[one.id] = threads.start(
+                Task(prompt=one.title, title=one.title),
+                id=one.id,
+                after=after,
+                body=StepWork(self.progress, one),
+                on_error="fail_fast" if one.on_error == "fail_fast" else "skip",
+                on_timeout="fail",
+            )
+        except BudgetExceeded as error:
+            run.note(f"Step {one.id} was not started: {error.message}")
+            self.progress.records[one.id] |= {"state": "cancelled", "error": error.message}
+        self._begun[one.id].set()
+
+    async def _after_join(self, run: Run, threads: Threads, one: PreparedStep) -> None:
+        """Start a step once the join of the steps it needs is settled, and cancel the losers."""
+        needs, others = one.compiled.needs, set(one.compiled.waits_for) - set(one.compiled.needs)
+        for id_ in one.compiled.waits_for:
+            await self._begun[id_].wait()
+        state = self.progress.rule(run, one).begin()
+        send, receive = anyio.create_memory_object_stream[Thread](len(needs))
+        racing = [self.progress.threads[id_] for id_ in needs if id_ in self.progress.threads]
+
+        async def tell(thread: Thread) -> None:
+            await thread.wait()
+            send.send_nowait(thread)
+
+        with send, receive:
+            async with anyio.create_task_group() as waiting:
+                for thread in racing:
+                    waiting.start_soon(tell, thread)
+                for left in range(len(racing) - 1, -1, -1):
+                    thread = await receive.receive()
+                    if await state.finished(thread, outstanding=left) is not None:
+                        break
+                waiting.cancel_scope.cancel()
+        winners = state.winners()
+        kept = {
+            need
+            for other in self.prepared.steps.values()
+            if other is not one
+            for need in other.compiled.waits_for
+        }
+        for thread in racing:
+            if not thread.finished and thread.id.rpartition("/")[2] not in kept:
+                thread.cancel("lost_race")
+        if not winners:
+            self.progress.records[one.id] |= {"state": "skipped", "error": state.unmet}
+            self._unjoined.append(f"step {one.id} was skipped: {state.unmet}")
+            self._begun[one.id].set()
+            return
+        if state.unmet is not None:
+            run.note(f"Step {one.id}: {state.unmet}")
+        won = tuple(
+            id_ for id_ in needs if any(self.progress.threads.get(id_) is winner for winner in winners)
+        )
+        self._start(run, threads, one, (*won, *sorted(others)))
+
+    # ---- what comes out
+
+    def _decide(self, run: Run) -> None:
+        rows = levels(self.prepared.workflow.compiled.graph)
+        wide = any(len(row) > 1 for row in rows)
+        several = any(one.step.for_each is not None for one in self.prepared.steps.values())
+        run.decide(wide or several, "user", f"the workflow {self.prepared.workflow.name} says so")
+
+    def _answer(self, run: Run) -> Answer:
+        """The outputs, and what is missing; the outermost workflow puts that into the run's notes."""
+        missing = list(self._unjoined)
+        for id_, one in self.prepared.steps.items():
+            missing += self._lost(run, id_, one)
+        outputs = self._outputs(missing)
+        if all(value is None for value in outputs.values()):
+            if missing:
+                raise StepFailed(f"Nothing came out of the workflow. {' '.join(map(_sentence, missing))}")
+            why = " ".join(f"{id_}: {r['error']}" for id_, r in self.progress.records.items() if r["error"])
+            return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
+        if run.parent is None:
+            for what in missing:
+                run.note(_sentence(what))
+        text = text_of(outputs.get("answer")) or (
+            text_of(next(iter(outputs.values()))) if len(outputs) == 1 else text_of(outputs)
+        )
+        return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
+
+    def _lost(self, run: Run, id_: str, one: PreparedStep) -> list[str]:
+        """What is missing because of a step."""
+        record, thread = self.progress.record(id_), self.progress.threads.get(id_)
+        state = record["state"]
+        if state == "succeeded":
+            answer = thread.answer if thread is not None else None
+            return [f"step {id_}: {what}" for what in answer.missing] if answer is not None else []
+        reason = thread.cancel_reason if thread is not None else None
+        if state == "skipped" or reason == "lost_race":
+            return []
+        why = record["error"] or (f"the {reason} came first" if reason in ("budget", "deadline") else "")
+        what = f"step {id_} {ended(state)}" + (f": {why}" if why else "")
+        if one.on_error == "skip" and state != "cancelled":
+            run.note(_sentence(f"{what.rstrip('.')}; the rest went on without it"))
+            return []
+        return [] if one.on_error == "skip" else [what]
+
+    def _outputs(self, missing: list[str]) -> dict[str, Any]:
+        """The outputs by name; what of them cannot be worked out is null, and said in ``missing``."""
+        compiled = self.prepared.workflow.compiled
+        outputs: dict[str, Any] = {}
+        if not compiled.outputs:
+            outputs = {id_: self.progress.records[id_]["output"] for id_ in sinks(compiled.graph)}
+        for name, values in compiled.outputs.items():
+            try:
+                outputs[name] = values.value(self.progress.names)
+            except ExpressionError as error:
+                outputs[name] = None
+                missing.append(f"output {name} cannot be worked out: {self.progress.explained(error)}")
+        for name, value in outputs.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except ValueError:
+                outputs[name] = None
+                missing.append(f"output {name} has a number that JSON does not have (infinity or nan)")
+        return outputs
+
+    def _offer(self, run: Run) -> None:
+        """What there is, for the case that the run, or the part of it that this is, is out of time."""
+        self.progress.refresh(tuple(self.progress.records))
+        try:
+            answer = self._answer(run)
+        except StepFailed:
+            return
+        run.offer(replace(answer, complete=False))
+
+
+def _sentence(what: str) -> str:
+    return f"{what[0].upper()}{what[1:].rstrip('.')}."
+
+
+class _Everything:
+    """Waits for all steps; what each of them means was decided step by step."""
+
+    name = "all"
+
+    def begin(self) -> JoinState:
+        return _All()
+
+
+class _All(Waiting):
+    @property
+    def unmet(self) -> str | None:
+        return None

@@ -1,0 +1,341 @@
+"""Checking a workflow before anything runs: names, shapes, references, types, and what is out there."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from weaver._workflows.expressions import signatures
+from weaver._workflows.expressions.evaluator import evaluate
+from weaver._workflows.expressions.parser import WORDS
+from weaver._workflows.expressions.typecheck import is_constant
+from weaver._workflows.expressions.types import ANY, Kind, of_spec, record
+from weaver._workflows.source.diagnostics import did_you_mean
+from weaver._workflows.source.tree import Keys
+from weaver._workflows.validation import graph
+from weaver._workflows.validation.compiled import Compiled, CompiledStep
+from weaver._workflows.validation.context import NAME, Checks
+from weaver._workflows.validation.placeholders import warn_of_placeholders, warn_of_unread_inputs
+from weaver._workflows.validation.references import Reading, readings, readings_in
+from weaver._workflows.validation.scopes import (
+    SHAPING,
+    expectation_names,
+    of_any_shape,
+    output_kind,
+    step_kind,
+    unsure,
+)
+from weaver._workflows.validation.step_checker import StepChecker
+
+if TYPE_CHECKING:
+    from weaver._workflows.schema.step import Step
+
+_DOES = ("task", "function", "uses")
+_RESERVED = {"inputs", "steps", "index", "done", *WORDS}
+
+# Keys that mean something only beside another one: key -> what there must be.
+_BESIDE = {
+    "as": "for_each", "max_parallel": "for_each", "strategy": "task", "agent": "task", "tools": "task",
+    "max_tokens": "task", "temperature": "task", "budget": "task or uses", "retry": "task, function or uses",
+    "output": "task or function", "with": "function or uses", "fallback": "on_timeout: fallback",
+}  # fmt: skip
+
+
+class Checker(Checks):
+    """Checks one workflow of one file."""
+
+    def check(self) -> Compiled:
+        """Report everything that is wrong; the compiled workflow is usable when nothing is."""
+        self.readings: dict[str, list[Reading]] = {}
+        self._names()
+        self._models()
+        for id_, step in self.workflow.steps.items():
+            self._shape(id_, step)
+            self.compiled.steps[id_] = self._parse(id_, step)
+        self._order()
+        self._kinds()
+        if (strategy := self.workflow.defaults.strategy) is not None and self.surroundings.strict:
+            self.check_strategy(strategy, ("defaults", "strategy"))
+        for id_, step in self.workflow.steps.items():
+            StepChecker(self, id_, step).check()
+        self._outputs()
+        self._tests()
+        self._warnings()
+        return self.compiled
+
+    def _warnings(self) -> None:
+        warnings = self.texts.problems.warnings
+        before = len(warnings)
+        warn_of_placeholders(self)
+        if not self.texts.problems:  # what cannot be read may read an input
+            warn_of_unread_inputs(self)
+        self.compiled.warnings = tuple(sorted(warnings[before:]))
+
+    # ---- names
+
+    def _names(self) -> None:
+        for part in ("inputs", "steps", "outputs"):
+            for name in getattr(self.workflow, part):
+                self._name((part, name), name)
+        for name, spec in self.workflow.inputs.items():
+            if (
+                spec.optional
+                and spec.default is not None
+                and (why := spec.problem_with(spec.default)) is not None
+            ):
+                self.texts.wrong(("inputs", name, "default"), f"the default does not fit the type: {why}")
+        for name, agent in self.workflow.agents.items():
+            self.check_tools(agent.tools, ("agents", name, "tools"))
+
+    def _name(self, keys: Keys, name: str) -> None:
+        if NAME.fullmatch(name) and name not in _RESERVED:
+            return
+        if name in _RESERVED:
+            what, hint = f"{name!r} is a word of the expression language", "choose another name"
+        else:
+            what = f"{name!r} cannot be used in expressions: names have letters a-z, digits and _"
+            plain = _plain(name)
+            better = re.sub(r"\W+", "_", plain).strip("_") if plain.isascii() else ""
+            hint = f"for example {better}" if NAME.fullmatch(better) else ""
+        self.texts.wrong(keys, what, hint, key=True)
+
+    def _models(self) -> None:
+        if not self.surroundings.strict:
+            return
+        for role in type(self.workflow.models).model_fields:
+            self._model(getattr(self.workflow.models, role), ("models", role))
+        for name, agent in self.workflow.agents.items():
+            self._model(agent.model, ("agents", name, "model"))
+
+    def _model(self, model: Any, keys: Keys) -> None:
+        if model is None:
+            return
+        if (
+            problem := self.surroundings.model_problem(model.name, base_url=bool(model.base_url))
+        ) is not None:
+            self.texts.wrong((*keys, "name"), *problem)
+
+    # ---- shapes
+
+    def _shape(self, id_: str, step: Step) -> None:
+        keys: Keys = ("steps", id_)
+        does = [name for name in _DOES if getattr(step, name) is not None]
+        if len(does) > 1:
+            self.texts.wrong(
+                (*keys, does[1]), f"a step does one thing, and this one has {does[0]} already", key=True
+            )
+        if not (does or step.approve or self.odd(id_)) and self.unsaid(id_, *_DOES, "approve"):
+            self.texts.wrong(
+                keys, "the step does nothing", "give it a task, a function, uses or approve", key=True
+            )
+        for key, beside in _BESIDE.items():
+            if getattr(step, key if key not in ("as", "with") else f"{key}_") is None or not does:
+                continue
+            others = ["on_timeout"] if key == "fallback" else re.findall(r"\b(?!or\b)\w+", beside)
+            there = step.on_timeout == "fallback" if key == "fallback" else any(
+                getattr(step, name) is not None for name in others
+            )  # fmt: skip
+            if not there and self.unsaid(id_, *others):
+                self.texts.wrong((*keys, key), f"{key} means something only with {beside}", key=True)
+        no_fallback = "fallback" not in step.model_fields_set and self.unsaid(id_, "fallback")
+        if step.on_timeout == "fallback" and no_fallback:
+            self.texts.wrong((*keys, "on_timeout"), "there is no fallback", "say what it is: fallback: ...")
+        if step.on_timeout == "partial" and step.does != "task" and self.unsaid(id_, *_DOES):
+            self.texts.wrong(
+                (*keys, "on_timeout"), f"a {step.does} step has no partial output", "use fallback"
+            )
+        several = step.for_each is not None or len(step.needs) > 1
+        several = several or not self.unsaid(id_, "for_each", "needs")
+        for key in ("join", "conflicts"):
+            if getattr(step, key) is not None and not several:
+                hint = "it is about the items of for_each, or about several steps in needs"
+                self.texts.wrong((*keys, key), f"there is nothing for {key} here", hint, key=True)
+
+    # ---- parsing
+
+    def _parse(self, id_: str, step: Step) -> CompiledStep:
+        keys: Keys = ("steps", id_)
+        texts = self.texts
+        found: list[Reading] = []
+        out = CompiledStep(id_, needs=tuple(dict.fromkeys(step.needs)))
+        if step.if_ is not None and (condition := texts.expression(step.if_, (*keys, "if"))) is not None:
+            out.condition = condition
+            found.append(Reading(condition, (*keys, "if")))
+        if isinstance(step.for_each, str):
+            if (items := texts.expression(step.for_each, (*keys, "for_each"))) is not None:
+                out.items = items
+                found.append(Reading(items, (*keys, "for_each")))
+        elif step.for_each is not None:
+            out.items = texts.values(step.for_each, (*keys, "for_each"))
+            found += readings_in(out.items, (*keys, "for_each"))
+        for name, text in (("task", step.task), ("agent", step.agent)):
+            if text is not None:
+                template = texts.template(text, (*keys, name))
+                setattr(out, name, template)
+                found += readings(template, (*keys, name))
+        if step.approve is not None:
+            out.approve = texts.template(step.approve.message, (*keys, "approve", "message"))
+            found += readings(out.approve, (*keys, "approve", "message"))
+        for name, attribute, given in (
+            ("with", "arguments", step.with_),
+            ("fallback", "fallback", step.fallback),
+        ):
+            if given is not None:
+                values = texts.values(given, (*keys, name))
+                setattr(out, attribute, values)
+                found += readings_in(values, (*keys, name))
+        self.readings[id_] = found
+        return out
+
+    # ---- order
+
+    def _order(self) -> None:
+        known = {*self.workflow.steps, *self.broken}
+        for id_, step in self.workflow.steps.items():
+            compiled = self.compiled.steps[id_]
+            waits = [n for n in compiled.needs if self._need(id_, n, known, step)]
+            minds: set[str] = set()
+            for reading in self.readings[id_]:
+                for path in reading.used:
+                    if path[:1] != ("steps",) or len(path) < 2 or path[1] not in self.workflow.steps:
+                        continue
+                    if path[1] == id_:
+                        self.texts.wrong_in(reading, 0, "a step cannot read its own output")
+                    elif path[1] not in waits:
+                        waits.append(path[1])
+                    if reading.keys[-1:] == ("if",) and path[2:3] == ("state",):
+                        minds.add(path[1])
+            compiled.waits_for = tuple(waits)
+            compiled.minds = frozenset(minds)
+        self._cycles()
+        self._never()
+
+    def _need(self, id_: str, name: str, known: set[str], step: Step) -> bool:
+        keys: Keys = ("steps", id_, "needs", step.needs.index(name))
+        if name == id_:
+            self.texts.wrong(keys, "a step cannot need itself", "remove it")
+        elif name not in known:
+            self.texts.wrong(keys, f"there is no step {name!r}", did_you_mean(name, known - {id_}))
+        return name in self.workflow.steps and name != id_
+
+    def _cycles(self) -> None:
+        waits = self.compiled.graph
+        found = graph.cycles(waits)
+        for cycle in found:
+            first, second = cycle[0], cycle[1 % len(cycle)]
+            shown = " -> ".join([*cycle, first])
+            where, hint = self._edge(first, second)
+            self.texts.wrong(where, f"these steps wait for each other: {shown}", hint)
+        stuck = {id_ for cycle in found for id_ in cycle}
+        for id_, need in graph.behind(waits, stuck).items():
+            self.texts.wrong(
+                ("steps", id_),
+                f"the step is never reached: it waits for {need!r}, which cannot start",
+                key=True,
+            )
+        if found:
+            for compiled in self.compiled.steps.values():
+                compiled.waits_for = ()
+
+    def _edge(self, step: str, need: str) -> tuple[Keys, str]:
+        """Where it is written that ``step`` waits for ``need``."""
+        if need in self.workflow.steps[step].needs:
+            return (
+                "steps",
+                step,
+                "needs",
+                self.workflow.steps[step].needs.index(need),
+            ), "remove one of the needs"
+        for reading in self.readings[step]:
+            if any(path[:2] == ("steps", need) for path in reading.used):
+                return reading.keys, f"it reads steps.{need}, so it waits for it"
+        return ("steps", step), ""
+
+    def _never(self) -> None:
+        """Steps whose condition is always false, and those that only they could start."""
+        off: set[str] = set()
+        for id_, compiled in self.compiled.steps.items():
+            if compiled.condition is not None and is_constant(compiled.condition):
+                try:
+                    value = evaluate(compiled.condition, {})
+                except ValueError as error:
+                    self.texts.wrong(("steps", id_, "if"), str(error))
+                    continue
+                if not value:
+                    off.add(id_)
+                    self.texts.wrong(
+                        ("steps", id_, "if"), "the step is never reached: its condition is always false"
+                    )
+
+    # ---- kinds
+
+    def _kinds(self) -> None:
+        for id_, step in self.workflow.steps.items():
+            kind = step_kind(step, output_kind(step, self._given(id_, step), id_=id_), id_=id_)
+            known = self.unsaid(id_, *SHAPING) and not self.odd(id_)
+            self.kinds[id_] = kind if known else of_any_shape(kind)
+        for id_ in self.broken:
+            self.kinds.setdefault(id_, ANY)
+
+    def _given(self, id_: str, step: Step) -> Kind:
+        """What the workflow or the function of a step gives."""
+        if (used := self.used.get(id_)) is not None:
+            return record(used.compiled.output_kinds)
+        tool = self.surroundings.known(step.function) if step.function is not None else None
+        return of_spec(signatures.result(tool)) if tool is not None else ANY
+
+    # ---- what comes out
+
+    def _outputs(self) -> None:
+        names = self.names(self.kinds)
+        for name, given in self.workflow.outputs.items():
+            keys: Keys = ("outputs", name)
+            values = self.texts.values(given, keys)
+            self.compiled.outputs[name] = values
+            self.compiled.output_kinds[name] = self.texts.infer_values(values, keys, names)
+        if not self.workflow.outputs:
+            for id_ in graph.sinks(self.compiled.graph):
+                self.compiled.output_kinds[id_] = unsure(self.kinds[id_]).field("output") or ANY
+
+    def _known_step(self, path: str) -> bool:
+        """Whether there is such a step; ``outer/inner`` is one of a used workflow."""
+        id_, _, inner = path.partition("/")
+        if not inner:
+            return id_ in self.workflow.steps or id_ in self.broken
+        used = self.used.get(id_)
+        while used is not None and inner:
+            id_, _, inner = inner.partition("/")
+            if id_ not in used.steps:
+                return False
+            used = used.compiled.steps[id_].workflow
+        return not inner or id_ in self.broken
+
+    def _tests(self) -> None:
+        steps = {id_: unsure(kind) for id_, kind in self.kinds.items()}
+        names = expectation_names(self.workflow, steps, self.compiled.output_kinds)
+        for number, case in enumerate(self.workflow.tests):
+            keys: Keys = ("tests", number)
+            for name in case.inputs:
+                if name not in self.workflow.inputs and name not in self.lost_inputs:
+                    hint = did_you_mean(name, self.workflow.inputs)
+                    self.texts.wrong((*keys, "inputs", name), f"there is no input {name!r}", hint, key=True)
+            for part in ("answers", "approvals"):
+                for name in getattr(case, part):
+                    if not self._known_step(name):
+                        hint = did_you_mean(name, self.workflow.steps)
+                        self.texts.wrong((*keys, part, name), f"there is no step {name!r}", hint, key=True)
+            for index, text in enumerate(case.expect):
+                at: Keys = (
+                    (*keys, "expect", index)
+                    if self.texts.source.node((*keys, "expect", index))
+                    else (*keys, "expect")
+                )
+                if (condition := self.texts.expression(text, at)) is not None:
+                    self.compiled.expectations[number, index] = condition
+                    self.texts.infer(Reading(condition, at), names)
+
+
+def _plain(name: str) -> str:
+    """Without accents, where letters are only accented."""
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))

@@ -1,4 +1,0 @@
-"""Does finding and settling conflicts pay? Seeded tasks with known contradictions, and scripted models.
-
-``python -m weaver.evals.conflicts`` writes ``docs/conflicts-report.md``.
-"""
