@@ -33,6 +33,7 @@ from weaver._planning.planner import make_plan
 from weaver._planning.policy import POLICIES
 from weaver._runtime.execution import Execution
 from weaver._runtime.output.output_types import output_type
+from weaver._runtime.published.event_log import EventLog
 from weaver._runtime.run import Run
 from weaver._runtime.state.run_state import RunState
 from weaver._sessions.memory import MemorySessions
@@ -322,6 +323,8 @@ class Weaver(TypedRuns):
         strategy.check(await model.capabilities() if demanding else Capabilities(), model.name, options)
         if settings.max_cost is not None:
             await check_prices(cast.models.values())
+        journal = self._journal_for(settings)
+        events = None if journal is None else EventLog()
         state = RunState(
             request.run_id or self._new_id(),
             cast.models,
@@ -333,9 +336,10 @@ class Weaver(TypedRuns):
             thread_timeout=settings.thread_timeout,
             temperature=settings.temperature,
             seed=settings.seed,
-            listen=listen,
+            listen=listen if events is None else events.heard_by(listen),
             tracing=self._traced(),
-            journal=self._journal_for(settings),
+            journal=journal,
+            events=events,
             about=self.begun_by,
             accept_changes=bool(settings.accept_changes),
             hooks=Hooks((*self._hooks, *resolved(request.hooks))),

@@ -133,7 +133,6 @@ class Execution:
         try:
             answer = await self._checked(root, await self._answer(root))
             result = await self._with_turn_added(self._result(root, model, answer))
-            await self._close_journal(result)
         except asyncio.CancelledError:
             self.error = RunCancelled("The run was cancelled.")
             state.tracing.end_run(span, self._result(root, model, None))
@@ -149,6 +148,7 @@ class Execution:
             state.emit(AnswerStarted(self._strategy))
             state.emit(AnswerDelta(result.answer))
         state.emit(RunFinished(result))
+        await self._close_journal(result)
         return result
 
     async def _answer(self, root: Run) -> Answer | None:
@@ -193,6 +193,8 @@ class Execution:
                 on_lost=state.lose_calls,
                 accept_changes=state.accept_changes,
             )
+            if state.events is not None:
+                await state.events.open(state.journal, state.record)
         except JournalError as error:
             self.error = error
             return False
@@ -208,8 +210,10 @@ class Execution:
             if id_ in state.tools.approvals.pending:
                 state.tools.approvals.answer(id_, Approval(**value))
 
-        replay, watch = record.until_replayed(), record.watch(pass_answer)
-        return [asyncio.ensure_future(replay), asyncio.ensure_future(watch)]
+        beside = [record.until_replayed(), record.watch(pass_answer)]
+        if state.events is not None:
+            beside.append(state.events.publish())
+        return [asyncio.ensure_future(work) for work in beside]
 
     async def _close_journal(self, result: Result[Any] | None) -> None:
         """Record how the run ended: it may be resumed unless it is complete."""
@@ -217,6 +221,8 @@ class Execution:
         if record is None:
             return
         interrupted = result is None or state.cancel_reason in ("user", "parent")
+        if state.events is not None:
+            await state.events.finish()
         status: JournalStatus = "interrupted" if interrupted or result is None else result.status
         await record.finish(status, None if result is None else result.as_dict())
 

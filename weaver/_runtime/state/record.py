@@ -57,11 +57,11 @@ class Record:
     ) -> None:
         self.accept_changes = accept_changes
         self.over = anyio.Event()
-        self._journal, self._run_id, self._epoch = journal, run_id, opened.epoch
-        self._halt, self._on_lost = halt, on_lost
-        self.is_resumed = bool(opened.entries)
+        self._journal, self.run_id, self.epoch = journal, run_id, opened.epoch
+        self.halt, self._on_lost = halt, on_lost
+        self.is_resumed = opened.before is not None
         # Who goes on with a run that failed wants its failures tried again; after a crash they stand.
-        self._keeps_failures = opened.before not in ("failed", "partial")
+        self.keeps_failures = opened.before not in ("failed", "partial")
         self._ends: dict[str, Entry] = {}
         self._asked: dict[str, Entry] = {}
         self._paid: dict[tuple[str, int], Usage] = {}
@@ -92,7 +92,7 @@ class Record:
     def find(self, key: str) -> Entry | None:
         """Return the recorded end of a step, or None when it is to be done (again)."""
         entry = self._ends.get(key)
-        if entry is None or (entry.kind in ("error", "timeout") and not self._keeps_failures):
+        if entry is None or (entry.kind in ("error", "timeout") and not self.keeps_failures):
             return None
         if entry.kind == "cancelled" and not (entry.value or {}).get("left"):
             return None
@@ -111,7 +111,7 @@ class Record:
     def timed_out(self, path: str) -> Mapping[str, Any] | None:
         """Return the recorded end of a thread that ran out of its own time, else None."""
         entry = self._ends.get(f"{path}/{END}")
-        if entry is None or entry.kind != "timeout" or not self._keeps_failures:
+        if entry is None or entry.kind != "timeout" or not self.keeps_failures:
             return None
         value: Mapping[str, Any] = entry.value
         return value
@@ -158,9 +158,9 @@ class Record:
         """
         entry = Entry(key, kind, value, fingerprint, None if usage is None else asdict(usage))
         try:
-            await self._journal.append(self._run_id, self._epoch, (entry,))
+            await self._journal.append(self.run_id, self.epoch, (entry,))
         except JournalError as error:
-            self._halt(error)
+            self.halt(error)
             raise
 
     def put(self, key: str, kind: Kind, value: Any = None, **options: Any) -> None:
@@ -174,7 +174,7 @@ class Record:
         with anyio.move_on_after(END_SECONDS, shield=True), suppress(JournalError):
             if self._writing:
                 await asyncio.wait(tuple(self._writing))
-            await self._journal.finish(self._run_id, self._epoch, status, result)
+            await self._journal.finish(self.run_id, self.epoch, status, result)
 
     async def until_replayed(self) -> None:
         """For the run: say when the replay is over."""
@@ -196,12 +196,12 @@ class Record:
         """
         with suppress(JournalError):
             while True:
-                await self._journal.changed(self._run_id)
-                head = await self._journal.head(self._run_id)
-                if head is None or head.epoch != self._epoch:
-                    self._halt(RunTakenOver.of(self._run_id))
+                await self._journal.changed(self.run_id)
+                head = await self._journal.head(self.run_id)
+                if head is None or head.epoch != self.epoch:
+                    self.halt(RunTakenOver.of(self.run_id))
                     return
-                for entry in await self._journal.entries(self._run_id, after=self._last):
+                for entry in await self._journal.entries(self.run_id, after=self._last):
                     self._last = entry.seq
                     if entry.kind == "verdict" and entry.key.startswith(f"{APPROVAL}/") and not entry.epoch:
                         self._ends.setdefault(entry.key, entry)
@@ -225,7 +225,7 @@ class Record:
         if name != END:
             if entry.kind in ("ok", "verdict"):
                 self._replayable.add(entry.key)
-        elif path not in self._turns and (self._keeps_failures or entry.kind == "ok"):
+        elif path not in self._turns and (self.keeps_failures or entry.kind == "ok"):
             if entry.kind == "cancelled":
                 return
             self._turns[path] = anyio.Event()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from weaver._runtime.state.guards import Withheld
     from weaver._runtime.state.record import Record
     from weaver._runtime.state.thread import Thread
+    from weaver._runtime.published.event_log import EventLog
 
 ANSWERING = ("thread", "synthesizer")
 """Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
@@ -52,6 +53,8 @@ class RunState:
         thread_timeout: default seconds a thread may take, or None.
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
+        journal, about: records finished steps; JSON that it keeps with a new run.
+        events: publishes the run's events in the journal; it is one of those who `listen`.
         max_answer: bytes of text that one model call may generate; `MAX_ANSWER_BYTES` by default.
         hooks: of the run, see `weaver.hooks`.
         tools: what tool calls share; without dependencies and with the default limits by default.
@@ -81,6 +84,7 @@ class RunState:
         listen: Callable[[Event], None] | None = None,
         tracing: Tracing | None = None,
         journal: Journal | None = None,
+        events: EventLog | None = None,
         about: Mapping[str, Any] | None = None,
         accept_changes: bool = False,
         tools: RunTools | None = None,
@@ -102,6 +106,7 @@ class RunState:
         self.listen = listen
         self.tracing = tracing or Tracing()
         self.journal = journal
+        self.events = events
         self.about = dict(about or {})
         self.accept_changes = accept_changes
         self.record: Record | None = None

@@ -1,0 +1,1 @@
+"""What a durable run tells viewers in other processes: its events, in its journal."""
