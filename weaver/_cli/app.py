@@ -21,6 +21,7 @@ OURS = {
     "run": ("weaver._cli.running.run", "Answer a question with parallel reasoning threads."),
     "plan": ("weaver._cli.running.plan", "Show how a question would be taken apart, without running it."),
     "runs": ("weaver._cli.running.runs", "Look at durable runs: list, show, cancel, export, rm."),
+    "attach": ("weaver._cli.running.attach", "Watch a durable run from another terminal."),
     "resume": ("weaver._cli.running.resume", "Go on with durable runs after a crash, without paying again."),
     "approve": ("weaver._cli.running.approve", "Answer what a durable run waits for."),
     "init": ("weaver._cli.workflow_files.init", "Write a commented workflow file to start from."),

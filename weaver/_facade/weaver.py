@@ -325,6 +325,7 @@ class Weaver(TypedRuns):
             await check_prices(cast.models.values())
         journal = self._journal_for(settings)
         events = None if journal is None else EventLog()
+        heard = listen if events is None else events.heard_by(listen)
         state = RunState(
             request.run_id or self._new_id(),
             cast.models,
@@ -336,7 +337,7 @@ class Weaver(TypedRuns):
             thread_timeout=settings.thread_timeout,
             temperature=settings.temperature,
             seed=settings.seed,
-            listen=listen if events is None else events.heard_by(listen),
+            listen=heard,
             tracing=self._traced(),
             journal=journal,
             events=events,
@@ -352,7 +353,8 @@ class Weaver(TypedRuns):
                 approval_timeout=settings.approval_timeout,
                 allow_effects=settings.allow_effects,
                 toolsets=self._toolsets,
-                emit=listen,
+                # Who merely reads the journal cannot answer what the run asks.
+                emit=None if listen is None else heard,
             ),
         )
         for note in cast.notes:

@@ -21,6 +21,8 @@ from weaver._journal.port import POLL_SECONDS, Entry, Opened, RunHead, Status
 from weaver._journal.writer import Writer
 from weaver.errors import JournalError, RunTakenOver
 
+FOLLOW_SECONDS = 0.1
+"""Between two looks of who watches a run while another process works on it."""
 _HEAD = "run_id, status, epoch, owner, created, updated, about, result"
 
 
@@ -141,7 +143,7 @@ class SQLiteJournal:
         return [_head(row) for row in await self._writer.do(work, writes=False)]
 
     async def changed(self, run_id: str, *, follow: bool = False) -> None:  # noqa: ARG002 - polled
-        await anyio.sleep(POLL_SECONDS)
+        await anyio.sleep(FOLLOW_SECONDS if follow else POLL_SECONDS)
 
     async def cancel(self, run_id: str) -> None:
         def work(db: sqlite3.Connection) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from weaver._journal.port import Journal
+from weaver._runtime.published.story import Json, Story
 from weaver.errors import JournalError, WeaverError
 from weaver.events import Event
-from weaver.journal.port import Journal
-from weaver.runtime.published.story import Json, Story
-from weaver.runtime.record import Record
+
+if TYPE_CHECKING:
+    from weaver._runtime.state.record import Record
 
 BATCH_SECONDS = 0.1
 """Events of so long a time go to the journal together."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from weaver._runtime.published.retold import MARK, RetoldText, Segment
 from weaver.events import (
     AnswerDelta,
     AnswerReasoning,
@@ -14,7 +15,6 @@ from weaver.events import (
     ThreadDelta,
     ThreadRestarted,
 )
-from weaver.runtime.published.retold import MARK, RetoldText, Segment
 
 Json = dict[str, Any]
 RESUMED = "The run was resumed."

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from weaver._data.plan import Plan
     from weaver._data.task import Agent
     from weaver._journal.port import Journal
+    from weaver._runtime.published.event_log import EventLog
     from weaver._runtime.state.guards import Withheld
     from weaver._runtime.state.record import Record
     from weaver._runtime.state.thread import Thread
-    from weaver._runtime.published.event_log import EventLog
 
 ANSWERING = ("thread", "synthesizer")
 """Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
