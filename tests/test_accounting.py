@@ -14,7 +14,7 @@ from opentelemetry.trace import StatusCode
 from weaver import Weaver
 from weaver._models.layers.retry import Retrying
 from weaver._models.protocol import Prices
-from weaver.errors import ModelFailed, ModelOverloaded, StreamBroken
+from weaver.errors import RateLimitError, ServerError, StreamInterruptedError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +39,10 @@ async def test_usage_and_cost_are_the_sum_over_call_spans():
             Scripted('{"parallel": false, "subtasks": []}', when="You decide how"),
             Scripted("merged", when="Several workers"),
             Scripted("found it", when="part good"),
-            Scripted(when="part busy", times=2, error=ModelOverloaded("429.", retry_after=1)),
+            Scripted(when="part busy", times=2, error=RateLimitError("429.", retry_after=1)),
             Scripted("found at last", when="part busy"),
-            Scripted("a b c d", when="part breaks", error=StreamBroken("cut."), error_after=2),
-            Scripted(when="part dies", error=ModelFailed("500.")),
+            Scripted("a b c d", when="part breaks", error=StreamInterruptedError("cut."), error_after=2),
+            Scripted(when="part dies", error=ServerError("500.")),
             Scripted("w " * 100, each=1),
         ],
         prices=Prices(input=0.37, output=1.13, cached=0.1),

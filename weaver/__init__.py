@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from weaver._tools.protocol import Context as Context
     from weaver._tools.protocol import Tool as Tool
     from weaver._workflows.workflow import Workflow as Workflow
-    from weaver.errors import Refused as Refused
+    from weaver.errors import RefusedError as RefusedError
     from weaver.errors import WeaverError as WeaverError
 
 __version__ = "0.1.0"
@@ -63,7 +63,7 @@ _MODULES = {
     "Plan": "_data.plan",
     "ProceedCall": "_hooks.protocol",
     "ProceedTool": "_hooks.protocol",
-    "Refused": "errors",
+    "RefusedError": "errors",
     "Reply": "_models.reply",
     "Result": "_data.result",
     "Run": "_runtime.run",
@@ -102,7 +102,7 @@ __all__ = [  # noqa: RUF022 - the façade first
     "Plan",
     "ProceedCall",
     "ProceedTool",
-    "Refused",
+    "RefusedError",
     "Reply",
     "Result",
     "Run",

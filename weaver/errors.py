@@ -2,41 +2,41 @@
 
 WeaverError
 ├── ConfigurationError          wrong argument, environment, file or name (exit code 2)
-│   ├── InvalidTask
-│   ├── InvalidWorkflow         a workflow file: every problem of it, each with line and column
-│   ├── UnknownName
-│   └── CapabilityMissing       the chosen model cannot do what the strategy needs
+│   ├── InvalidTaskError
+│   ├── InvalidWorkflowError         a workflow file: every problem of it, each with line and column
+│   ├── UnknownNameError
+│   └── MissingCapabilityError       the chosen model cannot do what the strategy needs
 ├── ModelError                  a model call failed
-│   ├── ModelUnreachable        refused, no route, name not found
-│   ├── ModelTimeout            connected, but silent for too long
-│   ├── ModelRejected           4xx: the request itself is wrong
-│   │   └── ModelUnauthorized   401, 403
-│   ├── ModelOverloaded         429, 503: try again later
-│   ├── ModelFailed             5xx: the server's own fault
+│   ├── ModelConnectionError        refused, no route, name not found
+│   ├── ModelTimeoutError            connected, but silent for too long
+│   ├── BadRequestError           4xx: the request itself is wrong
+│   │   └── AuthenticationError   401, 403
+│   ├── RateLimitError         429, 503: try again later
+│   ├── ServerError             5xx: the server's own fault
 │   ├── ModelProtocolError      not the protocol: HTML, broken JSON, wrong content type
-│   ├── StreamBroken            output had begun, then the stream ended early
-│   ├── ModelRefused            the model, or a filter of its provider, refused to answer
-│   └── EmptyReply              the model ended without saying anything
-├── OutputInvalid               text that does not fit its schema, after repairs
-│   └── PlanInvalid
-├── StepFailed                  a step of a workflow cannot go on
-├── ToolFailed
-│   └── ToolArgumentsInvalid    a model's arguments do not fit the tool's parameters
-├── ToolServerFailed            a server of tools cannot be started, reached or understood
-├── BudgetExceeded
-├── DeadlineExceeded
+│   ├── StreamInterruptedError            output had begun, then the stream ended early
+│   ├── ModelRefusedError            the model, or a filter of its provider, refused to answer
+│   └── EmptyReplyError              the model ended without saying anything
+├── InvalidOutputError               text that does not fit its schema, after repairs
+│   └── InvalidPlanError
+├── StepError                  a step of a workflow cannot go on
+├── ToolError
+│   └── InvalidToolArgumentsError    a model's arguments do not fit the tool's parameters
+├── ToolServerError            a server of tools cannot be started, reached or understood
+├── BudgetExceededError
+├── DeadlineExceededError
 ├── RunCancelled                the user stopped the run
-├── RunUnfinished               a result was read before the run had ended
-├── OutputMissing               a result without the typed output that the task asked for
-├── NoAnswer                    every thread failed
-├── StrategyFailed              a strategy raised something that is not ours, or gave no answer
-├── Refused                     a guardrail refused the task, a call or the answer (exit code 4)
-├── HookFailed                  a hook raised something that is not ours, or returned nothing usable
+├── RunUnfinishedError               a result was read before the run had ended
+├── MissingOutputError               a result without the typed output that the task asked for
+├── NoAnswerError                    every thread failed
+├── StrategyError              a strategy raised something that is not ours, or gave no answer
+├── RefusedError                     a guardrail refused the task, a call or the answer (exit code 4)
+├── HookError                  a hook raised something that is not ours, or returned nothing usable
 ├── TraceStoreError             the local trace store cannot be read or written
 ├── JournalError
-│   └── RunTakenOver            another process goes on with the run
+│   └── RunTakenOverError            another process goes on with the run
 ├── SessionError                a conversation cannot be read or kept
-└── DownloadFailed              a model's file cannot be fetched, stored or trusted
+└── DownloadError              a model's file cannot be fetched, stored or trusted
 
 A message says what happened and where; ``hint`` says what to do about it.
 """
@@ -75,11 +75,11 @@ class ConfigurationError(WeaverError):
     exit_code = 2
 
 
-class InvalidTask(ConfigurationError):
+class InvalidTaskError(ConfigurationError):
     """The task cannot be worked on as it was given."""
 
 
-class InvalidWorkflow(ConfigurationError):
+class InvalidWorkflowError(ConfigurationError):
     """A workflow file cannot be run.
 
     Attributes:
@@ -89,7 +89,7 @@ class InvalidWorkflow(ConfigurationError):
     problems: tuple[Any, ...] = ()
 
 
-class UnknownName(ConfigurationError):
+class UnknownNameError(ConfigurationError):
     """A strategy, model, policy, tool or agent of that name does not exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
@@ -103,7 +103,7 @@ class UnknownName(ConfigurationError):
         self.known = names
 
 
-class CapabilityMissing(ConfigurationError):
+class MissingCapabilityError(ConfigurationError):
     """The model or endpoint cannot do what was asked of it."""
 
 
@@ -131,27 +131,27 @@ class ModelError(WeaverError):
         self.retry_after = retry_after
 
 
-class ModelUnreachable(ModelError):
+class ModelConnectionError(ModelError):
     """No connection: refused, reset before any answer, no route, or the name is not known."""
 
     retriable = True
 
 
-class ModelTimeout(ModelError):
+class ModelTimeoutError(ModelError):
     """The server is connected but stayed silent for too long."""
 
     retriable = True
 
 
-class ModelRejected(ModelError):
+class BadRequestError(ModelError):
     """The server refused the request as wrong (4xx)."""
 
 
-class ModelUnauthorized(ModelRejected):
+class AuthenticationError(BadRequestError):
     """The key is missing, wrong, or not allowed to use the model (401, 403)."""
 
 
-class ModelOverloaded(ModelError):
+class RateLimitError(ModelError):
     """The server asks to come back later (429, 503).
 
     Attributes:
@@ -163,7 +163,7 @@ class ModelOverloaded(ModelError):
     exceeded: Literal["requests", "tokens"] | None = None
 
 
-class ModelFailed(ModelError):
+class ServerError(ModelError):
     """The server failed on its own (5xx)."""
 
     retriable = True
@@ -173,43 +173,43 @@ class ModelProtocolError(ModelError):
     """What came back is not the protocol that was asked for."""
 
 
-class StreamBroken(ModelError):
+class StreamInterruptedError(ModelError):
     """The stream ended or broke after output had begun; what had arrived is kept."""
 
 
-class ModelRefused(ModelError):
+class ModelRefusedError(ModelError):
     """The model said that it does not answer, or a filter of its provider stopped it before any text."""
 
 
-class EmptyReply(ModelError):
+class EmptyReplyError(ModelError):
     """The model ended its answer without saying anything."""
 
 
-class OutputInvalid(WeaverError):
+class InvalidOutputError(WeaverError):
     """A model's text does not fit the schema it was asked for, also after repairs."""
 
 
-class PlanInvalid(OutputInvalid):
+class InvalidPlanError(InvalidOutputError):
     """A plan that cannot be run: cycle, unknown dependency, duplicate id, over a cap."""
 
 
-class StepFailed(WeaverError):
+class StepError(WeaverError):
     """A step of a workflow cannot go on: an expression has no value, a list is none, nothing came out."""
 
 
-class ToolFailed(WeaverError):
+class ToolError(WeaverError):
     """A tool raised, took too long, was not approved, or was called with arguments that do not fit."""
 
 
-class ToolArgumentsInvalid(ToolFailed):
+class InvalidToolArgumentsError(ToolError):
     """A model called a tool with arguments that do not fit its parameters."""
 
 
-class ToolServerFailed(WeaverError):
+class ToolServerError(WeaverError):
     """A server of tools (MCP) cannot be started, reached or understood."""
 
 
-class BudgetExceeded(WeaverError):
+class BudgetExceededError(WeaverError):
     """A limit on tokens, cost, calls, threads or depth would be passed.
 
     Attributes:
@@ -221,34 +221,34 @@ class BudgetExceeded(WeaverError):
         self.limit = limit
 
 
-class DeadlineExceeded(WeaverError):
+class DeadlineExceededError(WeaverError):
     """The deadline passed and there was nothing to answer with."""
 
 
-class RunCancelled(WeaverError):
+class RunCancelled(WeaverError):  # noqa: N818 - nothing went wrong
     """The user cancelled the run."""
 
     exit_code = 130
 
 
-class RunUnfinished(WeaverError):
+class RunUnfinishedError(WeaverError):
     """A result was read of a run that has not ended."""
 
 
-class OutputMissing(WeaverError, AttributeError):
+class MissingOutputError(WeaverError, AttributeError):
     """`Result.output` was read where the run made no output of the type that its task asks for."""
 
 
-class NoAnswer(WeaverError):
+class NoAnswerError(WeaverError):
     """Nothing that could be an answer was produced: every thread failed."""
 
 
-class StrategyFailed(WeaverError):
+class StrategyError(WeaverError):
     """A strategy (often a user's own) raised what is no `WeaverError`, or came back without an `Answer`."""
 
 
-class Refused(WeaverError):
-    """A guardrail refused the task, a call or the answer. Raise it in a hook: ``raise Refused("why")``.
+class RefusedError(WeaverError):
+    """A guardrail refused the task, a call or the answer. Raise it in a hook: ``raise RefusedError("why")``.
 
     Attributes:
         hook: the hook's name; set when it leaves the hook.
@@ -261,7 +261,7 @@ class Refused(WeaverError):
         self.hook = ""
 
 
-class HookFailed(WeaverError):
+class HookError(WeaverError):
     """A hook raised something that is not a `WeaverError`, or returned what it may not return."""
 
 
@@ -273,7 +273,7 @@ class JournalError(WeaverError):
     """The journal cannot be read or written, or does not belong to this run."""
 
 
-class RunTakenOver(JournalError):
+class RunTakenOverError(JournalError):
     """Another process has become the owner of the run, or has cancelled or removed it; this one stops."""
 
     @classmethod
@@ -289,5 +289,5 @@ class SessionError(WeaverError):
     """The messages of a session cannot be read or kept."""
 
 
-class DownloadFailed(WeaverError):
+class DownloadError(WeaverError):
     """A model's file cannot be fetched, does not fit on the disk, or has the wrong checksum."""

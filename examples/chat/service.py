@@ -15,7 +15,19 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel
 
-from weaver import Context, Hook, ImagePart, Refused, RunStream, Task, Weaver, WeaverError, events, mcp, tool
+from weaver import (
+    Context,
+    Hook,
+    ImagePart,
+    RefusedError,
+    RunStream,
+    Task,
+    Weaver,
+    WeaverError,
+    events,
+    mcp,
+    tool,
+)
 
 HERE = Path(__file__).parent
 
@@ -41,7 +53,7 @@ class NoPasswords(Hook):
 
     def check_input(self, task: Task, context: Context[Any]) -> None:  # noqa: ARG002 - the hook's signature
         if "password" in task.question.lower():
-            raise Refused("Questions about passwords are not answered here.")
+            raise RefusedError("Questions about passwords are not answered here.")
 
 
 @tool(approve=True, has_effects=True)
@@ -114,4 +126,4 @@ async def trip(question: Question) -> Trip:
     try:
         return (await weaver.run(question.text, output=Trip, max_tokens=5_000)).output
     except WeaverError as error:
-        raise HTTPException(422 if isinstance(error, Refused) else 502, error.message) from error
+        raise HTTPException(422 if isinstance(error, RefusedError) else 502, error.message) from error

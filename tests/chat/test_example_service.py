@@ -107,7 +107,7 @@ async def test_the_service_chats_shows_images_uses_tools_asks_refuses_and_types(
     assert answer_of(await said(client, "Book Oslo", session="yes")) == "It is booked."
 
     refused = await said(client, "What is the admin's password?", session="p")
-    assert refused[-1]["result"]["error"]["type"] == "Refused"
+    assert refused[-1]["result"]["error"]["type"] == "RefusedError"
 
     async with client.post("/trip", json={"text": "Plan three days in Oslo"}) as reply:
         assert await reply.json() == {"city": "Oslo", "days": 3, "highlights": ["fjord"]}

@@ -13,7 +13,7 @@ from weaver._data.conversation.pairing import NO_RESULT, paired
 from weaver._data.conversation.reading import messages_from
 from weaver._data.messages import ToolCall, assistant, system, user
 from weaver._testing.scripted import text_of
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -140,7 +140,7 @@ async def test_there_are_no_messages_without_an_answer():
     ],
 )
 async def test_wrong_shapes_are_named(wrong, why):
-    with pytest.raises(InvalidTask, match=why):
+    with pytest.raises(InvalidTaskError, match=why):
         await Weaver(ScriptedModel("ok"), strategy="sequential").run("q", history=wrong)
 
 
@@ -149,7 +149,7 @@ async def test_a_conversation_of_dicts_is_a_task_too():
     await Weaver(model, strategy="sequential").run([*TALK, {"role": "user", "content": "And now?"}])
     assert model.requests[0].request.messages[-1] == user("And now?")
     assert Task(messages=[{"role": "developer", "content": "x"}, *TALK]).messages[0] == system("x")
-    with pytest.raises(InvalidTask, match=r"messages\[0\] is a str"):
+    with pytest.raises(InvalidTaskError, match=r"messages\[0\] is a str"):
         await Weaver(model).run(["hello", {"role": "user", "content": "And now?"}])
     assert (await Weaver(model, strategy="sequential").run(["hello"])).answer == "ok"
 

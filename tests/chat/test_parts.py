@@ -32,7 +32,7 @@ from weaver._models.openai.request import fields_of
 from weaver._models.protocol import Capabilities, Request
 from weaver._testing.scripted import text_of
 from weaver._tracing.record.messages import input_of
-from weaver.errors import CapabilityMissing, InvalidTask, ModelFailed, ModelRejected
+from weaver.errors import BadRequestError, InvalidTaskError, MissingCapabilityError, ServerError
 from weaver.testing import Scripted, ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ def test_what_a_part_may_be_made_of(tmp_path):
     ],
 )
 def test_wrong_parts_are_named(make, why):
-    with pytest.raises(InvalidTask, match=why):
+    with pytest.raises(InvalidTaskError, match=why):
         make()
 
 
@@ -162,14 +162,14 @@ async def test_a_model_known_to_be_blind_is_refused_before_anything_is_sent():
     for task, history in ((["q", IMAGE], ()), ("q", [user(["old", IMAGE])])):
         model = ScriptedModel("ok", can=BLIND)
         plan = Plan(parallel=True, subtasks=(Subtask(id="a", prompt="x"), Subtask(id="b", prompt="y")))
-        with pytest.raises(CapabilityMissing, match="scripted takes no images"):
+        with pytest.raises(MissingCapabilityError, match="scripted takes no images"):
             await Weaver(model).run(task, history=history, plan=plan)
         assert not model.requests
     model = ScriptedModel("ok", can=BLIND)
-    with pytest.raises(CapabilityMissing, match="no audio and no files"):
+    with pytest.raises(MissingCapabilityError, match="no audio and no files"):
         await Weaver(model).run(["q", AudioPart(data=b"ID3"), FilePart(data=b"%PDF")])
     session = MemorySession([user(["old", IMAGE])])
-    with pytest.raises(CapabilityMissing):
+    with pytest.raises(MissingCapabilityError):
         await Weaver(model).run("q", session=session)
     assert not model.requests
 
@@ -177,19 +177,19 @@ async def test_a_model_known_to_be_blind_is_refused_before_anything_is_sent():
 @pytest.mark.parametrize(
     "refusal",
     [
-        ModelFailed("image input is not supported - hint: provide the mmproj", model="scripted"),
-        ModelRejected("unknown variant `image_url`, expected `text`", model="scripted"),
-        ModelRejected("messages[0].content must be a string", model="scripted"),
-        ModelRejected("At most 0 image(s) may be provided in one request.", model="scripted"),
+        ServerError("image input is not supported - hint: provide the mmproj", model="scripted"),
+        BadRequestError("unknown variant `image_url`, expected `text`", model="scripted"),
+        BadRequestError("messages[0].content must be a string", model="scripted"),
+        BadRequestError("At most 0 image(s) may be provided in one request.", model="scripted"),
     ],
 )
 async def test_a_servers_refusal_says_what_is_missing(refusal):
     model = ScriptedModel([Scripted(error=refusal)])
-    with pytest.raises(CapabilityMissing, match="scripted takes no images") as caught:
+    with pytest.raises(MissingCapabilityError, match="scripted takes no images") as caught:
         await Weaver(model, strategy="sequential").run(["q", IMAGE])
     assert refusal.message in caught.value.message
-    other = ScriptedModel([Scripted(error=ModelRejected("Your credit is used up.", model="scripted"))])
-    with pytest.raises(ModelRejected):
+    other = ScriptedModel([Scripted(error=BadRequestError("Your credit is used up.", model="scripted"))])
+    with pytest.raises(BadRequestError):
         await Weaver(other, strategy="sequential").run(["q", IMAGE])
 
 
@@ -240,7 +240,7 @@ async def test_a_server_that_refuses_parts_of_tools_gets_descriptions():
     def sees(request: Request) -> bool:
         return any(m.media for m in request.messages)
 
-    refusal = Scripted(error=ModelRejected("no image input", model="scripted"), when=sees)
+    refusal = Scripted(error=BadRequestError("no image input", model="scripted"), when=sees)
     model = ScriptedModel([refusal, *asking()])
     result = await Weaver(model, strategy="sequential", tools=[camera]).run("Who is there?")
     assert result.answer == "A cat."
@@ -280,8 +280,8 @@ async def test_text_in_an_image_is_untrusted():
 
 async def test_logs_hold_no_bytes(caplog):
     caplog.set_level(logging.DEBUG)
-    model = ScriptedModel([Scripted(error=ModelFailed("down"))])
-    with pytest.raises(ModelFailed):
+    model = ScriptedModel([Scripted(error=ServerError("down"))])
+    with pytest.raises(ServerError):
         await Weaver(model, strategy="sequential").run(["q", IMAGE])
     assert URL[30:60] not in caplog.text
     assert "\\x89PNG" not in caplog.text
@@ -289,6 +289,6 @@ async def test_logs_hold_no_bytes(caplog):
 
 async def test_native_formats_take_text_only():
     model = ScriptedModel("ok")
-    with pytest.raises(CapabilityMissing, match="more than text"):
+    with pytest.raises(MissingCapabilityError, match="more than text"):
         await Weaver(model, strategy="threadweaver").run(["q", IMAGE])
     assert not model.requests

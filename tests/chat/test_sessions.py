@@ -11,11 +11,11 @@ from functools import partial
 import anyio
 import pytest
 
-from weaver import Hook, MemorySession, Message, Refused, Session, SQLiteSession, Weaver
+from weaver import Hook, MemorySession, Message, RefusedError, Session, SQLiteSession, Weaver
 from weaver._cli.app import weaver as command
 from weaver._data.messages import ToolCall, assistant, user
 from weaver._journal.memory import MemoryJournal
-from weaver.errors import ConfigurationError, ModelFailed, SessionError, WeaverError
+from weaver.errors import ConfigurationError, ServerError, SessionError, WeaverError
 from weaver.events import AnswerDelta
 from weaver.testing import Scripted, ScriptedModel, Server
 
@@ -90,9 +90,9 @@ async def test_two_runs_at_once_take_turns(session):
 
 
 async def test_a_run_that_fails_leaves_the_session_as_it_was(session):
-    weaver = Weaver(ScriptedModel([Scripted(error=ModelFailed("down"))]), strategy="sequential")
+    weaver = Weaver(ScriptedModel([Scripted(error=ServerError("down"))]), strategy="sequential")
     await session.append([user("one"), assistant("1")])
-    with pytest.raises(ModelFailed):
+    with pytest.raises(ServerError):
         await weaver.run("two", session=session)
     assert len(await session.read()) == 2
     good = Weaver(ScriptedModel("ok"), strategy="sequential")
@@ -129,11 +129,11 @@ async def test_what_a_guardrail_changed_or_refused_is_not_kept(session):
 
         def check_output(self, answer, context):
             if "bad" in answer.text:
-                raise Refused("no")
+                raise RefusedError("no")
 
     weaver = Weaver(ScriptedModel([Scripted(echo)]), strategy="sequential", hooks=[Guard()])
     await weaver.run("my secret", session=session)
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await weaver.run("bad", session=session)
     assert [m.text for m in await session.read()] == ["my ***", "answer to my ***"]
 

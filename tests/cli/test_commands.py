@@ -20,7 +20,7 @@ from weaver._cli.support.flags import settings_flags
 from weaver._cli.support.question import question_from
 from weaver._cli.workflow import is_workflow
 from weaver._settings.settings import Settings
-from weaver.errors import ConfigurationError, InvalidTask
+from weaver.errors import ConfigurationError, InvalidTaskError
 
 CONTRACT = (
     "--model --planner-model --judge-model --base-url --strategy --deadline --max-tokens --max-cost "
@@ -202,7 +202,7 @@ class TestQuestion:
 
     def test_huge_file(self, tmp_path: Path) -> None:
         (tmp_path / "q.txt").write_bytes(b"x" * 10_000_001)
-        with pytest.raises(InvalidTask, match="longer than 10,000,000 bytes"):
+        with pytest.raises(InvalidTaskError, match="longer than 10,000,000 bytes"):
             question_from(f"@{tmp_path / 'q.txt'}")
 
 

@@ -18,7 +18,7 @@ import pytest
 from weaver._cli import main
 from weaver._models.protocol import Request
 from weaver._testing.faults import Body, Fault, Page, Refusal, Truncate
-from weaver.errors import ModelUnauthorized
+from weaver.errors import AuthenticationError
 from weaver.testing import Scripted, Server
 
 PLAN = {
@@ -215,7 +215,7 @@ def test_a_server_that_is_not_there(shell: Shell) -> None:
     error = json.loads(out)["error"]
 
     assert code == 1
-    assert error["type"] in {"ModelUnreachable", "DeadlineExceeded"}
+    assert error["type"] in {"ModelConnectionError", "DeadlineExceededError"}
     assert "127.0.0.1:9" in err or "deadline" in err
 
 
@@ -234,9 +234,9 @@ HUGE = {"parallel": True, "subtasks": [{"id": f"s{i}", "prompt": "KYOTO?"} for i
     [
         (Page(), "ModelProtocolError"),
         (Body(b'{"choices": ['), "ModelProtocolError"),
-        (Truncate(after=1), "StreamBroken"),
-        (Refusal(400, message="no such field"), "ModelRejected"),
-        (Refusal(404, message="no such model"), "ModelRejected"),
+        (Truncate(after=1), "StreamInterruptedError"),
+        (Refusal(400, message="no such field"), "BadRequestError"),
+        (Refusal(404, message="no such model"), "BadRequestError"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -246,7 +246,7 @@ def test_a_server_that_misbehaves(alone: Shell, fault: Fault, error: str) -> Non
     result = json.loads(out)
 
     # After some text has come, that text is the answer, and partial.
-    ending = (3, "partial") if error == "StreamBroken" else (1, "failed")
+    ending = (3, "partial") if error == "StreamInterruptedError" else (1, "failed")
     assert (code, result["status"], result["error"]["type"]) == (*ending, error)
     assert ("Error: " in err) == (code == 1)
 
@@ -255,7 +255,7 @@ def test_a_model_that_says_nothing(alone: Shell) -> None:
     with Server("").in_thread() as server:
         code, out, _ = alone.use(server)("run", "Kyoto?", "--json", "--strategy", "sequential")
 
-    assert (code, json.loads(out)["error"]["type"]) == (1, "EmptyReply")
+    assert (code, json.loads(out)["error"]["type"]) == (1, "EmptyReplyError")
 
 
 @pytest.mark.parametrize(("plan", "noted"), [(CYCLE, "cycle"), (HUGE, "more than")], ids=["cycle", "huge"])
@@ -276,7 +276,7 @@ def test_a_wrong_key(alone: Shell) -> None:
         )
 
     assert code == 1
-    assert json.loads(out)["error"]["type"] == ModelUnauthorized.__name__
+    assert json.loads(out)["error"]["type"] == AuthenticationError.__name__
     assert "sk-wrong-secret" not in out + err
 
 

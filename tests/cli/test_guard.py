@@ -12,7 +12,7 @@ import click
 import pytest
 
 from weaver._cli.support.guard import debug_option, guarded
-from weaver.errors import ModelUnauthorized, UnknownName
+from weaver.errors import AuthenticationError, UnknownNameError
 
 
 def command_that(ends: Callable[[], Any]) -> click.Command:
@@ -46,13 +46,13 @@ def test_a_full_disk_is_no_bug(arguments):
     [
         (lambda: 3, 3, ""),
         (lambda: None, 0, ""),
-        (raising(UnknownName("strategy", "adaptve", ["adaptive"])), 2, "Did you mean 'adaptive'?"),
+        (raising(UnknownNameError("strategy", "adaptve", ["adaptive"])), 2, "Did you mean 'adaptive'?"),
         (
-            raising(ModelUnauthorized("The key was refused.", hint="Set it.")),
+            raising(AuthenticationError("The key was refused.", hint="Set it.")),
             1,
             "Error: The key was refused.\n  Set it.",
         ),
-        (raising(ExceptionGroup("g", [ExceptionGroup("g", [ModelUnauthorized("No.")])])), 1, "Error: No."),
+        (raising(ExceptionGroup("g", [ExceptionGroup("g", [AuthenticationError("No.")])])), 1, "Error: No."),
         (raising(KeyboardInterrupt()), 130, "Interrupted."),
         (raising(click.Abort()), 130, "Interrupted."),
         (raising(click.exceptions.Exit(4)), 4, ""),

@@ -15,7 +15,7 @@ from weaver._cli.display.answering import answer
 from weaver._cli.display.output import FORMS, exit_code, refused
 from weaver._cli.display.progress import Lines, Silent
 from weaver._data.result import ErrorReport
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 from weaver.events import RunFinished
 
 from .played import RESULT, STORY, PlayedWeaver
@@ -111,11 +111,11 @@ async def test_control_characters_of_a_model_do_not_reach_stderr(
     [
         ("complete", None, 0),
         ("partial", None, 3),
-        ("partial", "DeadlineExceeded", 3),
-        ("failed", "NoAnswer", 1),
-        ("failed", "ModelUnauthorized", 1),
-        ("failed", "UnknownName", 2),
-        ("failed", "InvalidTask", 2),
+        ("partial", "DeadlineExceededError", 3),
+        ("failed", "NoAnswerError", 1),
+        ("failed", "AuthenticationError", 1),
+        ("failed", "UnknownNameError", 2),
+        ("failed", "InvalidTaskError", 2),
         ("failed", "RunCancelled", 130),
         ("failed", "SomethingOfAPlugin", 1),
         ("failed", "difflib", 1),
@@ -129,7 +129,7 @@ def test_exit_codes(status: Any, error: str | None, code: int) -> None:
 
 
 async def test_a_failed_run_still_shows_what_was_finished(capsys: pytest.CaptureFixture[str]) -> None:
-    failed = replace(RESULT, status="failed", answer="", error=ErrorReport("NoAnswer", "Nothing came."))
+    failed = replace(RESULT, status="failed", answer="", error=ErrorReport("NoAnswerError", "Nothing came."))
     weaver: Any = PlayedWeaver((RunFinished(failed),), failed)
     code = await answer(weaver, "?", FORMS["text"](), Silent())
     out, err = capsys.readouterr()
@@ -179,10 +179,10 @@ async def test_ctrl_c_before_the_run_has_begun(capsys: pytest.CaptureFixture[str
 
 
 def test_a_run_that_could_not_begin_has_a_result_too() -> None:
-    made = refused(InvalidTask("The task is empty.", hint="Ask."), strategy="adaptive").as_dict()
+    made = refused(InvalidTaskError("The task is empty.", hint="Ask."), strategy="adaptive").as_dict()
 
     assert (made["status"], made["error"]) == (
         "failed",
-        {"type": "InvalidTask", "message": "The task is empty. Ask."},
+        {"type": "InvalidTaskError", "message": "The task is empty. Ask."},
     )
     assert set(made) == set(RESULT.as_dict())

@@ -11,7 +11,7 @@ from weaver import Answer, Task, Weaver
 from weaver._coordination.conflicts.detection import conflicts_among, find_conflicts
 from weaver._data.result import Claim, Conflict, ConflictValue
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -123,7 +123,7 @@ def test_own_equivalence_of_the_task():
 
 async def found(threads, *replies, **options):
     """Conflicts found in a real run whose judge says ``replies``; the result and the judge."""
-    judge = ScriptedModel(list(replies) or [Scripted(error=ModelFailed("must not be asked."))])
+    judge = ScriptedModel(list(replies) or [Scripted(error=ServerError("must not be asked."))])
     conflicts = []
 
     async def strategy(run, task):
@@ -201,7 +201,7 @@ async def test_a_judge_that_fails_leaves_words_apart_and_says_so():
         claimed("a", population("X", attribute="mayor")),
         claimed("b", population("Y", attribute="mayor")),
     ]
-    conflicts, _, result = await found(threads, Scripted(error=ModelFailed("the judge is down.")))
+    conflicts, _, result = await found(threads, Scripted(error=ServerError("the judge is down.")))
     assert len(conflicts) == 1
     assert any("the judge is down" in note for note in result.notes)
 

@@ -17,7 +17,7 @@ from weaver._coordination.answers.votes import Votes
 from weaver._coordination.values.dates import date_of
 from weaver._coordination.values.final import final_answer, json_value, plain, trimmed
 from weaver._testing.scripted import text_of
-from weaver.errors import ConfigurationError, ModelFailed, UnknownName
+from weaver.errors import ConfigurationError, ServerError, UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
 
 
@@ -101,7 +101,7 @@ def test_kinds(kind, one, other, same):
 
 
 def test_unknown_kind_suggests_the_near_one():
-    with pytest.raises(UnknownName, match="Did you mean 'number'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'number'"):
         equivalence("numbr")
 
 
@@ -169,7 +169,7 @@ def test_comparing_never_raises_and_is_symmetric_and_reflexive(kind, one, other)
 
 async def counted(texts, *replies):
     """The groups into which a judge who says ``replies`` sorts ``texts``."""
-    judge = ScriptedModel(list(replies) or [Scripted(error=ModelFailed("down."))])
+    judge = ScriptedModel(list(replies) or [Scripted(error=ServerError("down."))])
     counts = []
 
     async def strategy(run, task):

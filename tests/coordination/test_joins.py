@@ -12,7 +12,7 @@ from weaver import Answer, Task, Weaver
 from weaver._coordination.joins.parser import parse_rule
 from weaver._coordination.joins.rules import All, BestOf, Both, Either, First, Quorum, Settled, Until
 from weaver._runtime.threads.join_protocol import MORE
-from weaver.errors import ConfigurationError, ModelFailed, NoAnswer, UnknownName
+from weaver.errors import ConfigurationError, NoAnswerError, ServerError, UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -41,12 +41,12 @@ async def test_first_success_beats_earlier_failures():
 
 async def test_first_with_failures_only_names_them():
     _, winners, _, state = await joined(
-        First(), [failed("a", ModelFailed("it broke")), failed("b", state="skipped")]
+        First(), [failed("a", ServerError("it broke")), failed("b", state="skipped")]
     )
     assert winners == []
     assert (
         state.unmet
-        == "0 of the 1 threads that were needed succeeded: a failed (ModelFailed: it broke); b skipped."
+        == "0 of the 1 threads that were needed succeeded: a failed (ServerError: it broke); b skipped."
     )
 
 
@@ -99,7 +99,7 @@ async def test_settled_counts_failures_as_lost_votes():
 async def test_best_takes_the_highest_score_and_an_unscored_answer_only_if_there_is_no_other():
     async def judge(finding):
         if finding.text == "odd":
-            raise ModelFailed("the judge broke.")
+            raise ServerError("the judge broke.")
         return float(finding.text)
 
     threads = [said("a", "odd"), said("b", "3"), said("c", "9"), said("d", "5")]
@@ -219,14 +219,14 @@ def test_precedence_of_text_forms():
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("frist", UnknownName, "no join rule named 'frist'. Did you mean 'first'"),
+        ("frist", UnknownNameError, "no join rule named 'frist'. Did you mean 'first'"),
         ("quorum", ConfigurationError, "how many threads"),
         ("quorum(0)", ConfigurationError, "at least 1"),
         ("quorum(-1)", ConfigurationError, "how many threads"),
         ("all(3)", ConfigurationError, "takes no argument"),
         ("best", ConfigurationError, "needs a judge"),
         ("until(x)", ConfigurationError, "needs a condition"),
-        ("settled(nmber)", UnknownName, "equivalence"),
+        ("settled(nmber)", UnknownNameError, "equivalence"),
         ("quorum(2", ConfigurationError, "parentheses"),
         ("first)", ConfigurationError, "parentheses"),
         ("first |", ConfigurationError, "not a join rule"),
@@ -248,7 +248,7 @@ async def in_a_fork(rule, *seconds):
                 f"{i}",
                 when=f"n{i}.",
                 first=abs(s),
-                error=ModelFailed("no.") if s < 0 else None,
+                error=ServerError("no.") if s < 0 else None,
             )
             for i, s in enumerate(seconds)
         ]
@@ -284,5 +284,5 @@ async def test_an_impossible_quorum_in_a_fork_is_partial_and_says_why():
 
 
 async def test_no_winner_at_all_is_an_error_that_names_every_thread():
-    with pytest.raises(NoAnswer, match=r"0 of the 1 .* t1, t2 failed \(ModelFailed"):
+    with pytest.raises(NoAnswerError, match=r"0 of the 1 .* t1, t2 failed \(ServerError"):
         await in_a_fork(First(), -1, -1)

@@ -28,7 +28,7 @@ from weaver._coordination.conflicts.policies import (
 from weaver._coordination.conflicts.policies.ladder import climb
 from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 from weaver._testing.scripted import text_of
-from weaver.errors import BudgetExceeded, ConfigurationError, ModelFailed, UnknownName
+from weaver.errors import BudgetExceededError, ConfigurationError, ServerError, UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +52,7 @@ def derived(value, unit="m", working="measured again"):
 async def settle(policy, threads, *replies, **weaver):
     """What ``policy`` makes of the one conflict between ``threads``; the model that answered; the result."""
     (conflict,) = conflicts_among(threads)
-    model = ScriptedModel(list(replies) or [Scripted(error=ModelFailed("must not be asked."))])
+    model = ScriptedModel(list(replies) or [Scripted(error=ServerError("must not be asked."))])
     got = []
 
     async def strategy(run, task):
@@ -147,7 +147,7 @@ async def test_verify_asks_whether_words_in_other_words_are_a_candidate():
 
 
 async def test_verify_that_fails_settles_nothing():
-    assert (await settle(verify, TWO, Scripted(error=ModelFailed("down."))))[0] is None
+    assert (await settle(verify, TWO, Scripted(error=ServerError("down."))))[0] is None
     assert (await settle(verify, TWO, "no json at all"))[0] is None
 
 
@@ -272,7 +272,7 @@ async def test_debate_may_agree_on_something_new():
 
 
 async def test_a_debate_of_one_is_none():
-    replies = [Scripted(error=ModelFailed("down."), when="```yours\nValue: 300"), Scripted(derived("330"))]
+    replies = [Scripted(error=ServerError("down."), when="```yours\nValue: 300"), Scripted(derived("330"))]
     resolution, _, _ = await settle(debate, TWO, *replies)
     assert resolution is None
 
@@ -323,7 +323,7 @@ async def test_a_policy_that_fails_is_noted_and_the_next_one_tried():
         raise RuntimeError("a user's bug")
 
     async def no_model(run, conflict, threads):
-        raise ModelFailed("it is down.")
+        raise ServerError("it is down.")
 
     resolution, _, result = await settle(ladder_of(broken, no_model, majority), THREE)
     assert resolution.policy == "majority"
@@ -337,7 +337,7 @@ async def test_when_the_budget_is_gone_only_policies_without_calls_are_tried():
 
     async def costly(run, conflict, threads):
         tried.append("costly")
-        raise BudgetExceeded("no calls are left.", limit="calls")
+        raise BudgetExceededError("no calls are left.", limit="calls")
 
     async def costly_too(run, conflict, threads):
         tried.append("costly too")
@@ -361,8 +361,8 @@ async def test_ladders_as_text():
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("majorty", UnknownName, "Did you mean 'majority'"),
-        ("verify(times=3)", UnknownName, "option of the conflict policy 'verify'"),
+        ("majorty", UnknownNameError, "Did you mean 'majority'"),
+        ("verify(times=3)", UnknownNameError, "option of the conflict policy 'verify'"),
         ("verify(samples=0)", ConfigurationError, "must be 1 to 100"),
         ("verify(samples='x')", ConfigurationError, "must be 1 to 100"),
         ("majority(share=7)", ConfigurationError, "must be 0 to 1"),

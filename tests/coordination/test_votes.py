@@ -13,7 +13,7 @@ from weaver._coordination.answers.protocol import Equivalence
 from weaver._coordination.answers.stopping import beta_certainty, dirichlet_certainty
 from weaver._coordination.answers.votes import Votes, confidence_weight
 from weaver._data.result import Answer, Finding
-from weaver.errors import ConfigurationError, NoAnswer
+from weaver.errors import ConfigurationError, NoAnswerError
 
 ballots = st.lists(st.sampled_from("abcd"), max_size=7)
 
@@ -65,7 +65,7 @@ def test_answers_that_cannot_be_read_abstain_but_are_better_than_nothing():
 
 
 def test_no_ballot_is_no_answer():
-    with pytest.raises(NoAnswer, match="nothing to vote on"):
+    with pytest.raises(NoAnswerError, match="nothing to vote on"):
         Votes().winner()
 
 

@@ -19,7 +19,13 @@ from weaver._evals.tasks.world import StructuredWorld
 from weaver._models.protocol import Capabilities
 from weaver._settings.settings import Settings
 from weaver._strategies.common.registry import strategy
-from weaver.errors import CapabilityMissing, ConfigurationError, ModelFailed, ModelUnreachable, UnknownName
+from weaver.errors import (
+    ConfigurationError,
+    MissingCapabilityError,
+    ModelConnectionError,
+    ServerError,
+    UnknownNameError,
+)
 from weaver.testing import Scripted, ScriptedModel, SimulatedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -128,7 +134,7 @@ async def test_strategies_can_be_added_later_but_not_other_items(tmp_path: Path)
 
 
 async def test_failed_runs_are_kept_and_may_be_tried_again(tmp_path: Path) -> None:
-    broken = ScriptedModel([Scripted(error=ModelFailed("out of memory"), times=1), Scripted(right)])
+    broken = ScriptedModel([Scripted(error=ServerError("out of memory"), times=1), Scripted(right)])
     comparison = sums(n=2, model=broken, strategies=["sequential"])
     with RecordFile(tmp_path / "r.jsonl", comparison.header) as file:
         await compare(comparison, file)
@@ -150,10 +156,10 @@ async def test_a_server_that_is_gone_stops_the_comparison_and_keeps_what_was_don
     tmp_path: Path, strategy: str, calls: int
 ) -> None:
     gone = ScriptedModel(
-        [Scripted(right, times=3 * calls), Scripted(error=ModelUnreachable("connection refused"))]
+        [Scripted(right, times=3 * calls), Scripted(error=ModelConnectionError("connection refused"))]
     )
     comparison = sums(model=gone, strategies=[strategy])
-    with RecordFile(tmp_path / "r.jsonl", comparison.header) as file, pytest.raises(ModelUnreachable):
+    with RecordFile(tmp_path / "r.jsonl", comparison.header) as file, pytest.raises(ModelConnectionError):
         await compare(comparison, file)
     assert len(read_records(tmp_path / "r.jsonl")[1]) == 3
 
@@ -173,8 +179,8 @@ async def test_a_strategy_that_is_for_other_tasks_fails_alone(tmp_path: Path) ->
 async def test_nothing_is_run_when_a_strategy_cannot_be(tmp_path: Path) -> None:
     model = ScriptedModel([Scripted(right)], can=Capabilities())
     for strategies, error in (
-        (["sequential", "nope"], UnknownName),
-        (["sequential", "threadweaver"], CapabilityMissing),
+        (["sequential", "nope"], UnknownNameError),
+        (["sequential", "threadweaver"], MissingCapabilityError),
         (["sequential", "sequential"], ConfigurationError),
     ):
         comparison = sums(model=model, strategies=strategies)

@@ -11,7 +11,7 @@ from weaver._evals.graders import grader
 from weaver._evals.items import Grade, Item
 from weaver._evals.tasks import GYM, load
 from weaver._evals.tasks.parameters import parameters
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -211,16 +211,16 @@ async def test_functions_grade_with_bools_scores_and_grades(tmp_path: Path) -> N
         await grader(lambda answer, item: "often")(item("x"), "x")
     with pytest.raises(ConfigurationError, match=r"raised ZeroDivisionError for item '1'"):
         await grader(lambda answer, item: 1 / 0)(item("x"), "x")
-    with pytest.raises(UnknownName, match=r"no function in .*json.* named 'nothing'"):
+    with pytest.raises(UnknownNameError, match=r"no function in .*json.* named 'nothing'"):
         grader("python:json:nothing")
     with pytest.raises(ConfigurationError, match="python:no_such_module:f cannot be loaded"):
         grader("python:no_such_module:f")
 
 
 def test_a_graders_own_names_are_told() -> None:
-    with pytest.raises(UnknownName, match=r"no grader named 'nope'.*judge.*math.*numeric.*python:FILE"):
+    with pytest.raises(UnknownNameError, match=r"no grader named 'nope'.*judge.*math.*numeric.*python:FILE"):
         grader("nope")
-    with pytest.raises(UnknownName, match="Did you mean 'numeric'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'numeric'"):
         grader("numerik")
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import pytest
 
-from weaver import Context, Hook, Message, ModelCall, Refused, Weaver
+from weaver import Context, Hook, Message, ModelCall, RefusedError, Weaver
 from weaver._data.messages import ToolCall
 from weaver._data.parts import ImagePart
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
-from weaver.errors import DeadlineExceeded, HookFailed, ModelFailed
+from weaver.errors import DeadlineExceededError, HookError, ServerError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +89,7 @@ async def test_changing_a_reply_after_it_was_passed_on_is_an_error_that_names_th
             reply: Reply = await proceed(call)
             return replace(reply, text="something else")
 
-    with pytest.raises(HookFailed, match=r"Late\.around_call changed a reply .* hold=True"):
+    with pytest.raises(HookError, match=r"Late\.around_call changed a reply .* hold=True"):
         await weaver(ScriptedModel("fine"), Late()).run("Well?")
 
 
@@ -122,17 +122,17 @@ async def test_a_hook_sees_the_error_of_a_model_and_may_try_again() -> None:
         async def around_call(self, call: ModelCall, proceed: Any) -> Reply:
             try:
                 reply: Reply = await proceed(call)
-            except ModelFailed:
+            except ServerError:
                 reply = await proceed(call)
             return reply
 
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"), times=1), Scripted("fine")])
+    model = ScriptedModel([Scripted(error=ServerError("broken"), times=1), Scripted("fine")])
     assert (await weaver(model, Again()).run("Well?")).answer == "fine"
 
 
 async def test_the_error_of_a_model_passes_through_unchanged() -> None:
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"))])
-    with pytest.raises(ModelFailed, match="broken"):
+    model = ScriptedModel([Scripted(error=ServerError("broken"))])
+    with pytest.raises(ServerError, match="broken"):
         await weaver(model, Order("a", [])).run("Well?")
 
 
@@ -146,7 +146,7 @@ async def test_any_other_error_names_the_hook(when: str) -> None:
             raise KeyError("account") from None
             return reply
 
-    with pytest.raises(HookFailed, match=r"Broken\.around_call raised KeyError: 'account'\.") as caught:
+    with pytest.raises(HookError, match=r"Broken\.around_call raised KeyError: 'account'\.") as caught:
         await weaver(ScriptedModel("fine"), Broken()).run("Well?")
     assert isinstance(caught.value.__cause__, KeyError)
     assert caught.value.result.answer == ""
@@ -157,7 +157,7 @@ async def test_returning_nothing_says_what_to_return() -> None:
         async def around_call(self, call: ModelCall, proceed: Any) -> None:
             await proceed(call)
 
-    with pytest.raises(HookFailed, match=r"returned NoneType.*Return the reply of proceed\(call\)"):
+    with pytest.raises(HookError, match=r"returned NoneType.*Return the reply of proceed\(call\)"):
         await weaver(ScriptedModel("fine"), Forgets()).run("Well?")
 
 
@@ -166,12 +166,12 @@ async def test_a_refusal_in_one_thread_ends_the_run_and_closes_every_call() -> N
         async def around_call(self, call: ModelCall, proceed: Any) -> Any:
             if call.context.thread == "sample2":
                 await anyio.sleep(0.1)
-                raise Refused("not this one")
+                raise RefusedError("not this one")
             return await proceed(call)
 
     model = ScriptedModel(Scripted("a very long answer", each=100.0))
     started = anyio.current_time()
-    with pytest.raises(Refused, match="not this one") as caught:
+    with pytest.raises(RefusedError, match="not this one") as caught:
         await Weaver(model, strategy="self_consistency:samples=3", hooks=[Guard()]).run("Well?")
     assert anyio.current_time() - started < 2
     assert caught.value.hook.endswith("Guard.around_call")
@@ -211,7 +211,7 @@ async def test_a_hook_that_ignores_cancellation_does_not_hold_up_the_run() -> No
                     ignored.append(True)
 
     began = anyio.current_time()
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         await weaver(ScriptedModel("fine"), Stubborn(), deadline=1).run("Well?")
     assert anyio.current_time() - began <= 1.25
     stopped.append(True)

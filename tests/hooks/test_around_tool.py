@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from weaver import Hook, Refused, ToolRequest, Weaver, tool
+from weaver import Hook, RefusedError, ToolRequest, Weaver, tool
 from weaver._settings.settings import Settings
-from weaver.errors import ConfigurationError, HookFailed, ToolFailed
+from weaver.errors import ConfigurationError, HookError, ToolError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ async def test_hooks_change_arguments_and_results_in_their_order() -> None:
 async def test_a_tool_may_be_denied_to_the_model() -> None:
     class Denies(Hook):
         def around_tool(self, request: ToolRequest, proceed: Any) -> str:
-            raise ToolFailed("Rain is none of your business.")
+            raise ToolError("Rain is none of your business.")
 
     assert await told(asking_once(), Denies()) == "Error: Rain is none of your business."
 
@@ -61,9 +61,9 @@ async def test_a_tool_may_be_denied_to_the_model() -> None:
 async def test_a_refusal_ends_the_run() -> None:
     class Refuses(Hook):
         def around_tool(self, request: ToolRequest, proceed: Any) -> str:
-            raise Refused("No rain here.")
+            raise RefusedError("No rain here.")
 
-    with pytest.raises(Refused, match="No rain here"):
+    with pytest.raises(RefusedError, match="No rain here"):
         await told(asking_once(), Refuses())
 
 
@@ -80,18 +80,18 @@ async def test_a_hook_that_fails_is_named() -> None:
         def around_tool(self, request: ToolRequest, proceed: Any) -> int:
             return 3
 
-    with pytest.raises(HookFailed, match=r"Broken\.around_tool returned int\."):
+    with pytest.raises(HookError, match=r"Broken\.around_tool returned int\."):
         await told(asking_once(), Broken())
 
 
 @pytest.fixture
 def guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "shop_guards.py").write_text(
-        "from weaver import Refused\n"
+        "from weaver import RefusedError\n"
         "class NoRain:\n"
         "    def check_input(self, task, context):\n"
         "        if 'rain' in task.question:\n"
-        "            raise Refused('No rain.')\n"
+        "            raise RefusedError('No rain.')\n"
         "no_rain = NoRain()\n"
         "class Needs:\n"
         "    def __init__(self, key):\n"
@@ -100,7 +100,7 @@ def guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "        pass\n"
         "plain = 3\n"
         "def check_input(task, context):\n"
-        "    raise Refused('Nothing at all.')\n"
+        "    raise RefusedError('Nothing at all.')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("shop_guards", None)
@@ -111,7 +111,7 @@ def guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ("name", "message"), [(":NoRain", "No rain."), (":no_rain", "No rain."), ("", "Nothing at all.")]
 )
 async def test_a_hook_by_name_is_a_class_an_object_or_a_module(guards: str, name: str, message: str) -> None:
-    with pytest.raises(Refused, match=message):
+    with pytest.raises(RefusedError, match=message):
         await Weaver(ScriptedModel("fine"), hooks=[guards + name]).run("Any rain?")
 
 
@@ -119,10 +119,10 @@ async def test_settings_files_and_variables_name_hooks(
     guards: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "weaver.toml").write_text(f'hooks = ["{guards}:NoRain"]\n')
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await Weaver(settings=Settings.load({}, tmp_path, model=ScriptedModel("fine"))).run("Any rain?")
     monkeypatch.setenv("WEAVER_HOOKS", f"{guards}:NoRain")
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await Weaver(ScriptedModel("fine")).run("Any rain?")
 
 

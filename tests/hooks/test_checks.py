@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from weaver import Agent, Answer, Hook, Message, Plan, Refused, Subtask, Task, Weaver, tool
-from weaver.errors import DeadlineExceeded, HookFailed
+from weaver import Agent, Answer, Hook, Message, Plan, RefusedError, Subtask, Task, Weaver, tool
+from weaver.errors import DeadlineExceededError, HookError
 from weaver.events import (
     AnswerDelta,
     AnswerStarted,
@@ -39,7 +39,7 @@ class NoWeather(Hook):
     async def check_input(self, task: Task, context: Any) -> None:
         await anyio.sleep(1)
         if "weather" in task.question:
-            raise Refused("We do not talk about the weather.")
+            raise RefusedError("We do not talk about the weather.")
 
 
 class Beside(NoWeather):
@@ -49,17 +49,17 @@ class Beside(NoWeather):
 class NoCodes(Hook):
     def check_output(self, answer: Answer, context: Any) -> None:
         if "1234" in answer.text:
-            raise Refused("The answer has a code in it.")
+            raise RefusedError("The answer has a code in it.")
 
 
 async def test_an_input_check_comes_before_the_first_call() -> None:
     model = ScriptedModel("fine")
-    with pytest.raises(Refused, match="We do not talk") as caught:
+    with pytest.raises(RefusedError, match="We do not talk") as caught:
         await weaver(model, NoWeather()).run("How is the weather?")
     assert model.requests == []
     assert caught.value.hook == "tests.hooks.test_checks.NoWeather.check_input"
     assert caught.value.result.status == "failed"
-    assert caught.value.result.error.type == "Refused"
+    assert caught.value.result.error.type == "RefusedError"
     assert (await weaver(model, NoWeather()).run("How are you?")).answer == "fine"
 
 
@@ -80,7 +80,7 @@ async def test_an_input_check_may_change_the_question() -> None:
 async def test_a_parallel_check_cancels_the_calls_that_run_beside_it() -> None:
     model = ScriptedModel(Scripted("one two three four five", first=0.1, each=0.5))
     began = anyio.current_time()
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await weaver(model, Beside()).run("How is the weather?")
     assert anyio.current_time() - began == pytest.approx(1, abs=0.05)
     assert [r.closed for r in model.requests] == ["cancelled"]
@@ -114,7 +114,7 @@ async def test_no_tool_runs_before_a_parallel_check_has_passed() -> None:
         return "paid"
 
     model = ScriptedModel([Scripted(tool_calls=(("pay", '{"amount": 3}'),))])
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await weaver(model, Beside()).run("How is the weather?", tools=[pay])
     assert calls == []
 
@@ -126,7 +126,7 @@ async def test_a_parallel_check_cannot_change_the_task() -> None:
         def check_input(self, task: Task, context: Any) -> str:
             return "something else"
 
-    with pytest.raises(HookFailed, match="A parallel check cannot change the task"):
+    with pytest.raises(HookError, match="A parallel check cannot change the task"):
         await weaver(ScriptedModel("fine"), Changes()).run("Well?")
 
 
@@ -135,7 +135,7 @@ async def test_a_refused_answer_is_nowhere_in_result_or_events() -> None:
     events: list[Any] = []
     async with weaver(model, NoCodes(), strategy="adaptive").stream("Well?", plan=PLAN) as run:
         events = [event async for event in run]
-    assert run.result.error.type == "Refused"
+    assert run.result.error.type == "RefusedError"
     assert len(run.result.threads) == 2
     assert "1234" not in str(run.result.as_dict())
     assert "1234" not in str([event.as_dict() for event in events])
@@ -156,7 +156,7 @@ async def test_an_answer_that_passes_is_shown_whole() -> None:
 
 async def test_a_partial_answer_is_checked_too() -> None:
     model = ScriptedModel(Scripted("1234 and much more", each=1.0))
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await weaver(model, NoCodes(), deadline=2.5).run("Well?")
 
 
@@ -166,9 +166,9 @@ async def test_an_answer_whose_check_does_not_end_in_time_is_not_given() -> None
             await anyio.sleep(100)
 
     began = anyio.current_time()
-    with pytest.raises(DeadlineExceeded, match="output checks"):
+    with pytest.raises(DeadlineExceededError, match="output checks"):
         await weaver(ScriptedModel("fine"), Slow(), deadline=2).run("Well?")
-    with pytest.raises(DeadlineExceeded, match="output checks"):
+    with pytest.raises(DeadlineExceededError, match="output checks"):
         await weaver(ScriptedModel(Scripted("a b c", each=3)), Slow(), deadline=2).run("Well?")
     assert anyio.current_time() - began <= 4.5
 
@@ -176,11 +176,11 @@ async def test_an_answer_whose_check_does_not_end_in_time_is_not_given() -> None
 async def test_a_plan_and_a_forecast_are_no_answers() -> None:
     class Nothing(Hook):
         def check_output(self, answer: Answer, context: Any) -> None:
-            raise Refused("no")
+            raise RefusedError("no")
 
     planner = ScriptedModel('{"parallel": false, "subtasks": []}')
     assert not (await weaver(planner, Nothing()).plan("Well?")).parallel
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await weaver(planner, NoWeather()).plan("How is the weather?")
 
 
@@ -215,7 +215,7 @@ async def test_a_check_that_fails_names_itself_and_nothing_is_answered() -> None
         def check_output(self, answer: Answer, context: Any) -> None:
             raise ZeroDivisionError("by zero")
 
-    with pytest.raises(HookFailed, match=r"Broken\.check_output raised ZeroDivisionError: by zero\."):
+    with pytest.raises(HookError, match=r"Broken\.check_output raised ZeroDivisionError: by zero\."):
         await weaver(ScriptedModel("fine"), Broken()).run("Well?")
 
 

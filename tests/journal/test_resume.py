@@ -9,7 +9,7 @@ from weaver._coordination.joins.rules import First
 from weaver._journal.memory import MemoryJournal
 from weaver._journal.port import Entry
 from weaver._tools.approvals import Approval
-from weaver.errors import JournalError, RunTakenOver
+from weaver.errors import JournalError, RunTakenOverError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +134,7 @@ async def test_an_owner_that_lost_its_run_stops_at_once():
         return Answer((await run.think("long")).text)
 
     model = ScriptedModel([Scripted("ok", first=3_600)])
-    with pytest.raises(RunTakenOver):
+    with pytest.raises(RunTakenOverError):
         await Weaver(model, strategy=method, journal=journal).run("q", run_id="r")
     assert model.requests == []
 

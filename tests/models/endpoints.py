@@ -11,7 +11,7 @@ import anyio
 from weaver._models.layers.call_log import current_call
 from weaver._models.layers.rates import Allowance
 from weaver._models.protocol import Capabilities, Delta, Finish, Request, Text
-from weaver.errors import ModelOverloaded
+from weaver.errors import RateLimitError
 
 
 @dataclass
@@ -69,13 +69,13 @@ class Endpoint:
         self.sent += 1
         if self.in_flight >= self.capacity(now):
             self.refused += 1
-            raise ModelOverloaded("Too many calls at once.")
+            raise RateLimitError("Too many calls at once.")
         if (most := self.tokens_per_minute) is not None:
             self._left = min(most, self._left + (now - self._filled_at) * most / 60)
             self._filled_at = now
             if self._left < self.call_tokens:
                 self.refused += 1
-                error = ModelOverloaded("Tokens per minute.")
+                error = RateLimitError("Tokens per minute.")
                 error.exceeded = "tokens"
                 error.retry_after = (self.call_tokens - self._left) / most * 60
                 raise error

@@ -22,7 +22,7 @@ from weaver._models.reply_cache.store import ReplyStore
 from weaver._tracing.export import local
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.sqlite import Store
-from weaver.errors import ModelFailed, StreamBroken
+from weaver.errors import ServerError, StreamInterruptedError
 from weaver.testing import Scripted, ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
@@ -111,13 +111,13 @@ async def test_only_temperature_0_where_that_is_asked_for() -> None:
         Scripted("interrupted", finish="interrupted"),
         Scripted("who knows", finish="unknown"),
         Scripted(""),
-        Scripted("begun and broken", error=StreamBroken("gone"), error_after=1),
-        Scripted(error=ModelFailed("no")),
+        Scripted("begun and broken", error=StreamInterruptedError("gone"), error_after=1),
+        Scripted(error=ServerError("no")),
     ],
 )
 async def test_what_a_model_did_not_end_by_itself_is_not_kept(reply: Scripted) -> None:
     model = cached(ScriptedModel([replace(reply, times=1), Scripted("fine")]))
-    with contextlib.suppress(StreamBroken, ModelFailed):
+    with contextlib.suppress(StreamInterruptedError, ServerError):
         await deltas(model)
     assert text(await deltas(model)) == ("fine", False)
 

@@ -18,7 +18,7 @@ from weaver._models.layers.rates import Allowance, Bucket, Window
 from weaver._models.openai.errors.http_errors import Failures
 from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
 from weaver._models.protocol import Model, Request
-from weaver.errors import ModelOverloaded
+from weaver.errors import RateLimitError
 from weaver.testing import virtual_time
 
 HELLO = Request(messages=(user("Hello"),))
@@ -185,7 +185,7 @@ def test_headers_of_servers(headers: dict[str, str], expected: tuple[Allowance, 
 def test_what_a_refusal_is_about(text: str, expected: str | None) -> None:
     assert exceeded_in(text, ()) == expected
     failed = Failures("m", "http://x/v1", ()).status(429, {}, text.encode())
-    assert isinstance(failed, ModelOverloaded)
+    assert isinstance(failed, RateLimitError)
     assert failed.exceeded == expected
 
 

@@ -14,12 +14,12 @@ from aiohttp import web
 from weaver._models.catalog import detect
 from weaver._models.endpoint import endpoint
 from weaver.errors import (
+    AuthenticationError,
+    BadRequestError,
     ConfigurationError,
+    ModelConnectionError,
     ModelProtocolError,
-    ModelRejected,
-    ModelTimeout,
-    ModelUnauthorized,
-    ModelUnreachable,
+    ModelTimeoutError,
 )
 from weaver.testing import Server
 
@@ -165,7 +165,7 @@ async def test_a_list_of_models_needs_the_key_and_never_shows_it() -> None:
         at = endpoint(server.url, place="base_url")
 
         listed = await detect.list_models(at, api_key="sk-correct")
-        with pytest.raises(ModelUnauthorized) as caught:
+        with pytest.raises(AuthenticationError) as caught:
             await detect.list_models(at, api_key="sk-incorrect")
 
     assert [item.id for item in listed] == ["m"]
@@ -189,11 +189,11 @@ async def test_each_failure_of_a_list_has_its_type(answering: Answering, closed_
         return response
 
     cases: list[tuple[str, type[Exception]]] = [
-        (closed_port, ModelUnreachable),
-        (await answering(hang_up), ModelUnreachable),
-        (await answering(refuse), ModelRejected),
+        (closed_port, ModelConnectionError),
+        (await answering(hang_up), ModelConnectionError),
+        (await answering(refuse), BadRequestError),
         (await answering("<html>"), ModelProtocolError),
-        (await answering(endless), ModelTimeout),
+        (await answering(endless), ModelTimeoutError),
     ]
     for url, kind in cases:
         with pytest.raises(kind, match=r"127\.0\.0\.1"):
@@ -208,7 +208,7 @@ async def test_the_urls_credentials_are_used_but_not_shown(answering: Answering)
         return web.json_response({"error": f"bad {request.headers['Authorization']}"}, status=401)
 
     url = (await answering(remember)).replace("://", "://user:hunter22@")
-    with pytest.raises(ModelUnauthorized) as caught:
+    with pytest.raises(AuthenticationError) as caught:
         await detect.list_models(endpoint(url, place="base_url"), api_key="other")
 
     assert seen == ["Basic dXNlcjpodW50ZXIyMg=="]

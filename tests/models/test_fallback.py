@@ -12,7 +12,13 @@ from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.layers.fallback import Fallbacks
 from weaver._models.layers.limit import Gates
 from weaver._models.protocol import Capabilities, Model, Prices, Request
-from weaver.errors import ConfigurationError, ModelFailed, ModelOverloaded, ModelRejected, StreamBroken
+from weaver.errors import (
+    BadRequestError,
+    ConfigurationError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
+)
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 from .conftest import Heard, hear
@@ -28,7 +34,7 @@ def anyio_backend() -> Any:
 
 
 def down(name: str, **options: Any) -> ScriptedModel:
-    return ScriptedModel(Scripted(error=ModelFailed(f"{name} is down")), name=name, **options)
+    return ScriptedModel(Scripted(error=ServerError(f"{name} is down")), name=name, **options)
 
 
 async def test_the_first_that_answers() -> None:
@@ -47,23 +53,23 @@ async def test_the_first_that_answers() -> None:
 
 
 async def test_the_last_error_when_all_fail() -> None:
-    with pytest.raises(ModelFailed, match="b is down"):
+    with pytest.raises(ServerError, match="b is down"):
         await hear(Fallbacks([down("a"), down("b")]), HELLO)
 
 
 async def test_no_other_model_is_asked_after_output() -> None:
     other = ScriptedModel("other")
-    broken = ScriptedModel(Scripted("one two", error=StreamBroken("cut"), error_after=1))
+    broken = ScriptedModel(Scripted("one two", error=StreamInterruptedError("cut"), error_after=1))
     heard = Heard()
-    with pytest.raises(StreamBroken):
+    with pytest.raises(StreamInterruptedError):
         await hear(Fallbacks([broken, other]), HELLO, heard)
     assert heard.text == "one "
     assert other.requests == []
 
 
 async def test_each_model_gets_its_retries_first() -> None:
-    first = ScriptedModel(Scripted(error=ModelOverloaded("busy")), name="first", endpoint="scripted://first")
-    second = ScriptedModel([Scripted(error=ModelOverloaded("b"), times=1), Scripted("hi")], name="second")
+    first = ScriptedModel(Scripted(error=RateLimitError("busy")), name="first", endpoint="scripted://first")
+    second = ScriptedModel([Scripted(error=RateLimitError("b"), times=1), Scripted("hi")], name="second")
     model = layered(first, retries=2, fallbacks=[second], gates=Gates())
     log = CallLog()
     current_call.set(log)
@@ -95,7 +101,7 @@ async def test_the_price_of_a_chain_is_its_highest() -> None:
 
 
 async def test_a_rejected_request_may_suit_the_next_model() -> None:
-    short = ScriptedModel(Scripted(error=ModelRejected("context is too short")))
+    short = ScriptedModel(Scripted(error=BadRequestError("context is too short")))
     assert (await hear(Fallbacks([short, ScriptedModel("hi")]), HELLO)).text == "hi"
 
 

@@ -19,7 +19,7 @@ from weaver._models.layers.limiter import Gate
 from weaver._models.layers.rates import Window
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Capabilities, Model, Request
-from weaver.errors import ConfigurationError, ModelError, ModelOverloaded, ModelRejected, ModelTimeout
+from weaver.errors import BadRequestError, ConfigurationError, ModelError, ModelTimeoutError, RateLimitError
 from weaver.testing import Scripted, ScriptedModel, Server, virtual_time
 
 from .conftest import hear
@@ -236,7 +236,9 @@ async def test_a_ceiling_holds() -> None:
     assert inside.max_in_flight == 50
 
 
-@pytest.mark.parametrize(("error", "left"), [(ModelOverloaded("busy"), 1.0), (ModelTimeout("silent"), 22.4)])
+@pytest.mark.parametrize(
+    ("error", "left"), [(RateLimitError("busy"), 1.0), (ModelTimeoutError("silent"), 22.4)]
+)
 async def test_trouble_shrinks_it_once_per_round(error: ModelError, left: float) -> None:
     model = limited(ScriptedModel(Scripted(error=error, first=1.0)))
     gate = await model.gate()
@@ -253,9 +255,9 @@ async def test_trouble_shrinks_it_once_per_round(error: ModelError, left: float)
 
 
 async def test_other_errors_do_not() -> None:
-    model = limited(ScriptedModel(Scripted(error=ModelRejected("wrong"))))
+    model = limited(ScriptedModel(Scripted(error=BadRequestError("wrong"))))
     gate = await model.gate()
-    with pytest.raises(ModelRejected):
+    with pytest.raises(BadRequestError):
         await call(model)
     assert gate.concurrency.limit == 32
 

@@ -27,16 +27,16 @@ from weaver._models.protocol import (
 )
 from weaver._testing import faults as f
 from weaver.errors import (
+    AuthenticationError,
+    BadRequestError,
     ConfigurationError,
+    ModelConnectionError,
     ModelError,
-    ModelFailed,
-    ModelOverloaded,
     ModelProtocolError,
-    ModelRejected,
-    ModelTimeout,
-    ModelUnauthorized,
-    ModelUnreachable,
-    StreamBroken,
+    ModelTimeoutError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
 )
 from weaver.testing import Scripted, Server
 
@@ -190,15 +190,15 @@ async def test_a_page_is_no_answer(both: Any) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind", "said"),
     [
-        (f.Refusal(400), ModelRejected, "injected fault"),
-        (f.Refusal(401), ModelUnauthorized, "API key"),
-        (f.Refusal(404), ModelRejected, "model's name"),
-        (f.Refusal(429), ModelOverloaded, "injected fault"),
-        (f.Refusal(429, message="You exceeded your current quota"), ModelRejected, "quota"),
-        (f.Refusal(500), ModelFailed, "injected fault"),
-        (f.Refusal(503), ModelOverloaded, "injected fault"),
-        (f.Reset(), ModelUnreachable, "cannot be reached"),
-        (f.Stall(), ModelTimeout, "no answer"),
+        (f.Refusal(400), BadRequestError, "injected fault"),
+        (f.Refusal(401), AuthenticationError, "API key"),
+        (f.Refusal(404), BadRequestError, "model's name"),
+        (f.Refusal(429), RateLimitError, "injected fault"),
+        (f.Refusal(429, message="You exceeded your current quota"), BadRequestError, "quota"),
+        (f.Refusal(500), ServerError, "injected fault"),
+        (f.Refusal(503), RateLimitError, "injected fault"),
+        (f.Reset(), ModelConnectionError, "cannot be reached"),
+        (f.Stall(), ModelTimeoutError, "no answer"),
         (f.error_event("too busy", 500, at=0), ModelError, "too busy"),
     ],
     ids=str,
@@ -218,7 +218,7 @@ async def test_errors_are_ours(litellm_model: Any, fault: f.Fault, kind: type[Mo
 async def test_retry_after_gets_through(both: Any) -> None:
     async with Server(faults=[f.Refusal(429, retry_after=7)]) as server:
         _, model = both(server)
-        with pytest.raises(ModelOverloaded) as raised:
+        with pytest.raises(RateLimitError) as raised:
             await hear(model, HELLO)
         assert raised.value.retry_after == 7.0
 
@@ -227,7 +227,7 @@ async def test_retry_after_gets_through(both: Any) -> None:
 async def test_failures_after_output(both: Any, fault: f.Fault) -> None:
     async with Server("one two three", faults=[fault]) as server:
         _, model = both(server)
-        with pytest.raises(StreamBroken):
+        with pytest.raises(StreamInterruptedError):
             await hear(model, HELLO)
 
 
@@ -235,7 +235,7 @@ async def test_refused_connections(both: Any) -> None:
     async with Server() as server:
         _, model = both(server)
         async with server.refusing():
-            with pytest.raises(ModelUnreachable):
+            with pytest.raises(ModelConnectionError):
                 await hear(model, HELLO)
 
 
@@ -244,7 +244,7 @@ async def test_secrets_never_appear(both: Any, monkeypatch: pytest.MonkeyPatch) 
     echo = f"key {SECRET} env-secret-456 is wrong"
     async with Server(faults=[f.Refusal(401, message=echo)]) as server:
         _, model = both(server)
-        with pytest.raises(ModelUnauthorized) as raised:
+        with pytest.raises(AuthenticationError) as raised:
             await hear(model, HELLO)
         shown = "".join(traceback.format_exception(raised.value)) + repr(model)
         assert raised.value.__context__ is None

@@ -13,7 +13,7 @@ from weaver._models.catalog.resolve import Choice, choose
 from weaver._models.layers.configured import Configured
 from weaver._models.protocol import Request
 from weaver._settings.settings import Settings
-from weaver.errors import ConfigurationError, ModelError, ModelFailed, ModelTimeout
+from weaver.errors import ConfigurationError, ModelError, ModelTimeoutError, ServerError
 from weaver.testing import Scripted, ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def test_other_models_are_left_alone():
 
 
 async def test_a_fallback_answers_and_the_result_says_so(monkeypatch: pytest.MonkeyPatch):
-    bad = ScriptedModel(Scripted(error=ModelFailed("broken", model="test/bad")), name="test/bad")
+    bad = ScriptedModel(Scripted(error=ServerError("broken", model="test/bad")), name="test/bad")
     good = ScriptedModel("42", name="test/good")
 
     async def choose(name: str | None, **_: Any) -> Choice:
@@ -100,7 +100,7 @@ async def test_a_call_ends_after_its_timeout(first: float, each: float):
     with pytest.raises(ModelError, match=r"within 0\.05 s") as caught:
         await read()
     assert anyio.current_time() - began < 1
-    assert isinstance(caught.value, ModelTimeout) == (first > 0)
+    assert isinstance(caught.value, ModelTimeoutError) == (first > 0)
 
 
 @pytest.mark.parametrize("name", ["openai/gpt-5-mini", "openai:gpt-5-mini"])

@@ -16,7 +16,7 @@ from weaver._models.catalog import detect, registry, resolve
 from weaver._models.catalog.resolve import Choice, choose
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Model, Request
-from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable, UnknownName
+from weaver.errors import BadRequestError, ConfigurationError, ModelConnectionError, UnknownNameError
 from weaver.testing import ScriptedModel, Server
 
 from .conftest import hear
@@ -162,9 +162,9 @@ async def test_credentials_in_the_url_are_used_and_never_shown() -> None:
 
 async def test_a_server_that_is_none_or_is_gone_is_a_clear_error() -> None:
     async with Server() as server:
-        with pytest.raises(ModelRejected, match="HTTP 404"):
+        with pytest.raises(BadRequestError, match="HTTP 404"):
             await choose(None, base_url=f"{server.url}/nothing", environ={})
-    with pytest.raises(ModelUnreachable, match="refuses connections"):
+    with pytest.raises(ModelConnectionError, match="refuses connections"):
         await choose(None, base_url=server.url, environ={})
 
 
@@ -260,7 +260,7 @@ async def test_other_providers_need_litellm(name: str, bare: None) -> None:
     ],
 )
 async def test_an_unknown_name_gets_a_suggestion(name: str, hint: str, bare: None) -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         await choose(name, environ={})
 
     assert hint in caught.value.hint
@@ -283,7 +283,7 @@ async def test_with_litellm_its_own_list_decides() -> None:
     found = await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "k"})
     assert found.model.name == "anthropic/claude-haiku-4-5"
     assert found.reason == "ANTHROPIC_API_KEY is set"
-    with pytest.raises(UnknownName, match="Did you mean 'anthropic'"):
+    with pytest.raises(UnknownNameError, match="Did you mean 'anthropic'"):
         await choose("antropic/claude", environ={})
 
 

@@ -18,7 +18,13 @@ from weaver._strategies.native.npr import npr
 from weaver._strategies.native.parallel_r1 import parallel_r1
 from weaver._strategies.native.pasta import pasta
 from weaver._strategies.native.threadweaver import threadweaver
-from weaver.errors import CapabilityMissing, ConfigurationError, InvalidTask, ModelFailed, UnknownName
+from weaver.errors import (
+    ConfigurationError,
+    InvalidTaskError,
+    MissingCapabilityError,
+    ServerError,
+    UnknownNameError,
+)
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -372,7 +378,7 @@ async def test_apr_rewrites_results_that_the_model_makes_up() -> None:
 
 
 async def test_apr_refuses_what_is_not_countdown() -> None:
-    with pytest.raises(InvalidTask, match="Countdown"):
+    with pytest.raises(InvalidTaskError, match="Countdown"):
         await Weaver(Completions(plays=str), strategy=apr).run("What is the capital of France?")
 
 
@@ -421,7 +427,7 @@ async def test_pasta_answers_without_tags() -> None:
 
 
 async def test_an_endpoint_without_completions_is_refused() -> None:
-    with pytest.raises(CapabilityMissing, match="completions"):
+    with pytest.raises(MissingCapabilityError, match="completions"):
         await Weaver(ScriptedModel(can=Capabilities()), strategy=threadweaver).run("q")
 
 
@@ -451,7 +457,7 @@ def test_options_are_checked_before_a_run_begins(given: str, problem: str) -> No
 
 
 async def test_a_wrong_template_is_named_also_where_a_function_is_called_directly() -> None:
-    with pytest.raises(UnknownName, match="no template named 'qwen'"):
+    with pytest.raises(UnknownNameError, match="no template named 'qwen'"):
         await Weaver(Completions(), strategy=threadweaver_options(template="qwen")).run("q")
 
 
@@ -483,7 +489,7 @@ async def test_a_resumed_run_asks_only_for_what_was_not_finished() -> None:
 
     def plays(prompt: str) -> str | Scripted:
         if prompt.endswith("</Thread>\n"):
-            return Scripted(error=ModelFailed("out of memory"))
+            return Scripted(error=ServerError("out of memory"))
         if prompt.endswith("<Thread>\n1:"):
             return Scripted(" slow " * 1000, each=1.0)
         return weaver_trained(prompt)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from weaver._strategies.native import FORMATS, check, format_named, parse, statistics
 from weaver._strategies.native.apr import APR, nodes_of, problem
 from weaver._strategies.native.common.scanner import TagScanner, disarmed
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 
 TW = (
     "<think>\none two three <Parallel>\n<Outlines>\n<Outline>1: add</Outline>\n"
@@ -253,5 +253,5 @@ def test_countdown_problems_are_read_from_questions(
 
 
 def test_an_unknown_format_is_named() -> None:
-    with pytest.raises(UnknownName, match=r"threadweever.*Did you mean 'threadweaver'"):
+    with pytest.raises(UnknownNameError, match=r"threadweever.*Did you mean 'threadweaver'"):
         check("", "threadweever")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from weaver._data.plan import ONLY_THIS, YOUR_PART
 from weaver._planning.reader import PlanReader
-from weaver.errors import PlanInvalid
+from weaver.errors import InvalidPlanError
 
 SUBTASKS = [
     {"id": "a", "title": "A", "prompt": 'say "}]" and {"x": [1]}', "depends_on": []},
@@ -71,7 +71,7 @@ def test_prose_around_the_plan_is_skipped_and_keys_may_come_in_any_order():
     "text", ["", "I cannot do that.", '{"parallel": true, "subtasks": [{"id": "a", "pro', "[]", "{}"]
 )
 def test_what_is_no_plan_is_refused(text):
-    with pytest.raises(PlanInvalid):
+    with pytest.raises(InvalidPlanError):
         read(text or " ").finish()
 
 
@@ -80,7 +80,7 @@ def test_ten_thousand_parts_are_read_up_to_a_cap_and_refused():
     reader = PlanReader(max_subtasks=8)
     text = json.dumps({"parallel": True, "subtasks": many})
     assert [s.id for s in reader.feed(text[: text.index('"s8"')])] == [f"s{i}" for i in range(8)]
-    with pytest.raises(PlanInvalid, match="more than 64 parts"):
+    with pytest.raises(InvalidPlanError, match="more than 64 parts"):
         reader.feed(text[text.index('"s8"') : text.index('"s150"')])
 
 
@@ -88,7 +88,7 @@ def test_ten_thousand_parts_are_read_up_to_a_cap_and_refused():
 def test_any_noise_is_a_plan_or_a_typed_error(text):
     try:
         read('{"parallel": true, "subtasks": [' + text, (3,)).finish()
-    except PlanInvalid:
+    except InvalidPlanError:
         return
 
 

@@ -59,7 +59,7 @@ PUBLIC = {
     "Plan",
     "ProceedCall",
     "ProceedTool",
-    "Refused",
+    "RefusedError",
     "Reply",
     "Result",
     "Run",

@@ -32,7 +32,7 @@ def test_a_result_in_a_line():
         "<Result complete: 'Kyoto, because of the gardens.' "
         "(2 threads · 4 calls · 150 tokens · $0.0123 · 2.5 s · 1 note)>"
     )
-    failed = Result("r", "failed", "", "s", "m", error=ErrorReport("NoAnswer", "Every thread failed."))
+    failed = Result("r", "failed", "", "s", "m", error=ErrorReport("NoAnswerError", "Every thread failed."))
     assert repr(failed).startswith("<Result failed: Every thread failed. (0 threads")
     assert len(repr(replace(RESULT, answer=NASTY))) < 250
     assert "\x1b" not in repr(replace(RESULT, answer=NASTY))

@@ -36,7 +36,7 @@ from weaver._models.openai.chunks.reader import ChunkReader
 from weaver._models.openai.chunks.thoughts import ThoughtSplitter
 from weaver._models.openai.errors.complaints import complaint_in, wait_in
 from weaver._models.openai.errors.error_bodies import message_in, text_of_html
-from weaver._models.openai.sse import EventReader, TooLarge
+from weaver._models.openai.sse import EventReader, TooLargeError
 from weaver._planning.enumerations import MAX_CHARS
 from weaver._planning.listed import listing_in
 from weaver._planning.policy import Rules
@@ -183,7 +183,7 @@ def seconds(reader: Callable[[str], Any], text: str, *, tries: int = 3) -> float
     least = float("inf")
     for _ in range(tries):
         began = time.process_time()
-        with suppress(WeaverError, ValueError, TooLarge, Exception):
+        with suppress(WeaverError, ValueError, TooLargeError, Exception):
             reader(text)
         least = min(least, time.process_time() - began)
     return least

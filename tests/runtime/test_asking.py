@@ -14,7 +14,7 @@ from tests.picky import Body, Picky, said
 from weaver import Weaver
 from weaver._models.endpoint_memory import memory
 from weaver._models.protocol import Capabilities
-from weaver.errors import OutputInvalid
+from weaver.errors import InvalidOutputError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +165,7 @@ async def test_a_repeated_mistake_changes_the_way_of_asking() -> None:
 async def test_what_never_fits_fails_after_two_repairs() -> None:
     model = ScriptedModel([Scripted("I would rather not.")], can=ALL)
     async with Weaver(model, strategy="sequential") as weaver:
-        with pytest.raises(OutputInvalid):
+        with pytest.raises(InvalidOutputError):
             await weaver.run("Where?", output=Trip)
     assert len(model.requests) == 3
 

@@ -12,12 +12,12 @@ from weaver._data.messages import user
 from weaver._models.protocol import Request
 from weaver._runtime.calls.call import REASONING_TOKENS
 from weaver.errors import (
-    BudgetExceeded,
-    DeadlineExceeded,
-    InvalidTask,
-    NoAnswer,
+    BudgetExceededError,
+    DeadlineExceededError,
+    InvalidTaskError,
+    NoAnswerError,
     RunCancelled,
-    StrategyFailed,
+    StrategyError,
 )
 from weaver.events import RunFinished, ThreadStarted
 from weaver.testing import Scripted, ScriptedModel, virtual_time
@@ -31,7 +31,7 @@ def anyio_backend():
 
 
 async def test_the_deadline_gives_a_typed_error_when_there_is_nothing_to_answer_with():
-    with pytest.raises(DeadlineExceeded, match="2 s") as caught:
+    with pytest.raises(DeadlineExceededError, match="2 s") as caught:
         await Weaver(ScriptedModel([Scripted("late", first=60)]), strategy="sequential", deadline=2).run("q")
     assert caught.value.result.status == "failed"
     assert caught.value.result.metrics.wall_seconds <= 2.25
@@ -72,7 +72,7 @@ async def test_a_strategy_that_ignores_its_cancellation_is_left_behind():
             except anyio.get_cancelled_exc_class():
                 continue
 
-    with pytest.raises(DeadlineExceeded) as caught:
+    with pytest.raises(DeadlineExceededError) as caught:
         await Weaver(ScriptedModel(), strategy=method, deadline=1).run("q")
     assert caught.value.result.metrics.wall_seconds <= 1.25
     assert any("left behind" in note for note in caught.value.result.notes)
@@ -124,32 +124,32 @@ async def test_a_foreign_error_of_a_strategy_is_ours_and_keeps_its_cause():
     async def method(run: Run, task: Task) -> Answer:
         raise KeyError("x")
 
-    with pytest.raises(StrategyFailed, match=r"method.*KeyError") as caught:
+    with pytest.raises(StrategyError, match=r"method.*KeyError") as caught:
         await Weaver(ScriptedModel(), strategy=method).run("q")
     assert isinstance(caught.value.__cause__, KeyError)
-    assert caught.value.result.error.type == "StrategyFailed"
+    assert caught.value.result.error.type == "StrategyError"
 
 
 async def test_an_empty_task_and_an_empty_answer_are_errors():
-    with pytest.raises(InvalidTask):
+    with pytest.raises(InvalidTaskError):
         await Weaver(ScriptedModel()).run("  \n ")
 
     async def method(run: Run, task: Task) -> Answer:
         return Answer("  ")
 
-    with pytest.raises(NoAnswer, match="empty"):
+    with pytest.raises(NoAnswerError, match="empty"):
         await Weaver(ScriptedModel(), strategy=method).run("q")
 
 
 async def test_usage_is_the_sum_of_all_calls_with_cancelled_and_failed_ones_in_the_mix():
     from weaver._models.protocol import Prices
-    from weaver.errors import StreamBroken
+    from weaver.errors import StreamInterruptedError
 
     model = ScriptedModel(
         [
             Scripted("fine and good", when="good"),
             Scripted("a b c d", when="slow", each=1),
-            Scripted("x y z", when="breaks", error=StreamBroken("cut."), error_after=2),
+            Scripted("x y z", when="breaks", error=StreamInterruptedError("cut."), error_after=2),
         ],
         prices=Prices(input=1.0, output=3.0),
     )
@@ -189,7 +189,7 @@ async def test_budgets_hold_under_fan_out():
 
 async def test_a_budget_that_allows_nothing_is_a_typed_error_and_sends_nothing():
     model = ScriptedModel()
-    with pytest.raises(BudgetExceeded, match="budget"):
+    with pytest.raises(BudgetExceededError, match="budget"):
         await Weaver(model, strategy="sequential", max_tokens=5).run("a question " * 20)
     assert model.requests == []
 
@@ -262,7 +262,7 @@ async def test_a_blocking_tool_does_not_break_the_deadline(anyio_backend):
 
     model = ScriptedModel([Scripted(tool_calls=(("block", "{}"),))])
     began = time.monotonic()
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         await Weaver(model, strategy="sequential", deadline=0.3).run("q", tools=[block])
     assert time.monotonic() - began < 1.2
 
@@ -270,7 +270,7 @@ async def test_a_blocking_tool_does_not_break_the_deadline(anyio_backend):
 async def test_output_types_are_parsed_repaired_and_at_last_refused():
     from pydantic import BaseModel
 
-    from weaver.errors import OutputInvalid
+    from weaver.errors import InvalidOutputError
 
     class City(BaseModel):
         name: str
@@ -285,7 +285,7 @@ async def test_output_types_are_parsed_repaired_and_at_last_refused():
     )
     assert numbers.output == [1, 2]
     stubborn = ScriptedModel("no json here")
-    with pytest.raises(OutputInvalid):
+    with pytest.raises(InvalidOutputError):
         await Weaver(stubborn, strategy="sequential").run("q", output=City)
     assert len(stubborn.requests) == 3
 
@@ -302,7 +302,7 @@ async def test_a_journal_answers_for_finished_calls(limits):
         second = await run.think("second")
         return Answer(f"{first.text} {second.text}")
 
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         await Weaver(model, strategy=method, journal=journal, deadline=1, temperature=0.5, **limits).run(
             "q", run_id="r"
         )
@@ -362,7 +362,7 @@ async def test_when_every_thread_timed_out_what_they_said_is_a_partial_answer():
 
     result = await Weaver(ScriptedModel([Scripted("a b c d e f", each=1)]), strategy=method).run("q")
     assert (result.status, result.answer) == ("partial", "first: a b c")
-    assert result.error.type == "NoAnswer"
+    assert result.error.type == "NoAnswerError"
 
 
 async def test_an_offered_answer_outlives_an_error():
@@ -372,12 +372,12 @@ async def test_an_offered_answer_outlives_an_error():
 
     result = await Weaver(ScriptedModel(), strategy=method).run("q")
     assert (result.status, result.answer) == ("partial", "good enough")
-    assert result.error.type == "StrategyFailed"
+    assert result.error.type == "StrategyError"
     assert any("best answer it had" in note for note in result.notes)
 
 
 def test_the_deadline_is_said_as_it_was_given():
     """On the real clock, which moves between two readings."""
     weaver = Weaver(ScriptedModel([Scripted("late", first=60)]), strategy="sequential", deadline=0.05)
-    with pytest.raises(DeadlineExceeded, match=r"The deadline of 0\.05 s passed"):
+    with pytest.raises(DeadlineExceededError, match=r"The deadline of 0\.05 s passed"):
         anyio.run(weaver.run, "q")

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver, WeaverError
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -102,7 +102,7 @@ async def test_a_dependency_that_is_never_started_is_said_not_waited_for():
         async with run.fork() as threads:
             threads.start(Task("x"), id="x", after=["ghost"])
             threads.close()
-            with pytest.raises(NoAnswer, match="ghost"):
+            with pytest.raises(NoAnswerError, match="ghost"):
                 await threads.join()
         return Answer("survived")
 
@@ -151,9 +151,9 @@ async def test_an_error_in_the_block_ends_the_fork_and_is_not_wrapped():
     async def method(run: Run, task: Task) -> Answer:
         async with run.fork([Task("x")]):
             await anyio.sleep(1)
-            raise NoAnswer("Gave up.")
+            raise NoAnswerError("Gave up.")
 
-    with pytest.raises(NoAnswer, match="Gave up") as caught:
+    with pytest.raises(NoAnswerError, match="Gave up") as caught:
         await Weaver(ScriptedModel([Scripted("y", first=9)]), strategy=method).run("go")
     assert caught.value.result.threads[0].state == "cancelled"
     assert caught.value.result.threads[0].cancel_reason == "parent"
@@ -165,7 +165,7 @@ async def test_a_body_that_raises_anything_is_a_failed_thread_with_its_name_in_t
 
     async def method(run: Run, task: Task) -> Answer:
         async with run.fork([Task("x")], body=body) as threads:
-            with pytest.raises(NoAnswer, match="ZeroDivisionError: oops"):
+            with pytest.raises(NoAnswerError, match="ZeroDivisionError: oops"):
                 await threads.join()
         return Answer("survived")
 
@@ -228,7 +228,7 @@ async def test_child_gives_its_answer_or_says_why_not():
     model = ScriptedModel([Scripted("yes", when="good"), Scripted(when="bad", error=WeaverError("no way."))])
 
     async def method(run: Run, task: Task) -> Answer:
-        with pytest.raises(NoAnswer, match="failed"):
+        with pytest.raises(NoAnswerError, match="failed"):
             await run.child(Task("bad"))
         return await run.child(Task("good"))
 

@@ -16,7 +16,13 @@ from weaver import Agent, Answer, Run, Task, Weaver
 from weaver._models.protocol import Request
 from weaver._runtime.output.output_types import output_type
 from weaver._runtime.output.structured_output import Shape
-from weaver.errors import ConfigurationError, ModelRejected, NoAnswer, OutputInvalid, OutputMissing
+from weaver.errors import (
+    BadRequestError,
+    ConfigurationError,
+    InvalidOutputError,
+    MissingOutputError,
+    NoAnswerError,
+)
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -150,13 +156,13 @@ async def test_a_run_gives_the_type_that_is_asked_for(type_: Any, said: str, mea
 )
 async def test_what_does_not_fit_is_asked_for_again(type_: Any, said: str):
     model = ScriptedModel([Scripted(said)])
-    with pytest.raises(OutputInvalid):
+    with pytest.raises(InvalidOutputError):
         await Weaver(model, strategy="sequential").run("q", output=type_)
     assert len(model.requests) > 2
 
 
 async def test_a_number_that_was_cut_off_is_not_taken():
-    with pytest.raises(OutputInvalid):
+    with pytest.raises(InvalidOutputError):
         Shape[int](int).parse("14", cut=True)
     assert Shape[int](int).parse("14", cut=False) == 14
 
@@ -210,19 +216,19 @@ async def test_a_missing_output_raises():
 
     result = await Weaver(ScriptedModel(), strategy=method).run("q", output=City)
     assert (result.status, result.has_output, result.typed_output) == ("partial", False, None)
-    with pytest.raises(OutputMissing, match="partial and has no output"):
+    with pytest.raises(MissingOutputError, match="partial and has no output"):
         _ = result.output
     assert not hasattr(result, "output")
 
     async def failing(run: Run, task: Task) -> Answer:
-        raise OutputInvalid("no city")
+        raise InvalidOutputError("no city")
 
-    with pytest.raises(OutputInvalid) as caught:
+    with pytest.raises(InvalidOutputError) as caught:
         await Weaver(ScriptedModel(), strategy=failing).run("q", output=City | None)
     assert not caught.value.result.has_output
     async with Weaver(ScriptedModel(), strategy=failing).stream("q") as run:
         failed = await run.wait()
-    with pytest.raises(OutputMissing, match="has no answer"):
+    with pytest.raises(MissingOutputError, match="has no answer"):
         _ = failed.output
 
 
@@ -270,7 +276,7 @@ async def test_a_thread_without_an_answer_raises_for_its_result():
                 return thread.result
         raise AssertionError
 
-    model = ScriptedModel([Scripted(error=ModelRejected("No.", model="m"))])
-    with pytest.raises(NoAnswer, match="Thread t1 is failed and has no answer") as caught:
+    model = ScriptedModel([Scripted(error=BadRequestError("No.", model="m"))])
+    with pytest.raises(NoAnswerError, match="Thread t1 is failed and has no answer") as caught:
         await Weaver(model, strategy=method).run("q")
-    assert isinstance(caught.value.__cause__, ModelRejected)
+    assert isinstance(caught.value.__cause__, BadRequestError)

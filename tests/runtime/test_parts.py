@@ -12,7 +12,7 @@ from weaver._data.usage import Usage
 from weaver._models.protocol import Prices, Request
 from weaver._runtime.state.budget_ledger import Ledger
 from weaver._runtime.threads.thread_runner import Ending
-from weaver.errors import BudgetExceeded
+from weaver.errors import BudgetExceededError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -38,12 +38,12 @@ def test_the_tighter_ledger_decides_and_a_refusal_leaves_nothing_reserved():
     part = Ledger(Limits(tokens=1000), outer=run, whose="Step 'a'")
     part.reserve(20, 500)
     assert part.tokens_left == 0
-    with pytest.raises(BudgetExceeded, match="The run's budget of 60 tokens") as refused:
+    with pytest.raises(BudgetExceededError, match="The run's budget of 60 tokens") as refused:
         part.reserve(20, 10)
     assert refused.value.limit == "tokens"
     assert (part.reserved_tokens, run.reserved_tokens, part.reserved_calls) == (520, 60, 1)
     tight = Ledger(Limits(calls=0), outer=Ledger(Limits()), whose="Step 'b'")
-    with pytest.raises(BudgetExceeded, match="Step 'b' may make 0 model calls"):
+    with pytest.raises(BudgetExceededError, match="Step 'b' may make 0 model calls"):
         tight.reserve(1, 10)
     assert tight.outer is not None
     assert tight.outer.reserved_calls == 0
@@ -70,7 +70,7 @@ def test_money_stops_an_open_call_too():
     call = ledger.reserve(100, 50, prices=prices)
     assert ledger.advance(call, 89) == ""
     assert ledger.advance(call, 1) == "cost_usd"
-    with pytest.raises(BudgetExceeded, match=r"budget of 0\.001 US dollars") as refused:
+    with pytest.raises(BudgetExceededError, match=r"budget of 0\.001 US dollars") as refused:
         ledger.reserve(1, 1, prices=prices)
     assert refused.value.limit == "cost_usd"
 

@@ -16,7 +16,7 @@ from weaver._data.usage import Usage
 from weaver._models.protocol import Prices
 from weaver._runtime.state.budget_ledger import Ledger
 from weaver._runtime.threads.join_protocol import All
-from weaver.errors import BudgetExceeded, ModelFailed
+from weaver.errors import BudgetExceededError, ServerError
 from weaver.testing import Scripted, ScriptedModel, VirtualTimeLoop
 
 FINAL = {"succeeded", "failed", "timed_out", "cancelled", "skipped"}
@@ -48,7 +48,7 @@ def model_of(nodes: list[Node]) -> ScriptedModel:
                 when=f"node {i}.",
                 first=n.first,
                 each=1,
-                error=ModelFailed("x.") if n.fails else None,
+                error=ServerError("x.") if n.fails else None,
             )
             for i, n in enumerate(nodes)
         ],
@@ -171,7 +171,7 @@ def test_what_calls_use_never_passes_a_limit_while_deltas_are_of_one_token(token
     for input_tokens, probable, generates, settles in made:
         try:
             reservation = ledger.reserve(input_tokens, probable, prices=prices)
-        except BudgetExceeded:
+        except BudgetExceededError:
             continue
         generated = 0
         while generated < generates:

@@ -7,7 +7,7 @@ import pytest
 
 from weaver import Answer, Run, Task, Weaver
 from weaver._runtime.threads.thread_options import Hedge, Terms
-from weaver.errors import ConfigurationError, ModelFailed, NoAnswer
+from weaver.errors import ConfigurationError, NoAnswerError, ServerError
 from weaver.events import ThreadHedged
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -23,7 +23,7 @@ async def seconds(run: Run, task: Task) -> Answer:
     """A body that takes as many seconds as its prompt says; ``fail`` fails after one."""
     if task.prompt.startswith("fail"):
         await anyio.sleep(1)
-        raise ModelFailed("It broke.")
+        raise ServerError("It broke.")
     await anyio.sleep(float(task.prompt))
     return Answer(f"{task.prompt}|{task.context}")
 
@@ -55,7 +55,7 @@ async def test_skip_lets_dependents_go_on_without_the_finding():
 
 
 async def test_fail_fast_cancels_the_others_and_raises_the_error_itself():
-    with pytest.raises(ModelFailed, match="It broke") as caught:
+    with pytest.raises(ServerError, match="It broke") as caught:
         await result_of({"a": ("fail", []), "b": ("50", [])}, on_error="fail_fast")
     result = caught.value.result
     assert [(t.state, t.cancel_reason) for t in result.threads] == [("failed", None), ("cancelled", "pruned")]
@@ -139,7 +139,7 @@ async def test_a_straggler_is_hedged_the_first_success_wins_and_the_loser_is_clo
 
 
 async def test_a_hedge_may_go_to_another_endpoint_and_its_failure_hurts_nobody():
-    other = ScriptedModel([Scripted(error=ModelFailed("down."))], name="other")
+    other = ScriptedModel([Scripted(error=ServerError("down."))], name="other")
     model = ScriptedModel(
         [Scripted("quick", when="quick", first=1), Scripted("slow but sure", when="slow", first=9)]
     )
@@ -183,5 +183,5 @@ async def test_pruning_takes_along_what_waits_for_the_pruned():
 
 
 async def test_join_names_what_is_missing():
-    with pytest.raises(NoAnswer, match="ModelFailed: It broke"):
+    with pytest.raises(NoAnswerError, match="ServerError: It broke"):
         await result_of({"a": ("fail", [])})

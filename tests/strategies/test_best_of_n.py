@@ -10,7 +10,7 @@ import pytest
 from weaver import Answer, Task, Weaver
 from weaver._strategies.best_of_n import best_of_n
 from weaver._testing.scripted import text_of
-from weaver.errors import ConfigurationError, ModelFailed, NoAnswer
+from weaver.errors import ConfigurationError, NoAnswerError, ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -139,7 +139,7 @@ async def test_when_the_verifier_passes_or_rates_none_the_answer_is_incomplete(s
 
 @pytest.mark.parametrize("judge", ["listwise", "pairwise"])
 async def test_a_judge_that_cannot_choose_leaves_the_answer_incomplete(judge):
-    model = ScriptedModel([Scripted(error=ModelFailed("down"), when=CHOOSE), Scripted("a")])
+    model = ScriptedModel([Scripted(error=ServerError("down"), when=CHOOSE), Scripted("a")])
     result = await Weaver(model, strategy=f"best_of_n:n=2,judge={judge}").run("q")
     assert (result.status, result.answer) == ("partial", "a")
 
@@ -183,7 +183,7 @@ async def test_a_pair_wise_judge_holds_a_tournament():
 
 
 async def test_without_a_usable_judge_the_first_answer_is_taken_and_noted():
-    model = ScriptedModel([Scripted(error=ModelFailed("down"), when=RATE), Scripted("a")])
+    model = ScriptedModel([Scripted(error=ServerError("down"), when=RATE), Scripted("a")])
     result = await Weaver(model, strategy="best_of_n:n=2").run("q")
     assert result.answer == "a"
     assert any("could not be rated: down" in note for note in result.notes)
@@ -206,8 +206,8 @@ async def test_an_answer_cannot_steer_its_judge():
 
 
 async def test_when_no_sample_comes_to_an_answer_the_error_says_how():
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"))])
-    with pytest.raises(NoAnswer, match=r"No sample came to an answer: .*broken"):
+    model = ScriptedModel([Scripted(error=ServerError("broken"))])
+    with pytest.raises(NoAnswerError, match=r"No sample came to an answer: .*broken"):
         await Weaver(model, strategy="best_of_n:n=2").run("q")
 
 

@@ -7,7 +7,7 @@ import pytest
 from weaver import Weaver
 from weaver._models.protocol import Capabilities, TokenLogprob
 from weaver._strategies.deepconf import Meter
-from weaver.errors import CapabilityMissing
+from weaver.errors import MissingCapabilityError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ async def test_a_budget_that_is_the_warm_up_is_the_offline_method():
 
 async def test_it_needs_log_probabilities():
     model = ScriptedModel(can=Capabilities())
-    with pytest.raises(CapabilityMissing, match="'deepconf' needs logprobs"):
+    with pytest.raises(MissingCapabilityError, match="'deepconf' needs logprobs"):
         await Weaver(model, strategy="deepconf").run("q")
 
 
@@ -92,7 +92,7 @@ async def test_a_trace_shorter_than_the_window_is_one_group():
 
 async def test_a_server_that_claims_log_probabilities_and_sends_none_is_refused_after_the_warm_up():
     model = ScriptedModel("Answer: 4")
-    with pytest.raises(CapabilityMissing, match=r"sent none.*Choose another strategy"):
+    with pytest.raises(MissingCapabilityError, match=r"sent none.*Choose another strategy"):
         await Weaver(model, strategy="deepconf:warmup=3,budget=9").run("q")
     assert len(model.requests) == 3
 

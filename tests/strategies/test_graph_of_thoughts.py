@@ -25,7 +25,7 @@ from weaver._strategies.common.thought_graph import (
 )
 from weaver._strategies.graph_of_thoughts import graph_of_thoughts
 from weaver._testing.scripted import text_of
-from weaver.errors import ConfigurationError, ModelFailed
+from weaver.errors import ConfigurationError, ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -160,7 +160,7 @@ async def test_ground_truth_marks_and_async_checks_work():
 
 
 async def test_a_thought_that_cannot_be_improved_stays():
-    model = ScriptedModel([Scripted(error=ModelFailed("x"), when=BETTER), Scripted("draft")])
+    model = ScriptedModel([Scripted(error=ServerError("x"), when=BETTER), Scripted("draft")])
     graph = Graph().then("draft", Generate()).then("better", Improve())
     result = await Weaver(model, strategy=partial(graph_of_thoughts, graph=graph)).run("q")
     assert (result.status, result.answer) == ("complete", "draft")

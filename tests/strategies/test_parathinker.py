@@ -6,7 +6,7 @@ import pytest
 
 from weaver import Weaver, tool
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed, NoAnswer
+from weaver.errors import NoAnswerError, ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -69,8 +69,8 @@ async def test_a_deadline_leaves_time_for_the_summary():
 
 
 async def test_when_no_path_says_anything_there_is_no_answer():
-    with pytest.raises(NoAnswer, match="down"):
-        await Weaver(ScriptedModel([Scripted(error=ModelFailed("down"))]), strategy="parathinker").run("q")
+    with pytest.raises(NoAnswerError, match="down"):
+        await Weaver(ScriptedModel([Scripted(error=ServerError("down"))]), strategy="parathinker").run("q")
 
 
 async def test_a_typed_task_gets_its_output_from_the_summary():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from weaver import Weaver
-from weaver.errors import ConfigurationError, ModelFailed, NoAnswer
+from weaver.errors import ConfigurationError, NoAnswerError, ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +90,7 @@ async def test_an_answer_that_is_missing_is_no_agreement_for_esc():
     model = ScriptedModel(
         [
             Scripted("Answer: 1", times=1),
-            Scripted(error=ModelFailed("broken"), times=1),
+            Scripted(error=ServerError("broken"), times=1),
             Scripted("Answer: 1"),
         ]
     )
@@ -131,16 +131,16 @@ async def test_answers_are_compared_as_the_user_says():
 
 
 async def test_a_failed_sample_is_data():
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"), times=1), Scripted("Answer: 6")])
+    model = ScriptedModel([Scripted(error=ServerError("broken"), times=1), Scripted("Answer: 6")])
     result = await Weaver(model, strategy="self_consistency:samples=3").run("q")
     assert result.answer == "Answer: 6"
     assert result.threads[0].state == "failed"
 
 
 async def test_when_all_samples_fail_the_error_says_how():
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"))])
+    model = ScriptedModel([Scripted(error=ServerError("broken"))])
     with pytest.raises(
-        NoAnswer, match=r"No sample came to an answer: sample1, sample2 failed \(ModelFailed: broken\)"
+        NoAnswerError, match=r"No sample came to an answer: sample1, sample2 failed \(ServerError: broken\)"
     ):
         await Weaver(model, strategy="self_consistency:samples=2").run("q")
 
@@ -167,7 +167,7 @@ async def test_samples_that_a_limit_took_are_noted_and_the_answer_is_partial():
 
 
 async def test_samples_that_failures_took_are_noted_and_the_answer_is_partial():
-    model = ScriptedModel([Scripted(error=ModelFailed("broken."), times=2), Scripted("Answer: 4")])
+    model = ScriptedModel([Scripted(error=ServerError("broken."), times=2), Scripted("Answer: 4")])
     result = await Weaver(model, strategy="self_consistency:samples=3").run("q")
     assert result.status == "partial"
     assert "Only 1 of 3 samples answered. 2 ended with: broken." in result.notes
@@ -175,7 +175,7 @@ async def test_samples_that_failures_took_are_noted_and_the_answer_is_partial():
 
 @pytest.mark.parametrize("options", ["samples=5", "samples=9,first_m=3", "stop=beta"])
 async def test_a_lost_sample_that_could_not_have_changed_the_answer_is_no_loss(options):
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"), times=1), Scripted("Answer: 4")])
+    model = ScriptedModel([Scripted(error=ServerError("broken"), times=1), Scripted("Answer: 4")])
     result = await Weaver(model, strategy=f"self_consistency:{options}").run("q")
     assert result.status == "complete"
 

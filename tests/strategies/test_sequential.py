@@ -8,7 +8,7 @@ from weaver import Task, Weaver
 from weaver._models.protocol import Capabilities
 from weaver._strategies.common import registry
 from weaver._testing.scripted import text_of
-from weaver.errors import CapabilityMissing
+from weaver.errors import MissingCapabilityError
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.testing import Scripted, ScriptedModel
 
@@ -64,7 +64,7 @@ async def test_a_typed_task_is_answered_with_the_thoughts_in_view():
 
 async def test_budget_forcing_needs_an_endpoint_that_continues_messages():
     model = ScriptedModel(can=Capabilities(tools=True))
-    with pytest.raises(CapabilityMissing, match="Option wait of strategy 'sequential' needs prefill"):
+    with pytest.raises(MissingCapabilityError, match="Option wait of strategy 'sequential' needs prefill"):
         await Weaver(model, strategy="sequential:wait=1").run("q")
     assert (await Weaver(model, strategy="sequential").run("q")).answer == "ok"
 
@@ -73,7 +73,7 @@ def test_what_only_an_option_needs_is_known_before_a_call():
     found, options = registry.find("sequential:wait=0,think_tokens=9")
     assert found.option_needs == {"wait": ["prefill"], "think_tokens": ["prefill"]}
     with pytest.raises(
-        CapabilityMissing, match=r"Option think_tokens .* needs prefill, which 100%m does not"
+        MissingCapabilityError, match=r"Option think_tokens .* needs prefill, which 100%m does not"
     ):
         found.check(Capabilities(), "100%m", options)
     found.check(Capabilities(), "m", {"wait": 0})

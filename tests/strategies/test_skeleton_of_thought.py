@@ -7,7 +7,7 @@ import pytest
 from weaver import Weaver
 from weaver._models.protocol import Capabilities
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.testing import Scripted, ScriptedModel
 
@@ -65,7 +65,7 @@ async def test_a_skeleton_without_a_list_is_answered_directly():
 
 
 async def test_a_router_that_fails_is_noted():
-    model = ScriptedModel([Scripted(error=ModelFailed("down"), when=ROUTE), Scripted("direct")])
+    model = ScriptedModel([Scripted(error=ServerError("down"), when=ROUTE), Scripted("direct")])
     result = await Weaver(model, strategy="skeleton_of_thought").run("q")
     assert result.answer == "direct"
     assert any("The router failed (down)" in note for note in result.notes)
@@ -80,7 +80,7 @@ async def test_points_beyond_the_most_are_left_out():
 
 async def test_a_lost_point_is_missing_and_the_others_stay():
     model = ScriptedModel(
-        [LIST, SKELETON, point(2, "", error=ModelFailed("down")), Scripted("x", when=EXPAND)]
+        [LIST, SKELETON, point(2, "", error=ServerError("down")), Scripted("x", when=EXPAND)]
     )
     result = await Weaver(model, strategy="skeleton_of_thought").run("q")
     assert (result.status, result.answer) == ("partial", "1. Buy apples x\n3. Bake x")

@@ -9,7 +9,7 @@ import pytest
 
 from weaver import Weaver
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed, NoAnswer
+from weaver.errors import NoAnswerError, ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -169,8 +169,8 @@ async def test_limits_end_the_search_and_the_best_state_so_far_is_used():
 
 
 async def test_without_a_single_step_there_is_no_answer():
-    with pytest.raises(NoAnswer, match="proposed no next step"):
-        await Weaver(ScriptedModel([Scripted(error=ModelFailed("x"))]), strategy="tree_of_thoughts").run("q")
+    with pytest.raises(NoAnswerError, match="proposed no next step"):
+        await Weaver(ScriptedModel([Scripted(error=ServerError("x"))]), strategy="tree_of_thoughts").run("q")
 
 
 async def test_steps_cannot_steer_the_search():

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, RootModel
 
 from weaver import Answer, Run, Task, Weaver
 from weaver._streaming.partial_output import PartialOutput
-from weaver.errors import OutputInvalid
+from weaver.errors import InvalidOutputError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 
@@ -230,5 +230,5 @@ async def test_without_a_type_objects_are_texts():
 @pytest.mark.anyio
 async def test_objects_of_a_failed_run_raise():
     run = Weaver(ScriptedModel([Scripted("no")]), strategy="sequential").stream("q", output=Trip)
-    with pytest.raises(OutputInvalid):
+    with pytest.raises(InvalidOutputError):
         _ = [trip async for trip in run.objects()]

@@ -11,12 +11,12 @@ import pytest
 
 from weaver import Answer, Run, Task, Weaver, events
 from weaver.errors import (
+    BadRequestError,
     ConfigurationError,
-    InvalidTask,
+    InvalidTaskError,
     ModelError,
-    ModelRejected,
     RunCancelled,
-    RunUnfinished,
+    RunUnfinishedError,
 )
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -177,22 +177,22 @@ async def test_a_run_that_is_cancelled_while_it_is_prepared_has_a_result():
 
 
 async def test_a_run_that_cannot_begin_raises():
-    with pytest.raises(InvalidTask):
+    with pytest.raises(InvalidTaskError):
         async with Weaver(slow()).stream(" "):
             raise AssertionError
     run = Weaver(slow()).stream(" ")
-    with pytest.raises(InvalidTask):
+    with pytest.raises(InvalidTaskError):
         await run.wait()
-    with pytest.raises(InvalidTask):
+    with pytest.raises(InvalidTaskError):
         _ = run.result
 
 
 async def test_a_result_that_is_not_there_yet():
     model = slow()
     run = watched(model)
-    with pytest.raises(RunUnfinished, match="has not ended"):
+    with pytest.raises(RunUnfinishedError, match="has not ended"):
         _ = run.result
-    with pytest.raises(RunUnfinished, match="has not begun"):
+    with pytest.raises(RunUnfinishedError, match="has not begun"):
         run.approve("x")
     await run.aclose()
     assert [event async for event in run] == []
@@ -252,7 +252,7 @@ async def test_leaving_the_text_cancels_the_run():
 
 
 async def test_the_text_of_a_failed_run_raises():
-    model = ScriptedModel([Scripted(error=ModelRejected("No.", model="m"))])
+    model = ScriptedModel([Scripted(error=BadRequestError("No.", model="m"))])
     with pytest.raises(ModelError, match=r"No\."):
         _ = [piece async for piece in watched(model).text()]
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from weaver import Weaver, events
-from weaver.errors import InvalidTask, RunCancelled, RunUnfinished
+from weaver.errors import InvalidTaskError, RunCancelled, RunUnfinishedError
 from weaver.testing import Scripted, Server
 
 LONG = "one two three four five six seven eight"
@@ -87,9 +87,9 @@ def test_a_stream_that_nobody_refers_to_ends(weaver: Weaver):
 
 
 def test_a_run_that_cannot_begin_raises(weaver: Weaver):
-    with pytest.raises(InvalidTask):
+    with pytest.raises(InvalidTaskError):
         list(weaver.stream_sync(" "))
-    with pytest.raises(RunUnfinished):
+    with pytest.raises(RunUnfinishedError):
         _ = weaver.stream_sync("q").result
     assert not workers()
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from weaver import Plan, Subtask, Weaver
-from weaver.errors import ModelFailed, WeaverError
+from weaver.errors import ServerError, WeaverError
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -74,7 +74,7 @@ async def test_a_lost_part_is_named_at_the_end():
     model = ScriptedModel(
         [
             Scripted("red", when="On Apples"),
-            Scripted(error=ModelFailed("down"), when="On Pears"),
+            Scripted(error=ServerError("down"), when="On Pears"),
             Scripted("blue", when="On Plums"),
         ]
     )
@@ -111,7 +111,7 @@ async def test_only_the_part_that_is_wrong_is_corrected():
 async def test_a_correction_that_fails_leaves_the_text_and_says_so():
     model = ScriptedModel(
         [
-            Scripted(error=ModelFailed("down"), when="Correct a text"),
+            Scripted(error=ServerError("down"), when="Correct a text"),
             Scripted(f"At 5 euros.\n{claims('5 euros')}", when="On Apples"),
             Scripted(f"At 9 euros.\n{claims('9 euros')}", when="On Pears"),
             Scripted(f"5 euros.\n{claims('5 euros')}", when="On Plums"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from weaver import Plan, Subtask, Weaver
 from weaver._synthesis.reference import Frame
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.events import AnswerDelta, AnswerStarted
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -60,7 +60,7 @@ async def test_marks_of_no_part_are_left_out_and_unused_parts_are_added():
 
 
 async def test_a_synthesizer_that_fails_leaves_the_parts():
-    result = await merged(Scripted(when="Write the frame of the answer:", error=ModelFailed("down")))
+    result = await merged(Scripted(when="Write the frame of the answer:", error=ServerError("down")))
     assert result.answer.strip() == "the first [[2]]\n\nthe second"
     assert result.status == "partial"
     assert any("synthesizer failed" in note for note in result.notes)

@@ -9,7 +9,7 @@ import pytest
 
 from weaver import Answer, Approval, ApprovalRequest, Run, Task, Weaver, events, tool
 from weaver._models.protocol import Request
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -127,7 +127,7 @@ async def test_one_thread_waits_while_its_siblings_go_on():
             if isinstance(event, events.ApprovalAsked):
                 request = event
                 assert event.arguments == {"whom": "Ann"}
-                with pytest.raises(UnknownName):
+                with pytest.raises(UnknownNameError):
                     stream.approve("another")
             elif isinstance(event, events.ThreadFinished):
                 log.append(event.thread)

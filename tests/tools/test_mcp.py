@@ -17,7 +17,7 @@ import pytest
 from weaver import Weaver, mcp
 from weaver._models.protocol import Request
 from weaver._settings.settings import Settings
-from weaver.errors import ConfigurationError, ToolServerFailed, UnknownName
+from weaver.errors import ConfigurationError, ToolServerError, UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
 
 pytest.importorskip("mcp")
@@ -120,7 +120,7 @@ async def test_a_call_is_cut_by_its_timeout_and_by_the_deadline():
     ],
 )
 async def test_a_server_that_cannot_be_used_is_a_clear_error(arguments: dict[str, Any], message: str, capfd):
-    with pytest.raises(ToolServerFailed, match=message):
+    with pytest.raises(ToolServerError, match=message):
         await Weaver(ScriptedModel("x")).run("q", tools=[mcp(**arguments)])
     assert "Traceback" not in capfd.readouterr().err
 
@@ -146,7 +146,7 @@ async def test_servers_of_a_settings_file_start_only_when_they_are_named(tmp_pat
     await Weaver(settings=settings).run("q")
     assert results(model) == ["3.5"]
 
-    with pytest.raises(UnknownName, match="MCP server named 'shp'"):
+    with pytest.raises(UnknownNameError, match="MCP server named 'shp'"):
         Weaver(settings=Settings.load({}, tmp_path, model=model, mcp="shp"))
     (tmp_path / "weaver.toml").write_text("mcp = ['shop']\n[mcp_servers.shop]\nurl = 'http://x/mcp'\n")
     with pytest.raises(ConfigurationError, match="may describe MCP servers"):

@@ -13,7 +13,7 @@ from weaver import Context, Weaver, events, tool
 from weaver._models.protocol import Request, ToolSpec
 from weaver._tools.function import FunctionTool, SchemaTool, as_tool
 from weaver._tools.results import READ_RESULT
-from weaver.errors import ConfigurationError, ToolArgumentsInvalid
+from weaver.errors import ConfigurationError, InvalidToolArgumentsError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -141,9 +141,9 @@ async def test_a_schema_known_at_run_time_is_enough():
     model = asking(("query", {"sql": "select 1"}))
     await run(model, ask, deps="db")
     assert results(sent(model)[-1]) == ['["db","select 1"]']
-    with pytest.raises(ToolArgumentsInvalid, match="must be a JSON object"):
+    with pytest.raises(InvalidToolArgumentsError, match="must be a JSON object"):
         await ask.call("[1]")
-    with pytest.raises(ToolArgumentsInvalid, match="not valid JSON"):
+    with pytest.raises(InvalidToolArgumentsError, match="not valid JSON"):
         await ask.call("{")
 
 

@@ -20,7 +20,7 @@ from weaver._tracing.export import local, store_writer
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.retention import Retention
 from weaver._tracing.store.sqlite import Store
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -154,17 +154,17 @@ async def test_a_process_that_goes_on_forgets_old_runs_too(monkeypatch: pytest.M
 
 async def test_the_log_tells_retries_fallbacks_notes_and_errors(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="weaver")
-    broken = ScriptedModel([Scripted(error=ModelFailed(f"no answer for {SECRET}"))], name="broken")
+    broken = ScriptedModel([Scripted(error=ServerError(f"no answer for {SECRET}"))], name="broken")
     model = layered(broken, retries=1, fallbacks=[ScriptedModel("fine", name="spare")])
     result = await Weaver(model, strategy="sequential").run("Well?")
-    with pytest.raises(ModelFailed):
+    with pytest.raises(ServerError):
         await Weaver(broken, strategy="sequential").run("Well?")
 
     lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "weaver"]
     assert any(level == "INFO" and "tried again" in line for level, line in lines)
     assert any(level == "WARNING" and "spare is asked instead" in line for level, line in lines)
     assert any(level == "INFO" and "spare answered instead" in line for level, line in lines)
-    assert any(level == "ERROR" and "failed: ModelFailed" in line for level, line in lines)
+    assert any(level == "ERROR" and "failed: ServerError" in line for level, line in lines)
     assert SECRET not in caplog.text
     assert caplog.records[0].run_id == result.run_id
     handlers = logging.getLogger("weaver").handlers

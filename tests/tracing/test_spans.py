@@ -20,7 +20,7 @@ from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.tracer import Tracing
-from weaver.errors import ModelFailed, ToolFailed
+from weaver.errors import ServerError, ToolError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_a_race_is_not_painted_red(spans: Spans) -> None:
         [
             Scripted("fast", when="quick", first=1.0),
             Scripted("late", when="slow", first=9.0),
-            Scripted(when="broken", error=ModelFailed(f"HTTP 500 with {SECRET}"), first=0.5),
+            Scripted(when="broken", error=ServerError(f"HTTP 500 with {SECRET}"), first=0.5),
         ]
     )
     await Weaver(model, strategy=racing, tracer_provider=spans.provider).run("Race.")
@@ -108,7 +108,7 @@ async def test_a_race_is_not_painted_red(spans: Spans) -> None:
     [call] = [s for s in spans.of("chat") if s.parent.span_id == slow.context.span_id]
     assert (about(call)[sc.TASK_STATE], call.status.status_code) == ("cancelled", StatusCode.UNSET)
     assert about(call)[sc.CANCEL_REASON] in {"lost_race", "parent"}
-    assert about(broken)[sc.ERROR_TYPE] == "ModelFailed"
+    assert about(broken)[sc.ERROR_TYPE] == "ServerError"
     assert broken.status.status_code is StatusCode.ERROR
     assert "HTTP 500" in (broken.status.description or "")
     assert SECRET not in spans.text()
@@ -208,13 +208,13 @@ async def test_a_cancelled_run_and_its_plan_are_no_errors(spans: Spans) -> None:
 
 
 async def test_a_failed_run_says_why(spans: Spans) -> None:
-    model = ScriptedModel([Scripted(error=ModelFailed("the server is on fire"))])
-    with pytest.raises(ModelFailed) as raised:
+    model = ScriptedModel([Scripted(error=ServerError("the server is on fire"))])
+    with pytest.raises(ServerError) as raised:
         await Weaver(model, strategy="sequential", tracer_provider=spans.provider).run("q")
 
     root = spans.one("invoke_workflow")
     assert root.status.status_code is StatusCode.ERROR
-    assert about(root)[sc.ERROR_TYPE] == "ModelFailed"
+    assert about(root)[sc.ERROR_TYPE] == "ServerError"
     assert about(root)[sc.RUN_STATUS] == raised.value.result.status == "failed"
     [event] = [e for e in root.events if e.name == "exception"]
     assert "on fire" in event.attributes["exception.message"]
@@ -224,7 +224,7 @@ async def test_tools_have_spans(spans: Spans) -> None:
     def weigh(what: str) -> str:
         """Weigh a thing."""
         if what == "ghost":
-            raise ToolFailed("it has no weight")
+            raise ToolError("it has no weight")
         return f"3 kg of {MARK}"
 
     calls = (("weigh", '{"what": "cat"}'), ("weigh", '{"what": "ghost"}'))
@@ -234,7 +234,7 @@ async def test_tools_have_spans(spans: Spans) -> None:
     good, bad = sorted(spans.of("execute_tool"), key=lambda s: s.status.status_code.value)
     assert good.name == "execute_tool weigh"
     assert bad.status.status_code is StatusCode.ERROR
-    assert about(bad)[sc.ERROR_TYPE] == "ToolFailed"
+    assert about(bad)[sc.ERROR_TYPE] == "ToolError"
     assert MARK not in spans.text()
 
 

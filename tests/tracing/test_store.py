@@ -17,7 +17,7 @@ from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.retention import Retention, store_wanted
 from weaver._tracing.store.span_record import SpanRecord, span_from
 from weaver._tracing.store.sqlite import Store
-from weaver.errors import ConfigurationError, TraceStoreError, UnknownName
+from weaver.errors import ConfigurationError, TraceStoreError, UnknownNameError
 
 DAY = 86400
 T0 = 1_700_000_000
@@ -70,7 +70,7 @@ def test_runs_are_found_by_id_beginning_trace_and_last(store: Store) -> None:
     assert store.find(f"{1:032x}").run_id == "run0001"
     with pytest.raises(ConfigurationError, match="Several runs begin with 'run000'"):
         store.find("run000")
-    with pytest.raises(UnknownName, match="no run named 'x%'"):
+    with pytest.raises(UnknownNameError, match="no run named 'x%'"):
         store.find("x%")
     assert [row.run_id for row in store.runs(limit=2)] == ["run0030", "run0002"]
 

@@ -243,7 +243,7 @@ def test_a_wrong_file_is_told_and_json_is_still_json(tmp_path, capsys):
     path.write_text("version: weaver/v1\nname: x\nsteps:\n  a: {tusk: x}\n")
     assert main(["run", str(path), "--json"]) == 2
     said = capsys.readouterr()
-    assert json.loads(said.out)["error"]["type"] == "InvalidWorkflow"
+    assert json.loads(said.out)["error"]["type"] == "InvalidWorkflowError"
     assert "steps.a.tusk" in said.err
     assert main(["run", str(tmp_path / "none.yaml")]) == 2
     assert "there is no such file" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from weaver._workflows.execution.runner import Given, started
 from weaver._workflows.tools.testing import dry, run_case
 from weaver._workflows.validation.loader import examine
 from weaver._workflows.validation.registry import Surroundings, unregister
-from weaver.errors import InvalidTask, InvalidWorkflow, StepFailed
+from weaver.errors import InvalidTaskError, InvalidWorkflowError, StepError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
 
@@ -138,7 +138,7 @@ async def test_inputs_of_a_used_workflow_are_checked_when_they_are_known(tmp_pat
         ),
     )
     model = ScriptedModel([Scripted('{"value": 3}')])
-    with pytest.raises(StepFailed) as caught:
+    with pytest.raises(StepError) as caught:
         await Workflow.from_yaml(tmp_path / "main.yaml").run(weaver=Weaver(model))
     assert "Step a: workflow child: the input 'topic' does not fit" in str(caught.value)
 
@@ -323,7 +323,7 @@ async def test_a_text_stays_a_text_and_errors_fail_the_step(anyio_backend):
 
 def test_arguments_are_checked_before_anything_runs():
     flow = FLOW.replace("least: 3", "most: 3").replace("text:", "txt:")
-    with pytest.raises(InvalidWorkflow) as caught:
+    with pytest.raises(InvalidWorkflowError) as caught:
         Workflow.from_yaml(flow, tools=[count_words])
     said = str(caught.value)
     assert "count_words has no parameter 'most'; known: least, text" in said
@@ -410,9 +410,11 @@ async def test_stand_ins_of_functions_fit_what_they_give():
 
 
 def test_only_registered_functions_can_be_named():
-    with pytest.raises(InvalidWorkflow, match="there is no function 'count_words'; a program registers it"):
+    with pytest.raises(
+        InvalidWorkflowError, match="there is no function 'count_words'; a program registers it"
+    ):
         Workflow.from_yaml(FLOW)
-    with pytest.raises(InvalidWorkflow, match=r"there is no function 'os\.system'"):
+    with pytest.raises(InvalidWorkflowError, match=r"there is no function 'os\.system'"):
         Workflow.from_yaml(parent("  a: {function: os.system, with: {command: ls}}\n"))
     register(count_words)
     try:
@@ -434,5 +436,5 @@ async def test_tools_of_steps_and_agents_reach_the_model(tmp_path):
 
 async def test_missing_inputs_of_the_outermost(tmp_path):
     write(tmp_path, child=CHILD)
-    with pytest.raises(InvalidTask, match=r"the input 'topic' \(string\) is missing"):
+    with pytest.raises(InvalidTaskError, match=r"the input 'topic' \(string\) is missing"):
         await Workflow.from_yaml(tmp_path / "child.yaml").run(weaver=Weaver(ScriptedModel("x")))

@@ -7,13 +7,13 @@ import pytest
 from tests.workflows.flows import flow, states
 from weaver import Weaver
 from weaver._workflows.validation.registry import unregister
-from weaver.errors import BudgetExceeded, ModelFailed, StepFailed, WeaverError
+from weaver.errors import BudgetExceededError, ServerError, StepError, WeaverError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Workflow, register
 
 pytestmark = pytest.mark.anyio
 
-DOWN = Scripted(error=ModelFailed("the server is down", model="m"), when="broken")
+DOWN = Scripted(error=ServerError("the server is down", model="m"), when="broken")
 SLOW = Scripted("late", when="slow", first=60)
 WORDS = Scripted("one two three four five six", when="drip", each=1.9)
 
@@ -47,7 +47,7 @@ async def test_an_output_that_cannot_be_worked_out_is_null_and_the_others_are_ke
 
 
 async def test_without_any_output_the_run_has_failed_and_says_which():
-    with pytest.raises(StepFailed, match=r"Nothing came out .* Output n cannot be .* step 'list' failed"):
+    with pytest.raises(StepError, match=r"Nothing came out .* Output n cannot be .* step 'list' failed"):
         await run(
             "list: {task: broken, output: {properties: {n: integer}}}",
             head="outputs: {n: '${{ steps.list.output.n + 1 }}'}\n",
@@ -150,7 +150,7 @@ async def test_what_a_used_workflow_misses_reaches_the_notes(tmp_path):
 
 
 async def test_every_repeat_is_noted():
-    replies = [Scripted(error=ModelFailed("down", model="m"), times=2), Scripted("at last")]
+    replies = [Scripted(error=ServerError("down", model="m"), times=2), Scripted("at last")]
     result = await run("a: {task: a, retry: 2}", replies=replies)
     assert result.notes == ("a is tried again: down (try 2 of 3)", "a is tried again: down (try 3 of 3)")
 
@@ -247,7 +247,7 @@ async def test_items_are_there_also_when_all_of_them_failed():
 
 @pytest.mark.parametrize("items", ["[broken, slow, ok]", "[broken, 'broken 2', ok]", "[ok, ok, late broken]"])
 async def test_a_quorum_that_cannot_be_met_fails_the_step_and_its_items_stay_readable(items):
-    late = Scripted(error=ModelFailed("late", model="m"), when="late broken", first=5)
+    late = Scripted(error=ServerError("late", model="m"), when="late broken", first=5)
     result = await run(
         f"d: {{for_each: {items}, join: quorum(3), task: '${{{{ item }}}}'}}\nb: {{task: b}}",
         head="outputs:\n  b: ${{ steps.b.output }}\n  d: ${{ steps.d.output }}\n"
@@ -289,7 +289,7 @@ async def test_fail_fast_is_a_failed_run_also_when_something_was_finished(bad):
         )
     result = caught.value.result
     assert result is not None
-    assert not isinstance(caught.value, BudgetExceeded)
+    assert not isinstance(caught.value, BudgetExceededError)
     assert (result.status, result.answer) == ("failed", "")
     assert any(note.endswith("and the workflow with it (on_error: fail_fast).") for note in result.notes)
     assert result.threads[0].answer == "Tokyo."

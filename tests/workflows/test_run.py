@@ -10,7 +10,7 @@ from tests.workflows.flows import flow, states
 from weaver import Answer, Task, Weaver
 from weaver._journal.memory import MemoryJournal
 from weaver._models.protocol import Capabilities, Prices
-from weaver.errors import InvalidTask, ModelFailed, NoAnswer, StepFailed
+from weaver.errors import InvalidTaskError, NoAnswerError, ServerError, StepError
 from weaver.events import ThreadRestarted
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 from weaver.workflows import Reply, run_workflow, stream_workflow
@@ -201,7 +201,7 @@ report: {task: report, needs: risky}
 """
     )
     model = ScriptedModel(
-        [Scripted(error=ModelFailed("broken", model="m"), when="risky"), Scripted("saved", when="rescue")]
+        [Scripted(error=ServerError("broken", model="m"), when="risky"), Scripted("saved", when="rescue")]
     )
     result = await workflow.run(weaver=Weaver(model))
     assert states(result) == {"risky": "failed", "rescue": "succeeded", "report": "skipped"}
@@ -212,7 +212,7 @@ report: {task: report, needs: risky}
 # ---- failures
 
 
-BROKEN = Scripted(error=ModelFailed("the server is down", model="m"), when="broken")
+BROKEN = Scripted(error=ServerError("the server is down", model="m"), when="broken")
 
 
 async def test_keep_skips_what_needs_the_failed_step_and_lets_the_rest_go_on():
@@ -235,7 +235,7 @@ async def test_skip_lets_what_needs_the_failed_step_go_on_without_it():
 async def test_fail_fast_stops_everything_at_once():
     workflow = flow("bad: {task: broken, on_error: fail_fast}\nslow: {task: slow}")
     model = ScriptedModel([BROKEN, Scripted("slow done", first=60)])
-    with pytest.raises(ModelFailed, match="the server is down") as caught:
+    with pytest.raises(ServerError, match="the server is down") as caught:
         await workflow.run(weaver=Weaver(model))
     result = caught.value.result
     assert result is not None
@@ -260,16 +260,14 @@ async def test_fail_fast_in_a_for_each_stops_the_other_items_and_starts_no_more(
         "       task: '${{ item }}'}"
     )
     model = ScriptedModel([BROKEN, Scripted("yes", first=9)])
-    with pytest.raises(ModelFailed):
+    with pytest.raises(ServerError):
         await workflow.run(weaver=Weaver(model))
     assert len(model.requests) == 2
 
 
 async def test_all_items_failed_means_the_step_failed():
     workflow = flow("each: {for_each: [1, 2], task: 'broken ${{ item }}'}")
-    with pytest.raises(
-        StepFailed, match=r"Nothing came out .* each/1, each/2 failed \(ModelFailed"
-    ) as caught:
+    with pytest.raises(StepError, match=r"Nothing came out .* each/1, each/2 failed \(ServerError") as caught:
         await workflow.run(weaver=Weaver(ScriptedModel([BROKEN])))
     assert caught.value.result is not None
     assert caught.value.result.usage.calls == 2
@@ -277,7 +275,7 @@ async def test_all_items_failed_means_the_step_failed():
 
 async def test_retry_waits_longer_each_time_and_is_seen():
     workflow = flow("a: {task: flaky, retry: {times: 3, delay: 1s, backoff: 3}}")
-    model = ScriptedModel([Scripted(error=ModelFailed("down", model="m"), times=2), Scripted("at last")])
+    model = ScriptedModel([Scripted(error=ServerError("down", model="m"), times=2), Scripted("at last")])
     async with await stream_workflow(workflow, weaver=Weaver(model)) as run:
         events = [event async for event in run]
     result = run.result
@@ -291,7 +289,7 @@ async def test_retry_waits_longer_each_time_and_is_seen():
 
 async def test_no_retry_for_what_cannot_get_better():
     workflow = flow("a: {task: a, retry: 5, budget: {calls: 1}}\nb: {task: b}")
-    model = ScriptedModel([Scripted(error=ModelFailed("down", model="m"), when="a"), Scripted("fine")])
+    model = ScriptedModel([Scripted(error=ServerError("down", model="m"), when="a"), Scripted("fine")])
     result = await workflow.run(weaver=Weaver(model))
     assert states(result) == {"a": "cancelled", "b": "succeeded"}
     assert len(model.requests) == 2
@@ -607,7 +605,7 @@ async def test_a_resumed_run_pays_for_nothing_twice_and_asks_nobody_twice():
         asked.append(question)
         return True
 
-    failing = ScriptedModel([Scripted("ok", times=4), Scripted(error=ModelFailed("down", model="m"))])
+    failing = ScriptedModel([Scripted("ok", times=4), Scripted(error=ServerError("down", model="m"))])
     first = await run_workflow(
         workflow, weaver=Weaver(failing, journal=journal), approve=approve, run_id="r1"
     )
@@ -630,7 +628,7 @@ async def test_inputs_are_checked_all_at_once():
         "a: {task: a}",
         head="inputs:\n  topic: {type: string, description: What about.}\n  n: {type: integer, default: 1}\n",
     )
-    with pytest.raises(InvalidTask) as caught:
+    with pytest.raises(InvalidTaskError) as caught:
         await workflow.run({"topc": "x", "n": "three"}, weaver=Weaver(ScriptedModel("ok")))
     said = caught.value.message
     assert "there is no input 'topc' (did you mean 'topic'?)" in said
@@ -639,11 +637,11 @@ async def test_inputs_are_checked_all_at_once():
 
 
 async def test_nothing_came_out_is_a_failure_with_everything_in_it():
-    with pytest.raises(StepFailed, match="Nothing came out of the workflow") as caught:
+    with pytest.raises(StepError, match="Nothing came out of the workflow") as caught:
         await flow("a: {task: broken}").run(weaver=Weaver(ScriptedModel([BROKEN])))
     assert caught.value.result is not None
     assert [t.state for t in caught.value.result.threads] == ["failed"]
-    assert not isinstance(caught.value, NoAnswer)
+    assert not isinstance(caught.value, NoAnswerError)
 
 
 async def test_an_expression_without_a_value_fails_its_step_only():
@@ -699,14 +697,14 @@ async def test_a_strategy_flag_is_for_steps_that_name_none():
 async def test_what_an_option_needs_of_the_model_is_looked_at_before_a_call():
     model = ScriptedModel("x", can=Capabilities())
     workflow = flow("a: {task: a, strategy: {name: sequential, wait: 2}}")
-    with pytest.raises(StepFailed, match="Option wait of strategy 'sequential' needs prefill"):
+    with pytest.raises(StepError, match="Option wait of strategy 'sequential' needs prefill"):
         await workflow.run(weaver=Weaver(model))
     assert not model.requests
 
 
 async def test_an_unknown_input_does_not_change_how_inputs_are_given():
     workflow = flow("a: {task: x}", head="inputs: {topic: string}\n")
-    with pytest.raises(InvalidTask, match=r"no input 'topik' \(did you mean 'topic'\?\)") as caught:
+    with pytest.raises(InvalidTaskError, match=r"no input 'topik' \(did you mean 'topic'\?\)") as caught:
         await workflow.run({"topik": "tea"}, weaver=Weaver(ScriptedModel("x")))
     assert caught.value.hint.startswith("Give inputs by name")
 
@@ -720,5 +718,5 @@ async def test_depth_below_a_step_is_what_the_limit_is_about():
     workflow = flow("each: {for_each: [1], task: 'item ${{ item }}'}")
     result = await workflow.run(weaver=Weaver(ScriptedModel("ok")), strategy=forking, max_depth=1)
     assert result.output == {"each": ["forked ok"]}
-    with pytest.raises(StepFailed, match="Threads may fork 2 deep"):
+    with pytest.raises(StepError, match="Threads may fork 2 deep"):
         await workflow.run(weaver=Weaver(ScriptedModel("ok")), strategy=forking, max_depth=0)

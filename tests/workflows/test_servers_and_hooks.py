@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from weaver import Refused, Weaver
+from weaver import RefusedError, Weaver
 from weaver._cli import main
 from weaver._workflows.validation.loader import examine
 from weaver.errors import ConfigurationError
@@ -104,12 +104,12 @@ def test_an_unknown_tool_suggests_servers_too() -> None:
 @pytest.fixture
 def guards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "flow_guards.py").write_text(
-        "from weaver import Refused\n"
+        "from weaver import RefusedError\n"
         "seen = []\n"
         "class NoCodes:\n"
         "    def check_output(self, answer, context):\n"
         "        if '1234' in answer.text:\n"
-        "            raise Refused('There is a code in it.')\n"
+        "            raise RefusedError('There is a code in it.')\n"
         "class Watch:\n"
         "    async def around_call(self, call, proceed):\n"
         "        seen.append(call.context.thread)\n"
@@ -133,7 +133,7 @@ steps:
 @pytest.mark.usefixtures("guards")
 async def test_hooks_of_the_file_and_of_agents() -> None:
     workflow = Workflow.from_yaml(GUARDED)
-    with pytest.raises(Refused, match="There is a code in it"):
+    with pytest.raises(RefusedError, match="There is a code in it"):
         await workflow.run(weaver=Weaver(ScriptedModel("It is 1234.")))
     import flow_guards  # type: ignore[import-not-found]  # the fixture writes it
 
@@ -151,7 +151,7 @@ def test_a_refusal_has_its_own_exit_status(tmp_path: Path, capsys: Any) -> None:
         flags = ["--model", "openai/m", "--base-url", server.url]
         assert main(["run", str(path), *flags, "--json"]) == 4
         result = json.loads(capsys.readouterr().out)
-        assert (result["status"], result["error"]["type"]) == ("failed", "Refused")
+        assert (result["status"], result["error"]["type"]) == ("failed", "RefusedError")
         assert "1234" not in json.dumps(result)
         assert main(["run", "What is the code?", *flags, "--hooks", "flow_guards:NoCodes"]) == 4
         captured = capsys.readouterr()

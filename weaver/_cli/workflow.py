@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver._cli.support.reading import Unreadable, read_text
+from weaver._cli.support.reading import UnreadableError, read_text
 from weaver._display.words import printable
-from weaver.errors import ConfigurationError, RunCancelled, UnknownName
+from weaver.errors import ConfigurationError, RunCancelled, UnknownNameError
 
 if TYPE_CHECKING:
     from weaver._cli.display.output import Form
@@ -41,7 +41,7 @@ def run_workflow(
     """``weaver run flow.yaml``. ``options`` are the flags by name, unchecked; returns the exit code.
 
     Raises:
-        InvalidWorkflow: every problem of the file.
+        InvalidWorkflowError: every problem of the file.
         ConfigurationError: an input or a flag is wrong.
         RunCancelled: the user stopped at a question about an input.
     """
@@ -146,7 +146,7 @@ def loaded(path: Path, root: str | None = None) -> Definition:
     """A checked workflow file.
 
     Raises:
-        InvalidWorkflow: every problem of the file.
+        InvalidWorkflowError: every problem of the file.
     """
     from weaver._workflows.validation.loader import load
 
@@ -218,7 +218,7 @@ def _text(given: str, key: str) -> tuple[str, bool]:
 def _from_file(name: str, key: str) -> str:
     try:
         return read_text(name)
-    except Unreadable as problem:
+    except UnreadableError as problem:
         raise ConfigurationError(
             f"The input {key!r}: {problem}.",
             hint="A value that begins with @ is a file; write @@ for a text that does.",
@@ -278,14 +278,14 @@ def _approved(workflow: Definition, names: Sequence[str]) -> frozenset[str]:
     """The steps that ``--approve`` names, checked.
 
     Raises:
-        UnknownName: no step of that name asks.
+        UnknownNameError: no step of that name asks.
     """
     from weaver._workflows.execution.approval import EVERY_STEP
 
     known = list(_asking(workflow))
     for name in names:
         if name != EVERY_STEP and name not in known:
-            raise UnknownName("step that asks for approval", name, [*known, EVERY_STEP])
+            raise UnknownNameError("step that asks for approval", name, [*known, EVERY_STEP])
     return frozenset(names)
 
 

@@ -46,7 +46,7 @@ class Message:
             nobody says: see `is_untrusted`.
 
     Raises:
-        InvalidTask: the content is neither text nor parts.
+        InvalidTaskError: the content is neither text nor parts.
     """
 
     role: RoleName

@@ -12,7 +12,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 MAX_BYTES = 50_000_000
 """Most bytes of one part. Providers take less: 20 to 50 MB a request."""
@@ -46,7 +46,7 @@ class MediaPart:
         media_type: such as ``image/png``; found out from the path or the bytes where it is not given.
 
     Raises:
-        InvalidTask: none or several of them are given, the file cannot be read, or it is too large.
+        InvalidTaskError: none or several of them are given, the file cannot be read, or it is too large.
     """
 
     kind: ClassVar[str] = "file"
@@ -59,7 +59,7 @@ class MediaPart:
 
     def __post_init__(self, path: str | Path | None) -> None:
         if sum(value is not None for value in (path, self.data, self.url)) != 1:
-            raise InvalidTask(f"{type(self).__name__} needs exactly one of path=, data= and url=.")
+            raise InvalidTaskError(f"{type(self).__name__} needs exactly one of path=, data= and url=.")
         if path is not None:
             object.__setattr__(self, "data", _bytes_of(Path(path)))
         elif self.url is not None:
@@ -67,7 +67,7 @@ class MediaPart:
         if self.data is not None:
             if not self.data or len(self.data) > MAX_BYTES:
                 size = f"{len(self.data):,} bytes"
-                raise InvalidTask(f"{type(self).__name__} has {size}; allowed are 1 to {MAX_BYTES:,}.")
+                raise InvalidTaskError(f"{type(self).__name__} has {size}; allowed are 1 to {MAX_BYTES:,}.")
             if not self.media_type:
                 object.__setattr__(self, "media_type", _type_of(self.data, path) or self.usual_type)
 
@@ -76,12 +76,12 @@ class MediaPart:
             try:
                 data = base64.b64decode(url[match.end() :], validate=True)
             except (binascii.Error, ValueError):
-                raise InvalidTask(f"The data: URL of a {self.kind} is not valid base64.") from None
+                raise InvalidTaskError(f"The data: URL of a {self.kind} is not valid base64.") from None
             object.__setattr__(self, "data", data)
             object.__setattr__(self, "url", None)
             object.__setattr__(self, "media_type", self.media_type or (match[1] or "").lower())
         elif not _URL.fullmatch(url):
-            raise InvalidTask(
+            raise InvalidTaskError(
                 f"{url[:80]!r} is not the URL of a {self.kind}.", hint="Use https://, a data: URL, or path=."
             )
 
@@ -170,13 +170,13 @@ def as_parts(content: Any) -> tuple[Part, ...]:
     """The parts in a list of parts and texts.
 
     Raises:
-        InvalidTask: something else is in it.
+        InvalidTaskError: something else is in it.
     """
     parts: list[Part] = []
     for item in content:
         part = TextPart(item) if isinstance(item, str) else item
         if not isinstance(part, TextPart | ImagePart | AudioPart | FilePart):
-            raise InvalidTask(
+            raise InvalidTaskError(
                 f"A message's content has a {type(item).__name__}.",
                 hint="Use texts, TextPart, ImagePart, AudioPart and FilePart.",
             )
@@ -229,10 +229,12 @@ def result_of(value: Any) -> str | None:
 def _bytes_of(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise InvalidTask(f"{path} has {path.stat().st_size:,} bytes; a part may have {MAX_BYTES:,}.")
+            raise InvalidTaskError(
+                f"{path} has {path.stat().st_size:,} bytes; a part may have {MAX_BYTES:,}."
+            )
         return path.read_bytes()
     except OSError as error:
-        raise InvalidTask(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise InvalidTaskError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def _type_of(data: bytes, path: str | Path | None) -> str:

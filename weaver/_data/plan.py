@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from weaver._display import markdown, one_line, terminal
-from weaver.errors import PlanInvalid
+from weaver.errors import InvalidPlanError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -144,7 +144,7 @@ class Plan(BaseModel):
         notes: what was repaired in the plan that a model wrote, a sentence each.
 
     Raises:
-        PlanInvalid: from `Plan.check`, with the offending names in the message.
+        InvalidPlanError: from `Plan.check`, with the offending names in the message.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -176,14 +176,16 @@ class Plan(BaseModel):
             max_depth: longest allowed chain of dependencies, in subtasks; None for no limit.
         """
         if len(self.subtasks) > max_subtasks:
-            raise PlanInvalid(
+            raise InvalidPlanError(
                 f"The plan has {len(self.subtasks)} subtasks; at most {max_subtasks} are allowed."
             )
         if self.parallel and not self.subtasks:
-            raise PlanInvalid("The plan says parallel but has no subtasks.")
+            raise InvalidPlanError("The plan says parallel but has no subtasks.")
         levels = levels_of(self.subtasks)
         if max_depth is not None and len(levels) > max_depth:
-            raise PlanInvalid(f"The plan chains {len(levels)} subtasks; at most {max_depth} are allowed.")
+            raise InvalidPlanError(
+                f"The plan chains {len(levels)} subtasks; at most {max_depth} are allowed."
+            )
         return self
 
     @property
@@ -196,16 +198,16 @@ def levels_of(subtasks: Sequence[Subtask]) -> list[list[Subtask]]:
     """Group subtasks by their longest chain of dependencies.
 
     Raises:
-        PlanInvalid: duplicate ids, unknown dependencies, or a cycle.
+        InvalidPlanError: duplicate ids, unknown dependencies, or a cycle.
     """
     by_id: dict[str, Subtask] = {}
     for subtask in subtasks:
         if subtask.id in by_id:
-            raise PlanInvalid(f"Two subtasks have the id {subtask.id!r}.")
+            raise InvalidPlanError(f"Two subtasks have the id {subtask.id!r}.")
         by_id[subtask.id] = subtask
     for subtask in subtasks:
         if unknown := [d for d in subtask.depends_on if d not in by_id]:
-            raise PlanInvalid(
+            raise InvalidPlanError(
                 f"Subtask {subtask.id!r} depends on {_names(unknown)}, which the plan does not have."
             )
     levels: list[list[Subtask]] = []
@@ -214,7 +216,7 @@ def levels_of(subtasks: Sequence[Subtask]) -> list[list[Subtask]]:
     while waiting:
         ready = [s for s in waiting if placed.issuperset(s.depends_on)]
         if not ready:
-            raise PlanInvalid(f"The dependencies form a cycle: {_names(cycle_in(waiting))}.")
+            raise InvalidPlanError(f"The dependencies form a cycle: {_names(cycle_in(waiting))}.")
         levels.append(ready)
         placed.update(s.id for s in ready)
         waiting = [s for s in waiting if s.id not in placed]

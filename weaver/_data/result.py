@@ -9,7 +9,7 @@ from weaver._data.decisions import LoggedDecision, Reward
 from weaver._data.messages import Message
 from weaver._data.usage import NOTHING, Usage
 from weaver._display import markdown, one_line, terminal
-from weaver.errors import OutputMissing
+from weaver.errors import MissingOutputError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -287,13 +287,13 @@ class Result(Generic[T_co]):
         """The answer in the type that was asked for: text where none was.
 
         Raises:
-            OutputMissing: the run made none; ``has_output`` tells before.
+            MissingOutputError: the run made none; ``has_output`` tells before.
         """
         if self.output_state == "typed" or self.typed_output is not None:
             return self.typed_output  # type: ignore[return-value]  # None is a value of an optional type
         if self.output_state == "text" and self.answer:
             return self.answer  # type: ignore[return-value]  # T is str then
-        raise OutputMissing(
+        raise MissingOutputError(
             f"Run {self.run_id} is {self.status} and has no output of the type that was asked for."
             if self.output_state == "missing"
             else f"Run {self.run_id} has failed and has no answer.",

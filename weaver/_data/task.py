@@ -10,7 +10,7 @@ from weaver._data.conversation.condensed import condensed
 from weaver._data.conversation.reading import messages_from
 from weaver._data.messages import Media, Message, user
 from weaver._data.parts import MediaPart, Part, TextPart
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def as_task(task: Task | str | Sequence[Message | Mapping[str, Any] | Part | str
     """Make a checked `Task` of what the user passed: a question, its parts, or a conversation.
 
     Raises:
-        InvalidTask: nothing to answer, or a message is wrong.
+        InvalidTaskError: nothing to answer, or a message is wrong.
     """
     if isinstance(task, str):
         task = Task(prompt=task)
@@ -172,7 +172,7 @@ def as_task(task: Task | str | Sequence[Message | Mapping[str, Any] | Part | str
     if changes:
         task = replace(task, **changes)
     if not task.question.strip():
-        raise InvalidTask("The task is empty.", hint="Give a question, or messages that end with one.")
+        raise InvalidTaskError("The task is empty.", hint="Give a question, or messages that end with one.")
     return task
 
 
@@ -185,11 +185,11 @@ def with_parts(task: Task, parts: Sequence[str]) -> Task:
         parts: texts, at least one, none empty.
 
     Raises:
-        InvalidTask: they are something else.
+        InvalidTaskError: they are something else.
     """
     values: Sequence[Any] = parts
     if isinstance(parts, str) or not all(isinstance(value, str) and value.strip() for value in values):
-        raise InvalidTask(
+        raise InvalidTaskError(
             "The parts of a task must be a list of texts, none of them empty.",
             hint='For example: parts=["weather", "prices"].',
         )

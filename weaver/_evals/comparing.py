@@ -28,10 +28,10 @@ from weaver._planning.features import VERSION, features_of
 from weaver._settings.settings import Settings
 from weaver._strategies.common.registry import find
 from weaver.errors import (
+    AuthenticationError,
     ConfigurationError,
-    InvalidTask,
-    ModelUnauthorized,
-    ModelUnreachable,
+    InvalidTaskError,
+    ModelConnectionError,
     WeaverError,
 )
 
@@ -156,7 +156,7 @@ async def compare(
 
     Raises:
         ConfigurationError: as `check`; nothing was run. Or the file cannot be written any more.
-        ModelUnreachable, ModelUnauthorized: no run can succeed; what was finished is in the file.
+        ModelConnectionError, AuthenticationError: no run can succeed; what was finished is in the file.
     """
     await check(comparison)
     before = {r.key: r for r in file.records if not (retry_failed and r.status == "failed")}
@@ -262,9 +262,9 @@ async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
     result: Result[Any] | None
     try:
         result = await weaver.run(question, strategy=strategy, seed=run.seed)
-    except InvalidTask as refused:  # a strategy for other tasks; the others go on
+    except InvalidTaskError as refused:  # a strategy for other tasks; the others go on
         error, result = refused, None
-    except (ConfigurationError, ModelUnreachable, ModelUnauthorized):
+    except (ConfigurationError, ModelConnectionError, AuthenticationError):
         raise
     except WeaverError as raised:
         if meter.refusal is not None:

@@ -19,7 +19,7 @@ from weaver._evals.items import Grade, Grader, Item
 from weaver._models.protocol import Model
 from weaver._strategies.common.from_file import member, module_of
 from weaver._untrusted import fenced
-from weaver.errors import ConfigurationError, ModelError, OutputInvalid, UnknownName, WeaverError
+from weaver.errors import ConfigurationError, InvalidOutputError, ModelError, UnknownNameError, WeaverError
 
 NAMES = (*KINDS, "numeric", "math", "judge", "python:FILE_OR_MODULE:FUNCTION")
 
@@ -36,7 +36,7 @@ def grader(kind: str | Callable[..., Any] | None = None, *, judge: Model | None 
         judge: the model for ``judge``.
 
     Raises:
-        UnknownName: no such grader.
+        UnknownNameError: no such grader.
         ConfigurationError: ``judge`` without a model, a function that cannot be loaded, a missing extra.
     """
     if callable(kind):
@@ -52,8 +52,8 @@ def grader(kind: str | Callable[..., Any] | None = None, *, judge: Model | None 
         return _by_function(_loaded(name.removeprefix("python:")))
     try:
         return _ByEquivalence(equivalence("number" if name == "numeric" else name))
-    except UnknownName:
-        raise UnknownName("grader", name, NAMES) from None
+    except UnknownNameError:
+        raise UnknownNameError("grader", name, NAMES) from None
 
 
 def title(kind: str, judge: Model | None) -> str:
@@ -183,9 +183,9 @@ def _by_model(model: Model) -> Grader:
         except ModelError:  # it names the model itself
             raise
         except WeaverError as error:
-            raise OutputInvalid(f"{about}: {error.message}", hint=error.hint) from error
+            raise InvalidOutputError(f"{about}: {error.message}", hint=error.hint) from error
         if not result.has_output:
-            raise OutputInvalid(f"{about}.")
+            raise InvalidOutputError(f"{about}.")
         verdict = result.output
         return Grade(verdict.correct, float(verdict.correct), verdict.reason)
 

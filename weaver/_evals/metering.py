@@ -21,7 +21,7 @@ from weaver._models.protocol import (
     Text,
     UsageReport,
 )
-from weaver.errors import ModelUnauthorized, ModelUnreachable, WeaverError
+from weaver.errors import AuthenticationError, ModelConnectionError, WeaverError
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Metered:
         try:
             async with self._model.stream(request) as deltas:
                 yield seen.through(deltas)
-        except (ModelUnreachable, ModelUnauthorized) as error:
+        except (ModelConnectionError, AuthenticationError) as error:
             meter.refusal = meter.refusal or error
             raise
         finally:

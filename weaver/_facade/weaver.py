@@ -49,7 +49,7 @@ from weaver._tools.protocol import Toolset
 from weaver._tools.run_tools import RunTools
 from weaver._tools.toolsets import Toolsets
 from weaver._tracing.record.tracer import Tracing
-from weaver.errors import ConfigurationError, DeadlineExceeded, UnknownName
+from weaver.errors import ConfigurationError, DeadlineExceededError, UnknownNameError
 from weaver.events import Event
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Weaver(TypedRuns):
             parts: as for `run`.
 
         Raises:
-            PlanInvalid: the planner wrote no valid plan, also after two repairs.
+            InvalidPlanError: the planner wrote no valid plan, also after two repairs.
             WeaverError: as `run`.
         """
         plans: list[Plan] = []
@@ -292,7 +292,7 @@ class Weaver(TypedRuns):
         deadline.set(until)
         with anyio.CancelScope(deadline=until):
             return await self._prepared(request, settings, until, listen)
-        raise DeadlineExceeded(
+        raise DeadlineExceededError(
             f"After {settings.deadline:g} s the model, its endpoint or its tools had not been found.",
             hint="Name the model (`weaver doctor` shows what answers), or raise the deadline.",
         )
@@ -436,7 +436,7 @@ def _servers(settings: Settings) -> tuple[Any, ...]:
     """The MCP servers that the settings name.
 
     Raises:
-        UnknownName: there is no server of that name.
+        UnknownNameError: there is no server of that name.
         ConfigurationError: its entry is wrong.
     """
     if not settings.mcp:
@@ -445,7 +445,7 @@ def _servers(settings: Settings) -> tuple[Any, ...]:
 
     for name in settings.mcp:
         if name not in settings.mcp_servers:
-            raise UnknownName("MCP server", name, settings.mcp_servers)
+            raise UnknownNameError("MCP server", name, settings.mcp_servers)
     return tuple(mcp(**settings.mcp_servers[name].model_dump()) for name in settings.mcp)
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from weaver._hooks.protocol import METHODS, Hook
-from weaver.errors import ConfigurationError, HookFailed, Refused, WeaverError
+from weaver.errors import ConfigurationError, HookError, RefusedError, WeaverError
 
 HINT = "A hook has around_call, around_tool, check_input or check_output: see docs/hooks.md."
 
@@ -34,14 +34,14 @@ class Step:
             passed_on: errors of what the hook is around; it did not make them.
 
         Raises:
-            Refused: the hook said no; ``hook`` is its name.
+            RefusedError: the hook said no; ``hook`` is its name.
             WeaverError: as the hook raises it.
-            HookFailed: it raised something else.
+            HookError: it raised something else.
         """
         try:
             value = self.method(*arguments)
             return await value if inspect.isawaitable(value) else value
-        except Refused as refusal:
+        except RefusedError as refusal:
             refusal.hook = refusal.hook or self.name
             raise
         except WeaverError:
@@ -51,9 +51,9 @@ class Step:
                 raise
             raise self.failure(f"raised {type(error).__name__}: {error}") from error
 
-    def failure(self, problem: str, hint: str = "") -> HookFailed:
+    def failure(self, problem: str, hint: str = "") -> HookError:
         """The error that says what the method did wrong."""
-        return HookFailed(f"Hook {self.name} {problem.rstrip('.')}.", hint=hint)
+        return HookError(f"Hook {self.name} {problem.rstrip('.')}.", hint=hint)
 
 
 def steps(hooks: Iterable[Any], method: str) -> tuple[Step, ...]:

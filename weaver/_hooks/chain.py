@@ -56,7 +56,7 @@ class Hooks:
         """The tool's result, through ``around_tool`` of each hook.
 
         Raises:
-            Refused, HookFailed, ToolFailed: of a hook or of the tool.
+            RefusedError, HookError, ToolError: of a hook or of the tool.
         """
         errors: list[BaseException] = []
 
@@ -86,7 +86,7 @@ class Hooks:
         """``task`` as the checks before the first call leave it.
 
         Raises:
-            Refused, HookFailed: of a hook.
+            RefusedError, HookError: of a hook.
         """
         for step in self.input_checks:
             if step.parallel:
@@ -104,7 +104,7 @@ class Hooks:
         """Run the parallel input checks, all at the same time.
 
         Raises:
-            Refused, HookFailed: of the first one that does not pass.
+            RefusedError, HookError: of the first one that does not pass.
         """
 
         async def check(step: Step) -> None:
@@ -118,7 +118,7 @@ class Hooks:
         """``answer`` as the output checks leave it.
 
         Raises:
-            Refused, HookFailed: of a hook.
+            RefusedError, HookError: of a hook.
         """
         for step in self.output_checks:
             value = await step.call(answer, context)

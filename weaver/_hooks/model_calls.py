@@ -42,7 +42,7 @@ async def hooked_stream(
 
     Raises:
         ModelError: as the model's stream, on entering or while iterating.
-        Refused, HookFailed: likewise.
+        RefusedError, HookError: likewise.
     """
     send, receive = anyio.create_memory_object_stream[Delta](AHEAD)
     passage = _Passage(steps, open_stream, sent, send)

@@ -112,7 +112,7 @@ class Hook:
         """Called instead of each model call. Return what ``proceed(call)`` returns, a `Reply` or a text.
 
         Raises:
-            Refused: the run ends.
+            RefusedError: the run ends.
         """
         return proceed(call)
 
@@ -120,8 +120,8 @@ class Hook:
         """Called instead of each tool call. Return the text that the model reads as the result.
 
         Raises:
-            Refused: the run ends.
-            ToolFailed: the model reads the message instead of a result.
+            RefusedError: the run ends.
+            ToolError: the model reads the message instead of a result.
         """
         return proceed(request)
 
@@ -129,14 +129,14 @@ class Hook:
         """Called with the task before it is worked on. Return None, or another task or question.
 
         Raises:
-            Refused: the run ends.
+            RefusedError: the run ends.
         """
 
     def check_output(self, answer: Answer, context: Context[Any]) -> Any:
         """Called with the answer before anybody sees it. Return None, or another answer or text.
 
         Raises:
-            Refused: the run ends without an answer.
+            RefusedError: the run ends without an answer.
         """
 
 

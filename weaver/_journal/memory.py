@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from weaver._journal.port import ONCE, POLL_SECONDS, Entry, Opened, RunHead, Status
-from weaver.errors import RunTakenOver
+from weaver.errors import RunTakenOverError
 
 
 @dataclass(slots=True)
@@ -97,5 +97,5 @@ class MemoryJournal:
     def _owned(self, run_id: str, epoch: int) -> _Run:
         run = self.runs.get(run_id)
         if run is None or epoch not in (0, run.head.epoch):
-            raise RunTakenOver.of(run_id)
+            raise RunTakenOverError.of(run_id)
         return run

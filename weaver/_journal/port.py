@@ -98,7 +98,7 @@ class Journal(Protocol):
             epoch: of `open`; 0 for a decision of somebody who does not own the run.
 
         Raises:
-            RunTakenOver: another owner has opened the run since.
+            RunTakenOverError: another owner has opened the run since.
         """
         ...
 
@@ -106,7 +106,7 @@ class Journal(Protocol):
         """Record how the run ended. It may be opened again.
 
         Raises:
-            RunTakenOver: another owner has opened the run since.
+            RunTakenOverError: another owner has opened the run since.
         """
         ...
 
@@ -121,7 +121,7 @@ class Journal(Protocol):
         they were given in, and on disk before a reader gets them.
 
         Raises:
-            RunTakenOver: another owner has opened the run since.
+            RunTakenOverError: another owner has opened the run since.
         """
         ...
 

@@ -19,7 +19,7 @@ from weaver._journal.content import MAX_INLINE, collect, pack, packed_hash, unpa
 from weaver._journal.event_batches import events_of, packed_events, read_events, write_events
 from weaver._journal.port import POLL_SECONDS, Entry, Opened, RunHead, Status
 from weaver._journal.writer import Writer
-from weaver.errors import JournalError, RunTakenOver
+from weaver.errors import JournalError, RunTakenOverError
 
 FOLLOW_SECONDS = 0.1
 """Between two looks of who watches a run while another process works on it."""
@@ -171,11 +171,11 @@ def _owned(db: sqlite3.Connection, run_id: str, epoch: int) -> int:
     """The run's last sequence number, if ``epoch`` is its owner's.
 
     Raises:
-        RunTakenOver: it is not, or the run is gone.
+        RunTakenOverError: it is not, or the run is gone.
     """
     row = db.execute("SELECT epoch, last_seq FROM runs WHERE run_id = ?", (run_id,)).fetchone()
     if row is None or epoch not in (0, row[0]):
-        raise RunTakenOver.of(run_id)
+        raise RunTakenOverError.of(run_id)
     last: int = row[1]
     return last
 

@@ -247,7 +247,7 @@ class Model(Protocol):
         before that is raised on entering, where a layer may still retry. Leaving closes the connection.
 
         Raises:
-            ModelError: on entering, or `StreamBroken` while iterating.
+            ModelError: on entering, or `StreamInterruptedError` while iterating.
         """
         ...
 

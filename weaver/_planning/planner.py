@@ -18,7 +18,7 @@ from weaver._runtime.output.asking import Asking
 from weaver._runtime.output.structured_output import output_piece, output_text
 from weaver._runtime.run import Run
 from weaver._tools.protocol import Tool
-from weaver.errors import ModelError, PlanInvalid, StreamBroken, WeaverError
+from weaver.errors import InvalidPlanError, ModelError, StreamInterruptedError, WeaverError
 from weaver.events import Planned, SubtaskPlanned
 
 REPAIRS = 2
@@ -71,8 +71,8 @@ async def make_plan(
         A valid plan. With ``parallel=False`` the call is left as soon as the model has said so.
 
     Raises:
-        PlanInvalid: no valid plan after two repairs.
-        ModelError, BudgetExceeded: the planner could not be asked.
+        InvalidPlanError: no valid plan after two repairs.
+        ModelError, BudgetExceededError: the planner could not be asked.
     """
     span = run.state.tracing.start_plan(run.span)
     error: BaseException | None = None
@@ -147,7 +147,7 @@ async def _asked(
                 run.note(note)
             asking.succeeded()
             return plan
-        except PlanInvalid as invalid:
+        except InvalidPlanError as invalid:
             if repairs == REPAIRS:
                 raise
             repairs += 1
@@ -159,7 +159,7 @@ async def _asked(
         except ModelError as failed_call:
             if not asking.steps_down(failed_call):
                 in_time = anyio.current_time() + (failed_call.retry_after or 0.0) < run.deadline
-                if broke or not in_time or not isinstance(failed_call, StreamBroken):
+                if broke or not in_time or not isinstance(failed_call, StreamInterruptedError):
                     raise
                 broke = True
                 run.note(f"The plan was asked for again: {failed_call.message}")

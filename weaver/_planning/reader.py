@@ -12,7 +12,7 @@ from weaver._json_reading.streaming import JsonReader
 from weaver._json_reading.whole import problem_in, read_json
 from weaver._planning.grouping import in_groups
 from weaver._planning.parts import Parts, template
-from weaver.errors import PlanInvalid
+from weaver.errors import InvalidPlanError
 
 MAX_PLAN_CHARS = 200_000
 MAX_PARTS = 64
@@ -92,12 +92,12 @@ class PlanReader:
         """Read on. Returns the subtasks that can start with ``piece``.
 
         Raises:
-            PlanInvalid: there are far too many parts, or the text is far too long.
+            InvalidPlanError: there are far too many parts, or the text is far too long.
         """
         self._pieces.append(piece)
         self._chars += len(piece)
         if self._chars > MAX_PLAN_CHARS:
-            raise PlanInvalid(f"The plan is longer than {MAX_PLAN_CHARS} characters.")
+            raise InvalidPlanError(f"The plan is longer than {MAX_PLAN_CHARS} characters.")
         self._json.feed(piece)
         if self.done or not _SHORT_LEAD.fullmatch(self._json.lead):
             return []
@@ -113,7 +113,7 @@ class PlanReader:
         """The whole plan, after the model's last word.
 
         Raises:
-            PlanInvalid: what was written is no plan.
+            InvalidPlanError: what was written is no plan.
         """
         if not self.done:
             values = self._json.finish()
@@ -125,11 +125,11 @@ class PlanReader:
                     self.cut = value.cut
                     break
         if self.parallel is None and not self._taken:
-            raise PlanInvalid(
+            raise InvalidPlanError(
                 f"The planner's answer is no plan: it has neither 'parallel' nor 'subtasks'.{self._where()}"
             )
         if self.cut and not len(self._parts) and self.parallel is not False:
-            raise PlanInvalid(f"The plan ends before its first subtask is complete.{self._where()}")
+            raise InvalidPlanError(f"The plan ends before its first subtask is complete.{self._where()}")
         self._note_merge()
         subtasks = self._final() if self.parallel is not False else ()
         self.parallel = bool(subtasks)
@@ -237,7 +237,7 @@ class PlanReader:
         if self._taken <= MAX_PARTS:
             self._parts.add(value)
         if max(self._taken, len(self._parts)) > MAX_PARTS:
-            raise PlanInvalid(
+            raise InvalidPlanError(
                 f"The plan has more than {MAX_PARTS} parts.",
                 hint=f"Put parts together so that there are no more than {self._max}.",
             )

@@ -27,7 +27,7 @@ async def make_replan(
         The added subtasks as a plan; None when the planner has nothing to add, or only repeats itself.
 
     Raises:
-        PlanInvalid, ModelError, BudgetExceeded: as `make_plan`.
+        InvalidPlanError, ModelError, BudgetExceededError: as `make_plan`.
     """
     retold = replace(task, context="\n\n".join(filter(None, [task.context, _story(old, findings, lost)])))
     plan = await make_plan(

@@ -21,12 +21,12 @@ from weaver._runtime.output.asking import Asking
 from weaver._runtime.output.structured_output import Shape, output_text
 from weaver._runtime.state.media import media_of, without_media_of_tools
 from weaver.errors import (
-    BudgetExceeded,
-    CapabilityMissing,
-    EmptyReply,
+    BudgetExceededError,
+    EmptyReplyError,
+    InvalidOutputError,
+    MissingCapabilityError,
     ModelError,
-    OutputInvalid,
-    StreamBroken,
+    StreamInterruptedError,
 )
 from weaver.events import ThreadDelta, ThreadRestarted
 
@@ -58,7 +58,7 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     # A plain question depends on nothing that a server could be asked for first.
     can = await run.capabilities(role) if use.tools or shape is not None else Capabilities()
     if use.tools and not can.tools:
-        raise CapabilityMissing(
+        raise MissingCapabilityError(
             f"{run.model(role).name} cannot call tools, and the task has {', '.join(use.tools)}.",
             hint="Choose a model that can, or drop the tools.",
         )
@@ -99,14 +99,14 @@ async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
     An incomplete answer that does not fit is left as it is.
 
     Raises:
-        OutputInvalid: it cannot be put into that form, also after the repairs.
+        InvalidOutputError: it cannot be put into that form, also after the repairs.
     """
     if task.output is None or answer.output is not None:
         return answer
     shape = Shape[Any](task.output)
     try:
         return replace(answer, output=shape.parse(answer.text, cut=not answer.complete))
-    except OutputInvalid:
+    except InvalidOutputError:
         if not answer.complete:
             return answer
         messages = (*opening(task), assistant(answer.text), user(IN_FORM))
@@ -171,14 +171,14 @@ class _Thinking:
         for last in (False, True):
             try:
                 reply = await self._until_soft_limit(request)
-            except CapabilityMissing as error:
+            except MissingCapabilityError as error:
                 plain = replace(request, messages=without_media_of_tools(request.messages))
                 if last or plain.messages == request.messages or media_of(plain.messages):
                     raise
                 self.run.note(f"What tools returned beside text was described instead: {error.message}")
                 request = plain
                 continue
-            except StreamBroken as error:
+            except StreamInterruptedError as error:
                 wait = error.retry_after or 0.0
                 in_time = current_time() + wait < self.run.deadline
                 if last or not in_time or (self.structured and error.refuses_structure):
@@ -193,7 +193,7 @@ class _Thinking:
             if reply.text.strip() or reply.tool_calls or (self.structured and output_text(reply)):
                 return reply
             if last:
-                raise EmptyReply(
+                raise EmptyReplyError(
                     f"{reply.model} answered with nothing, twice (finish reason: {reply.finish}).",
                     model=reply.model,
                     hint=_EMPTY_HINTS.get(reply.finish, _NO_TEXT_HINT),
@@ -247,7 +247,7 @@ class _Thinking:
         reply.finish = "length"
         try:
             concluded = await self.run.think(asked, role=self.role, name="conclude", listen=self.hear)
-        except (BudgetExceeded, ModelError) as error:
+        except (BudgetExceededError, ModelError) as error:
             self.run.note(f"The conclusion could not be asked for ({error.message}); the cut text is used.")
             return reply, request
         conclusion = output_text(concluded).strip()

@@ -38,13 +38,13 @@ from weaver._runtime.state.session_turn import SessionTurn
 from weaver._runtime.threads.user_code import answered
 from weaver._tools.approvals import Approval
 from weaver.errors import (
-    BudgetExceeded,
-    DeadlineExceeded,
+    BudgetExceededError,
+    DeadlineExceededError,
     JournalError,
-    NoAnswer,
-    Refused,
+    NoAnswerError,
+    RefusedError,
     RunCancelled,
-    StrategyFailed,
+    StrategyError,
     WeaverError,
 )
 from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
@@ -62,7 +62,7 @@ GRACE = 0.15
 CHECK_GRACE = 0.04
 """Seconds that output checks get after the deadline or a cancellation; then there is no answer."""
 
-_LEVELS: dict[type[WeaverError], int] = {RunCancelled: logging.INFO, Refused: logging.WARNING}
+_LEVELS: dict[type[WeaverError], int] = {RunCancelled: logging.INFO, RefusedError: logging.WARNING}
 """How loud the log is about runs that ended with these errors; all others are errors."""
 
 
@@ -291,7 +291,7 @@ class Execution:
                 if state.withheld is not None:
                     state.withheld.pass_output()
                 return answer
-            self.error = self.error or DeadlineExceeded(
+            self.error = self.error or DeadlineExceededError(
                 "The output checks had not passed by the deadline, so there is no answer.",
                 hint="Allow more time, or use checks that take less.",
             )
@@ -326,7 +326,7 @@ class Execution:
             if isinstance(error, WeaverError):
                 self.error = error
             elif isinstance(error, Exception):
-                self.error = StrategyFailed(
+                self.error = StrategyError(
                     f"Strategy {self._strategy!r} raised {type(error).__name__}: {error}."
                 )
                 self.error.__cause__ = error
@@ -337,7 +337,7 @@ class Execution:
         if state.cancel_reason == "deadline":
             if rescued is None:
                 allowed = round(state.deadline - state.started, 3)  # two readings of the clock
-                self.error = DeadlineExceeded(
+                self.error = DeadlineExceededError(
                     f"The deadline of {allowed:g} s passed before there was anything to answer with.",
                     hint="Allow more time, or use a faster model.",
                 )
@@ -352,7 +352,7 @@ class Execution:
     def _salvaged(self, root: Run) -> Answer | None:
         """What there is in spite of the error: all if time, money or threads ran out, else the offer."""
         state = self.state
-        if state.cancel_reason is not None or isinstance(self.error, (BudgetExceeded, NoAnswer)):
+        if state.cancel_reason is not None or isinstance(self.error, (BudgetExceededError, NoAnswerError)):
             return self._rescued(root)
         if state.offered is not None:
             state.note(f"The strategy could not finish; this is the best answer it had. {self.error}")
@@ -378,7 +378,7 @@ class Execution:
         state = self.state
         status: Status = "failed"
         if answer is not None and not answer.text.strip() and answer.output is None and self.error is None:
-            self.error = NoAnswer(f"Strategy {self._strategy!r} came back with an empty answer.")
+            self.error = NoAnswerError(f"Strategy {self._strategy!r} came back with an empty answer.")
         elif answer is not None:
             whole = answer.complete and self.error is None and state.cancel_reason is None
             status = "complete" if whole else "partial"
@@ -455,7 +455,7 @@ class Execution:
     def _threads(self) -> tuple[ThreadReport, ...]:
         """Report the threads; without their text where a guardrail refused the run."""
         reports = (t.report(self.state.started) for t in self.state.threads)
-        if isinstance(self.error, Refused):
+        if isinstance(self.error, RefusedError):
             return tuple(replace(report, answer=None) for report in reports)
         return tuple(reports)
 

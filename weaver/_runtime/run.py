@@ -12,7 +12,7 @@ from weaver._runtime.calls.model_calls import Listen, Thinker
 from weaver._runtime.default_body import reason
 from weaver._runtime.threads.group import Threads, open_fork
 from weaver._runtime.threads.thread_options import Body, Hedge, OnError, OnTimeout, Terms
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 
 
 class Run(Thinker):
@@ -30,7 +30,7 @@ class Run(Thinker):
         """Work on ``task`` in this thread: model calls, tools, a conclusion near the limits, typed output.
 
         Raises:
-            ModelError, BudgetExceeded, OutputInvalid, EmptyReply: no answer came of it.
+            ModelError, BudgetExceededError, InvalidOutputError, EmptyReplyError: no answer came of it.
         """
         return await reason(self, task, role=role, listen=listen)
 
@@ -72,11 +72,11 @@ class Run(Thinker):
         """One thread, waited for.
 
         Raises:
-            NoAnswer: it did not succeed; its own error is the cause.
+            NoAnswerError: it did not succeed; its own error is the cause.
         """
         async with self.fork([task], body=body, name="child") as threads:
             async for thread in threads.as_finished():
                 if thread.state != "succeeded" or thread.answer is None:
-                    raise NoAnswer(f"Thread {thread.id} ended as {thread.state}.") from thread.error
+                    raise NoAnswerError(f"Thread {thread.id} ended as {thread.state}.") from thread.error
                 return thread.answer
-        raise NoAnswer("The thread was never started.")
+        raise NoAnswerError("The thread was never started.")

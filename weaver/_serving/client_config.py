@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weaver._serving.config import ServeConfig
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 
 _KEY = "YOUR-KEY"
 _NO_KEY = "none"
@@ -116,11 +116,11 @@ def client_config(client: str, config: ServeConfig, *, has_keys: bool) -> str:
         has_keys: whether the server asks for keys. They are never printed.
 
     Raises:
-        UnknownName: there is no text for such a client.
+        UnknownNameError: there is no text for such a client.
     """
     name = client.strip().lower().replace(" ", "-").replace("_", "-")
     if name not in CLIENTS:
-        raise UnknownName("client", client, CLIENTS)
+        raise UnknownNameError("client", client, CLIENTS)
     host = "localhost" if config.is_local or config.host in ("0.0.0.0", "::") else config.host
     address = f"[{host}]" if ":" in host else host
     url = f"http://{address}:{config.port or 8320}/v1"

@@ -19,7 +19,7 @@ from weaver._data.conversation.reading import message_from
 from weaver._data.messages import Message
 from weaver._environment.file_locks import lock
 from weaver._environment.paths import home
-from weaver.errors import InvalidTask, SessionError
+from weaver.errors import InvalidTaskError, SessionError
 
 FILE = "sessions.sqlite"
 _POLL_SECONDS = (0.01, 0.25)
@@ -113,7 +113,7 @@ class SQLiteSession:
             ).fetchall()
         try:
             return tuple(message_from(json.loads(body), f"message {i}") for i, (body,) in enumerate(rows))
-        except (ValueError, InvalidTask) as error:
+        except (ValueError, InvalidTaskError) as error:
             raise SessionError(f"Session {self.id!r} in {self.path} cannot be read: {error}") from None
 
     def _append(self, messages: Sequence[Message]) -> None:

@@ -27,7 +27,7 @@ from weaver._strategies.common.sampling import (
     votes_on,
     with_losses,
 )
-from weaver.errors import CapabilityMissing, NoAnswer
+from weaver.errors import MissingCapabilityError, NoAnswerError
 
 MOST = 1000.0
 """Bound on a confidence, for tokens whose alternatives have no probability at all."""
@@ -69,7 +69,7 @@ async def deepconf(
         same, mark: see `self_consistency`.
 
     Raises:
-        CapabilityMissing: none of the warm-up's traces came with log-probabilities.
+        MissingCapabilityError: none of the warm-up's traces came with log-probabilities.
     """
     told_without_tools(run, task)
     traces = samples(run, task, budget, temperature=temperature, mark=mark)
@@ -79,7 +79,7 @@ async def deepconf(
         first = await threads.join()
     warmed = threads.all
     if not confidence:
-        raise CapabilityMissing(
+        raise MissingCapabilityError(
             f"Strategy 'deepconf' weighs answers by log-probabilities, and {run.model().name} sent none.",
             hint="Choose another strategy (self_consistency needs none) or an endpoint that sends them.",
         )
@@ -112,7 +112,7 @@ async def deepconf(
             elif threads.running == 0:
                 threads.close()
     if not votes.groups:
-        raise NoAnswer(missing([*first, *threads.all], "No trace came to an answer"))
+        raise NoAnswerError(missing([*first, *threads.all], "No trace came to an answer"))
     log_stop(
         run, "deepconf.tau/1", votes.share >= tau, len(first) + len(threads.all), budget, share=votes.share
     )

@@ -26,7 +26,7 @@ from weaver._strategies.common.thought_graph import (
     Thought,
 )
 from weaver._strategies.sequential import sequential
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 
 ALWAYS = 8
 """Threads of the default graph, whatever its width: its operations, and one improvement."""
@@ -83,7 +83,7 @@ async def graph_of_thoughts(
         before = [thought for name in node.after for thought in made[name]]
         thoughts = await node.operation(own, task, before)
         if not thoughts:
-            raise NoAnswer(f"Operation {node.name!r} has left no thought.")
+            raise NoAnswerError(f"Operation {node.name!r} has left no thought.")
         made[node.name] = thoughts
         run.offer(Answer(_best(thoughts).text, complete=False))
         return Answer(_best(thoughts).text)
@@ -95,7 +95,7 @@ async def graph_of_thoughts(
         threads.close()
         await threads.join()
     if nodes[-1].name not in made:
-        raise NoAnswer(missing(threads.all, f"The graph did not come to its end, {nodes[-1].name!r}"))
+        raise NoAnswerError(missing(threads.all, f"The graph did not come to its end, {nodes[-1].name!r}"))
     best = _best(made[nodes[-1].name])
     return Answer(best.text, complete=best.whole and width == (branches, merges))
 

@@ -27,7 +27,7 @@ from weaver._strategies.common.sampling import log_stop, shown
 from weaver._strategies.sequential import sequential
 from weaver._tools.protocol import Tool
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded
+from weaver.errors import BudgetExceededError
 
 J = TypeVar("J", bound=BaseModel)
 ASK = ToolSpec(
@@ -184,7 +184,7 @@ class Compiler:
                     after=[str(n) for n in step.needs],
                     body=partial(self._perform, step=step),
                 )
-            except BudgetExceeded as error:
+            except BudgetExceededError as error:
                 self.run.note(f"Call {step.number} was not made: {error.message}")
                 continue
             self.steps[step.number] = step

@@ -27,7 +27,7 @@ from weaver._strategies.common.sampling import (
     with_losses,
 )
 from weaver._strategies.common.streaming import END, THINK, Said
-from weaver.errors import BudgetExceeded, ModelError, NoAnswer
+from weaver.errors import BudgetExceededError, ModelError, NoAnswerError
 
 FORCE = "\n\nFinal answer:"
 ASK = "Stop here. Give only the final answer that you believe in now, without any explanation."
@@ -102,7 +102,7 @@ async def parallel_probe(
             else:
                 board.leave(thread.id)
     if not board.heard:
-        raise NoAnswer(missing(threads.all, "No branch came to an answer"))
+        raise NoAnswerError(missing(threads.all, "No branch came to an answer"))
     log_stop(
         run, "parallel_probe.consensus/1", board.settled, len(threads.all), branches, share=board.votes.share
     )
@@ -122,7 +122,7 @@ async def _probe(run: Run, task: Task, text: str, tokens: int) -> str:
     name = f"probe-{crc32(text.encode()):08x}"
     try:
         reply = await run.think(replace(request, max_tokens=tokens, temperature=0.0), name=name)
-    except (ModelError, BudgetExceeded) as error:
+    except (ModelError, BudgetExceededError) as error:
         run.note(f"A probe failed: {error.message}")
         return ""
     return reply.text.strip().partition("\n")[0]
@@ -201,7 +201,7 @@ class Board:
         """The consensus or, without one, what most branches say.
 
         Raises:
-            NoAnswer: no branch has said anything.
+            NoAnswerError: no branch has said anything.
         """
         votes = self.votes
         return replace(votes.winner(), confidence=votes.share)

@@ -25,7 +25,7 @@ from weaver._strategies.common.sampling import (
 )
 from weaver._strategies.common.streaming import Said, speaking
 from weaver._untrusted import fenced
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 
 SUMMARIZE = """\
 Below are several lines of thought on this; some may have been cut short, some may be wrong. Weigh them, and \
@@ -71,7 +71,7 @@ async def parathinker(
         try:
             ended = await threads.join(Quorum(enough, otherwise="wait"))
             run.offer(Answer(ended[0].text, complete=False))
-        except NoAnswer:
+        except NoAnswerError:
             if not any(said.text.strip() for said in thoughts.values()):
                 raise
     log_stop(run, f"parathinker.{termination}/1", enough < len(tasks), enough, len(tasks))

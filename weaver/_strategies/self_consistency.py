@@ -17,7 +17,7 @@ from weaver._strategies.common.option_types import Count, Same, Share, Warmth
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import UNNEEDED, log_stop, said, votes_on, with_losses
 from weaver._strategies.common.sampling import samples as samples_of
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 
 Stop = Literal["none", "beta", "dirichlet", "entropy"]
 WINDOW = {"beta": 1, "dirichlet": 1, "entropy": 5}
@@ -93,7 +93,7 @@ async def self_consistency(
         if enough or (votes.leader and votes.settled(len(tasks) - len(ended))):
             break
     if not len(votes):
-        raise NoAnswer(missing(ended, "No sample came to an answer")) from ended[0].error
+        raise NoAnswerError(missing(ended, "No sample came to an answer")) from ended[0].error
     heard = [thread for thread in ended if thread.cancel_reason not in UNNEEDED]
     rule = f"self_consistency.{'first_m' if first_m else stop}/1"
     log_stop(run, rule, len(heard) < len(tasks), len(heard), len(tasks), share=votes.share)

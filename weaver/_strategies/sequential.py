@@ -39,7 +39,7 @@ async def sequential(
         think_tokens: most tokens of thinking.
 
     Raises:
-        CapabilityMissing: with an option, when the endpoint cannot continue a message.
+        MissingCapabilityError: with an option, when the endpoint cannot continue a message.
     """
     if wait or think_tokens is not None:
         return await _forced(run, task, wait, think_tokens)

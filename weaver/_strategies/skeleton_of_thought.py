@@ -22,7 +22,7 @@ from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import adding, told_without_tools
 from weaver._strategies.sequential import sequential
 from weaver._untrusted import fenced
-from weaver.errors import ModelError, OutputInvalid
+from weaver.errors import InvalidOutputError, ModelError
 from weaver.events import AnswerDelta, AnswerStarted
 
 ROUTE = """\
@@ -94,7 +94,7 @@ async def _route(run: Run, task: Task) -> Literal["A", "B", "C"]:
     request = Request(opening(adding(task, ROUTE)), max_tokens=64, temperature=0.0)
     try:
         return (await run.parsed(request, Route, role="planner", name="route")).organisation
-    except (ModelError, OutputInvalid) as error:
+    except (ModelError, InvalidOutputError) as error:
         run.note(f"The router failed ({error.message}); the task is answered directly.")
         return "C"
 

@@ -22,7 +22,7 @@ from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import each, said, shown, told_without_tools
 from weaver._strategies.common.streaming import speaking
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, NoAnswer
+from weaver.errors import BudgetExceededError, NoAnswerError
 
 WORTH = {"impossible": 0.001, "likely": 1.0, "sure": 20.0}
 """What a judge's verdict counts; the values of one state are added up."""
@@ -120,7 +120,7 @@ async def tree_of_thoughts(
             await tree.depth_first(State(), steps, threshold, max_visits)
         else:
             await tree.breadth_first(steps, breadth, select)
-    except (NoAnswer, BudgetExceeded) as error:
+    except (NoAnswerError, BudgetExceededError) as error:
         if not tree.best.steps:
             raise
         run.note(f"The search ended early: {error.message}")
@@ -185,7 +185,7 @@ class Tree:
             for step in filter(None, map(_bare, answer.output))
         ]
         if not children:
-            raise NoAnswer(missing(threads, "The model proposed no next step"))
+            raise NoAnswerError(missing(threads, "The model proposed no next step"))
         return children
 
     async def valued(self, states: Sequence[State]) -> list[State]:

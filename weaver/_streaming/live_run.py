@@ -13,7 +13,7 @@ import anyio
 from weaver._data.result import CancelReason, ErrorReport, Result
 from weaver._runtime.execution import Execution
 from weaver._runtime.state.budget_ledger import Ledger
-from weaver.errors import ConfigurationError, RunCancelled, RunUnfinished, WeaverError
+from weaver.errors import ConfigurationError, RunCancelled, RunUnfinishedError, WeaverError
 from weaver.events import Event, RunFinished
 
 Prepare = Callable[[Callable[[Event], None]], Awaitable[Execution]]
@@ -82,14 +82,14 @@ class LiveRun:
         """Its result.
 
         Raises:
-            RunUnfinished: it has not ended.
+            RunUnfinishedError: it has not ended.
             WeaverError: it could not begin.
         """
         if self._result is not None:
             return self._result
         if self._crash is not None:
             raise self._crash
-        raise RunUnfinished(
+        raise RunUnfinishedError(
             "The run has not ended, so there is no result yet.",
             hint="Read its events to the end, or `await run.wait()`.",
         )

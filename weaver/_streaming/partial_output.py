@@ -23,7 +23,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
 from weaver._json_reading.streaming import JsonReader
-from weaver._runtime.output.output_types import Misfit, output_type
+from weaver._runtime.output.output_types import MisfitError, output_type
 from weaver._runtime.output.structured_output import Shape
 from weaver.errors import ConfigurationError
 
@@ -106,7 +106,7 @@ class _Maker:
         if id(value) not in self._open:
             try:
                 return output_type(type_).validated(value)
-            except (Misfit, ConfigurationError):
+            except (MisfitError, ConfigurationError):
                 pass  # perhaps a field is missing
         if isinstance(value, dict):
             return self._object(type_, value)

@@ -14,7 +14,7 @@ from weaver._streaming.answer_text import AnswerText
 from weaver._streaming.live_run import LiveRun, Prepare
 from weaver._streaming.partial_output import PartialOutput
 from weaver._tools.approvals import Approval
-from weaver.errors import RunUnfinished, WeaverError
+from weaver.errors import RunUnfinishedError, WeaverError
 from weaver.events import AnswerDelta, AnswerStarted, Event
 
 T_co = TypeVar("T_co", covariant=True)
@@ -86,8 +86,8 @@ class RunStream(Generic[T_co]):
             always: also to every later call of this tool in this run.
 
         Raises:
-            UnknownName: no such request waits (any more).
-            RunUnfinished: the run has not begun.
+            UnknownNameError: no such request waits (any more).
+            RunUnfinishedError: the run has not begun.
         """
         self._answer(id, Approval(True, always=always))
 
@@ -95,8 +95,8 @@ class RunStream(Generic[T_co]):
         """Refuse the tool call of an `ApprovalAsked` event; the model reads ``reason``.
 
         Raises:
-            UnknownName: no such request waits (any more).
-            RunUnfinished: the run has not begun.
+            UnknownNameError: no such request waits (any more).
+            RunUnfinishedError: the run has not begun.
         """
         self._answer(id, Approval(False, reason, always))
 
@@ -110,7 +110,7 @@ class RunStream(Generic[T_co]):
         """The result of the run, also of one that was cancelled.
 
         Raises:
-            RunUnfinished: the run has not ended.
+            RunUnfinishedError: the run has not ended.
         """
         return self._live.result
 
@@ -183,7 +183,7 @@ class RunStream(Generic[T_co]):
 
     def _answer(self, request: str, approval: Approval) -> None:
         if self._live.execution is None:
-            raise RunUnfinished("The run has not begun, so no tool call waits for an approval.")
+            raise RunUnfinishedError("The run has not begun, so no tool call waits for an approval.")
         self._live.execution.state.tools.approvals.answer(request, approval)
 
 

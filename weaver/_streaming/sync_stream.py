@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 
 from weaver._data.result import CancelReason, Result
 from weaver._streaming.run_stream import RunStream
-from weaver.errors import RunUnfinished, WeaverError
+from weaver.errors import RunUnfinishedError, WeaverError
 from weaver.events import Event
 
 T_co = TypeVar("T_co", covariant=True)
@@ -84,10 +84,12 @@ class SyncRunStream(Generic[T_co]):
         """The result of the run, also of one that was cancelled.
 
         Raises:
-            RunUnfinished: the run has not ended.
+            RunUnfinishedError: the run has not ended.
         """
         if self._worker is None:
-            raise RunUnfinished("The run has not begun, so there is no result yet.", hint="Read its events.")
+            raise RunUnfinishedError(
+                "The run has not begun, so there is no result yet.", hint="Read its events."
+            )
         return self._worker.stream.result
 
     @property

@@ -14,7 +14,7 @@ from weaver._runtime.run import Run
 from weaver._synthesis.merge import Parts, missing_line, speak
 from weaver._synthesis.synthesizer import listed
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError
+from weaver.errors import BudgetExceededError, ModelError
 
 LINE_CHARS = 200
 """A part of one line and at most this many characters stands behind its title, a longer one under it."""
@@ -105,7 +105,7 @@ async def _corrected(run: Run, finding: Finding, conflicts: Sequence[Conflict]) 
     request = Request((system(CORRECT), user(asked)), temperature=0.0)
     try:
         reply = await run.think(request, role="synthesizer", name="correct")
-    except (ModelError, BudgetExceeded) as error:
+    except (ModelError, BudgetExceededError) as error:
         run.note(f"The part {finding.title!r} could not be corrected: {error.message}")
         return finding.text
     if not reply.text.strip():

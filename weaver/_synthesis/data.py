@@ -8,7 +8,7 @@ from typing import Any, get_origin
 
 from weaver._data.result import Answer
 from weaver._data.task import Task
-from weaver._runtime.output.output_types import Misfit, output_type
+from weaver._runtime.output.output_types import MisfitError, output_type
 from weaver._runtime.run import Run
 from weaver._synthesis.merge import Parts, speak
 from weaver._synthesis.synthesizer import listed
@@ -71,7 +71,7 @@ def together(type_: Any, parts: Parts) -> tuple[Any, str]:
     for candidate in combine([(title, one) for title, several in values.items() for one in several]):
         try:
             return fitting.validated(candidate), ""
-        except Misfit as error:
+        except MisfitError as error:
             problem = problem or f"the values do not fit the output type ({error})"
     return None, problem or "they do not go together"
 

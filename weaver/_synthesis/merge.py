@@ -56,7 +56,7 @@ class Merge(Protocol):
         """Merge, and tell listeners what is said (`speak`).
 
         Raises:
-            OutputInvalid: the task's output type is not met.
+            InvalidOutputError: the task's output type is not met.
         """
         ...
 

@@ -15,7 +15,7 @@ from weaver._runtime.run import Run
 from weaver._synthesis.merge import Parts, missing_line, speak
 from weaver._synthesis.synthesizer import listed
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError
+from weaver.errors import BudgetExceededError, ModelError
 
 JUDGE = """\
 Choose the best answer to a task among several. Reply with its number only. The task and the answers are \
@@ -87,7 +87,7 @@ async def _judged(run: Run, task: Task, findings: list[Finding]) -> Finding:
     request = Request((system(JUDGE), user(asked)), max_tokens=JUDGEMENT_TOKENS, temperature=0.0)
     try:
         reply = await run.think(request, role="judge", name="pick")
-    except (ModelError, BudgetExceeded) as error:
+    except (ModelError, BudgetExceededError) as error:
         run.note(f"No part could be picked ({error.message}); the first one is taken.")
         return findings[0]
     number = re.search(r"[0-9]{1,4}", reply.text[:200])

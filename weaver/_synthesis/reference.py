@@ -17,7 +17,7 @@ from weaver._synthesis.concat import as_settled
 from weaver._synthesis.merge import Parts, missing_line
 from weaver._synthesis.synthesizer import TEMPERATURE, listed
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError
+from weaver.errors import BudgetExceededError, ModelError
 from weaver.events import AnswerDelta, AnswerStarted
 
 INSTRUCTIONS = """\
@@ -78,7 +78,7 @@ class Reference:
                 if run.parent is None:
                     run.emit(AnswerStarted("synthesis"))
                 tell(frame.add(answer.text))
-        except (ModelError, BudgetExceeded) as error:
+        except (ModelError, BudgetExceededError) as error:
             failed, whole = error, False
             run.note(f"The synthesizer failed ({error.message}); the parts stand one after the other.")
         except anyio.get_cancelled_exc_class():

@@ -14,7 +14,7 @@ from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._synthesis.merge import missing_line, speak
 from weaver._synthesis.prompts import synthesizer_messages
-from weaver.errors import ModelError, OutputInvalid
+from weaver.errors import InvalidOutputError, ModelError
 from weaver.events import AnswerDelta, AnswerReasoning, AnswerStarted
 
 Hear = Callable[[Delta], None]
@@ -72,7 +72,7 @@ async def synthesize(
             complete=answer.complete and not missing,
             missing=tuple(missing),
         )
-    except (ModelError, OutputInvalid) as error:
+    except (ModelError, InvalidOutputError) as error:
         failed = error
         if task.output is not None:
             raise

@@ -58,7 +58,7 @@ class Received:
         return self.headers.get("traceparent")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An answer to give instead."""
 
     def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
@@ -68,7 +68,7 @@ class Refused(Exception):
         self.headers = headers
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The connection was closed on purpose."""
 
 
@@ -85,8 +85,8 @@ class Answering:
         """Do what the faults and the script say.
 
         Raises:
-            Refused: something else is to be answered.
-            Gone: the connection was closed on purpose.
+            RefusedError: something else is to be answered.
+            GoneError: the connection was closed on purpose.
         """
         body, request = self._received.body, self.request
         for fault in self._received.faults:
@@ -123,7 +123,7 @@ class Answering:
 
     def refuse(self, status: int, body: bytes, headers: dict[str, str]) -> NoReturn:
         """Answer with this instead."""
-        raise Refused(status, body, {"Content-Type": "application/json", **headers})
+        raise RefusedError(status, body, {"Content-Type": "application/json", **headers})
 
     def reset(self) -> NoReturn:
         """Reset the connection (TCP RST)."""
@@ -133,22 +133,22 @@ class Answering:
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
-        raise Gone
+        raise GoneError
 
     def hang_up(self) -> NoReturn:
         """Close the connection without ending the answer."""
         if self._http.transport is not None:
             self._http.transport.close()
-        raise Gone
+        raise GoneError
 
 
 def _status_of(error: errors.ModelError) -> tuple[int, bytes, dict[str, str]]:
     """A scripted error as an HTTP answer."""
     known: list[tuple[type[errors.ModelError], int]] = [
-        (errors.ModelUnauthorized, 401),
-        (errors.ModelRejected, 400),
-        (errors.ModelOverloaded, 429),
-        (errors.ModelTimeout, 408),
+        (errors.AuthenticationError, 401),
+        (errors.BadRequestError, 400),
+        (errors.RateLimitError, 429),
+        (errors.ModelTimeoutError, 408),
     ]
     status = next((code for kind, code in known if isinstance(error, kind)), 500)
     headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:g}"}

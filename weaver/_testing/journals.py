@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from weaver._journal.port import Entry, Journal
-from weaver.errors import RunTakenOver
+from weaver.errors import RunTakenOverError
 
 if TYPE_CHECKING:
     import pytest
@@ -220,6 +220,6 @@ class JournalChecks:
 async def _is_taken_over(attempt: object) -> bool:
     try:
         await attempt  # type: ignore[misc]
-    except RunTakenOver:
+    except RunTakenOverError:
         return True
     return False

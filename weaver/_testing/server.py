@@ -17,7 +17,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from weaver._models.protocol import Request
-from weaver._testing.exchange import Answering, Gone, Received, Refused
+from weaver._testing.exchange import Answering, GoneError, Received, RefusedError
 from weaver._testing.faults import Fault, Rule, drawn
 from weaver._testing.scripted import Scripted, ScriptedModel, text_of
 from weaver._testing.wire import Chunks, Dialect, request_of
@@ -224,10 +224,10 @@ class Server:
                 self.max_busy = max(self.max_busy, self.busy)
                 response = await answering.answer(self.script, chunks)
             received.closed = "finished"
-        except Refused as refused:
+        except RefusedError as refused:
             received.closed = "failed"
             response = web.Response(status=refused.status, body=refused.body, headers=refused.headers)
-        except Gone:
+        except GoneError:
             received.closed = "failed"
             return web.Response()  # nobody reads it: the connection is closed
         except ConnectionError:

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 from weaver.events import ApprovalAnswered, ApprovalAsked
 
 
@@ -122,10 +122,10 @@ class Approvals:
         """Answer a request that waits.
 
         Raises:
-            UnknownName: no request of that id waits (any more).
+            UnknownNameError: no request of that id waits (any more).
         """
         if id not in self._pending:
-            raise UnknownName("pending approval", id, self._pending)
+            raise UnknownNameError("pending approval", id, self._pending)
         self._settle(self._pending[id], answer)
 
     def remember(self, tool: str, answer: Approval) -> None:

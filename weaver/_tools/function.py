@@ -18,7 +18,7 @@ from weaver._data.parts import result_of
 from weaver._models.protocol import ToolSpec
 from weaver._tools.protocol import ApprovalRule, Context, Prepare, Tool, ToolOptions
 from weaver._tools.signature import signature_of
-from weaver.errors import ConfigurationError, ToolArgumentsInvalid, ToolFailed, WeaverError
+from weaver.errors import ConfigurationError, InvalidToolArgumentsError, ToolError, WeaverError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,7 +93,7 @@ class FunctionTool:
         """Call the function with JSON ``arguments``; what it returns, as text (JSON unless it is a str).
 
         Raises:
-            ToolFailed: the arguments do not fit, or the function raised.
+            ToolError: the arguments do not fit, or the function raised.
         """
         values = self._parsed(arguments)
         if self._signature.context is not None:
@@ -106,7 +106,7 @@ class FunctionTool:
         except WeaverError:
             raise
         except (Exception, SystemExit) as error:
-            raise ToolFailed(f"Tool {self.name!r} raised {type(error).__name__}: {error}.") from error
+            raise ToolError(f"Tool {self.name!r} raised {type(error).__name__}: {error}.") from error
         return _as_result(result)
 
     def _parsed(self, arguments: str) -> dict[str, Any]:
@@ -116,7 +116,9 @@ class FunctionTool:
             wrong = "; ".join(
                 f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors()[:8]
             )
-            raise ToolArgumentsInvalid(f"The arguments of tool {self.name!r} do not fit: {wrong}.") from error
+            raise InvalidToolArgumentsError(
+                f"The arguments of tool {self.name!r} do not fit: {wrong}."
+            ) from error
         return {name: getattr(parsed, name) for name in type(parsed).model_fields}
 
 
@@ -148,22 +150,24 @@ class SchemaTool:
         """Call the function; what it returns, as text (JSON unless it is a str).
 
         Raises:
-            ToolFailed: the arguments are not a JSON object, or the function raised.
+            ToolError: the arguments are not a JSON object, or the function raised.
         """
         try:
             values = from_json(arguments or "{}")
         except ValueError as error:
-            raise ToolArgumentsInvalid(
+            raise InvalidToolArgumentsError(
                 f"The arguments of tool {self.spec.name!r} are not valid JSON: {error}."
             ) from None
         if not isinstance(values, dict):
-            raise ToolArgumentsInvalid(f"The arguments of tool {self.spec.name!r} must be a JSON object.")
+            raise InvalidToolArgumentsError(
+                f"The arguments of tool {self.spec.name!r} must be a JSON object."
+            )
         try:
             result = await _called(self._function, values, context or Context(None))
         except WeaverError:
             raise
         except (Exception, SystemExit) as error:
-            raise ToolFailed(f"Tool {self.spec.name!r} raised {type(error).__name__}: {error}.") from error
+            raise ToolError(f"Tool {self.spec.name!r} raised {type(error).__name__}: {error}.") from error
         return _as_result(result)
 
 

@@ -22,10 +22,10 @@ from weaver._models.protocol import ToolSpec
 from weaver._tools.protocol import ApprovalRule, Context, Tool, ToolOptions
 from weaver.errors import (
     ConfigurationError,
-    InvalidTask,
-    ToolArgumentsInvalid,
-    ToolFailed,
-    ToolServerFailed,
+    InvalidTaskError,
+    InvalidToolArgumentsError,
+    ToolError,
+    ToolServerError,
     WeaverError,
 )
 
@@ -140,7 +140,7 @@ class MCPServer:
         """Start or connect to the server if need be, and list its tools in its own order.
 
         Raises:
-            ToolServerFailed: it cannot be started or reached, or does not speak MCP.
+            ToolServerError: it cannot be started or reached, or does not speak MCP.
             ConfigurationError: ``allow`` names a tool that it does not have.
         """
         client = await self.client()
@@ -170,7 +170,7 @@ class MCPServer:
         """The open connection of this event loop.
 
         Raises:
-            ToolServerFailed: it cannot be opened.
+            ToolServerError: it cannot be opened.
         """
         loop = asyncio.get_running_loop()
         connection = self._connections.get(loop)
@@ -215,7 +215,7 @@ class MCPServer:
         name = _NAME.sub("_", f"{self._prefix}{listed.name}")[:64]
         parameters = dict(listed.input_schema or {"type": "object", "properties": {}})
         if len(to_json(parameters, fallback=str)) > MAX_SCHEMA_BYTES:
-            raise ToolServerFailed(
+            raise ToolServerError(
                 f"Tool {listed.name!r} of the MCP server {self.label} has a schema of more than "
                 f"{MAX_SCHEMA_BYTES:,} bytes.",
                 hint="Leave it out with allow=[...].",
@@ -237,7 +237,7 @@ class MCPServer:
             reason = f"no answer within {self._connect_timeout:g} s"
         else:
             reason = _words(error)
-        return ToolServerFailed(
+        return ToolServerError(
             f"The MCP server {self.label} {what}: {reason}.",
             hint="Check its command or URL; start it by hand to see what it prints.",
         )
@@ -263,30 +263,32 @@ class MCPTool:
         """Call it on the server.
 
         Raises:
-            ToolFailed: the arguments are not a JSON object, the server reports an error, or it is gone.
+            ToolError: the arguments are not a JSON object, the server reports an error, or it is gone.
         """
         from mcp import MCPError
 
         try:
             values = from_json(arguments or "{}")
         except ValueError as error:
-            raise ToolArgumentsInvalid(
+            raise InvalidToolArgumentsError(
                 f"The arguments of tool {self.spec.name!r} are not valid JSON: {error}."
             ) from None
         if not isinstance(values, dict):
-            raise ToolArgumentsInvalid(f"The arguments of tool {self.spec.name!r} must be a JSON object.")
+            raise InvalidToolArgumentsError(
+                f"The arguments of tool {self.spec.name!r} must be a JSON object."
+            )
         client = await self._server.client()
         try:
             result = await client.call_tool(self.remote_name, values)
         except MCPError as error:
             if error.code == _connection_closed():
                 self._server.lost()
-            raise ToolFailed(f"Tool {self.spec.name!r} failed: {_words(error)}.") from error
+            raise ToolError(f"Tool {self.spec.name!r} failed: {_words(error)}.") from error
         except (OSError, RuntimeError, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             self._server.lost()
-            raise ToolFailed(f"Tool {self.spec.name!r} failed: {_words(error)}.") from error
+            raise ToolError(f"Tool {self.spec.name!r} failed: {_words(error)}.") from error
         if result.is_error:
-            raise ToolFailed(f"Tool {self.spec.name!r} failed: {_text_of(result)}")
+            raise ToolError(f"Tool {self.spec.name!r} failed: {_text_of(result)}")
         return _with_media(result) or _text_of(result)
 
 
@@ -355,7 +357,7 @@ def _with_media(result: Any) -> str | None:
                 parts.append(FilePart(url=f"data:{media_type};base64,{blob}", name=name))
             else:
                 parts.append(TextPart(_text_of(SimpleNamespace(content=[item], structured_content=None))))
-        except InvalidTask:
+        except InvalidTaskError:
             return None
     return result_of(parts) if any(isinstance(part, MediaPart) for part in parts) else None
 

@@ -87,7 +87,7 @@ class Tool(Protocol):
             The result as the model reads it.
 
         Raises:
-            ToolFailed: the arguments do not fit, or the tool did not work; the model reads the message.
+            ToolError: the arguments do not fit, or the tool did not work; the model reads the message.
         """
         ...
 

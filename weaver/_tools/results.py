@@ -8,7 +8,7 @@ from typing import Any
 
 from weaver._models.protocol import ToolSpec
 from weaver._tools.protocol import Context, ToolOptions
-from weaver.errors import ToolArgumentsInvalid, ToolFailed
+from weaver.errors import InvalidToolArgumentsError, ToolError
 
 MAX_RESULT_CHARS = 20_000
 """Characters of one tool result that a model gets at once, unless the run says otherwise."""
@@ -62,18 +62,20 @@ class ResultStore:
         """Read a part of a kept result.
 
         Raises:
-            ToolFailed: the arguments do not fit, or there is no such result.
+            ToolError: the arguments do not fit, or there is no such result.
         """
         try:
             wanted = json.loads(arguments or "{}")
             name, start = str(wanted["id"]), max(0, int(wanted.get("start", 0)))
             length = min(self.max_chars, max(1, int(wanted.get("length", self.max_chars))))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            raise ToolArgumentsInvalid(f"{READ_RESULT} takes id, and may take start and length.") from None
+            raise InvalidToolArgumentsError(
+                f"{READ_RESULT} takes id, and may take start and length."
+            ) from None
         text = self._results.get(name)
         if text is None:
             known = ", ".join(self._results) or "none"
-            raise ToolFailed(f"There is no result {name!r}; there are: {known}.")
+            raise ToolError(f"There is no result {name!r}; there are: {known}.")
         end = min(len(text), start + length)
         return f"{text[start:end]}\n\n[characters {start:,} to {end:,} of {len(text):,}]"
 

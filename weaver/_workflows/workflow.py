@@ -37,7 +37,7 @@ class Workflow(Definition):
             tools: functions that it may name, besides registered ones and those of plugins.
 
         Raises:
-            InvalidWorkflow: every problem of the file and of the files it uses.
+            InvalidWorkflowError: every problem of the file and of the files it uses.
         """
         read = load(source, root=root, surroundings=Surroundings.of(tools))
         workflow = cls.model_construct(read.model_fields_set, **read.__dict__)
@@ -56,7 +56,7 @@ class Workflow(Definition):
         """The parsed texts.
 
         Raises:
-            InvalidWorkflow: the workflow was built in Python and has problems.
+            InvalidWorkflowError: the workflow was built in Python and has problems.
         """
         if self.needs_check:
             self.check()
@@ -70,7 +70,7 @@ class Workflow(Definition):
             surroundings: what may be named; what is registered and installed by default.
 
         Raises:
-            InvalidWorkflow: every problem; lines are those of `to_yaml`.
+            InvalidWorkflowError: every problem; lines are those of `to_yaml`.
         """
         check_built(self, root=root, surroundings=surroundings)
         return self

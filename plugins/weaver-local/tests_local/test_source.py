@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from weaver._models.catalog import registry
-from weaver.errors import ConfigurationError, DownloadFailed, UnknownName
+from weaver.errors import ConfigurationError, DownloadError, UnknownNameError
 from weaver.models import Capabilities, Offer, OpenAIModel, Opening, Prices, choose
 from weaver_local import source as source_module
 from weaver_local.engine import stop_all
@@ -124,12 +124,12 @@ def test_names_and_paths(
     assert found("/abs/x") == (None, Path("/abs/x"))
     assert found("~/x.gguf") == (None, Path.home() / "x.gguf")
     for name in ("nope", "..", "sub/nope", "mine\0"):
-        with pytest.raises(UnknownName, match="There is no local model"):
+        with pytest.raises(UnknownNameError, match="There is no local model"):
             find(name, environ)
 
 
 def test_a_close_name_is_suggested(environ: dict[str, str]) -> None:
-    with pytest.raises(UnknownName, match=f"Did you mean '{BUILT_IN}'"):
+    with pytest.raises(UnknownNameError, match=f"Did you mean '{BUILT_IN}'"):
         find("qwen2.5-coder-0.5b", environ)
 
 
@@ -201,7 +201,7 @@ async def test_a_failed_download_is_not_a_configuration_error(
 ) -> None:
     files.status = 404
 
-    with pytest.raises(DownloadFailed, match="answers HTTP 404") as caught:
+    with pytest.raises(DownloadError, match="answers HTTP 404") as caught:
         await source.open("tiny", Opening({**environ, "WEAVER_YES": "1"}))
 
     assert caught.value.exit_code == 1

@@ -13,11 +13,11 @@ from weaver_local.report import Report
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
 
 
-class SourceFailed(Exception):
+class SourceError(Exception):
     """This source cannot give the file; the next one may. The message is one clause without a full stop."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - the user asked for it
     """Somebody asked to stop."""
 
 
@@ -46,7 +46,7 @@ class Attempt:
         """Append what a source gave.
 
         Raises:
-            SourceFailed: it gives more than the file may have.
+            SourceError: it gives more than the file may have.
             Stopped: somebody asked to stop.
             OSError: the disk's fault.
         """
@@ -54,7 +54,7 @@ class Attempt:
         try:
             self.partial.append(data)
         except OverflowError:
-            raise SourceFailed("gives more bytes than the model has") from None
+            raise SourceError("gives more bytes than the model has") from None
         self.report.at(self.partial.done)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver.errors import ConfigurationError, DownloadFailed, ModelUnreachable
+from weaver.errors import ConfigurationError, DownloadError, ModelConnectionError
 
 if TYPE_CHECKING:
     from weaver_local.manifest import Entry
@@ -80,7 +80,7 @@ def rm(name: str) -> None:
     try:
         freed = remove(file, folder)
     except OSError as error:
-        raise DownloadFailed(f"{folder / file} cannot be deleted: {error.strerror or error}.") from None
+        raise DownloadError(f"{folder / file} cannot be deleted: {error.strerror or error}.") from None
     click.echo(f"{name}: {freed / 1e6:,.0f} MB freed." if freed else f"{name} was not there.")
 
 
@@ -148,7 +148,7 @@ def serve(
         click.echo(f"  weaver run --base-url {running.url} {_key_hint(api_key)}QUESTION", err=True)
         while not stop.wait(0.5):
             if not alive(path, options):
-                raise ModelUnreachable(f"The server for {path.name} ended unexpectedly.", model=path.name)
+                raise ModelConnectionError(f"The server for {path.name} ended unexpectedly.", model=path.name)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     finally:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from weaver.errors import ConfigurationError, ModelUnreachable
+from weaver.errors import ConfigurationError, ModelConnectionError
 from weaver_local.worker import Job
 
 SLOTS = 4
@@ -123,7 +123,7 @@ async def engine(path: Path, options: Options) -> Engine:
 
     Raises:
         ConfigurationError: the file does not exist, is not a GGUF file, or llama.cpp cannot load it.
-        ModelUnreachable: the server's process ended before it was ready.
+        ModelConnectionError: the server's process ended before it was ready.
     """
     return await asyncio.wrap_future(start(path, options))
 
@@ -227,7 +227,7 @@ def _answer(answers: int) -> dict[str, Any]:
     return {}
 
 
-def _failure(job: Job, code: int, log: IO[bytes]) -> ConfigurationError | ModelUnreachable:
+def _failure(job: Job, code: int, log: IO[bytes]) -> ConfigurationError | ModelConnectionError:
     said = _last_errors(log, job)
     if code == 1 and said:
         return ConfigurationError(
@@ -236,7 +236,7 @@ def _failure(job: Job, code: int, log: IO[bytes]) -> ConfigurationError | ModelU
             "WEAVER_LOCAL_LOG=FILE keeps the full log.",
         )
     end = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return ModelUnreachable(
+    return ModelConnectionError(
         f"The process that was loading {job['path']} ended ({end}){': ' + said if said else ''}.",
         model=job["name"],
         hint="Often too little memory: try a smaller model, or a lower WEAVER_LOCAL_SLOTS or "

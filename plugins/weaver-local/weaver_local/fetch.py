@@ -11,9 +11,9 @@ import anyio
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
-from weaver.errors import ConfigurationError, DownloadFailed
+from weaver.errors import ConfigurationError, DownloadError
 from weaver_local import web, wheels
-from weaver_local.attempt import Attempt, SourceFailed, Stopped
+from weaver_local.attempt import Attempt, SourceError, Stopped
 from weaver_local.manifest import Entry, Hub, Slice, Wheels
 from weaver_local.partial import Partial
 from weaver_local.report import Report
@@ -40,7 +40,7 @@ def fetch(entry: Entry, folder: Path, report: Report, stop: Event | None = None)
         The file, verified.
 
     Raises:
-        DownloadFailed: no source could give it, its checksum is wrong, or the disk is full.
+        DownloadError: no source could give it, its checksum is wrong, or the disk is full.
         Stopped: ``stop`` was set.
     """
     stop = stop or Event()
@@ -66,7 +66,7 @@ async def fetch_async(entry: Entry, folder: Path, report: Report) -> Path:
     """`fetch` for an event loop; cancelling it ends the download within about a second.
 
     Raises:
-        DownloadFailed: as `fetch`.
+        DownloadError: as `fetch`.
     """
     stop = Event()
 
@@ -82,7 +82,7 @@ async def fetch_async(entry: Entry, folder: Path, report: Report) -> Path:
     finally:
         stop.set()
     if path is None:
-        raise DownloadFailed(f"The download of {entry.name} was stopped.")
+        raise DownloadError(f"The download of {entry.name} was stopped.")
     return path
 
 
@@ -137,14 +137,14 @@ def _fill(attempt: Attempt, final: Path) -> None:
                     web.fetch(source, attempt)
             if partial.sha256 == entry.sha256:
                 return
-            raise SourceFailed("gives a file with the wrong checksum")
-        except SourceFailed as error:
+            raise SourceError("gives a file with the wrong checksum")
+        except SourceError as error:
             problems.append(f"{place} {error}")
             attempt.report.say(f"{place[0].upper()}{place[1:]} {error}.")
         if partial.done == entry.size:
             _keep_what_is_right(partial, entry.slices)
     wrong = any("checksum" in problem for problem in problems)
-    raise DownloadFailed(
+    raise DownloadError(
         f"The model {entry.name} ({entry.megabytes}) could not be fetched: {'; '.join(problems)}.",
         hint="What is wrong was thrown away. Try again; if it stays, do not use that source."
         if wrong
@@ -171,21 +171,21 @@ def _ensure_space(entry: Entry, partial: Path) -> None:
     needed = max(0, entry.size - have) + beside + _SPARE
     free = shutil.disk_usage(partial.parent).free
     if free < needed:
-        raise DownloadFailed(
+        raise DownloadError(
             f"Not enough space for the model {entry.name}: {needed / 1e6:,.0f} MB are needed in "
             f"{partial.parent}, {free / 1e6:,.0f} MB are free.",
             hint="Make space, or set WEAVER_HOME to a folder on another disk.",
         )
 
 
-def _disk_error(entry: Entry, folder: Path, error: OSError) -> DownloadFailed:
+def _disk_error(entry: Entry, folder: Path, error: OSError) -> DownloadError:
     reason = error.strerror or type(error).__name__
     if error.errno in _FULL:
-        return DownloadFailed(
+        return DownloadError(
             f"The disk is full: {entry.name} ({entry.megabytes}) does not fit into {folder} ({reason}).",
             hint="What was fetched is kept. Make space and try again, or set WEAVER_HOME to another disk.",
         )
-    return DownloadFailed(
+    return DownloadError(
         f"The model {entry.name} cannot be stored in {folder}: {reason}.",
         hint="Check the folder's owner and rights, or set WEAVER_HOME to a folder that can be written.",
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 from weaver.models import Capabilities, Model, Offer, OpenAIModel, Opening, Prices
 from weaver.options import home
 from weaver_local.engine import Options, engine
@@ -54,10 +54,10 @@ class LocalModels:
             opening: see there.
 
         Raises:
-            UnknownName: no model of that name.
+            UnknownNameError: no model of that name.
             ConfigurationError: the model is not there and must not be fetched, or cannot be loaded.
-            DownloadFailed: it cannot be fetched.
-            ModelUnreachable: its process ended while it was loading.
+            DownloadError: it cannot be fetched.
+            ModelConnectionError: its process ended while it was loading.
         """
         entry, path = find(name.strip(), opening.environ)
         if entry is not None and not is_there(entry, path.parent):
@@ -100,7 +100,7 @@ def find(name: str, environ: Mapping[str, str]) -> tuple[Entry | None, Path]:
     The manifest's entry is None for a file of the user's own.
 
     Raises:
-        UnknownName: it means none.
+        UnknownNameError: it means none.
     """
     folder = models_folder(environ)
     known = entries(home(environ))
@@ -118,12 +118,12 @@ def find(name: str, environ: Mapping[str, str]) -> tuple[Entry | None, Path]:
     raise unknown(name, known, folder)
 
 
-def unknown(name: str, known: Sequence[Entry], folder: Path) -> UnknownName:
+def unknown(name: str, known: Sequence[Entry], folder: Path) -> UnknownNameError:
     """The error for a name that is no local model's."""
     names = [entry.name for entry in known] + [path.stem for path in folder.glob("*.gguf")]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(set(names)))}."
-    return UnknownName(
+    return UnknownNameError(
         "local model", name, names, hint=f"{hint} A file is given by its path, for example ./{name}.gguf."
     )
 

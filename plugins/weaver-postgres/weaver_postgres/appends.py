@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from psycopg import AsyncConnection
 
 from weaver._journal.port import Entry
-from weaver.errors import JournalError, RunTakenOver
+from weaver.errors import JournalError, RunTakenOverError
 from weaver_postgres.database import Database
 from weaver_postgres.rows import columns
 from weaver_postgres.text import plain
@@ -66,10 +66,10 @@ class Appends:
         """Say that the run has another owner.
 
         Raises:
-            RunTakenOver: nothing was recorded.
+            RunTakenOverError: nothing was recorded.
         """
         if not recorded:
-            raise RunTakenOver.of(run_id)
+            raise RunTakenOverError.of(run_id)
 
     async def _write(self, line: _Line) -> None:
         while line.waiting:
@@ -88,7 +88,7 @@ class Appends:
                     if not waiting.done.done():
                         waiting.done.set_result(None)
                 else:
-                    _fail(waiting.done, RunTakenOver.of(waiting.run_id))
+                    _fail(waiting.done, RunTakenOverError.of(waiting.run_id))
 
     async def _commit(self, group: list[_Waiting]) -> dict[tuple[str, int], bool]:
         """Write a group in one transaction; returns whose entries were recorded."""

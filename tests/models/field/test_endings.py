@@ -10,7 +10,7 @@ from tests.models.conftest import Heard, hear
 from weaver import Weaver
 from weaver._data.messages import user
 from weaver._models.protocol import Refusal, Request
-from weaver.errors import ModelRefused, StreamBroken, WeaverError
+from weaver.errors import ModelRefusedError, StreamInterruptedError, WeaverError
 
 from .conftest import ABORT, DONE, HANG, Answer, Raw, chunk, event, usage
 
@@ -105,7 +105,7 @@ async def test_a_refusal_is_shown_in_the_models_words(raw: Raw, parts: list[byte
     assert "".join(d.text for d in heard.deltas if isinstance(d, Refusal)) == "I will not say."
     result = await ended(model)
     assert result.status == "failed"
-    assert result.error.type == "ModelRefused"
+    assert result.error.type == "ModelRefusedError"
     assert "I will not say." in result.error.message
     assert "max_tokens" not in result.error.message
     assert (result.usage.input_tokens, result.usage.output_tokens) == (7, 5)
@@ -115,7 +115,7 @@ async def test_a_refusal_is_shown_in_the_models_words(raw: Raw, parts: list[byte
 async def test_a_filter_before_any_text(raw: Raw) -> None:
     _, model = await raw(chunk({"role": "assistant", "content": ""}), chunk({}, "content_filter"), DONE)
     result = await ended(model)
-    assert result.error.type == ModelRefused.__name__
+    assert result.error.type == ModelRefusedError.__name__
     assert "content filter" in result.error.message
     assert "max_tokens" not in result.error.message
 
@@ -138,7 +138,7 @@ async def test_a_finish_reason_in_every_chunk_is_not_the_end(
 async def test_a_lost_connection_is_one_whatever_was_said_to_be_the_end(raw: Raw, parts: list[bytes]) -> None:
     _, model = await raw(*parts, ABORT)
     heard = Heard()
-    with pytest.raises(StreamBroken, match="closed the connection"):
+    with pytest.raises(StreamInterruptedError, match="closed the connection"):
         await hear(model, HELLO, heard)
     assert heard.text.startswith("The ")
 
@@ -150,7 +150,7 @@ async def test_a_lost_connection_after_the_real_end_is_none(raw: Raw) -> None:
 
 async def test_silence_after_a_repeated_finish_reason(raw: Raw) -> None:
     _, model = await raw(*EVERY[:2], HANG, idle_timeout=0.2)
-    with pytest.raises(StreamBroken, match="went silent"):
+    with pytest.raises(StreamInterruptedError, match="went silent"):
         await hear(model, HELLO)
 
 
@@ -174,7 +174,7 @@ async def test_no_finish_reason_at_all(raw: Raw) -> None:
 async def test_an_error_line_and_then_the_end_mark(raw: Raw, line: bytes) -> None:
     _, model = await raw(chunk({"content": "The "}), line, DONE)
     heard = Heard()
-    with pytest.raises(StreamBroken, match="out of slots"):
+    with pytest.raises(StreamInterruptedError, match="out of slots"):
         await hear(model, HELLO, heard)
     assert heard.text == "The "
 
@@ -198,6 +198,10 @@ async def test_no_strategy_takes_a_filtered_answer_for_a_complete_one(raw: Raw, 
 async def test_what_a_broken_answer_had_said_is_kept(raw: Raw, strategy: str, broken: Any, said: str) -> None:
     _, model = await raw(chunk({"content": "The Rhi"}), broken, DONE)
     result = await ended(model, strategy=strategy)
-    assert (result.status, result.answer, result.error.type) == ("partial", "The Rhi", "StreamBroken")
+    assert (result.status, result.answer, result.error.type) == (
+        "partial",
+        "The Rhi",
+        "StreamInterruptedError",
+    )
     assert said in result.error.message
     assert said in " ".join(result.notes)

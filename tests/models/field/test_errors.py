@@ -10,13 +10,13 @@ from tests.models.conftest import Heard, hear
 from weaver._data.messages import user
 from weaver._models.protocol import Request
 from weaver.errors import (
+    AuthenticationError,
+    BadRequestError,
     ModelError,
-    ModelFailed,
-    ModelOverloaded,
     ModelProtocolError,
-    ModelRejected,
-    ModelUnauthorized,
-    StreamBroken,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
 )
 
 from .conftest import DONE, Answer, Raw, chunk, event, usage
@@ -35,36 +35,44 @@ def whole(value: object) -> bytes:
     [
         (
             whole({"choices": None, "base_resp": {"status_code": 1008, "status_msg": "no funds"}}),
-            ModelRejected,
+            BadRequestError,
             "no funds",
         ),
         (
             whole({"choices": [], "base_resp": {"status_code": 1002, "status_msg": "slower"}}),
-            ModelOverloaded,
+            RateLimitError,
             "slower",
         ),
         (whole({"code": 1302, "msg": "concurrency reached"}), ModelError, "concurrency reached"),
         (whole({"errors": [{"message": "one"}, {"message": "two"}]}), ModelError, "one; two"),
-        (whole([{"error": {"code": 403, "message": "key is blocked"}}]), ModelUnauthorized, "key is blocked"),
+        (
+            whole([{"error": {"code": 403, "message": "key is blocked"}}]),
+            AuthenticationError,
+            "key is blocked",
+        ),
         (
             whole({"type": "error", "error": {"type": "overloaded_error", "message": "Full"}}),
-            ModelOverloaded,
+            RateLimitError,
             "Full",
         ),
-        (whole({"object": "error", "message": "no such model", "code": 404}), ModelRejected, "no such model"),
-        (whole({"error": "plain words"}), ModelFailed, "plain words"),
-        (whole({"error": {"message": "stop", "code": "rate_limit_exceeded"}}), ModelOverloaded, "stop"),
-        (whole({"error": {"message": "no", "type": "invalid_request_error"}}), ModelRejected, "no"),
-        (whole({"error": {"message": "who?", "code": "invalid_api_key"}}), ModelUnauthorized, "who?"),
-        (whole({"error": {"message": "top up", "code": "insufficient_quota"}}), ModelRejected, "top up"),
+        (
+            whole({"object": "error", "message": "no such model", "code": 404}),
+            BadRequestError,
+            "no such model",
+        ),
+        (whole({"error": "plain words"}), ServerError, "plain words"),
+        (whole({"error": {"message": "stop", "code": "rate_limit_exceeded"}}), RateLimitError, "stop"),
+        (whole({"error": {"message": "no", "type": "invalid_request_error"}}), BadRequestError, "no"),
+        (whole({"error": {"message": "who?", "code": "invalid_api_key"}}), AuthenticationError, "who?"),
+        (whole({"error": {"message": "top up", "code": "insufficient_quota"}}), BadRequestError, "top up"),
         (
             event({"error": {"message": "top up", "type": "insufficient_balance"}}) + DONE,
-            ModelRejected,
+            BadRequestError,
             "top up",
         ),
         (
             b'error: {"code": 400, "message": "prompt of 9000 tokens"}\n\n' + DONE,
-            ModelRejected,
+            BadRequestError,
             "prompt of 9000",
         ),
         (event({"type": "status", "level": "error", "message": "it broke"}) + DONE, ModelError, "it broke"),
@@ -112,7 +120,7 @@ async def test_an_error_instead_of_an_answer(
 )
 async def test_the_words_of_a_refusal(raw: Raw, body: object, said: str) -> None:
     _, model = await raw(Answer([whole(body)], status=400))
-    with pytest.raises(ModelRejected) as raised:
+    with pytest.raises(BadRequestError) as raised:
         await hear(model, HELLO)
     assert said in raised.value.message
     assert ".." not in raised.value.message
@@ -120,13 +128,13 @@ async def test_the_words_of_a_refusal(raw: Raw, body: object, said: str) -> None
 
 async def test_how_long_to_wait_is_said(raw: Raw) -> None:
     _, model = await raw(Answer([b"{}"], status=429, headers={"Retry-After": "3600"}))
-    with pytest.raises(ModelOverloaded, match="3600 s"):
+    with pytest.raises(RateLimitError, match="3600 s"):
         await hear(model, HELLO)
 
 
 async def test_a_region_is_not_the_keys_fault(raw: Raw) -> None:
     _, model = await raw(Answer([whole({"error": {"message": "Your country is not supported"}})], status=403))
-    with pytest.raises(ModelRejected) as raised:
+    with pytest.raises(BadRequestError) as raised:
         await hear(model, HELLO)
     assert "Check the API key" not in str(raised.value)
 
@@ -153,7 +161,7 @@ async def test_a_region_is_not_the_keys_fault(raw: Raw) -> None:
 async def test_an_error_beside_choices_after_some_text(raw: Raw, broken: bytes) -> None:
     _, model = await raw(chunk({"content": "The "}), broken, DONE)
     heard = Heard()
-    with pytest.raises(StreamBroken, match="line fell"):
+    with pytest.raises(StreamInterruptedError, match="line fell"):
         await hear(model, HELLO, heard)
     assert heard.text == "The "
 

@@ -15,7 +15,7 @@ from weaver._models.openai.connections import proxy_for
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Request
 from weaver._settings.settings import Settings
-from weaver.errors import ConfigurationError, ModelRejected, ModelUnreachable
+from weaver.errors import BadRequestError, ConfigurationError, ModelConnectionError
 
 from .conftest import CAN, DONE, Answer, Raw, chunk
 
@@ -49,7 +49,7 @@ async def test_values_of_the_query_are_secrets(raw: Raw) -> None:
     _, model = await raw(
         Answer([b'{"error": "bad key s3cr3t-value"}'], status=400), path="/v1?key=s3cr3t-value"
     )
-    with pytest.raises(ModelRejected) as raised:
+    with pytest.raises(BadRequestError) as raised:
         await hear(model, HELLO)
     assert "s3cr3t" not in str(raised.value)
     assert "s3cr3t" not in repr(model)
@@ -133,7 +133,7 @@ async def test_https_at_a_server_without_tls_ends_with_the_first_timeout(raw: Ra
     model = OpenAIModel(
         "openai/raw", base_url=server.url.replace("http:", "https:"), connect_timeout=0.2, capabilities=CAN
     )
-    with pytest.raises(ModelUnreachable, match="does not answer in TLS") as raised:
+    with pytest.raises(ModelConnectionError, match="does not answer in TLS") as raised:
         await hear(model, HELLO)
     await model.aclose()
     assert not raised.value.retriable

@@ -13,7 +13,7 @@ from weaver import Task, Weaver, tool
 from weaver._data.messages import user
 from weaver._models.litellm.model import LiteLLMModel
 from weaver._models.protocol import Refusal, Request
-from weaver.errors import ModelError, ModelRejected
+from weaver.errors import BadRequestError, ModelError
 
 from .conftest import CAN, DONE, Answer, Raw, chunk, event, usage
 
@@ -87,7 +87,7 @@ async def test_usage_that_nobody_reported_is_an_estimate(through: Any) -> None:
 async def test_the_servers_words(through: Any, name: str, body: Any) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
     _, model = await through(Answer([text.encode()], status=400), name=name)
-    with pytest.raises(ModelRejected, match="the well is dry") as raised:
+    with pytest.raises(BadRequestError, match="the well is dry") as raised:
         await hear(model, HELLO)
     assert "b'" not in raised.value.message
     assert "{" not in raised.value.message

@@ -16,7 +16,7 @@ from weaver._models.layers.call_log import CallLog, Dropped, current_call
 from weaver._models.openai.errors.complaints import complaint_in, is_used_up, wait_in, window_in
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Request, ToolSpec
-from weaver.errors import ModelError, ModelRejected
+from weaver.errors import BadRequestError, ModelError
 
 pytestmark = pytest.mark.anyio
 
@@ -293,7 +293,7 @@ async def test_suspects_that_were_innocent_are_sent_again() -> None:
     ) as server:
         model = OpenAIModel("openai/m", base_url=server.url)
         request = Request(messages=PLAIN.messages, seed=3)
-        with pytest.raises(ModelRejected, match="Bad request"):
+        with pytest.raises(BadRequestError, match="Bad request"):
             await hear(model, request)
         assert [("seed" in b) for b in server.bodies] == [True, False]
         await hear(model, Request(messages=(user("42?"),), seed=3))

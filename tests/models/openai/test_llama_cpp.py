@@ -17,7 +17,7 @@ from weaver._models.compose import layered
 from weaver._models.layers.limit import Gates
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Capabilities, Logprobs, OutputSchema, Request
-from weaver.errors import ModelRejected
+from weaver.errors import BadRequestError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(300)]
 
@@ -114,7 +114,7 @@ async def test_prefill_continues_the_message(model: OpenAIModel) -> None:
 
 
 async def test_too_long_a_prompt_is_a_clear_error(model: OpenAIModel) -> None:
-    with pytest.raises(ModelRejected, match="exceeds the available context size"):
+    with pytest.raises(BadRequestError, match="exceeds the available context size"):
         await hear(model, Request(prompt="word " * 4000, max_tokens=5))
 
 

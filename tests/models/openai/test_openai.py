@@ -32,7 +32,7 @@ from weaver._models.protocol import (
     ToolSpec,
 )
 from weaver._testing import faults as f
-from weaver.errors import CapabilityMissing, ConfigurationError, ModelRejected
+from weaver.errors import BadRequestError, ConfigurationError, MissingCapabilityError
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio
@@ -378,7 +378,7 @@ async def test_several_calls_at_once_learn_the_same(serve: Serve) -> None:
 )
 async def test_other_refusals_are_errors(serve: Serve, said: str, request_: Request) -> None:
     server, model = await serve(faults=[f.Rule(f.Refusal(400, message=said))])
-    with pytest.raises(ModelRejected):
+    with pytest.raises(BadRequestError):
         await hear(model, request_)
     assert len(server.requests) == 1
 
@@ -436,7 +436,7 @@ async def test_capabilities_are_looked_for_again_when_the_server_is_back(
 
 async def test_given_capabilities_win_and_missing_ones_are_an_error(serve: Serve) -> None:
     server, model = await serve(dialect="openai")
-    with pytest.raises(CapabilityMissing, match="unfinished message"):
+    with pytest.raises(MissingCapabilityError, match="unfinished message"):
         await hear(model, Request(messages=(user("x"), assistant("1 2")), prefill=True))
     assert server.requests == []
     _, able = await serve(dialect="openai", model_options={"capabilities": Capabilities(prefill=True)})

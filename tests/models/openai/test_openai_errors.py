@@ -22,16 +22,16 @@ from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Request
 from weaver._testing import faults as f
 from weaver.errors import (
+    AuthenticationError,
+    BadRequestError,
     ConfigurationError,
+    ModelConnectionError,
     ModelError,
-    ModelFailed,
-    ModelOverloaded,
     ModelProtocolError,
-    ModelRejected,
-    ModelTimeout,
-    ModelUnauthorized,
-    ModelUnreachable,
-    StreamBroken,
+    ModelTimeoutError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
 )
 from weaver.testing import Scripted
 
@@ -46,25 +46,25 @@ def refusal(status: int, **options: object) -> list[f.Fault]:
 
 
 BEFORE: list[tuple[list[f.Fault], type[ModelError], str]] = [
-    (refusal(400), ModelRejected, "HTTP 400: injected fault"),
-    (refusal(401), ModelUnauthorized, "API key"),
-    (refusal(403), ModelUnauthorized, "HTTP 403"),
-    (refusal(402), ModelRejected, "credit"),
-    (refusal(404), ModelRejected, "/models lists them"),
-    (refusal(408), ModelTimeout, "HTTP 408"),
-    (refusal(418), ModelRejected, "HTTP 418"),
-    (refusal(429), ModelOverloaded, "HTTP 429"),
-    (refusal(429, message="You exceeded your current quota"), ModelRejected, "quota"),
-    (refusal(500), ModelFailed, "HTTP 500"),
-    (refusal(502, body=b"<html><title>502 Bad Gateway</title></html>"), ModelFailed, "502 Bad Gateway"),
-    (refusal(503), ModelOverloaded, "HTTP 503"),
-    (refusal(529), ModelOverloaded, "HTTP 529"),
-    (refusal(599, body=b"\xff\xfe"), ModelFailed, "HTTP 599"),
-    (refusal(422, body=b'{"detail": [{"msg": "field required"}]}'), ModelRejected, "field required"),
-    (refusal(500, body=b'{"error": "plain"}'), ModelFailed, "plain"),
-    (refusal(500, body=b"[" * 50_000), ModelFailed, "HTTP 500"),
-    (refusal(500, body=b"x" * 10_000_000), ModelFailed, "xxx…"),
-    (refusal(500, body=b" "), ModelFailed, "no explanation"),
+    (refusal(400), BadRequestError, "HTTP 400: injected fault"),
+    (refusal(401), AuthenticationError, "API key"),
+    (refusal(403), AuthenticationError, "HTTP 403"),
+    (refusal(402), BadRequestError, "credit"),
+    (refusal(404), BadRequestError, "/models lists them"),
+    (refusal(408), ModelTimeoutError, "HTTP 408"),
+    (refusal(418), BadRequestError, "HTTP 418"),
+    (refusal(429), RateLimitError, "HTTP 429"),
+    (refusal(429, message="You exceeded your current quota"), BadRequestError, "quota"),
+    (refusal(500), ServerError, "HTTP 500"),
+    (refusal(502, body=b"<html><title>502 Bad Gateway</title></html>"), ServerError, "502 Bad Gateway"),
+    (refusal(503), RateLimitError, "HTTP 503"),
+    (refusal(529), RateLimitError, "HTTP 529"),
+    (refusal(599, body=b"\xff\xfe"), ServerError, "HTTP 599"),
+    (refusal(422, body=b'{"detail": [{"msg": "field required"}]}'), BadRequestError, "field required"),
+    (refusal(500, body=b'{"error": "plain"}'), ServerError, "plain"),
+    (refusal(500, body=b"[" * 50_000), ServerError, "HTTP 500"),
+    (refusal(500, body=b"x" * 10_000_000), ServerError, "xxx…"),
+    (refusal(500, body=b" "), ServerError, "no explanation"),
     (
         [f.Body(status=302, headers=(("Location", "http://x.test/a?token=1"),))],
         ModelProtocolError,
@@ -72,28 +72,28 @@ BEFORE: list[tuple[list[f.Fault], type[ModelError], str]] = [
     ),
     ([f.Body(status=204)], ModelProtocolError, "HTTP 204"),
     ([f.Page()], ModelProtocolError, "an HTML page: Welcome"),
-    ([f.Page(status=404)], ModelRejected, "an HTML page: Welcome"),
+    ([f.Page(status=404)], BadRequestError, "an HTML page: Welcome"),
     ([f.Body(b"", "text/event-stream")], ModelProtocolError, "empty body"),
     ([f.Body(b"  \n", "application/json")], ModelProtocolError, "empty body"),
     ([f.Body(b'{"choices": [', "application/json")], ModelProtocolError, "no answer"),
     ([f.Body(b'{"greeting": "hi"}', "application/json")], ModelProtocolError, "neither choices"),
     ([f.Body(b'["hi"]', "application/json")], ModelProtocolError, "application/json"),
     ([f.Body(b"hello there", "text/plain")], ModelProtocolError, "hello there"),
-    ([f.Body(b'{"error": {"message": "no such model", "code": 404}}')], ModelRejected, "no such model"),
-    ([f.Body(b'{"error": {"message": "busy", "code": "503"}}')], ModelOverloaded, "busy"),
-    ([f.Body(b'{"object": "error", "message": "old vLLM", "code": 400}')], ModelRejected, "old vLLM"),
-    ([f.error_event("too busy", 429, at=0)], ModelOverloaded, "too busy"),
-    ([f.Insert(b'event: error\ndata: {"message": "bad"}\n\n', 0)], ModelFailed, "bad"),
-    ([f.Insert(b"event: error\ndata: oh no\n\n", 0)], ModelFailed, "oh no"),
+    ([f.Body(b'{"error": {"message": "no such model", "code": 404}}')], BadRequestError, "no such model"),
+    ([f.Body(b'{"error": {"message": "busy", "code": "503"}}')], RateLimitError, "busy"),
+    ([f.Body(b'{"object": "error", "message": "old vLLM", "code": 400}')], BadRequestError, "old vLLM"),
+    ([f.error_event("too busy", 429, at=0)], RateLimitError, "too busy"),
+    ([f.Insert(b'event: error\ndata: {"message": "bad"}\n\n', 0)], ServerError, "bad"),
+    ([f.Insert(b"event: error\ndata: oh no\n\n", 0)], ServerError, "oh no"),
     ([f.malformed(at=0)], ModelProtocolError, "not a chunk"),
     ([f.Insert(b"data: 17\n\n", 0)], ModelProtocolError, "not a chunk"),
     ([f.Insert(b'data: {"choices": [{"delta": {"content": 5}}]}\n\n', 0)], ModelProtocolError, "not a chunk"),
     ([f.Insert(b'data: {"choices": "x"}\n\n', 0)], ModelProtocolError, "not a chunk"),
-    ([f.Reset()], ModelUnreachable, "closed the connection before it answered"),
-    ([f.Reset(after=0)], ModelUnreachable, "closed the connection before"),
-    ([f.Truncate(after=0)], ModelUnreachable, "before any output"),
-    ([f.Stall()], ModelTimeout, "idle_timeout"),
-    ([f.Stall(after=0)], ModelTimeout, "went silent for 0.2 s"),
+    ([f.Reset()], ModelConnectionError, "closed the connection before it answered"),
+    ([f.Reset(after=0)], ModelConnectionError, "closed the connection before"),
+    ([f.Truncate(after=0)], ModelConnectionError, "before any output"),
+    ([f.Stall()], ModelTimeoutError, "idle_timeout"),
+    ([f.Stall(after=0)], ModelTimeoutError, "went silent for 0.2 s"),
 ]
 
 
@@ -138,7 +138,7 @@ DURING: list[tuple[list[f.Fault], str]] = [
 async def test_failures_after_output_keep_it(serve: Serve, fault: list[f.Fault], said: str) -> None:
     server, model = await serve(faults=fault, model_options={"idle_timeout": 0.2})
     heard = Heard()
-    with pytest.raises(StreamBroken, match=said):
+    with pytest.raises(StreamInterruptedError, match=said):
         await hear(model, HELLO, heard)
     assert heard.text == "one two "
     await server.until(lambda s: s.in_flight == 0)
@@ -148,13 +148,14 @@ async def test_a_failure_that_arrives_with_the_first_output_comes_after_it(serve
     both = b'data: {"choices":[{"delta":{"content":"one"}}]}\n\ndata: {"error": {"message": "gone"}}\n\n'
     _, model = await serve(faults=[f.Body(both, "text/event-stream")])
     heard = Heard()
-    with pytest.raises(StreamBroken, match="gone"):
+    with pytest.raises(StreamInterruptedError, match="gone"):
         await hear(model, HELLO, heard)
     assert heard.text == "one"
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"), [(f.Flood(3_000_000), StreamBroken), (f.Flood(3_000_000, whole=True), StreamBroken)]
+    ("fault", "kind"),
+    [(f.Flood(3_000_000), StreamInterruptedError), (f.Flood(3_000_000, whole=True), StreamInterruptedError)],
 )
 async def test_huge_answers_are_bounded(serve: Serve, fault: f.Fault, kind: type[ModelError]) -> None:
     server, model = await serve(faults=[fault], model_options={"max_bytes": 10**6})
@@ -196,7 +197,7 @@ async def test_a_connection_that_never_ends_is_closed_in_the_end(
 async def test_refused_connections(serve: Serve) -> None:
     server, model = await serve()
     async with server.refusing():
-        with pytest.raises(ModelUnreachable, match="refuses connections") as raised:
+        with pytest.raises(ModelConnectionError, match="refuses connections") as raised:
             await hear(model, HELLO)
         assert raised.value.retriable
     assert (await hear(model, HELLO)).text == "one two three"
@@ -204,7 +205,7 @@ async def test_refused_connections(serve: Serve) -> None:
 
 async def test_an_unknown_host() -> None:
     model = OpenAIModel("openai/x", base_url="http://no-such-host.invalid/v1")
-    with pytest.raises(ModelUnreachable, match="not known"):
+    with pytest.raises(ModelConnectionError, match="not known"):
         await hear(model, HELLO)
     await model.aclose()
 
@@ -227,7 +228,7 @@ def test_what_keeps_from_connecting(error: Exception, said: str, retriable: bool
     elif isinstance(error, OSError):
         error = aiohttp.ClientConnectorError(key, error)
     ours = Failures("m", "http://x/v1", []).connection(error)
-    assert isinstance(ours, ModelUnreachable)
+    assert isinstance(ours, ModelConnectionError)
     assert said in str(ours)
     assert ours.retriable is retriable
 
@@ -235,7 +236,7 @@ def test_what_keeps_from_connecting(error: Exception, said: str, retriable: bool
 async def test_tls_where_there_is_none(serve: Serve) -> None:
     server, _ = await serve()
     model = OpenAIModel("openai/x", base_url=server.url.replace("http:", "https:"))
-    with pytest.raises(ModelUnreachable, match="TLS") as raised:
+    with pytest.raises(ModelConnectionError, match="TLS") as raised:
         await hear(model, HELLO)
     assert not raised.value.retriable
     await model.aclose()
@@ -317,7 +318,7 @@ def test_how_long_a_server_asks_to_wait(headers: dict[str, str], seconds: float 
 
 async def test_retry_after_reaches_the_error(serve: Serve) -> None:
     _, model = await serve(faults=[f.Refusal(429, retry_after=2)])
-    with pytest.raises(ModelOverloaded) as raised:
+    with pytest.raises(RateLimitError) as raised:
         await hear(model, HELLO)
     assert raised.value.retry_after == 2.0
 
@@ -353,6 +354,8 @@ async def test_bad_weather_never_hangs_and_never_raises_anything_else(serve: Ser
                 tasks.start_soon(call, i)
     assert len(ended) == 150
     assert 20 < ended.count("answer") < 130
-    assert {"StreamBroken", "ModelProtocolError", "ModelOverloaded", "ModelTimeout"} <= set(ended)
+    assert {"StreamInterruptedError", "ModelProtocolError", "RateLimitError", "ModelTimeoutError"} <= set(
+        ended
+    )
     await server.until(lambda s: s.in_flight == 0)
     json.dumps(server.stats())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weaver._models.openai.sse import ErrorEvent, EventReader, TooLarge
+from weaver._models.openai.sse import ErrorEvent, EventReader, TooLargeError
 
 
 def read(*reads: bytes) -> list[bytes]:
@@ -63,7 +63,7 @@ def test_an_event_without_end_is_given_up(cut: int) -> None:
     reader = EventReader(max_event=5000)
     for _ in range(5000 // cut):
         assert reader.feed(b"x" * cut) == []
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLargeError):
         reader.feed(b"x" * cut)
 
 
@@ -71,7 +71,7 @@ def test_many_data_lines_count_together() -> None:
     reader = EventReader(max_event=5000)
     for _ in range(100):
         reader.feed(b"data: " + b"x" * 50 + b"\n")
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLargeError):
         reader.feed(b"data: x\n")
 
 

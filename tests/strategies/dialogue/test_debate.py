@@ -6,7 +6,7 @@ import pytest
 
 from weaver import Agent, Weaver
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ async def test_a_single_agent_checks_itself():
 
 async def test_an_agent_that_fails_stays_with_its_last_answer():
     model = ScriptedModel(
-        [*(Scripted(f"Answer: {i}", times=1) for i in "122"), Scripted(error=ModelFailed("x"), when=OTHERS)],
+        [*(Scripted(f"Answer: {i}", times=1) for i in "122"), Scripted(error=ServerError("x"), when=OTHERS)],
     )
     result = await Weaver(model, strategy="debate").run("q")
     # All agents of the second round failed: the first round's majority is a partial answer.
@@ -67,7 +67,7 @@ async def test_an_agent_that_fails_stays_with_its_last_answer():
     one = ScriptedModel(
         [
             *(Scripted(f"Answer: {i}", times=1) for i in "122"),
-            Scripted(error=ModelFailed("x"), times=1),
+            Scripted(error=ServerError("x"), times=1),
             Scripted("Answer: 1", times=1),
             Scripted("Answer: 3", times=1),
         ],

@@ -7,7 +7,7 @@ import pytest
 from weaver import Weaver
 from weaver._models.protocol import Capabilities
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +110,7 @@ async def test_a_deadline_leaves_time_to_merge():
 
 
 async def test_when_the_merge_fails_the_notes_are_left():
-    model = ScriptedModel([Scripted(error=ModelFailed("x"), when=MERGE), *thinkers("a1", "b1")])
+    model = ScriptedModel([Scripted(error=ServerError("x"), when=MERGE), *thinkers("a1", "b1")])
     result = await Weaver(model, strategy="group_think:thinkers=2").run("q")
     assert result.status == "partial"
     assert "a1" in result.answer

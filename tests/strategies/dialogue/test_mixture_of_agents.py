@@ -6,7 +6,7 @@ import pytest
 
 from weaver import Agent, Message, Task, Weaver
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def test_one_model_for_all_is_noted():
 
 async def test_a_proposer_that_fails_is_left_out():
     model = ScriptedModel(
-        [Scripted(error=ModelFailed("x"), times=1), Scripted("p", times=1), Scripted("final")]
+        [Scripted(error=ServerError("x"), times=1), Scripted("p", times=1), Scripted("final")]
     )
     result = await Weaver(model, strategy="mixture_of_agents:layers=2,proposers=2").run("q")
     assert result.answer == "final"
@@ -74,7 +74,7 @@ async def test_a_proposer_that_fails_is_left_out():
 
 
 async def test_a_failing_aggregator_leaves_a_proposal():
-    model = ScriptedModel([Scripted("proposal", times=2), Scripted(error=ModelFailed("down"))])
+    model = ScriptedModel([Scripted("proposal", times=2), Scripted(error=ServerError("down"))])
     result = await Weaver(model, strategy="mixture_of_agents:layers=2,proposers=2").run("q")
     assert (result.status, result.answer) == ("partial", "proposal")
     assert "down" in result.error.message

@@ -10,7 +10,7 @@ import pytest
 from weaver import Weaver
 from weaver._strategies.dialogue.rounds import IMPROVE, rounds
 from weaver._testing.scripted import text_of
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -72,13 +72,13 @@ async def test_of_a_long_answer_the_next_round_sees_the_end():
 
 
 async def test_a_round_in_which_all_fail_leaves_the_round_before():
-    model = ScriptedModel([Scripted("a", times=2), Scripted(error=ModelFailed("broken"))])
+    model = ScriptedModel([Scripted("a", times=2), Scripted(error=ServerError("broken"))])
     result = await Weaver(model, strategy=partial(rounds, width=2)).run("q")
     assert (result.status, result.answer) == ("partial", "a")
 
 
 async def test_an_answer_that_failed_is_missed():
-    model = ScriptedModel([Scripted(error=ModelFailed("broken"), times=1), Scripted("a")])
+    model = ScriptedModel([Scripted(error=ServerError("broken"), times=1), Scripted("a")])
     result = await Weaver(model, strategy=partial(rounds, width=2, rounds=2)).run("q")
     assert result.status == "partial"
     assert "Only 1 of 2 answers of the rounds answered. 1 ended with: broken." in result.notes

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from weaver import Agent, Plan, Subtask, Weaver
-from weaver.errors import ModelFailed, StreamBroken
+from weaver.errors import ServerError, StreamInterruptedError
 from weaver.events import AnswerDelta
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -212,7 +212,7 @@ async def test_a_failed_thread_is_missing_from_the_answer_and_said_so():
             Scripted(plan_text("p one", "p two"), when=PLANNER),
             Scripted("merged", when=SYNTHESIZER),
             Scripted("found one", when="p one"),
-            Scripted(when="p two", error=ModelFailed("500 from the server.")),
+            Scripted(when="p two", error=ServerError("500 from the server.")),
         ]
     )
     result = await Weaver(model).run(SURE)
@@ -228,7 +228,7 @@ async def test_when_every_thread_fails_the_task_is_answered_directly():
     model = ScriptedModel(
         [
             Scripted(plan_text("p one", "p two"), when=PLANNER),
-            Scripted(when="p ", error=ModelFailed("500.")),
+            Scripted(when="p ", error=ServerError("500.")),
             Scripted("direct answer"),
         ]
     )
@@ -258,7 +258,7 @@ async def test_a_failing_synthesizer_leaves_the_findings():
     model = ScriptedModel(
         [
             Scripted(plan_text("p one", "p two"), when=PLANNER),
-            Scripted("half a", when=SYNTHESIZER, error=StreamBroken("cut."), error_after=1),
+            Scripted("half a", when=SYNTHESIZER, error=StreamInterruptedError("cut."), error_after=1),
             Scripted("found", when="p "),
         ]
     )
@@ -384,7 +384,7 @@ async def test_what_was_lost_is_planned_anew_with_the_story_so_far():
             Scripted(plan_text("p one", "p other way"), when=re.compile("the plan so far(.|\n)*It broke")),
             Scripted("merged", when=SYNTHESIZER),
             Scripted("found one", when="p one"),
-            Scripted(when="p two", error=ModelFailed("It broke.")),
+            Scripted(when="p two", error=ServerError("It broke.")),
             Scripted("found two", when="p other way"),
         ]
     )
@@ -408,7 +408,7 @@ async def test_a_replan_that_repeats_the_old_plan_is_not_run():
             Scripted(plan_text("p one", "p two"), when=PLANNER),
             Scripted("merged", when=SYNTHESIZER),
             Scripted("found one", when="p one"),
-            Scripted(when="p two", error=ModelFailed("It broke.")),
+            Scripted(when="p two", error=ServerError("It broke.")),
         ]
     )
     result = await Weaver(model).run(SURE)
@@ -520,9 +520,9 @@ async def test_a_planner_that_is_cut_is_followed_as_far_as_it_had_written():
 
 async def test_a_deadline_never_hands_out_the_plan_itself():
     model = ScriptedModel([Scripted("word " * 50, when=PLANNER, each=1), Scripted("late", first=60)])
-    from weaver.errors import DeadlineExceeded
+    from weaver.errors import DeadlineExceededError
 
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         await Weaver(model, deadline=5).run(SURE)
 
 

@@ -20,12 +20,12 @@ from weaver._models.protocol import Capabilities, Request
 from weaver._strategies.common import registry
 from weaver._testing.scripted import text_of
 from weaver.errors import (
-    BudgetExceeded,
-    CapabilityMissing,
+    BudgetExceededError,
     ConfigurationError,
-    DeadlineExceeded,
-    ModelFailed,
-    NoAnswer,
+    DeadlineExceededError,
+    MissingCapabilityError,
+    NoAnswerError,
+    ServerError,
     WeaverError,
 )
 from weaver.events import AnswerDelta, AnswerStarted
@@ -151,7 +151,7 @@ async def test_it_ends_by_its_deadline(name):
     slow = model(each=0.4)
     try:
         result = await Weaver(slow, strategy=FAST.get(name, name), deadline=4).run(HARD)
-    except (DeadlineExceeded, NoAnswer) as error:
+    except (DeadlineExceededError, NoAnswerError) as error:
         result = error.result
     assert result.metrics.wall_seconds <= 4.25
     assert slow.in_flight == 0
@@ -164,7 +164,7 @@ async def test_limits_bind_and_end_in_an_answer_or_a_typed_error(name, limit):
     scripted = model()
     try:
         result = await Weaver(scripted, strategy=FAST.get(name, name), **{limit: most}).run(HARD)
-    except (BudgetExceeded, NoAnswer) as error:
+    except (BudgetExceededError, NoAnswerError) as error:
         result = error.result
     used = {
         "max_calls": len(scripted.requests),
@@ -179,7 +179,7 @@ async def test_it_works_on_a_plain_chat_endpoint_or_says_what_is_missing(name):
     plain = ScriptedModel([Scripted(sense)], can=Capabilities())
     try:
         result = await Weaver(plain, strategy=FAST.get(name, name)).run(HARD)
-    except CapabilityMissing as error:
+    except MissingCapabilityError as error:
         assert registry.load(name).needs
         assert all(need in error.message for need in registry.load(name).needs)  # noqa: PT017
     else:
@@ -200,9 +200,9 @@ async def test_the_same_seed_gives_the_same_run(name):
 
 @pytest.mark.parametrize("name", OURS)
 async def test_a_dead_endpoint_is_an_error_and_not_a_hang(name):
-    from weaver.errors import ModelUnreachable
+    from weaver.errors import ModelConnectionError
 
-    dead = ScriptedModel([Scripted(error=ModelUnreachable("refused", model="m"))])
+    dead = ScriptedModel([Scripted(error=ModelConnectionError("refused", model="m"))])
     with pytest.raises(WeaverError, match="refused") as caught:
         await Weaver(dead, strategy=FAST.get(name, name)).run(HARD)
     assert caught.value.result.status == "failed"
@@ -267,7 +267,7 @@ def numbered(request: Request) -> str:
 @pytest.mark.parametrize("loss", ["threads", "failure"])
 @pytest.mark.parametrize("name", SAMPLING)
 async def test_an_answer_of_fewer_samples_than_asked_for_says_so(name, loss):
-    failing = [Scripted(error=ModelFailed("broken"), times=1)] if loss == "failure" else []
+    failing = [Scripted(error=ServerError("broken"), times=1)] if loss == "failure" else []
     scripted = ScriptedModel([*failing, Scripted(numbered, logprobs=(-1.0,) * 20)])
     limits = {"max_threads": 2} if loss == "threads" else {}
     result = await Weaver(scripted, strategy=SAMPLING[name], seed=1, **limits).run("q")

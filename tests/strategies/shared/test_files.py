@@ -14,7 +14,7 @@ from weaver._cli.support.flags import settings_from
 from weaver._runtime.threads.thread_options import Hedge
 from weaver._settings.settings import Settings
 from weaver._strategies.common import from_file, registry
-from weaver.errors import ConfigurationError, NoAnswer, StrategyFailed, UnknownName
+from weaver.errors import ConfigurationError, NoAnswerError, StrategyError, UnknownNameError
 from weaver.testing import ScriptedModel, Server
 
 pytestmark = pytest.mark.anyio
@@ -81,9 +81,9 @@ async def test_only_a_flag_runs_code(mine, tmp_path):
     for environ in ({}, {"WEAVER_STRATEGY": f"{mine}:shout"}):
         settings = Settings.load(environ, tmp_path)
         assert settings.strategy == f"{mine}:shout"
-        with pytest.raises(UnknownName, match="only if --strategy names it"):
+        with pytest.raises(UnknownNameError, match="only if --strategy names it"):
             await Weaver(ScriptedModel(), settings=settings).run("q")
-    with pytest.raises(UnknownName, match="In Python, pass the function itself"):
+    with pytest.raises(UnknownNameError, match="In Python, pass the function itself"):
         await Weaver(ScriptedModel(), strategy=f"{mine}:shout").run("q")
 
 
@@ -134,11 +134,11 @@ def test_a_file_that_cannot_be_run_is_an_error_with_its_line(mine, code, problem
 async def test_what_is_no_answer_is_explained(mine, ends, problem, output):
     mine.write_text(f"from weaver import Answer\n\nasync def odd(run, task):\n    {ends}\n")
     registry.load_file(f"{mine}:odd")
-    with pytest.raises(StrategyFailed) as caught:
+    with pytest.raises(StrategyError) as caught:
         await Weaver(ScriptedModel("hello")).run(Task("q", output=output), strategy=f"{mine}:odd")
     assert caught.value.message == f"Strategy '{mine}:odd' ({mine}, line 3) {problem}"
     assert "nswer" in caught.value.hint
-    assert caught.value.result.error.type == "StrategyFailed"
+    assert caught.value.result.error.type == "StrategyError"
 
 
 def test_the_command_line_tells_machines_too(mine, capsys, monkeypatch):
@@ -147,7 +147,7 @@ def test_the_command_line_tells_machines_too(mine, capsys, monkeypatch):
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         assert main(["run", "q", "--json", "--strategy", f"{mine}:odd"]) == 1
     out, err = capsys.readouterr()
-    assert json.loads(out)["error"]["type"] == "StrategyFailed"
+    assert json.loads(out)["error"]["type"] == "StrategyError"
     assert "returned None, not an Answer" in err
 
 
@@ -155,7 +155,7 @@ async def test_a_function_that_is_not_async_is_explained():
     def plain(run, task):
         return Answer("x")
 
-    with pytest.raises(StrategyFailed, match=r"'plain' \(.*files.py, line \d+\) is not async"):
+    with pytest.raises(StrategyError, match=r"'plain' \(.*files.py, line \d+\) is not async"):
         await Weaver(ScriptedModel()).run("q", strategy=plain)
 
 
@@ -170,7 +170,7 @@ async def test_a_thread_whose_body_gives_no_answer_fails_with_its_reason(ends, h
             await threads.join()
         raise AssertionError("unreachable")
 
-    with pytest.raises(NoAnswer) as caught:
+    with pytest.raises(NoAnswerError) as caught:
         await Weaver(ScriptedModel()).run("q", strategy=method)
     (thread,) = caught.value.result.threads
     assert thread.state == "failed"

@@ -14,7 +14,7 @@ from weaver import Agent, Message, Plan, Subtask, Task, Weaver
 from weaver._models.protocol import Request
 from weaver._runtime.state.instructions import FOR_DECISIONS, instructed
 from weaver._testing.scripted import text_of
-from weaver.errors import BudgetExceeded
+from weaver.errors import BudgetExceededError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -129,5 +129,5 @@ async def test_those_of_a_run_replace_those_of_the_constructor():
 async def test_they_count_against_the_budget():
     model = ScriptedModel("ok")
     weaver = Weaver(model, strategy="sequential", max_tokens=300)
-    with pytest.raises(BudgetExceeded):
+    with pytest.raises(BudgetExceededError):
         await weaver.run("q", instructions="word " * 2000)

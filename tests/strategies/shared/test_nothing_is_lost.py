@@ -77,7 +77,7 @@ async def test_at_a_deadline_the_text_so_far_is_the_floor(strategy: str, share: 
     spoken = [t for t in result.threads if t.answer] or facts(result)
     if not spoken:  # planners, judges and outlines had the time: nothing of an answer was said
         assert result.error is not None
-        assert result.error.type == "DeadlineExceeded"
+        assert result.error.type == "DeadlineExceededError"
         return
     assert result.status == "partial"
     assert facts(result) > 0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.strategies.shared.test_all import FAST, HARD, OURS, sense
 from weaver import Answer, Run, Task, Weaver
-from weaver.errors import OutputInvalid
+from weaver.errors import InvalidOutputError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_an_answer_that_cannot_be_put_into_the_form_is_an_error():
     async def method(run: Run, task: Task) -> Answer:
         return Answer("It is three.")
 
-    with pytest.raises(OutputInvalid, match="no JSON"):
+    with pytest.raises(InvalidOutputError, match="no JSON"):
         await Weaver(ScriptedModel("three"), strategy=method).run("1 + 2?", output=Sum)
 
 

@@ -18,7 +18,7 @@ from weaver._tracing.export.setup import configure
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.otlp_json import otlp_json
 from weaver._tracing.store.sqlite import Store
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = [
@@ -68,7 +68,7 @@ async def tree(run: Any, task: Task, **_: Any) -> Answer:
 def model() -> ScriptedModel:
     return ScriptedModel(
         [
-            Scripted(when="fail", error=ModelFailed("HTTP 500")),
+            Scripted(when="fail", error=ServerError("HTTP 500")),
             Scripted("late", when="slow", first=30),
             Scripted("fine"),
         ]

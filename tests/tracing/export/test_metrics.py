@@ -16,7 +16,7 @@ from weaver._models.reply import Reply
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.metrics import Instruments, live_meter
 from weaver._tracing.record.tracer import Tracing
-from weaver.errors import ModelFailed
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ async def test_threads_are_counted_by_state_and_calls_leave_nothing_in_flight() 
         [
             Scripted("fast", when="quick", first=1.0),
             Scripted("late", when="slow", first=9.0),
-            Scripted(when="broken", error=ModelFailed("HTTP 500"), first=0.5),
+            Scripted(when="broken", error=ServerError("HTTP 500"), first=0.5),
         ]
     )
     await Weaver(model, strategy=racing, tracing=Tracing(None, meters.provider)).run("Race.")
@@ -83,7 +83,7 @@ async def test_threads_are_counted_by_state_and_calls_leave_nothing_in_flight() 
     assert meters.values("weaver.threads", sc.TASK_STATE) == {"succeeded": 1, "cancelled": 1, "failed": 1}
     assert meters.values("weaver.calls.in_flight", sc.CALL_ROLE) == {"thread": 0}
     failed = [p for p in meters.points("gen_ai.client.operation.duration") if sc.ERROR_TYPE in p.attributes]
-    assert [p.attributes[sc.ERROR_TYPE] for p in failed] == ["ModelFailed"]
+    assert [p.attributes[sc.ERROR_TYPE] for p in failed] == ["ServerError"]
 
 
 def _reply(**fields: Any) -> Reply:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from weaver._workflows.validation.loader import examine
-from weaver.errors import InvalidWorkflow
+from weaver.errors import InvalidWorkflowError
 from weaver.workflows import Workflow
 
 FOLDER = Path(__file__).parent / "broken"
@@ -40,7 +40,7 @@ def test_every_problem_is_said_where_it_is(name, monkeypatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     _, problems = examine(Path(name))
     assert [str(problem) for problem in sorted(problems.found)] == EXPECTED[name]
-    with pytest.raises(InvalidWorkflow) as caught:
+    with pytest.raises(InvalidWorkflowError) as caught:
         Workflow.from_yaml(name)
     assert caught.value.exit_code == 2
     assert [str(problem) for problem in caught.value.problems] == EXPECTED[name]
@@ -138,7 +138,7 @@ def test_huge_and_hostile_files_are_refused(content, message, tmp_path):
 def test_a_file_with_many_problems_says_the_first_hundred(tmp_path):
     path = tmp_path / "flow.yaml"
     path.write_text(HEAD + "steps: {a: {task: x}}\n" + "\n".join(f"k{n}: 1" for n in range(500)))
-    with pytest.raises(InvalidWorkflow) as caught:
+    with pytest.raises(InvalidWorkflowError) as caught:
         Workflow.from_yaml(path)
     assert len(caught.value.problems) == 500
     lines = str(caught.value).splitlines()

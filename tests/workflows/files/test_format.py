@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from weaver._workflows.execution.runner import resolved
 from weaver._workflows.schema.json_schema import FILE, json_schema, schema_text
 from weaver._workflows.source.starter import starter
-from weaver.errors import ConfigurationError, InvalidWorkflow
+from weaver.errors import ConfigurationError, InvalidWorkflowError
 from weaver.workflows import (
     AgentSpec,
     Budget,
@@ -185,7 +185,7 @@ def test_a_wrong_workflow_built_in_python_says_where_in_its_yaml():
         update={"steps": {"work": Step(task="Do ${{ inputs.topik }}")}, "outputs": {}}
     )
     with pytest.raises(
-        InvalidWorkflow,
+        InvalidWorkflowError,
         match=r"<built>:\d+:\d+: steps.work.task: there is no input 'topik'; did you mean 'topic'?",
     ):
         wrong.check()
@@ -245,7 +245,7 @@ def test_merge_keys_fill_in_what_is_not_there():
 
 def test_places_count_characters_not_bytes():
     text = "version: weaver/v1\nname: '😀é'\nsteps: {a: {title: '😀😀', tusk: x}}\n"
-    with pytest.raises(InvalidWorkflow) as caught:
+    with pytest.raises(InvalidWorkflowError) as caught:
         Workflow.from_yaml(text)
     (problem,) = caught.value.problems
     assert (problem.place.line, problem.place.column) == (3, text.split("\n")[2].index("tusk") + 1)
@@ -264,7 +264,7 @@ def test_places_count_characters_not_bytes():
 )
 def test_the_place_is_right_in_every_kind_of_text(task):
     text = f"version: weaver/v1\nname: places\ninputs: {{ok: string}}\nsteps:\n  a:\n    {task}\n"
-    with pytest.raises(InvalidWorkflow) as caught:
+    with pytest.raises(InvalidWorkflowError) as caught:
         Workflow.from_yaml(text)
     (problem,) = caught.value.problems
     line = text.split("\n")[problem.place.line - 1]

@@ -16,7 +16,7 @@ from weaver._environment import plugins
 from weaver._models.catalog import detect, registry, resolve
 from weaver._models.endpoint import endpoint
 from weaver._models.providers import BY_PREFIX, LITELLM_PREFIXES, Provider
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ async def listed_at(place: str, environ: Mapping[str, str]) -> list[Usable]:
         environ: for the provider's key and base URL.
 
     Raises:
-        UnknownName: no such provider.
+        UnknownNameError: no such provider.
         ConfigurationError: the provider has no list, or its key is missing.
         ModelError: it cannot be asked.
     """
@@ -118,7 +118,7 @@ async def listed_at(place: str, environ: Mapping[str, str]) -> list[Usable]:
                 f"{prefix} is reached through litellm, which does not list its models.",
                 hint="See the provider's documentation, and write --model " + prefix + "/MODEL.",
             )
-        raise UnknownName("model provider", prefix, [*BY_PREFIX, *registry.installed()])
+        raise UnknownNameError("model provider", prefix, [*BY_PREFIX, *registry.installed()])
     at = resolve.endpoint_of(provider, environ)
     listed = await detect.list_models(at, api_key=_key(provider, environ), model=prefix)
     ids = [item.id.removeprefix("models/") if prefix == "gemini" else item.id for item in listed]

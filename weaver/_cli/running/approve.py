@@ -10,7 +10,7 @@ import click
 from weaver._cli.support.durable_runs import find_run, with_journal
 from weaver._cli.support.guard import debug_option
 from weaver._display.words import one_line, printable
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from weaver._journal.port import Entry, Journal
@@ -37,7 +37,7 @@ def approve(run: str, request: str | None, deny: bool, reason: str, always: bool
         if request is None:
             return list(pending.values())
         if request not in pending:
-            raise UnknownName("pending approval", request, pending)
+            raise UnknownNameError("pending approval", request, pending)
         value = {"approved": not deny, "reason": reason, "always": always}
         await journal.append(head.run_id, 0, (Entry(pending[request].key, "verdict", value),))
         return []

@@ -15,7 +15,7 @@ from weaver._cli.support.flags import load_named_files, settings_flags_without, 
 from weaver._cli.support.guard import debug_option
 from weaver._cli.support.interrupt import run_until_interrupted
 from weaver._display.words import count, seconds
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
     from weaver._evals.comparing import Comparison
@@ -149,7 +149,7 @@ def _check_baseline(baseline: str | None, strategies: Sequence[str], before: Seq
     """Refuse a baseline that nothing can be measured against: it is neither run now nor was it before."""
     known = {*strategies, *(record.strategy for record in before)}
     if baseline is not None and baseline not in known:
-        raise UnknownName("strategy in this comparison", baseline, known)
+        raise UnknownNameError("strategy in this comparison", baseline, known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from weaver._journal.port import Journal, RunHead
@@ -38,14 +38,14 @@ async def find_run(journal: Journal, name: str) -> RunHead:
     """A run by its id, the unique beginning of it, or ``last``.
 
     Raises:
-        UnknownName: there is none, or several.
+        UnknownNameError: there is none, or several.
     """
     if (head := await journal.head(name)) is not None:
         return head
     heads = await journal.heads(limit=MOST_NAMES)
     fitting = heads[:1] if name == "last" else [h for h in heads if h.run_id.startswith(name)]
     if len(fitting) != 1:
-        raise UnknownName("durable run", name, [head.run_id for head in heads])
+        raise UnknownNameError("durable run", name, [head.run_id for head in heads])
     return fitting[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weaver._cli.support.reading import text_from
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 
 def question_from(argument: str) -> str:
@@ -13,7 +13,7 @@ def question_from(argument: str) -> str:
         argument: text; ``-`` for stdin; ``@FILE`` for a file in UTF-8.
 
     Raises:
-        InvalidTask: nothing but white space, or too long.
+        InvalidTaskError: nothing but white space, or too long.
         ConfigurationError: the file cannot be read.
     """
     if argument == "-":
@@ -24,5 +24,7 @@ def question_from(argument: str) -> str:
     else:
         text = argument
     if not text.strip():
-        raise InvalidTask("The question is empty.", hint='For example: weaver run "Compare Kyoto and Oslo."')
+        raise InvalidTaskError(
+            "The question is empty.", hint='For example: weaver run "Compare Kyoto and Oslo."'
+        )
     return text

@@ -6,16 +6,16 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from weaver.errors import ConfigurationError, InvalidTask
+from weaver.errors import ConfigurationError, InvalidTaskError
 
 MAX_BYTES = 10_000_000
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """Why there is no text, as the end of a sentence that begins with the place."""
 
 
-class TooLong(Unreadable):
+class TooLongError(UnreadableError):
     """It has more than `MAX_BYTES`."""
 
 
@@ -26,7 +26,7 @@ def read_text(place: str) -> str:
         place: a path; ``-`` for stdin.
 
     Raises:
-        Unreadable: the file cannot be read, is not text, or is too long.
+        UnreadableError: the file cannot be read, is not text, or is too long.
     """
     path = Path(place).expanduser()
     shown = "stdin" if place == "-" else str(path)
@@ -34,13 +34,13 @@ def read_text(place: str) -> str:
         with nullcontext(sys.stdin.buffer) if place == "-" else path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Unreadable(f"{shown} cannot be read: {error.strerror or error}") from None
+        raise UnreadableError(f"{shown} cannot be read: {error.strerror or error}") from None
     if len(content) > MAX_BYTES:
-        raise TooLong(f"{shown} is longer than {MAX_BYTES:,} bytes")
+        raise TooLongError(f"{shown} is longer than {MAX_BYTES:,} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Unreadable(f"{shown} is not UTF-8 text") from None
+        raise UnreadableError(f"{shown} is not UTF-8 text") from None
 
 
 def text_from(place: str, what: str, *, hint: str = "") -> str:
@@ -52,11 +52,11 @@ def text_from(place: str, what: str, *, hint: str = "") -> str:
 
     Raises:
         ConfigurationError: the file cannot be read, or is not text.
-        InvalidTask: it has more than `MAX_BYTES`.
+        InvalidTaskError: it has more than `MAX_BYTES`.
     """
     try:
         return read_text(place)
-    except TooLong as problem:
-        raise InvalidTask(f"The {what} from {problem}.") from None
-    except Unreadable as problem:
+    except TooLongError as problem:
+        raise InvalidTaskError(f"The {what} from {problem}.") from None
+    except UnreadableError as problem:
         raise ConfigurationError(f"The {what} from {problem}.", hint=hint) from None

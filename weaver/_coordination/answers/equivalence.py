@@ -27,7 +27,7 @@ from weaver._coordination.values.final import (
 from weaver._coordination.values.mentions import last_number
 from weaver._coordination.values.quantities import Quantity, quantity
 from weaver._coordination.values.scalars import BOOLEANS, Value, read_value, same_value
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 
 def _read_auto(text: str) -> Any:
@@ -224,7 +224,7 @@ def equivalence(kind: str | Equivalence | Callable[[str], Any] | None = None) ->
             `weaver._coordination.answers.judged.judged`.
 
     Raises:
-        UnknownName: there is no such kind.
+        UnknownNameError: there is no such kind.
         ConfigurationError: the tolerance is not a number of at least 0; or the extra is missing.
     """
     if kind is None:
@@ -251,4 +251,4 @@ def equivalence(kind: str | Equivalence | Callable[[str], Any] | None = None) ->
                 hint="Give a relative difference from 0 to 1, as in number(0.01).",
             )
         return number(tolerance)
-    raise UnknownName("equivalence", name, (*KINDS, "math"))
+    raise UnknownNameError("equivalence", name, (*KINDS, "math"))

@@ -12,7 +12,7 @@ from weaver._coordination.answers.protocol import Equivalence
 from weaver._coordination.values.final import answer_of, plain
 from weaver._runtime.run import Run
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
+from weaver.errors import BudgetExceededError, InvalidOutputError, ModelError
 
 _MAX_CHARS = 2000
 QUESTION = """\
@@ -61,7 +61,7 @@ def judged(run: Run, question: str) -> Equivalence:
         asked = f"{QUESTION}\n\nThe question:\n{fenced(question, 'question')}\n\n{shown}"
         try:
             said: _Verdicts = await run.parsed(asked, _Verdicts, role="judge", name="same")
-        except (ModelError, OutputInvalid, BudgetExceeded) as error:
+        except (ModelError, InvalidOutputError, BudgetExceededError) as error:
             run.note(f"Answers in other words count as different: {error.message}")
             return [None] * len(pairs)
         verdicts = {v.pair: v.verdict == "same" for v in said.verdicts}

@@ -14,7 +14,7 @@ from typing import Any
 from weaver._coordination.answers.equivalence import equivalence
 from weaver._coordination.answers.protocol import Equivalence
 from weaver._data.result import Answer, Finding
-from weaver.errors import ConfigurationError, NoAnswer
+from weaver.errors import ConfigurationError, NoAnswerError
 
 Ballot = Finding | Answer | str
 """What can be voted with."""
@@ -238,12 +238,12 @@ class Votes:
         Without any answer, the first ballot that abstained: an odd text is better than none.
 
         Raises:
-            NoAnswer: no ballot was cast.
+            NoAnswerError: no ballot was cast.
         """
         leader = self.leader
         ballots = leader.ballots if leader is not None else self.abstained
         if not ballots:
-            raise NoAnswer("There was nothing to vote on: no thread came to an answer.")
+            raise NoAnswerError("There was nothing to vote on: no thread came to an answer.")
         return answer_from(ballots[0])
 
 

@@ -16,7 +16,7 @@ from weaver._coordination.conflicts.topics import near_pairs
 from weaver._data.result import Conflict
 from weaver._runtime.run import Run
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
+from weaver.errors import BudgetExceededError, InvalidOutputError, ModelError
 
 MAX_ASKED = 12
 """Most pairs that a model is asked about, in its one call."""
@@ -145,7 +145,7 @@ async def _ask(run: Run, matters: list[Matter], doubts: list[_Doubt]) -> None:
         said: _Verdicts = await run.parsed(
             f"{QUESTION}\n\n{shown}", _Verdicts, role="judge", name="conflicts"
         )
-    except (ModelError, OutputInvalid, BudgetExceeded) as error:
+    except (ModelError, InvalidOutputError, BudgetExceededError) as error:
         run.note(f"Statements that cannot be compared mechanically count as different: {error.message}")
         return
     verdicts = [(asked[v.pair - 1], v.verdict) for v in said.verdicts if 1 <= v.pair <= len(asked)]

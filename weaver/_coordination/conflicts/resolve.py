@@ -23,7 +23,7 @@ from weaver._coordination.conflicts.statements import Told
 from weaver._data.result import Answer, Conflict, Resolution
 from weaver._data.task import Task
 from weaver._runtime.run import Run
-from weaver.errors import BudgetExceeded
+from weaver.errors import BudgetExceededError
 from weaver.events import ConflictFound
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class _Settling:
                 task = Task(prompt=self._run.task.question, title=f"conflict: {about(self._found[i])}"[:80])
                 try:
                     threads.start(task, body=partial(self._alone, i))
-                except BudgetExceeded as error:
+                except BudgetExceededError as error:
                     self._run.note(f"Conflict about {about(self._found[i])} is left open: {error.message}")
             threads.close()
             _ = [thread async for thread in threads.as_finished()]

@@ -19,7 +19,7 @@ from weaver._coordination.joins.rules import (
     Until,
 )
 from weaver._runtime.threads.join_protocol import JoinRule
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 _NAMES = ("all", "first", "quorum(k)", "best", "settled", "until(...)")
 _ATOM = re.compile(r"\s*(?P<name>[a-z_]+)\s*(?:\((?P<argument>.*)\))?\s*\Z", re.DOTALL)
@@ -41,7 +41,7 @@ def parse_rule(
         predicate: compiles what stands in ``until(...)``.
 
     Raises:
-        UnknownName: no such rule or equivalence.
+        UnknownNameError: no such rule or equivalence.
         ConfigurationError: a wrong argument, or a rule that needs a judge or predicates where there are none.
     """
     either = _split(text, "|")
@@ -90,7 +90,7 @@ def _atom(
                 hint="In YAML write until(<expression>); in Python use joins.Until(function).",
             )
         return Until(predicate(argument or ""), (argument or "").strip())
-    raise UnknownName("join rule", name, _NAMES)
+    raise UnknownNameError("join rule", name, _NAMES)
 
 
 def _score(argument: str | None) -> float | None:

@@ -14,7 +14,7 @@ from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import Pending
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError, OutputInvalid
+from weaver.errors import BudgetExceededError, InvalidOutputError, ModelError
 
 PROMPT = """\
 Workers work on parts of a task at the same time. One of them has just finished. Decide which of the other \
@@ -55,7 +55,7 @@ async def judged(run: Run, finished: Thread, pending: Pending) -> list[Thread]:
     )
     try:
         verdict = await run.parsed(asked, _Verdict, role="judge", name=f"prune/{finished.id}")
-    except (ModelError, OutputInvalid, BudgetExceeded) as error:
+    except (ModelError, InvalidOutputError, BudgetExceededError) as error:
         run.note(f"Whether to prune could not be judged: {error.message}")
         return same
     return [*same, *(t for t in others if t.id in verdict.unnecessary)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from weaver._data.messages import Message, RoleName, ToolCall
 from weaver._data.parts import AudioPart, FilePart, ImagePart, Part, TextPart
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 _ROLES: dict[str, RoleName] = {
     "system": "system",
@@ -32,10 +32,10 @@ def messages_from(values: Iterable[Any], place: str = "messages") -> tuple[Messa
         place: what errors call the list.
 
     Raises:
-        InvalidTask: naming the message that is wrong, and how.
+        InvalidTaskError: naming the message that is wrong, and how.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
-        raise InvalidTask(f"{place} is a {type(values).__name__}, not a list of messages.", hint=_HINT)
+        raise InvalidTaskError(f"{place} is a {type(values).__name__}, not a list of messages.", hint=_HINT)
     return tuple(message_from(value, f"{place}[{i}]") for i, value in enumerate(values))
 
 
@@ -45,17 +45,17 @@ def message_from(value: Any, place: str = "the message") -> Message:
     The roles ``developer`` and ``system`` are the same here. Paths and ``file:`` URLs are never read.
 
     Raises:
-        InvalidTask: naming what is wrong.
+        InvalidTaskError: naming what is wrong.
     """
     if isinstance(value, Message):
         return value
     if hasattr(value, "model_dump"):
         value = value.model_dump(exclude_none=True)
     if not isinstance(value, Mapping):
-        raise InvalidTask(f"{place} is a {type(value).__name__}, not a message.", hint=_HINT)
+        raise InvalidTaskError(f"{place} is a {type(value).__name__}, not a message.", hint=_HINT)
     role = value.get("role")
     if not isinstance(role, str) or role not in _ROLES:
-        raise InvalidTask(
+        raise InvalidTaskError(
             f"{place} has the role {str(role)[:40]!r}.", hint=f"Known roles: {', '.join(_ROLES)}."
         )
     calls = tuple(
@@ -63,12 +63,12 @@ def message_from(value: Any, place: str = "the message") -> Message:
     )
     call_id = value.get("tool_call_id")
     if role == "tool" and not isinstance(call_id, str):
-        raise InvalidTask(f"{place} is a tool's result without tool_call_id.")
+        raise InvalidTaskError(f"{place} is a tool's result without tool_call_id.")
     if calls and role != "assistant":
-        raise InvalidTask(f"{place} has tool_calls, and its role is {role}.")
+        raise InvalidTaskError(f"{place} has tool_calls, and its role is {role}.")
     data = value.get("provider_data") or {}
     if not isinstance(data, Mapping):
-        raise InvalidTask(f"{place}.provider_data is a {type(data).__name__}, not an object.")
+        raise InvalidTaskError(f"{place}.provider_data is a {type(data).__name__}, not an object.")
     if role == "assistant":
         data = {**data, **{name: value[name] for name in RETURNED if value.get(name)}}
     return Message(
@@ -85,11 +85,13 @@ def _content(content: Any, place: str, *, empty: bool) -> str | Sequence[Part]:
     if content is None:
         if empty:
             return ""
-        raise InvalidTask(f"{place} has no content.", hint=_HINT)
+        raise InvalidTaskError(f"{place} has no content.", hint=_HINT)
     if isinstance(content, str):
         return content
     if not isinstance(content, list | tuple):
-        raise InvalidTask(f"{place}.content is a {type(content).__name__}, not a text or a list of parts.")
+        raise InvalidTaskError(
+            f"{place}.content is a {type(content).__name__}, not a text or a list of parts."
+        )
     parts = [part_from(part, f"{place}.content[{i}]") for i, part in enumerate(content)]
     if all(isinstance(part, TextPart) for part in parts):
         return "\n\n".join(part.text for part in parts if isinstance(part, TextPart))
@@ -100,14 +102,14 @@ def part_from(value: Any, place: str = "the part") -> Part:
     """One part of OpenAI's shape: ``text``, ``image_url``, ``input_audio`` or ``file``.
 
     Raises:
-        InvalidTask: naming what is wrong.
+        InvalidTaskError: naming what is wrong.
     """
     if isinstance(value, TextPart | ImagePart | AudioPart | FilePart):
         return value
     if isinstance(value, str):
         return TextPart(value)
     if not isinstance(value, Mapping):
-        raise InvalidTask(f"{place} is a {type(value).__name__}, not a part.")
+        raise InvalidTaskError(f"{place} is a {type(value).__name__}, not a part.")
     kind = value.get("type")
     match kind:
         case "text" | "input_text" | "output_text":
@@ -120,13 +122,13 @@ def part_from(value: Any, place: str = "the part") -> Part:
             if isinstance(image, Mapping):
                 image = image.get("url")
             if not isinstance(image, str):
-                raise InvalidTask(f"{place} has no image_url.")
+                raise InvalidTaskError(f"{place} has no image_url.")
             return ImagePart(url=image, detail=detail if detail in ("low", "high", "auto") else "")
         case "input_audio":
             sound = value.get("input_audio")
             data = sound.get("data") if isinstance(sound, Mapping) else None
             if not isinstance(data, str) or not isinstance(sound, Mapping):
-                raise InvalidTask(f"{place} has no input_audio.data.")
+                raise InvalidTaskError(f"{place} has no input_audio.data.")
             if "://" in data[:20]:
                 return AudioPart(url=data)
             subtypes = {"mp3": "mpeg", "": "wav"}
@@ -137,9 +139,9 @@ def part_from(value: Any, place: str = "the part") -> Part:
             about: Mapping[str, Any] = inner if isinstance(inner, Mapping) else value
             source = about.get("file_data") or about.get("file_url")
             if not isinstance(source, str):
-                raise InvalidTask(f"{place} has no file.file_data.")
+                raise InvalidTaskError(f"{place} has no file.file_data.")
             return FilePart(url=source, name=str(about.get("filename") or "file")[:200])
-    raise InvalidTask(
+    raise InvalidTaskError(
         f"{place} has the type {str(kind)[:40]!r}.", hint="Known: text, image_url, input_audio, file."
     )
 
@@ -149,7 +151,7 @@ def _call(value: Any, place: str) -> ToolCall:
         return value
     function = value.get("function") if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(function, Mapping):
-        raise InvalidTask(f"{place} has no function.")
+        raise InvalidTaskError(f"{place} has no function.")
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments if arguments is not None else {}, default=str)
@@ -165,12 +167,12 @@ def _call(value: Any, place: str) -> ToolCall:
 def _text(value: Mapping[str, Any], key: str, place: str) -> str:
     text = value.get(key)
     if not isinstance(text, str):
-        raise InvalidTask(f"{place}.{key} is {'missing' if text is None else 'not a text'}.")
+        raise InvalidTaskError(f"{place}.{key} is {'missing' if text is None else 'not a text'}.")
     return text
 
 
 def _list(value: Mapping[str, Any], key: str, place: str) -> Sequence[Any]:
     items = value.get(key) or ()
     if not isinstance(items, list | tuple):
-        raise InvalidTask(f"{place}.{key} is a {type(items).__name__}, not a list.")
+        raise InvalidTaskError(f"{place}.{key} is a {type(items).__name__}, not a list.")
     return items

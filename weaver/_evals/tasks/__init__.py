@@ -9,7 +9,7 @@ from weaver._evals.graders import check_answer, grader, title
 from weaver._evals.items import TaskSet
 from weaver._evals.tasks.parameters import parameters
 from weaver._models.protocol import Model
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 GYM = "reasoning_gym/"
 
@@ -26,7 +26,7 @@ def load(name: str, *, n: int, seed: int, judge: Model | None = None) -> TaskSet
         judge: the model of the grader ``judge``.
 
     Raises:
-        UnknownName: no such task or generator.
+        UnknownNameError: no such task or generator.
         ConfigurationError: a parameter or the file is wrong.
     """
     if n < 1:
@@ -46,7 +46,7 @@ def load(name: str, *, n: int, seed: int, judge: Model | None = None) -> TaskSet
         from weaver._evals.tasks.structured import GENERATORS, generate
 
         if place not in GENERATORS:
-            raise UnknownName("task", place, [*GENERATORS, f"{GYM}GENERATOR", "FILE.jsonl"])
+            raise UnknownNameError("task", place, [*GENERATORS, f"{GYM}GENERATOR", "FILE.jsonl"])
         items = generate(place, n=n, seed=seed, options=options)
     if chosen is not None:
         judged = grader(chosen, judge=judge)

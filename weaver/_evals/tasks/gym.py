@@ -7,7 +7,7 @@ from typing import Any
 
 from weaver._evals.graders import final_line
 from weaver._evals.items import Grade, Grader, Item
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 
 def gym(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[Item, ...]:
@@ -18,7 +18,7 @@ def gym(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[Item,
             sets both: ``terms=4`` or ``terms=2..6``.
 
     Raises:
-        UnknownName: no such generator, or no such field.
+        UnknownNameError: no such generator, or no such field.
         ConfigurationError: the extra is not installed, or a value does not fit.
     """
     try:
@@ -28,7 +28,7 @@ def gym(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[Item,
             "Tasks of reasoning-gym need the extra 'evals'.", hint='pip install "weaver-reasoning[evals]"'
         ) from error
     if name not in DATASETS:
-        raise UnknownName("reasoning-gym generator", name, DATASETS)
+        raise UnknownNameError("reasoning-gym generator", name, DATASETS)
     fields = {f.name for f in dataclasses.fields(DATASETS[name][1])} - {"seed", "size"}
     try:
         dataset = create_dataset(name, size=n, seed=seed, **_fitted(name, options, fields))
@@ -57,7 +57,7 @@ def _fitted(name: str, options: dict[str, Any], fields: set[str]) -> dict[str, A
             fitted |= {f"min_{key}": low, f"max_{key}": high}
         else:
             short = {f.removeprefix("min_") for f in fields if f.startswith("min_")}
-            raise UnknownName(f"parameter of reasoning_gym/{name}", key, fields | short)
+            raise UnknownNameError(f"parameter of reasoning_gym/{name}", key, fields | short)
     return fitted
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from weaver._evals.graders import grader
 from weaver._evals.items import Item, Part
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 Make = Callable[..., tuple[str, str, tuple[Part, ...]]]
 
@@ -99,14 +99,14 @@ def generate(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[
         options: the generator's parameters; a pair (low, high) draws each item's own.
 
     Raises:
-        UnknownName: no such parameter.
+        UnknownNameError: no such parameter.
         ConfigurationError: a value is not a whole number of at least 1 (2 where two are needed).
     """
     make, structure, judged = GENERATORS[name]
     known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key, value in options.items():
         if key not in known:
-            raise UnknownName(f"parameter of task {name!r}", key, known)
+            raise UnknownNameError(f"parameter of task {name!r}", key, known)
         low, high = value if isinstance(value, tuple) else (value, value)
         least = 1 if key == "digits" else 2
         whole = all(isinstance(v, int) and not isinstance(v, bool) for v in (low, high))

@@ -13,12 +13,12 @@ import anyio
 from weaver._models.endpoint import Endpoint, endpoint
 from weaver._models.providers import NATIVE, THROUGH_LITELLM
 from weaver.errors import (
+    AuthenticationError,
     ConfigurationError,
+    ModelConnectionError,
     ModelError,
-    ModelOverloaded,
-    ModelTimeout,
-    ModelUnauthorized,
-    ModelUnreachable,
+    ModelTimeoutError,
+    RateLimitError,
 )
 
 SERVERS_VARIABLE = "WEAVER_SERVERS"
@@ -165,13 +165,13 @@ async def servers(environ: Mapping[str, str], *, seconds: float = PROBE_SECONDS)
 async def _server(kind: str, at: Endpoint, prefix: str, seconds: float) -> Server:
     try:
         listed = await list_models(at, seconds=seconds)
-    except ModelUnreachable:
+    except ModelConnectionError:
         return Server(kind, at, prefix, problem="nothing answers there", listening=False)
-    except ModelUnauthorized:
+    except AuthenticationError:
         return Server(kind, at, prefix, problem="asks for a key: give --base-url and OPENAI_API_KEY")
-    except ModelTimeout:
+    except ModelTimeoutError:
         return Server(kind, at, prefix, problem=f"does not answer within {seconds:g} s")
-    except ModelOverloaded:
+    except RateLimitError:
         return Server(kind, at, prefix, problem="is busy, or still loading its model")
     except ModelError:
         return Server(kind, at, prefix, problem="answers, but does not speak the OpenAI protocol")
@@ -207,9 +207,9 @@ async def list_models(
         model: name for error messages.
 
     Raises:
-        ModelUnreachable: nothing answers.
-        ModelTimeout: it did not answer in time.
-        ModelUnauthorized, ModelRejected, ModelOverloaded, ModelFailed: by its HTTP status.
+        ModelConnectionError: nothing answers.
+        ModelTimeoutError: it did not answer in time.
+        AuthenticationError, BadRequestError, RateLimitError, ServerError: by its HTTP status.
         ModelProtocolError: the answer is not a list of models in JSON.
     """
     import aiohttp

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from weaver._environment import plugins
 from weaver._models.protocol import Model
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -80,12 +80,12 @@ def source(prefix: str) -> ModelSource:
     """The installed source for ``prefix``.
 
     Raises:
-        UnknownName: none is installed under that name.
+        UnknownNameError: none is installed under that name.
         ConfigurationError: it cannot be imported, or is not a `ModelSource`.
     """
     points = installed()
     if prefix not in points:
-        raise UnknownName("model source", prefix, points)
+        raise UnknownNameError("model source", prefix, points)
     point = points[prefix]
     found = plugins.load(point, "model source")
     if not isinstance(found, ModelSource):
@@ -100,7 +100,7 @@ def offers(prefix: str, environ: Mapping[str, str]) -> Sequence[Offer]:
     """What the installed source for ``prefix`` offers.
 
     Raises:
-        UnknownName, ConfigurationError: as `source`; also when its code raises.
+        UnknownNameError, ConfigurationError: as `source`; also when its code raises.
     """
     found = source(prefix)
     with plugins.code_of(installed()[prefix], "model source", "cannot list its models"):

@@ -14,7 +14,7 @@ from weaver._models.catalog import detect, registry
 from weaver._models.endpoint import Endpoint, endpoint
 from weaver._models.protocol import Model
 from weaver._models.providers import BY_PREFIX, LITELLM_PREFIXES, NATIVE, Provider, family
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 LOCAL = "local"
 GET_LOCAL = 'pip install "weaver-reasoning[local]"'
@@ -58,7 +58,7 @@ async def choose(
 
     Raises:
         ConfigurationError: nothing usable was found, a key or a distribution is missing, or a URL is wrong.
-        UnknownName: there is no such provider or model.
+        UnknownNameError: there is no such provider or model.
         ModelError: the endpoint had to be asked for its models and failed, or a model cannot be started.
     """
     if name is not None and not isinstance(name, str):
@@ -307,12 +307,12 @@ def _openai(  # noqa: PLR0917 - one caller's worth of a constructor's arguments
     )
 
 
-def _unknown(name: str) -> UnknownName:
+def _unknown(name: str) -> UnknownNameError:
     prefix, slash, _ = name.partition("/")
     known = {*BY_PREFIX, *LITELLM_PREFIXES, *registry.installed(), LOCAL}
     if slash:
-        return UnknownName("model provider", prefix, known, hint=_near(prefix, known))
-    return UnknownName(
+        return UnknownNameError("model provider", prefix, known, hint=_near(prefix, known))
+    return UnknownNameError(
         "model",
         name,
         known,

@@ -13,7 +13,7 @@ import anyio
 from weaver._models.clock import current_time
 from weaver._models.layers.base import Layer
 from weaver._models.protocol import Delta, Model, Request, Stream
-from weaver.errors import ModelTimeout, StreamBroken
+from weaver.errors import ModelTimeoutError, StreamInterruptedError
 
 
 class Configured(Layer):
@@ -46,8 +46,8 @@ class Configured(Layer):
         """See `weaver.models.Model`.
 
         Raises:
-            ModelTimeout: on entering: nothing came within ``timeout``.
-            StreamBroken: while iterating: the call was not complete within ``timeout``.
+            ModelTimeoutError: on entering: nothing came within ``timeout``.
+            StreamInterruptedError: while iterating: the call was not complete within ``timeout``.
         """
         request = replace(
             request,
@@ -74,7 +74,7 @@ class _Timed:
         with anyio.CancelScope(deadline=self._until):
             stream = await self._inside.__aenter__()
         if stream is None:
-            raise ModelTimeout(
+            raise ModelTimeoutError(
                 f"{self._model} did not begin to answer within {self._seconds:g} s.",
                 model=self._model,
                 hint="Raise the model's timeout setting.",
@@ -93,7 +93,7 @@ class _Timed:
     async def __anext__(self) -> Delta:
         with anyio.CancelScope(deadline=self._until):
             return await self._stream.__anext__()
-        raise StreamBroken(
+        raise StreamInterruptedError(
             f"{self._model} was not done within {self._seconds:g} s.",
             model=self._model,
             hint="Raise the model's timeout setting.",

@@ -17,7 +17,7 @@ from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.layers.capacity import HOSTED, LOCAL, MAX_CALLS, Adaptive, Fixed
 from weaver._models.layers.limiter import Gate, Pass
 from weaver._models.protocol import Model, Request, Stream
-from weaver.errors import ConfigurationError, ModelOverloaded, ModelTimeout
+from weaver.errors import ConfigurationError, ModelTimeoutError, RateLimitError
 
 # What a call may generate when it does not say; only the limit on tokens per minute counts with it.
 _USUAL_OUTPUT = 500
@@ -184,10 +184,10 @@ class _Passing:
         """The call was not opened."""
         gate, passed = self._gate, self._pass
         allowances = () if self._log is None else self._log.take_allowances()
-        if isinstance(error, ModelOverloaded):
+        if isinstance(error, RateLimitError):
             gate.refuse(passed, exceeded=error.exceeded, retry_after=error.retry_after, allowances=allowances)
             return
-        if isinstance(error, ModelTimeout):
+        if isinstance(error, ModelTimeoutError):
             gate.concurrency.silent(passed.round, gate.in_flight)
         gate.leave(passed)
 

@@ -14,7 +14,7 @@ from weaver._models.clock import current_time
 from weaver._models.layers.base import Layer
 from weaver._models.layers.call_log import Retry, current_call, tell
 from weaver._models.protocol import Model, Request, Stream
-from weaver.errors import ModelError, ModelOverloaded
+from weaver.errors import ModelError, RateLimitError
 
 PATIENCE = 60.0
 """Seconds for which an overloaded endpoint is asked again."""
@@ -111,7 +111,7 @@ class Retrying(Layer):
         error = _error_of(state)
         upto = min(self._longest, self._base * 2.0 ** (state.attempt_number - 1))
         # Half of it at least for a server that is overloaded: full jitter may use up all tries at once.
-        wait = self._chance.uniform(upto / 2 if isinstance(error, ModelOverloaded) else 0.0, upto)
+        wait = self._chance.uniform(upto / 2 if isinstance(error, RateLimitError) else 0.0, upto)
         asked = error.retry_after
         # A little more than asked, or all who were refused together come back together.
         return wait if asked is None else max(wait, asked + self._chance.uniform(0.0, min(1.0, asked / 10)))
@@ -126,7 +126,7 @@ class Retrying(Layer):
             return True
         if asked is not None and deadline == float("inf") and asked > 2 * self._patience:
             return True
-        if not isinstance(error, ModelOverloaded):
+        if not isinstance(error, RateLimitError):
             return state.attempt_number > self._retries
         if self._refused_since is None:
             self._refused_since = now

@@ -27,7 +27,7 @@ from weaver._models.openai.probe import Probe
 from weaver._models.openai.request import encoded, fields_of
 from weaver._models.openai.stream import OpenAIStream
 from weaver._models.protocol import Capabilities, Prices, Request, Stream
-from weaver.errors import CapabilityMissing, ConfigurationError, ModelError
+from weaver.errors import ConfigurationError, MissingCapabilityError, ModelError
 
 _ERROR_BODY = 64 * 1024
 _LARGE_BODY = 2**20
@@ -110,8 +110,8 @@ class OpenAIModel:
         """Open a stream; see `weaver.models.Model`.
 
         Raises:
-            ModelError: see the error tree; on entering, or `StreamBroken` while iterating.
-            CapabilityMissing: on entering: the server is known to lack what the request needs.
+            ModelError: see the error tree; on entering, or `StreamInterruptedError` while iterating.
+            MissingCapabilityError: on entering: the server is known to lack what the request needs.
             ConfigurationError: on entering: the request contradicts itself.
         """
         return _Opening(self._open, request)
@@ -222,7 +222,7 @@ class OpenAIModel:
             missing = "to continue an unfinished message"
         else:
             return
-        raise CapabilityMissing(
+        raise MissingCapabilityError(
             f"Model {self.name!r}: {self.endpoint} is not known to offer {missing}.",
             hint="Choose another strategy or model, or pass capabilities= if the server can.",
         )

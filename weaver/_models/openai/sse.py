@@ -11,7 +11,7 @@ _FIELDS = (b"data", b"event", b"id", b"retry")
 _MAX_STRAY = 8000
 
 
-class TooLarge(ValueError):
+class TooLargeError(ValueError):
     """One event grew beyond the limit."""
 
 
@@ -29,7 +29,7 @@ class EventReader:
         max_event: most bytes that one event may have.
 
     Raises:
-        TooLarge: from `feed`, when an event has more than ``max_event`` bytes.
+        TooLargeError: from `feed`, when an event has more than ``max_event`` bytes.
     """
 
     __slots__ = ("_after_cr", "_data", "_is_error", "_max_event", "_rest", "_size", "stray")
@@ -85,7 +85,7 @@ class EventReader:
     def _hold(self, part: list[bytes], piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._max_event:
-            raise TooLarge(f"an event of more than {self._max_event} bytes")
+            raise TooLargeError(f"an event of more than {self._max_event} bytes")
         part.append(piece)
 
     def _take_stray(self, line: bytes) -> None:

@@ -10,10 +10,10 @@ import aiohttp
 from pydantic_core import from_json
 
 from weaver._models.layers.call_log import current_call
-from weaver._models.openai.chunks.reader import ChunkReader, Malformed, ServerSaidError
+from weaver._models.openai.chunks.reader import ChunkReader, InvalidChunkError, ServerSaidError
 from weaver._models.openai.connections import Connections
 from weaver._models.openai.errors.http_errors import Failures
-from weaver._models.openai.sse import ErrorEvent, EventReader, TooLarge
+from weaver._models.openai.sse import ErrorEvent, EventReader, TooLargeError
 from weaver._models.protocol import Delta
 from weaver.errors import ModelError
 
@@ -193,12 +193,12 @@ class OpenAIStream:
                     self._chunks.read(payload)
         except ServerSaidError as said:
             self._reported(said.body)
-        except Malformed as error:
+        except InvalidChunkError as error:
             if not self._chunks.is_final:
                 self._broke(
                     f"sent something that is not a chunk of an answer: {self._failures.clean(str(error))}"
                 )
-        except TooLarge:
+        except TooLargeError:
             self._too_large()
         return self._settled
 
@@ -217,7 +217,7 @@ class OpenAIStream:
             self._chunks.read(body, whole=True)
         except ServerSaidError as said:
             self._reported(said.body)
-        except Malformed as error:
+        except InvalidChunkError as error:
             if body.startswith(b"["):
                 self._not_events(body)
                 return

@@ -43,7 +43,7 @@ from weaver._runtime.state.guards import context_of, hooks_of
 from weaver._runtime.state.instructions import instructed
 from weaver._runtime.state.media import as_missing, check_media
 from weaver._runtime.state.shared_prefix import with_cache_key
-from weaver.errors import HookFailed, ModelError, ModelRefused, Refused
+from weaver.errors import HookError, ModelError, ModelRefusedError, RefusedError
 
 SLICE = 128
 """Deltas that are read of one call before other tasks get their turn."""
@@ -72,8 +72,8 @@ class Call:
 
     Raises:
         ModelError: the call failed, on entering or while iterating.
-        ModelRefused: while iterating, at the end: the model or a filter refused, and there is nothing else.
-        BudgetExceeded: on entering; nothing was sent.
+        ModelRefusedError: at the end of iterating: the model or a filter refused, and there is nothing else.
+        BudgetExceededError: on entering; nothing was sent.
     """
 
     __slots__ = (
@@ -181,7 +181,7 @@ class Call:
             reply.queue_seconds = log.queue_seconds
             self._failed = True
             error = as_model_error(raised, reply.model)
-            if isinstance(error, (Refused, HookFailed)):
+            if isinstance(error, (RefusedError, HookError)):
                 state.halt(error)
             self._settle(error)
             if self._record is not None:
@@ -257,7 +257,7 @@ class Call:
         except Exception as raised:  # noqa: BLE001 - as above
             self._failed = True
             error = as_model_error(raised, self.reply.model)
-            if isinstance(error, (Refused, HookFailed)):
+            if isinstance(error, (RefusedError, HookError)):
                 self._run.state.halt(error)
             raise error from raised.__cause__ if error is raised else raised
         kind = type(delta)
@@ -340,19 +340,19 @@ class Call:
             reason = f"the {reply.finish_word} is used up"
         run.note(f"{_place(reply.role, run.path)} was stopped: {reason}.")
 
-    def _refused(self) -> ModelRefused | None:
+    def _refused(self) -> ModelRefusedError | None:
         """The error for a call that ended with a refusal, or by a filter, and with nothing else."""
         reply, words = self.reply, "".join(self._refusal).strip()
         if self._tools or any(text.strip() for text in self._texts):
             return None
         if words:
-            return ModelRefused(
+            return ModelRefusedError(
                 f"{reply.model} refused to answer: {words[:MAX_REFUSAL]}",
                 model=reply.model,
                 hint="Ask in another way, or ask another model.",
             )
         if reply.finish in ("content_filter", "refusal"):
-            return ModelRefused(
+            return ModelRefusedError(
                 f"{reply.model} {reply.why_incomplete} before it said anything.",
                 model=reply.model,
                 hint="Change the prompt so that the filter lets it pass, or ask another model."

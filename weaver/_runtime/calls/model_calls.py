@@ -61,7 +61,7 @@ class Thinker(Scope):
 
         Raises:
             ModelError: the call failed.
-            BudgetExceeded: there is no room for it; nothing was sent.
+            BudgetExceededError: there is no room for it; nothing was sent.
         """
         async with self.call(request, role=role, name=name) as call:
             if listen is None:
@@ -99,7 +99,7 @@ class Thinker(Scope):
             shape: the type of the value, as for `Weaver.run`, or a `Shape`.
 
         Raises:
-            OutputInvalid: it still does not fit after the repairs.
+            InvalidOutputError: it still does not fit after the repairs.
         """
         fitting: Shape[Any] = shape if isinstance(shape, Shape) else Shape(shape)
         asking = Asking(

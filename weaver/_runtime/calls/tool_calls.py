@@ -27,7 +27,7 @@ from weaver._runtime.state.media import refused_kinds, without_media_of_tools
 from weaver._tools.approvals import ApprovalRequest
 from weaver._tools.protocol import Tool, options_of
 from weaver._tools.results import READ_RESULT
-from weaver.errors import ToolArgumentsInvalid, ToolFailed, WeaverError
+from weaver.errors import InvalidToolArgumentsError, ToolError, WeaverError
 from weaver.events import ToolFinished, ToolStarted
 
 SAME_CALLS = 3
@@ -109,7 +109,7 @@ class ToolUse:
         store = self.run.state.tools.results
         try:
             result = await use_tool(self.run, self.tools, call)
-        except ToolFailed as error:
+        except ToolError as error:
             result = f"Error: {error.message}"
         if len(result) > store.max_chars and call.name != READ_RESULT:
             result = store.kept(result)
@@ -148,7 +148,7 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
         What the tool returned, as text.
 
     Raises:
-        ToolFailed: there is no such tool, the arguments do not fit, it raised, took too long, or a person
+        ToolError: there is no such tool, the arguments do not fit, it raised, took too long, or a person
             did not agree.
     """
     state = run.state
@@ -162,7 +162,7 @@ async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str
         with state.tracing.attached(span):
             tool = tools.get(call.name)
             if tool is None:
-                raise ToolFailed(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
+                raise ToolError(f"There is no tool {call.name!r}; there are: {', '.join(tools)}.")
             recorded = await run.recorded_step(
                 key, lambda: _recordable(_through_hooks(run, tool, call.arguments, key))
             )
@@ -223,7 +223,7 @@ async def _through_hooks(run: Scope, tool: Tool, arguments: str, call_id: str) -
 async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
     options, name = options_of(tool), tool.spec.name
     await _check_approval(run, tool, arguments, call_id)
-    failure = ToolFailed(f"Tool {name!r} was not tried.")
+    failure = ToolError(f"Tool {name!r} was not tried.")
     for attempt in range(1, options.tries + 1):
         try:
             async with AsyncExitStack() as stack:
@@ -232,11 +232,11 @@ async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
                 with anyio.fail_after(options.timeout):
                     return await tool.call(arguments, context_of(run, call_id, attempt))
         except TimeoutError as error:
-            failure = ToolFailed(f"Tool {name!r} took longer than {options.timeout:g} s.")
+            failure = ToolError(f"Tool {name!r} took longer than {options.timeout:g} s.")
             failure.__cause__ = error
-        except ToolArgumentsInvalid:
+        except InvalidToolArgumentsError:
             raise
-        except ToolFailed as error:
+        except ToolError as error:
             failure = error
     raise failure
 
@@ -245,7 +245,7 @@ async def _check_approval(run: Scope, tool: Tool, arguments: str, call_id: str) 
     """Have a person agree to a call that needs it.
 
     Raises:
-        ToolFailed: the person, or nobody, agreed.
+        ToolError: the person, or nobody, agreed.
     """
     options, name = options_of(tool), tool.spec.name
     values = _values(arguments)
@@ -263,7 +263,7 @@ async def _check_approval(run: Scope, tool: Tool, arguments: str, call_id: str) 
     if not answer.approved:
         because = f": {answer.reason}" if answer.reason else ""
         run.note(f"A call of {name!r} was not approved{because}.")
-        raise ToolFailed(f"The call of tool {name!r} was not approved{because}.")
+        raise ToolError(f"The call of tool {name!r} was not approved{because}.")
 
 
 def _values(arguments: str) -> dict[str, Any]:

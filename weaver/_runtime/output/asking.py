@@ -18,7 +18,7 @@ from weaver._models.endpoint_memory import memory
 from weaver._models.protocol import Capabilities, Model, OutputSchema, Request, ToolSpec
 from weaver._models.reply import Reply
 from weaver._runtime.output.structured_output import Shape, output_text
-from weaver.errors import EmptyReply, ModelError, OutputInvalid
+from weaver.errors import EmptyReplyError, InvalidOutputError, ModelError
 
 T = TypeVar("T")
 Way = Literal["json_schema", "tool", "json_object", "prompt"]
@@ -105,7 +105,7 @@ class Asking:
             The value, and the reply that it was in.
 
         Raises:
-            OutputInvalid: it still does not fit after the repairs.
+            InvalidOutputError: it still does not fit after the repairs.
             ModelError: it could not be asked for again.
         """
         repairs = 0
@@ -113,7 +113,7 @@ class Asking:
             text = output_text(reply)
             try:
                 value = shape.parse(text, cut=reply.finish in {"length", None})
-            except OutputInvalid as error:
+            except InvalidOutputError as error:
                 if repairs == REPAIRS:
                     raise
                 repairs += 1
@@ -126,7 +126,7 @@ class Asking:
 
     def steps_down(self, error: ModelError) -> bool:
         """Whether there is a next way after ``error``, which is then taken."""
-        refused = error.refuses_structure or (isinstance(error, EmptyReply) and self.way != "prompt")
+        refused = error.refuses_structure or (isinstance(error, EmptyReplyError) and self.way != "prompt")
         return refused and self.next_way(error.message)
 
     def _shows_schema(self) -> bool:

@@ -20,7 +20,7 @@ from weaver.errors import ConfigurationError
 _MOST_PROBLEMS = 8
 
 
-class Misfit(ValueError):
+class MisfitError(ValueError):
     """A value that does not fit an output type; the text says what is wrong where."""
 
 
@@ -63,13 +63,15 @@ class OutputType:
         """``value``, read from JSON, as a value of the type.
 
         Raises:
-            Misfit: it does not fit.
+            MisfitError: it does not fit.
         """
         if self._validator is not None:
             try:
                 self._validator(value)
             except (ValueError, RecursionError) as error:
-                raise Misfit(str(error).removeprefix("data.").replace("data ", "output ")[:400]) from error
+                raise MisfitError(
+                    str(error).removeprefix("data.").replace("data ", "output ")[:400]
+                ) from error
             return value
         try:
             return self.adapter.validate_python(value)
@@ -77,7 +79,7 @@ class OutputType:
             try:  # strict models take dates, enums and tuples from JSON only
                 return self.adapter.validate_json(json.dumps(value))
             except (ValidationError, ValueError):
-                raise Misfit(_problems(error)) from error
+                raise MisfitError(_problems(error)) from error
 
     def dumped(self, value: Any) -> Any:
         """``value`` as JSON values."""

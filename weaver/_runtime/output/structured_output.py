@@ -11,8 +11,8 @@ from weaver._json_reading.streaming import Found
 from weaver._json_reading.whole import problem_in, read_json, without_thoughts
 from weaver._models.protocol import Delta, OutputSchema, Text, ToolCallPart
 from weaver._models.reply import Reply
-from weaver._runtime.output.output_types import Misfit, output_type
-from weaver.errors import OutputInvalid
+from weaver._runtime.output.output_types import MisfitError, output_type
+from weaver.errors import InvalidOutputError
 
 T = TypeVar("T")
 _MOST_VALUES = 100  # of the JSON values in a text, the last ones
@@ -60,7 +60,7 @@ class Shape(Generic[T]):
             cut: whether the text may have been cut off; a value that ends early is then not taken.
 
         Raises:
-            OutputInvalid: no JSON that fits; the message says what does not, or where it is no JSON.
+            InvalidOutputError: no JSON that fits; the message says what does not, or where it is no JSON.
         """
         values = [item.value for item in read_json(text) if not (cut and _may_go_on(item))][-_MOST_VALUES:]
         candidates = [one for value in reversed(values) for one in self._readings(value)]
@@ -68,19 +68,19 @@ class Shape(Generic[T]):
         candidates.sort(key=lambda one: not self._has_a_field(one))
         if self.is_wrapped and not cut:
             candidates += bare_values(text, self.type.choices)
-        problem: Misfit | None = None
+        problem: MisfitError | None = None
         for candidate in candidates:
             try:
                 value: T = self.type.validated(candidate)
-            except Misfit as error:
+            except MisfitError as error:
                 problem = problem or error
             else:
                 return value
         if problem is None or not values:
             where = problem_in(text)
             what = f"The output's JSON is wrong at {where}" if where else "The output has no JSON"
-            raise OutputInvalid(f"{what}: {text[:200]!r}.")
-        raise OutputInvalid(f"The output does not fit {self.name}: {problem}.") from problem
+            raise InvalidOutputError(f"{what}: {text[:200]!r}.")
+        raise InvalidOutputError(f"The output does not fit {self.name}: {problem}.") from problem
 
     def _readings(self, value: Any) -> Iterator[Any]:
         """What ``value`` may stand for: itself, or what is inside the only key of a wrapping object."""

@@ -17,7 +17,7 @@ from weaver._data.usage import NOTHING, Usage
 from weaver._models.layers.prices import unknown_prices
 from weaver._models.protocol import Prices
 from weaver._tracing.record import semconv as sc
-from weaver.errors import BudgetExceeded
+from weaver.errors import BudgetExceededError
 
 N = TypeVar("N", int, float)
 USEFUL_TOKENS = 16
@@ -109,10 +109,10 @@ class Ledger:
         """Count one more thread.
 
         Raises:
-            BudgetExceeded: the limit on threads is reached.
+            BudgetExceededError: the limit on threads is reached.
         """
         if self.limits.threads is not None and self.threads >= self.limits.threads:
-            raise BudgetExceeded(
+            raise BudgetExceededError(
                 f"{self.whose} may start {self.limits.threads} threads and has started them all.",
                 limit="threads",
                 hint=f"{self._raise('threads')}.",
@@ -136,11 +136,11 @@ class Ledger:
             probable_tokens: tokens that it will probably generate.
 
         Raises:
-            BudgetExceeded: there is no room for even a short reply beside the open calls.
+            BudgetExceededError: there is no room for even a short reply beside the open calls.
             ConfigurationError: there is a limit on cost and the model's prices are unknown.
         """
         if self.limits.calls is not None and self.limits.calls <= self.spent.calls + self.reserved_calls:
-            raise BudgetExceeded(
+            raise BudgetExceededError(
                 f"{self.whose} may make {self.limits.calls} model calls and has made them all.",
                 limit="calls",
                 hint=f"{self._raise('calls')}.",
@@ -204,7 +204,7 @@ class Ledger:
         """Refuse a call that could not even give a short reply beside the open ones.
 
         Raises:
-            BudgetExceeded: naming the limit that binds.
+            BudgetExceededError: naming the limit that binds.
         """
         least = USEFUL_TOKENS * (self.reserved_calls + 1)
         room, money = self._room()
@@ -214,7 +214,7 @@ class Ledger:
             limit, amount = "cost_usd", f"{self.limits.cost_usd} US dollars"
         else:
             return
-        raise BudgetExceeded(
+        raise BudgetExceededError(
             f"{self.whose}'s budget of {amount} has no room for another call.",
             limit=limit,
             hint=f"{self._raise('tokens' if limit == 'tokens' else 'cost')}, or fork less wide.",

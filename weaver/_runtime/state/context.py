@@ -24,7 +24,7 @@ from weaver._runtime.state.run_state import ANSWERING, RunState
 from weaver._runtime.state.thread import Thread
 from weaver._tracing.record import semconv as sc
 from weaver._untrusted import fenced
-from weaver.errors import BudgetExceeded, ModelError, ToolFailed
+from weaver.errors import BudgetExceededError, ModelError, ToolError
 from weaver.events import Decided, Event
 
 if TYPE_CHECKING:
@@ -200,11 +200,11 @@ class Scope:
         """Refuse to fork deeper than the limit.
 
         Raises:
-            BudgetExceeded: this thread is as deep as threads may be.
+            BudgetExceededError: this thread is as deep as threads may be.
         """
         deepest = self.state.limits.depth
         if deepest is not None and self.depth >= deepest:
-            raise BudgetExceeded(
+            raise BudgetExceededError(
                 f"Threads may fork {deepest} deep, and {self.path or 'the root'} is at depth {self.depth}.",
                 limit="depth",
                 hint="Raise max_depth.",
@@ -229,7 +229,7 @@ class Scope:
         await self.replayed()
         try:
             value = await function()
-        except (ModelError, ToolFailed) as error:
+        except (ModelError, ToolError) as error:
             await record.add(key, "error", dump_error(error))
             raise
         await record.add(key, "ok", value)

@@ -13,7 +13,7 @@ from weaver._data.task import Task
 from weaver._hooks.chain import NO_HOOKS, Hooks
 from weaver._runtime.state.context import Scope
 from weaver._tools.protocol import Context
-from weaver.errors import HookFailed, Refused
+from weaver.errors import HookError, RefusedError
 from weaver.events import (
     AnswerDelta,
     AnswerReasoning,
@@ -88,7 +88,7 @@ def ending_the_run(run: Scope) -> Iterator[None]:
     """End the whole run if what happens in this block is refused, or if a hook fails."""
     try:
         yield
-    except (Refused, HookFailed) as error:
+    except (RefusedError, HookError) as error:
         run.state.halt(error)
         raise
 
@@ -97,7 +97,7 @@ async def checked_run(run: Scope, task: Task, work: Callable[[Task], Awaitable[A
     """Work on the run's task, after its input checks and beside the parallel ones.
 
     Raises:
-        Refused, HookFailed: of a check; the work is cancelled, and the run ends.
+        RefusedError, HookError: of a check; the work is cancelled, and the run ends.
     """
     hooks, state = run.state.hooks, run.state
     with ending_the_run(run):
@@ -121,7 +121,7 @@ async def checked_thread(run: Scope, work: Callable[[], Awaitable[Answer]]) -> A
     """Work on a thread's task, between the checks of the agent that it works as.
 
     Raises:
-        Refused, HookFailed: of a check; the run ends.
+        RefusedError, HookError: of a check; the run ends.
     """
     agent = run.task.agent
     hooks = Hooks(agent.hooks) if agent is not None and agent.hooks else NO_HOOKS

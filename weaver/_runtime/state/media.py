@@ -9,7 +9,7 @@ from dataclasses import replace
 from weaver._data.messages import Media, Message
 from weaver._models.protocol import Capabilities
 from weaver._runtime.state.context import Scope
-from weaver.errors import CapabilityMissing, ModelError, ModelFailed, ModelProtocolError, ModelRejected
+from weaver.errors import BadRequestError, MissingCapabilityError, ModelError, ModelProtocolError, ServerError
 
 _FIELDS = {"image": "vision", "audio": "audio", "file": "files"}
 _HINT = "Choose a model that takes them, or leave them out of the messages."
@@ -37,7 +37,7 @@ async def check_media(run: Scope, messages: Sequence[Message], role: str = "thre
     """Refuse parts that the model of ``role`` is known not to take. Nothing is sent.
 
     Raises:
-        CapabilityMissing: naming the model and the kinds of parts.
+        MissingCapabilityError: naming the model and the kinds of parts.
     """
     if not (media := media_of(messages)):
         return
@@ -45,24 +45,24 @@ async def check_media(run: Scope, messages: Sequence[Message], role: str = "thre
     kinds = refused_kinds(await model.capabilities(), media)
     kinds += [part.kind for part in media if (model.name, part.kind) in run.state.refused_media]
     if kinds:
-        raise CapabilityMissing(f"{model.name} takes no {_named(kinds)}.", hint=_HINT)
+        raise MissingCapabilityError(f"{model.name} takes no {_named(kinds)}.", hint=_HINT)
 
 
 def as_missing(
     run: Scope, error: ModelError, model: str, messages: Sequence[Message]
-) -> CapabilityMissing | None:
+) -> MissingCapabilityError | None:
     """The error for a server that refuses a request because of its parts; None for another refusal.
 
     It is remembered until the end of the run.
     """
-    if not isinstance(error, ModelRejected | ModelFailed | ModelProtocolError):
+    if not isinstance(error, BadRequestError | ServerError | ModelProtocolError):
         return None
     media = media_of(messages)
     if not media or not _REFUSAL.search(error.message):
         return None
     kinds = dict.fromkeys(part.kind for part in media)
     run.state.refused_media.update((model, kind) for kind in kinds)
-    return CapabilityMissing(f"{model} takes no {_named(kinds)}: {error.message}", hint=_HINT)
+    return MissingCapabilityError(f"{model} takes no {_named(kinds)}: {error.message}", hint=_HINT)
 
 
 def without_media_of_tools(messages: Sequence[Message]) -> tuple[Message, ...]:

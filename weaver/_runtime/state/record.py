@@ -21,7 +21,7 @@ import anyio.lowlevel
 
 from weaver._data.usage import Usage, total
 from weaver._journal.port import Entry, Journal, Kind, Opened, Status
-from weaver.errors import JournalError, RunTakenOver, WeaverError
+from weaver.errors import JournalError, RunTakenOverError, WeaverError
 
 QUIET_TICKS = 20
 """Rounds of the event loop without a replayed step after which a replay may be over."""
@@ -199,7 +199,7 @@ class Record:
                 await self._journal.changed(self.run_id)
                 head = await self._journal.head(self.run_id)
                 if head is None or head.epoch != self.epoch:
-                    self.halt(RunTakenOver.of(self.run_id))
+                    self.halt(RunTakenOverError.of(self.run_id))
                     return
                 for entry in await self._journal.entries(self.run_id, after=self._last):
                     self._last = entry.seq

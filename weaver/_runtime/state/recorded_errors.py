@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weaver import errors
-from weaver.errors import ModelError, ToolFailed, WeaverError
+from weaver.errors import ModelError, ToolError, WeaverError
 
 
 def dump_error(error: WeaverError) -> dict[str, Any]:
@@ -23,6 +23,6 @@ def error_from(value: dict[str, Any]) -> WeaverError:
     kind = getattr(errors, str(value["type"]), None)
     if isinstance(kind, type) and issubclass(kind, ModelError):
         return kind(value["message"], model=value["model"], hint=value["hint"])
-    if isinstance(kind, type) and issubclass(kind, ToolFailed):
+    if isinstance(kind, type) and issubclass(kind, ToolError):
         return kind(value["message"], hint=value["hint"])
     return ModelError(value["message"], model=value["model"], hint=value["hint"])

@@ -13,7 +13,7 @@ from weaver._data.task import Task
 from weaver._data.usage import NOTHING, Usage
 from weaver._display import one_line
 from weaver._models.clock import current_time
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 from weaver.events import Event, ThreadFinished
 
 if TYPE_CHECKING:
@@ -120,10 +120,10 @@ class Thread:
         """Its answer.
 
         Raises:
-            NoAnswer: it has none; its own error, if it failed, is the cause.
+            NoAnswerError: it has none; its own error, if it failed, is the cause.
         """
         if self.answer is None:
-            raise NoAnswer(f"Thread {self.id} is {self.state} and has no answer.") from self.error
+            raise NoAnswerError(f"Thread {self.id} is {self.state} and has no answer.") from self.error
         return self.answer
 
     @property

@@ -22,7 +22,7 @@ from weaver._runtime.threads.join_protocol import MORE, All, JoinRule, Pruner
 from weaver._runtime.threads.pending import PendingThreads
 from weaver._runtime.threads.thread_options import Body, Hedge, OnError, OnTimeout, Terms
 from weaver._runtime.threads.thread_runner import Work
-from weaver.errors import ConfigurationError, NoAnswer
+from weaver.errors import ConfigurationError, NoAnswerError
 
 
 class Threads:
@@ -81,7 +81,7 @@ class Threads:
             body, timeout, on_error, on_timeout, fallback: see `Terms`; the fork's by default.
 
         Raises:
-            BudgetExceeded: no more threads may be started, or the tree is too deep.
+            BudgetExceededError: no more threads may be started, or the tree is too deep.
             ConfigurationError: the id is taken by a thread that was not cancelled.
         """
         run = self._run
@@ -161,7 +161,7 @@ class Threads:
             prune: asked after each success which unfinished threads have become unnecessary.
 
         Raises:
-            NoAnswer: there is no winner; the message says how each thread ended.
+            NoAnswerError: there is no winner; the message says how each thread ended.
             WeaverError: a thread under ``on_error="fail_fast"`` failed: its error.
         """
         rule = rule or All()
@@ -199,7 +199,7 @@ class Threads:
             raise self._failure
         if state.unmet is not None:
             if not winners:
-                raise NoAnswer(state.unmet)
+                raise NoAnswerError(state.unmet)
             run.note(state.unmet)
         return winners
 
@@ -237,7 +237,7 @@ class Threads:
             if thread.state == "succeeded" and self._terms.hedge is not None:
                 insort(self._durations, thread.seconds)
             if work.failed and work.terms.on_error == "fail_fast" and self._failure is None:
-                self._failure = thread.error or NoAnswer(f"Thread {thread.id} timed out.")
+                self._failure = thread.error or NoAnswerError(f"Thread {thread.id} timed out.")
                 self.cancel("pruned")
             self._tell()
 

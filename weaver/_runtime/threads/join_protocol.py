@@ -39,7 +39,7 @@ class JoinState(Protocol):
     Attributes:
         needed: how many successes the rule waits for, where that is a number; else None.
         unmet: why the rule is not met (yet), as one sentence that names what is missing; None when it is met.
-            Read it when the join is over: without winners the runtime raises `NoAnswer` with this sentence;
+            Read it when the join is over: without winners `NoAnswerError` is raised with this sentence;
             with winners they are handed up (finished work is never lost) and the sentence is noted, so the
             result is partial.
     """

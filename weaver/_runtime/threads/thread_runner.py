@@ -15,11 +15,11 @@ from weaver._runtime.state.guards import checked_thread
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.thread_options import Body, Terms
 from weaver._runtime.threads.user_code import answered
-from weaver.errors import BudgetExceeded, NoAnswer, StrategyFailed, WeaverError
+from weaver.errors import BudgetExceededError, NoAnswerError, StrategyError, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 
 
-class Ending(Exception):
+class Ending(Exception):  # noqa: N818 - control flow
     """Raised by a body to end its thread without an answer, and not as a failure.
 
     Args:
@@ -66,7 +66,7 @@ class Work:
         self._end(Ending("skipped", because))
 
     def _end(self, ending: Ending) -> None:
-        self.thread.error = NoAnswer(ending.because)
+        self.thread.error = NoAnswerError(ending.because)
         self.thread.finish(ending.state)
 
     async def run(self, needed: Sequence[Work]) -> None:
@@ -140,7 +140,7 @@ class Work:
             except WeaverError as error:
                 thread.error = error
             except Exception as error:  # noqa: BLE001 - a body is a user's code; its failure is data
-                thread.error = StrategyFailed(
+                thread.error = StrategyError(
                     f"Thread {thread.id} ({thread.title}) raised {type(error).__name__}: {error}."
                 )
                 thread.error.__cause__ = error
@@ -209,7 +209,7 @@ class Work:
         elif timed_out:
             thread.cancel_reason = "deadline"
             thread.finish("cancelled")
-        elif isinstance(thread.error, BudgetExceeded):
+        elif isinstance(thread.error, BudgetExceededError):
             thread.cancel_reason = "budget"
             thread.finish("cancelled")
         else:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from weaver._data.result import Answer
-from weaver.errors import StrategyFailed
+from weaver.errors import StrategyError
 
 if TYPE_CHECKING:
     from weaver._data.task import Task
@@ -23,27 +23,27 @@ async def answered(body: Callable[[Any, Task], Any], run: Any, task: Task, *, wh
         who: whose body it is, for messages: ``Strategy 'mine'``.
 
     Raises:
-        StrategyFailed: it is not async, tried to end the program, or came back with anything but an `Answer`.
+        StrategyError: it is not async, tried to end the program, or came back with anything but an `Answer`.
         Exception: what it raises.
     """
     try:
         coming = body(run, task)
         if not inspect.isawaitable(coming):
             what = f"is not async and returned {_short(coming)}"
-            raise StrategyFailed(f"{who}{_where(body)} {what}.", hint=HINT)
+            raise StrategyError(f"{who}{_where(body)} {what}.", hint=HINT)
         answer = await coming
     except SystemExit as end:
         # Let through, it would end the whole program from inside the event loop.
-        raise StrategyFailed(
+        raise StrategyError(
             f"{who}{_where(body)} tried to end the program (SystemExit: {end.code}).",
             hint="Return an Answer, or raise an error that says what is wrong.",
         ) from end
     if not isinstance(answer, Answer):
-        raise StrategyFailed(f"{who}{_where(body)} returned {_short(answer)}, not an Answer.", hint=HINT)
+        raise StrategyError(f"{who}{_where(body)} returned {_short(answer)}, not an Answer.", hint=HINT)
     text: Any = answer.text
     if not isinstance(text, str):
         what = f"returned an Answer whose text is {_short(text)}"
-        raise StrategyFailed(f"{who}{_where(body)} {what}, not a text.", hint="Write `Answer(str(value))`.")
+        raise StrategyError(f"{who}{_where(body)} {what}, not a text.", hint="Write `Answer(str(value))`.")
     return answer
 
 

@@ -15,7 +15,7 @@ from weaver._serving.http.fields import Fields
 from weaver._serving.work.history import without_reasoning
 from weaver._serving.work.inquiry import EFFORTS, Inquiry, Sampling, extras_from
 from weaver._serving.work.schemas import safe_schema
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 MOST_MESSAGES = 10_000
 MOST_TOOLS = 512
@@ -168,7 +168,7 @@ def content_of(message: Fields, name: str) -> str | tuple[Part, ...]:
     for part in message.objects(name, MOST_MESSAGES):
         try:
             parts.append(part_from(part.values, part.place.rstrip(".")))
-        except InvalidTask as error:
+        except InvalidTaskError as error:
             raise part.error("type", f"cannot be taken: {error}") from None
     if all(isinstance(part, TextPart) for part in parts):
         return text_of_parts(tuple(parts))

@@ -78,27 +78,27 @@ def api_error(error: BaseException) -> ApiError:
     match error:
         case ApiError():
             return error
-        case errors.InvalidTask() | errors.CapabilityMissing():
+        case errors.InvalidTaskError() | errors.MissingCapabilityError():
             return invalid(message)
-        case errors.UnknownName():
+        case errors.UnknownNameError():
             return ApiError(404, message, code="not_found")
         case errors.ConfigurationError():
             return ApiError(500, message, SERVER, code="server_configuration", retry=False)
-        case errors.BudgetExceeded():
+        case errors.BudgetExceededError():
             return ApiError(429, message, QUOTA, code="budget_exceeded", retry=False)
-        case errors.DeadlineExceeded():
+        case errors.DeadlineExceededError():
             return ApiError(408, message, SERVER, code="deadline_exceeded", retry=False)
         case errors.RunCancelled():
             return ApiError(503, message, SERVER, code="cancelled", retry_after=1)
-        case errors.ModelUnauthorized():
+        case errors.AuthenticationError():
             return ApiError(500, message, SERVER, code="upstream_unauthorized", retry=False)
-        case errors.ModelRejected():
+        case errors.BadRequestError():
             return invalid(message, code="upstream_rejected")
-        case errors.ModelOverloaded():
+        case errors.RateLimitError():
             return ApiError(
                 429, message, RATE, code="upstream_overloaded", retry_after=error.retry_after or 1
             )
-        case errors.ModelRefused() | errors.Refused():
+        case errors.ModelRefusedError() | errors.RefusedError():
             return invalid(message, code="content_filter")
         case errors.ModelError() if error.retriable:
             return ApiError(503, message, SERVER, code="upstream_unavailable", retry_after=1)

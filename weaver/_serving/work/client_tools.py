@@ -12,7 +12,7 @@ from weaver._models.reply import Reply
 from weaver._runtime.run import Run
 from weaver._serving.work.inquiry import Inquiry
 from weaver._serving.work.outbox import Outbox
-from weaver.errors import CapabilityMissing
+from weaver.errors import MissingCapabilityError
 
 
 class PassedThrough:
@@ -33,11 +33,11 @@ class PassedThrough:
         """Answer.
 
         Raises:
-            CapabilityMissing: the model cannot call tools.
+            MissingCapabilityError: the model cannot call tools.
         """
         inquiry, sampling = self._inquiry, self._inquiry.sampling
         if inquiry.tools and not (await run.capabilities()).tools:
-            raise CapabilityMissing(
+            raise MissingCapabilityError(
                 f"{run.model().name} cannot call tools, and the request has {len(inquiry.tools)}.",
                 hint="Choose a model that can, or send no tools.",
             )

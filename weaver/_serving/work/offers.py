@@ -12,7 +12,7 @@ from weaver._serving.config import ModelEntry, ServeConfig
 from weaver._serving.http.errors import ApiError
 from weaver._settings.agents import load_agents
 from weaver._strategies.common.registry import load, names
-from weaver.errors import CapabilityMissing, ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, MissingCapabilityError, UnknownNameError
 
 if TYPE_CHECKING:
     from weaver._data.task import Agent
@@ -143,7 +143,7 @@ async def _strategies(weaver: Weaver, config: ServeConfig) -> list[Offer]:
     served = config.strategies
     for name in served or ():
         if name not in names() and name != DIRECT:
-            raise UnknownName("strategy (serve.strategies)", name, [*names(), DIRECT])
+            raise UnknownNameError("strategy (serve.strategies)", name, [*names(), DIRECT])
     can = await (await weaver.model()).capabilities()
     offers = []
     first = ("adaptive",)  # chat clients choose the first of the list
@@ -154,7 +154,7 @@ async def _strategies(weaver: Weaver, config: ServeConfig) -> list[Offer]:
         try:
             method = load(name)
             method.check(can, "the model")
-        except CapabilityMissing:
+        except MissingCapabilityError:
             if served is not None:
                 raise
             continue

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 IN_FILE = re.compile(
     r"(?P<path>(?:[A-Za-z]:[\\/])?[^:]*\.py)(?::(?P<name>\w+))?(?::(?P<rest>.*))?", re.DOTALL
@@ -30,7 +30,7 @@ def load_functions(given: str) -> None:
 
     Raises:
         ConfigurationError: a file cannot be run, or what is named is no function.
-        UnknownName: a file has nothing of that name.
+        UnknownNameError: a file has nothing of that name.
     """
     for text in IN_OPTION.findall(given):
         path, _, name = text.removeprefix("python:").rpartition(":")
@@ -60,12 +60,12 @@ def member(module: ModuleType, name: str) -> Callable[..., Any]:
     """The function ``name`` of a module.
 
     Raises:
-        UnknownName: the module has no such name.
+        UnknownNameError: the module has no such name.
         ConfigurationError: it is no function.
     """
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
-        raise UnknownName(f"function in {module.__file__ or module.__name__}", name, own)
+        raise UnknownNameError(f"function in {module.__file__ or module.__name__}", name, own)
     found = getattr(module, name)
     if not callable(found):
         raise ConfigurationError(f"{name} of {module.__file__ or module.__name__} is not a function.")

@@ -18,7 +18,7 @@ from weaver._environment import plugins
 from weaver._models.protocol import Capabilities
 from weaver._strategies.common.from_file import IN_FILE, member, module_of
 from weaver._strategies.common.option_types import Needs
-from weaver.errors import CapabilityMissing, ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, MissingCapabilityError, UnknownNameError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -68,13 +68,13 @@ class Strategy:
             options: parsed; those that are left out have their defaults.
 
         Raises:
-            CapabilityMissing: naming what is missing.
+            MissingCapabilityError: naming what is missing.
             ConfigurationError: as `check_together`.
         """
         self.check_together(options)
         for who, needs, otherwise in self.demands(options):
             if lacking := [need for need in needs if not getattr(can, need)]:
-                raise CapabilityMissing(
+                raise MissingCapabilityError(
                     f"{who} needs {', '.join(lacking)}, which {model} does not offer.",
                     hint=f"{otherwise} or choose an endpoint that offers it.",
                 )
@@ -113,7 +113,7 @@ class Strategy:
         values: dict[str, Any] = {}
         for name, value in given.items():
             if name not in self.options:
-                raise UnknownName(f"option of strategy {self.name!r}", name, self.options)
+                raise UnknownNameError(f"option of strategy {self.name!r}", name, self.options)
             type_, _ = self.options[name]
             meant = None if value == "None" and _takes_none(type_) else value  # as defaults are shown
             try:
@@ -205,7 +205,7 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
     a name may come from a settings file or over the network.
 
     Raises:
-        UnknownName: no strategy of that name.
+        UnknownNameError: no strategy of that name.
         ConfigurationError: an option is wrong, or a plugin cannot be loaded.
     """
     if isinstance(given, partial) and not given.args:
@@ -237,7 +237,7 @@ def load(name: str) -> Strategy:
     """The strategy of that name.
 
     Raises:
-        UnknownName, ConfigurationError: as `find`.
+        UnknownNameError, ConfigurationError: as `find`.
     """
     if name not in _registered and (point := _entry_points().get(name)) is not None:
         with plugins.code_of(point, "strategy", "cannot be loaded"):
@@ -250,7 +250,7 @@ def load(name: str) -> Strategy:
                     _registered[name] = replace(known, name=name)
     if name not in _registered:
         hint = FILES_HINT if is_file(name) else ""
-        raise UnknownName("strategy", name, names(), hint=hint)
+        raise UnknownNameError("strategy", name, names(), hint=hint)
     return _registered[name]
 
 
@@ -264,7 +264,7 @@ def load_file(given: str) -> Strategy:
 
     Raises:
         ConfigurationError: the file cannot be run, or what is named is no strategy.
-        UnknownName: the file has nothing of that name.
+        UnknownNameError: the file has nothing of that name.
     """
     match = IN_FILE.fullmatch(given)
     if match is None:

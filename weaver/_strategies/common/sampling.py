@@ -19,7 +19,7 @@ from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.thread_options import Body
 from weaver._synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver._untrusted import fenced
-from weaver.errors import NoAnswer, OutputInvalid
+from weaver.errors import InvalidOutputError, NoAnswerError
 
 UNNEEDED = ("settled", "quorum_met", "lost_race", "pruned", "not_needed")
 """Why a thread is cancelled without loss: the answer does not need it any more."""
@@ -121,7 +121,7 @@ def _of_type(type_: Any) -> Equivalence:
     def read(text: str) -> Any:
         try:
             return ("json", shape.type.dumped(shape.parse(text, cut=False)))
-        except OutputInvalid:
+        except InvalidOutputError:
             return None
 
     return replace(KINDS["json"], name="typed", read=read)
@@ -187,7 +187,7 @@ async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> lis
     Each samples with a seed of its own. Their failures are data, and noted.
 
     Raises:
-        BudgetExceeded: they may not be started.
+        BudgetExceededError: they may not be started.
     """
 
     def body(work: Work) -> Body:
@@ -200,7 +200,7 @@ async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> lis
         threads.close()
         try:
             await threads.join()
-        except NoAnswer as error:
+        except NoAnswerError as error:
             run.note(error.message)
         else:
             note_losses(run, threads.all, len(works), what=f"threads for a {name}")

@@ -14,7 +14,7 @@ from weaver._coordination.conflicts.policies import Policy as ConflictPolicy
 from weaver._coordination.conflicts.policies.ladder import parse_ladder
 from weaver._environment import plugins
 from weaver._synthesis.choice import MERGES
-from weaver.errors import ConfigurationError, UnknownName
+from weaver.errors import ConfigurationError, UnknownNameError
 
 Ladder = tuple[ConflictPolicy, ...]
 DEFAULT_LADDER = "clear_majority+verify+judge"
@@ -31,7 +31,7 @@ def by_name(kind: str, builtin: Mapping[str, Any], group: str, *, needs: str) ->
         needs: the method that an object must have; ``__call__`` for a function.
 
     Returns:
-        A function that returns the object, and raises `UnknownName` or `ConfigurationError`.
+        A function that returns the object, and raises `UnknownNameError` or `ConfigurationError`.
     """
 
     def resolve(value: Any) -> Any:
@@ -72,7 +72,7 @@ def _named(kind: str, name: str, builtin: Mapping[str, Any], group: str) -> Any:
     installed = plugins.installed(group)
     if name in installed:
         return plugins.load(installed[name], kind)
-    raise UnknownName(kind, name, [*builtin, *installed])
+    raise UnknownNameError(kind, name, [*builtin, *installed])
 
 
 def conflict_policies(value: str | Sequence[str | ConflictPolicy] | None) -> Ladder | None:

@@ -9,7 +9,7 @@ from weaver._data.task import Task
 from weaver._models.protocol import Delta, Reasoning, Text
 from weaver._runtime.run import Run
 from weaver._runtime.threads.group import Threads
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 from weaver.events import AnswerDelta, AnswerReasoning, AnswerStarted
 
 
@@ -44,7 +44,7 @@ class Speculation:
         if self._thread.error is not None:
             raise self._thread.error
         if self._thread.state != "succeeded" or self._thread.answer is None:
-            raise NoAnswer(f"The direct answer ended as {self._thread.state}.")
+            raise NoAnswerError(f"The direct answer ended as {self._thread.state}.")
         return self._thread.answer
 
     async def _body(self, run: Run, task: Task) -> Answer:

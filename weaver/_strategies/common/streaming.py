@@ -11,7 +11,7 @@ from weaver._models.reply import Reply
 from weaver._runtime.default_body import Hear, thread_listener
 from weaver._runtime.run import Run
 from weaver._synthesis.synthesizer import answer_listener
-from weaver.errors import CapabilityMissing
+from weaver.errors import MissingCapabilityError
 from weaver.events import AnswerStarted
 
 THINK, END = "<think>\n", "\n</think>\n\n"
@@ -60,10 +60,10 @@ async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:
     """Refuse an endpoint that cannot continue an unfinished message.
 
     Raises:
-        CapabilityMissing: naming ``what`` needs it.
+        MissingCapabilityError: naming ``what`` needs it.
     """
     if not (await run.capabilities(role)).prefill:
-        raise CapabilityMissing(
+        raise MissingCapabilityError(
             f"{what} needs to continue an unfinished message (prefill), which "
             f"{run.model(role).name} does not offer.",
             hint="Use a server of your own (llama.cpp, vLLM, SGLang), or leave the option out.",

@@ -22,7 +22,7 @@ from weaver._strategies.common.sampling import (
 )
 from weaver._strategies.common.streaming import Said, Turn, speaking
 from weaver._untrusted import fenced
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 
 RULES = """\
 You are %(name)s, one of %(number)d thinkers who work on this at the same time. You see what the others have \
@@ -87,7 +87,7 @@ async def group_think(
     async with run.fork(tasks, body=think, name="thinker", deadline=stop_at(run)) as threads:
         try:
             await threads.join()
-        except NoAnswer:
+        except NoAnswerError:
             if not any(said.text.strip() for said in written.values()):
                 raise
     # A resumed run would cut the thinkers elsewhere.

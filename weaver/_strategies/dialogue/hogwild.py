@@ -28,7 +28,7 @@ from weaver._strategies.common.sampling import (
 )
 from weaver._strategies.common.streaming import Said, speaking
 from weaver._untrusted import fenced
-from weaver.errors import NoAnswer
+from weaver.errors import NoAnswerError
 
 NAMES = ("Alice", "Bob", "Charlie", "Dave", "Erin", "Frank", "Grace", "Heidi")
 RULES = """\
@@ -110,7 +110,7 @@ async def hogwild(
     async with run.fork(tasks, body=work, name="worker", deadline=stop_at(run)) as threads:
         try:
             await threads.join()
-        except NoAnswer:
+        except NoAnswerError:
             if not shared.text:
                 raise
     log_stop(run, "hogwild.final_answer/1", shared.answer is not None, len(shared.history), 0)

@@ -18,7 +18,7 @@ from weaver._strategies.native.common.trajectory import Statistics as Statistics
 from weaver._strategies.native.common.trajectory import Trajectory as Trajectory
 from weaver._strategies.native.common.trajectory import measure
 from weaver._strategies.native.common.trajectory import words as words
-from weaver.errors import UnknownName
+from weaver.errors import UnknownNameError
 
 FORMATS = ("threadweaver", "multiverse", "npr", "parallel_r1", "apr", "pasta")
 
@@ -27,10 +27,10 @@ def format_named(name: str) -> Format:
     """The format of a name.
 
     Raises:
-        UnknownName: there is none of that name.
+        UnknownNameError: there is none of that name.
     """
     if name not in FORMATS:
-        raise UnknownName("format", name, FORMATS)
+        raise UnknownNameError("format", name, FORMATS)
     form = getattr(import_module(f"weaver._strategies.native.{name}"), name.upper())
     assert isinstance(form, Format)
     return form

@@ -39,7 +39,7 @@ from weaver._strategies.native.common.format import Branch, Format, Problem, Tol
 from weaver._strategies.native.common.line import Decoding
 from weaver._strategies.native.common.scanner import disarmed
 from weaver._strategies.native.common.trajectory import Block, Path, Trajectory
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 ROOT = "0"
 CALL, END_CALL = "<Calling Sub Searches>", "<End Calling Sub Searches>"
@@ -250,7 +250,7 @@ async def apr(
         show: ``answer`` (the path found, or nothing), or the whole ``trajectory``.
 
     Raises:
-        InvalidTask: the question is not a Countdown problem such as ``27:[22, 26, 31, 53]``.
+        InvalidTaskError: the question is not a Countdown problem such as ``27:[22, 26, 31, 53]``.
     """
     budget = f"Sub Call Budget: {sub_calls} " if sub_calls is not None else ""
     prompt = f"{budget}Moving to Node #{ROOT}\nCurrent State: {problem(task.question).text}"
@@ -268,7 +268,7 @@ def problem(question: str) -> Node:
     """The Countdown problem in a question: ``27:[22, 26]``, or words with the numbers and the target last.
 
     Raises:
-        InvalidTask: there is none.
+        InvalidTaskError: there is none.
     """
     if match := re.search(r"(\d+)\s*:\s*\[([\d,\s]+)\]", question):
         return Node(int(match[1]), _numbers(match[2]), ())
@@ -277,7 +277,7 @@ def problem(question: str) -> Node:
         r"(?:equals?|target(?: number)?|reach|make|get)\D{0,24}?(\d+)", question, re.IGNORECASE
     )
     if listed is None or not target:
-        raise InvalidTask(
+        raise InvalidTaskError(
             "The model of APR is trained on Countdown, and the task is no such problem.",
             hint="Ask for example 27:[22, 26, 31, 53]: the target, then the numbers.",
         )

@@ -21,7 +21,7 @@ from weaver._strategies.common.seams import checked, merge_named
 from weaver._strategies.planned.plan_runner import Following, Manner
 from weaver._strategies.sequential import sequential
 from weaver._synthesis.merge import Merge
-from weaver.errors import ModelError, OutputInvalid
+from weaver.errors import InvalidOutputError, ModelError
 from weaver.events import Planned
 
 SPLIT = """\
@@ -55,7 +55,7 @@ async def fixed(
     request = Request((system(SPLIT % {"k": k}), user(shown(task))), temperature=0.0)
     try:
         written = await run.parsed(request, parts, role="planner", name="plan")
-    except (ModelError, OutputInvalid) as error:
+    except (ModelError, InvalidOutputError) as error:
         run.note(f"There is no plan ({error.message}); the task is answered directly.")
         run.decide(parallel=False, by="fallback", because=error.message)
         return await sequential(run, task)

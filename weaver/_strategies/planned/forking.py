@@ -22,7 +22,7 @@ from weaver._strategies.common.speculation import Speculation
 from weaver._strategies.planned.plan_runner import Following, Manner
 from weaver._strategies.sequential import sequential
 from weaver._synthesis.choice import auto, chosen, name_of
-from weaver.errors import BudgetExceeded, ModelError, PlanInvalid
+from weaver.errors import BudgetExceededError, InvalidPlanError, ModelError
 
 PLANNING_SHARE = 0.4
 """Share of the time left that the planner may take; then what it has written so far is followed."""
@@ -161,7 +161,7 @@ class Forking:
                     )
                 if plan is None:
                     plan = following.as_far_as_written()
-            except (PlanInvalid, ModelError, BudgetExceeded) as error:
+            except (InvalidPlanError, ModelError, BudgetExceededError) as error:
                 plan = Plan(parallel=False)
                 run.note(f"There is no plan ({error.message}); the task is answered directly.")
                 self._decide(run, task, False, error.message, by="fallback", verdict=verdict)

@@ -29,12 +29,12 @@ from weaver._synthesis.merge import Merge, MergeInOrder, Parts
 from weaver._synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver._tools.protocol import Tool
 from weaver.errors import (
-    BudgetExceeded,
+    BadRequestError,
+    BudgetExceededError,
+    InvalidPlanError,
+    ModelConnectionError,
     ModelError,
-    ModelRejected,
-    ModelUnreachable,
-    NoAnswer,
-    PlanInvalid,
+    NoAnswerError,
 )
 from weaver.events import AnswerDelta
 
@@ -140,7 +140,7 @@ class Following:
         try:
             body = partial(self._work_on, body=self._body_of(subtask))
             thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=body)
-        except BudgetExceeded as error:
+        except BudgetExceededError as error:
             self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
             self._not_started.append(f"{subtask.label}: not started")
             return
@@ -268,7 +268,7 @@ class Following:
         run = self._run
         try:
             added = await make_replan(run, self._task, plan, findings, lost)
-        except (PlanInvalid, ModelError, BudgetExceeded) as error:
+        except (InvalidPlanError, ModelError, BudgetExceededError) as error:
             run.note(f"What was lost could not be planned anew: {error.message}")
             return []
         if added is None:
@@ -298,7 +298,7 @@ class Following:
     async def _finished(self, threads: Threads, rule: JoinRule | None = None) -> None:
         try:
             await threads.join(rule, prune=self._manner.prune)
-        except NoAnswer as error:
+        except NoAnswerError as error:
             self._run.note(error.message)
 
     def _wanted(self) -> list[Thread]:
@@ -359,7 +359,7 @@ def _worth_replanning(run: Run, lost: Sequence[Thread]) -> bool:
     """Not where a new plan would meet the same end: limits, the clock, or a model that cannot be reached."""
     if any(t.cancel_reason in ("budget", "deadline", "user", "parent") for t in lost):
         return False
-    if any(isinstance(t.error, (ModelUnreachable, ModelRejected)) for t in lost):
+    if any(isinstance(t.error, (ModelConnectionError, BadRequestError)) for t in lost):
         return False
     return not any((run.remaining.calls == 0, run.remaining.threads == 0, run.remaining.depth == 0))
 

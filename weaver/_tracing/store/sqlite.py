@@ -22,7 +22,7 @@ from weaver._environment.paths import home
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.retention import STORE_ENV, Retention
 from weaver._tracing.store.span_record import SpanRecord, span_from
-from weaver.errors import ConfigurationError, TraceStoreError, UnknownName
+from weaver.errors import ConfigurationError, TraceStoreError, UnknownNameError
 
 FILE = "traces.sqlite"
 
@@ -140,7 +140,7 @@ class Store:
         """A run by its id, the unique beginning of it, its trace id, or ``last``.
 
         Raises:
-            UnknownName: there is no such run.
+            UnknownNameError: there is no such run.
             ConfigurationError: the beginning fits several runs.
         """
         with self._reading() as db:
@@ -166,7 +166,7 @@ class Store:
                     f"No run has been kept in {self.path}.",
                     hint=f"`weaver run` keeps its runs there, unless {STORE_ENV}=off.",
                 )
-            raise UnknownName("run", name, known, hint="`weaver trace list` shows what is there.")
+            raise UnknownNameError("run", name, known, hint="`weaver trace list` shows what is there.")
         if len(rows) > 1:
             ids = ", ".join(sorted(row[0] for row in rows))
             raise ConfigurationError(f"Several runs begin with {name!r}: {ids}.", hint="Give more of the id.")

@@ -21,7 +21,7 @@ from weaver._workflows.execution.preparation.prepared import PreparedStep
 from weaver._workflows.execution.state import Progress
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.schema.components import Budget
-from weaver.errors import BudgetExceeded, ConfigurationError, StepFailed, WeaverError
+from weaver.errors import BudgetExceededError, ConfigurationError, StepError, WeaverError
 from weaver.events import ThreadRestarted
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class Attempts:
         for left in range(self.one.retry.times, -1, -1):
             try:
                 return await self._in_time(run, names, task, last=not left)
-            except (BudgetExceeded, ConfigurationError):
+            except (BudgetExceededError, ConfigurationError):
                 raise
-            except (WeaverError, _TooLong) as error:
+            except (WeaverError, _TooLongError) as error:
                 if not left:
                     raise
                 because = error.message if isinstance(error, WeaverError) else str(error)
@@ -104,7 +104,7 @@ class Attempts:
             return answer
         took = f"it took longer than {timeout:g} s"
         if not last:
-            raise _TooLong(took)
+            raise _TooLongError(took)
         return self._too_long(run, names, took)
 
     async def _within(self, run: Run, until: float, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
@@ -198,7 +198,7 @@ class Attempts:
             return one.agent
         name = text_of(one.compiled.agent.value(names))
         if name not in one.agents:
-            raise StepFailed(
+            raise StepError(
                 f"Step {one.id}: there is no agent {name!r}.",
                 hint=f"Known: {', '.join(one.agents) or 'none'}.",
             )
@@ -230,19 +230,19 @@ class Attempts:
             return answer
         took = f"workflow {used.workflow.name} took longer than {defaults.deadline:g} s"
         if run.offered is None:
-            raise StepFailed(f"{took[0].upper()}{took[1:]}, and there was nothing to answer with.")
+            raise StepError(f"{took[0].upper()}{took[1:]}, and there was nothing to answer with.")
         return _cut(run.offered, took)
 
     def fail(self, error: Exception) -> NoReturn:
         """End the work with this error, and let the others know what it means for them.
 
         Raises:
-            Exception: the error. Under ``fail_fast`` a `StepFailed` instead of a `BudgetExceeded`: a thread
+            Exception: the error. With ``fail_fast`` a `StepError` for a `BudgetExceededError`: a thread
                 that ran out of budget is cancelled, and a cancelled one stops nobody.
         """
         self._failed()
-        if self.one.on_error == "fail_fast" and isinstance(error, BudgetExceeded):
-            raise StepFailed(f"Step {self.one.id}: {error.message}", hint=error.hint) from error
+        if self.one.on_error == "fail_fast" and isinstance(error, BudgetExceededError):
+            raise StepError(f"Step {self.one.id}: {error.message}", hint=error.hint) from error
         raise error
 
     def _failed(self) -> None:
@@ -252,7 +252,7 @@ class Attempts:
             self.progress.tolerated.add(self.one.id)
 
 
-class _TooLong(Exception):
+class _TooLongError(Exception):
     """A try took too long, and there will be another."""
 
 

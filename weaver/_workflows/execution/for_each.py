@@ -23,7 +23,7 @@ from weaver._workflows.execution.state import ended
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.parser import ExpressionError
 from weaver._workflows.validation.compiled import Values
-from weaver.errors import BudgetExceeded, StepFailed, WeaverError
+from weaver.errors import BudgetExceededError, StepError, WeaverError
 
 _NAMES = ("name", "title", "id", "label")
 """Keys of an item that name it."""
@@ -57,8 +57,8 @@ class Items:
         """Work on every item.
 
         Raises:
-            StepFailed: what should be a list is none.
-            NoAnswer: no item succeeded, or not as many as the join needs.
+            StepError: what should be a list is none.
+            NoAnswerError: no item succeeded, or not as many as the join needs.
         """
         items = self._list()
         if not items:
@@ -87,7 +87,7 @@ class Items:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise StepFailed(f"Step {self.one.id}: for_each needs a list, and got {type(value).__name__}.")
+            raise StepError(f"Step {self.one.id}: for_each needs a list, and got {type(value).__name__}.")
         most = self.one.step.max_items
         if len(value) > most:
             self.run_.note(f"Step {self.one.id}: only the first {most} of {len(value)} items are worked on.")
@@ -127,7 +127,7 @@ class Items:
         self._given[str(index + 1)] = (names, task, problem)
         try:
             threads.start(task, id=str(index + 1))
-        except BudgetExceeded as error:
+        except BudgetExceededError as error:
             self._unstarted = str(error).rstrip(".")
             return False
         return True
@@ -147,7 +147,7 @@ class Items:
         except Ending:
             raise
         except ExpressionError as error:
-            self.attempts.fail(StepFailed(f"Step {self.one.id}: {self.progress.explained(error)}."))
+            self.attempts.fail(StepError(f"Step {self.one.id}: {self.progress.explained(error)}."))
         except Exception as error:  # noqa: BLE001 - raised again
             self.attempts.fail(error)
         finally:

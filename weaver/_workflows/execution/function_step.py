@@ -17,7 +17,7 @@ from weaver._workflows.execution.preparation.prepared import PreparedStep
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.signatures import gives_text
 from weaver._workflows.schema.types import in_words
-from weaver.errors import StepFailed
+from weaver.errors import StepError
 
 
 async def call_function(
@@ -29,8 +29,8 @@ async def call_function(
         values: where the result is put, under the thread's path.
 
     Raises:
-        ToolFailed: the arguments do not fit, or it raised.
-        StepFailed: the result does not fit the step's ``output``.
+        ToolError: the arguments do not fit, or it raised.
+        StepError: the result does not fit the step's ``output``.
     """
     tool = one.function
     assert tool is not None
@@ -46,7 +46,7 @@ async def call_function(
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(p) for p in first["loc"]) or "the result"
-            raise StepFailed(
+            raise StepError(
                 f"Step {one.id}: what {tool.spec.name} gave does not fit: {where}: {in_words(first['msg'])}."
             ) from None
     values[run.path] = value
@@ -62,5 +62,5 @@ def _json(text: str) -> Any:
 
 def _finite(written: str) -> float:
     if not math.isfinite(number := float(written)):
-        raise StepFailed(f"{written} is not a number that JSON has.", hint="Give null, or a text, instead.")
+        raise StepError(f"{written} is not a number that JSON has.", hint="Give null, or a text, instead.")
     return number

@@ -71,8 +71,8 @@ async def run_workflow(
         A complete or partial result; ``output`` has the workflow's outputs by name.
 
     Raises:
-        InvalidWorkflow: it was built in Python and has problems.
-        InvalidTask: inputs are missing, unknown or do not fit.
+        InvalidWorkflowError: it was built in Python and has problems.
+        InvalidTaskError: inputs are missing, unknown or do not fit.
         WeaverError: nothing came out; ``error.result`` has everything that was finished.
     """
     weaver = weaver or _new()

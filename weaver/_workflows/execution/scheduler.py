@@ -22,7 +22,7 @@ from weaver._workflows.execution.step_runner import StepWork
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import ExpressionError
 from weaver._workflows.validation.graph import levels, sinks
-from weaver.errors import BudgetExceeded, NoAnswer, StepFailed
+from weaver.errors import BudgetExceededError, NoAnswerError, StepError
 
 
 class Flow:
@@ -45,7 +45,7 @@ class Flow:
         """Run every step, and put the outputs together.
 
         Raises:
-            StepFailed: no output came out.
+            StepError: no output came out.
             WeaverError: a step with ``on_error: fail_fast`` failed.
         """
         if run.parent is None:
@@ -63,9 +63,9 @@ class Flow:
                 state = self.progress.record(id_)["state"]
                 if one.on_error == "fail_fast" and state in ("failed", "timed_out"):
                     run.note(f"Step {id_} {ended(state)}, and the workflow with it (on_error: fail_fast).")
-            if isinstance(error, NoAnswer):
+            if isinstance(error, NoAnswerError):
                 # For the run that means "take what there is"; under fail_fast it has failed.
-                raise StepFailed(error.message, hint=error.hint) from error
+                raise StepError(error.message, hint=error.hint) from error
             raise
         return self._answer(run)
 
@@ -94,7 +94,7 @@ class Flow:
                 on_error="fail_fast" if one.on_error == "fail_fast" else "skip",
                 on_timeout="fail",
             )
-        except BudgetExceeded as error:
+        except BudgetExceededError as error:
             run.note(f"Step {one.id} was not started: {error.message}")
             self.progress.records[one.id] |= {"state": "cancelled", "error": error.message}
         self._begun[one.id].set()
@@ -159,7 +159,7 @@ class Flow:
         outputs = self._outputs(missing)
         if all(value is None for value in outputs.values()):
             if missing:
-                raise StepFailed(f"Nothing came out of the workflow. {' '.join(map(_sentence, missing))}")
+                raise StepError(f"Nothing came out of the workflow. {' '.join(map(_sentence, missing))}")
             why = " ".join(f"{id_}: {r['error']}" for id_, r in self.progress.records.items() if r["error"])
             return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
         if run.parent is None:
@@ -212,7 +212,7 @@ class Flow:
         self.progress.refresh(tuple(self.progress.records))
         try:
             answer = self._answer(run)
-        except StepFailed:
+        except StepError:
             return
         run.offer(replace(answer, complete=False))
 

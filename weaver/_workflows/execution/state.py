@@ -17,7 +17,7 @@ from weaver._workflows.execution.approval import Setting
 from weaver._workflows.execution.judge import score
 from weaver._workflows.execution.preparation.prepared import Prepared, PreparedStep
 from weaver._workflows.execution.quorum import Enough
-from weaver._workflows.expressions.evaluator import NoValue, evaluate
+from weaver._workflows.expressions.evaluator import NoValueError, evaluate
 from weaver._workflows.expressions.parser import ExpressionError
 
 _PASSIVE = {
@@ -98,7 +98,7 @@ class Progress:
     def explained(self, error: ExpressionError) -> str:
         """What is wrong with an expression, and which steps without an output are behind it."""
         said = str(error)
-        for id_ in error.steps if isinstance(error, NoValue) else ():
+        for id_ in error.steps if isinstance(error, NoValueError) else ():
             if id_ in self.records and self.records[id_]["output"] is None:
                 state = self.record(id_)["state"]
                 if state != "succeeded":

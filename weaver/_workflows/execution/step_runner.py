@@ -24,7 +24,7 @@ from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import ExpressionError
 from weaver._workflows.schema.components import Approval
-from weaver.errors import StepFailed
+from weaver.errors import StepError
 
 
 class StepWork:
@@ -46,7 +46,7 @@ class StepWork:
         except Ending:
             raise
         except ExpressionError as error:
-            self.attempts.fail(StepFailed(f"Step {one.id}: {progress.explained(error)}."))
+            self.attempts.fail(StepError(f"Step {one.id}: {progress.explained(error)}."))
         except Exception as error:  # noqa: BLE001 - raised again
             self.attempts.fail(error)
         record = progress.records[one.id]

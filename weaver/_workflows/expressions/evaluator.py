@@ -13,7 +13,7 @@ import operator as op
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from weaver._workflows.expressions.functions import FUNCTIONS, Unfit
+from weaver._workflows.expressions.functions import FUNCTIONS, UnfitError
 from weaver._workflows.expressions.parser import JSON_TYPES, Expression, ExpressionError
 from weaver._workflows.expressions.types import Kind, plain_kind
 
@@ -22,7 +22,7 @@ MAX_TEXT = 2_000_000
 _MISSING = object()
 
 
-class NoValue(ExpressionError):
+class NoValueError(ExpressionError):
     """An expression that has no value with the names it was given.
 
     Attributes:
@@ -43,7 +43,7 @@ def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
         names: JSON values by name.
 
     Raises:
-        NoValue: it has none, or takes too many steps; the message quotes the expression.
+        NoValueError: it has none, or takes too many steps; the message quotes the expression.
     """
     global _evaluator  # noqa: PLW0603 - building one takes longer than most expressions do
     if _evaluator is None:
@@ -57,15 +57,15 @@ def evaluate(expression: Expression, names: Mapping[str, Any]) -> Any:
                 return value
         return _evaluator(expression, names)
     except ExpressionError as error:
-        raise NoValue(expression, error.what, hint=error.hint) from None
-    except Unfit as error:
-        raise NoValue(expression, str(error)) from None
+        raise NoValueError(expression, error.what, hint=error.hint) from None
+    except UnfitError as error:
+        raise NoValueError(expression, str(error)) from None
     except ZeroDivisionError:
-        raise NoValue(expression, "division by zero") from None
+        raise NoValueError(expression, "division by zero") from None
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise NoValue(expression, str(error)) from None
+        raise NoValueError(expression, str(error)) from None
     except RecursionError:
-        raise NoValue(expression, "nested too deep") from None
+        raise NoValueError(expression, "nested too deep") from None
 
 
 _evaluator: Callable[[Expression, Mapping[str, Any]], Any] | None = None

@@ -15,7 +15,7 @@ from weaver._workflows.expressions.types import ANY, BOOLEAN, INTEGER, NUMBER, S
 MAX_RANGE = 10_000
 
 
-class Unfit(ValueError):
+class UnfitError(ValueError):
     """A function was given something it cannot work with."""
 
 
@@ -81,7 +81,7 @@ def _number(value: Any) -> Any:
                 return read(value.strip().replace(",", ""))
             except ValueError:
                 continue
-    raise Unfit(f"number() cannot read {_short(value)}")
+    raise UnfitError(f"number() cannot read {_short(value)}")
 
 
 def _comparable(values: list[Any]) -> list[Any]:
@@ -90,7 +90,7 @@ def _comparable(values: list[Any]) -> list[Any]:
         for v in values
     }
     if len(kinds) > 1 or kinds - {"number", "str"}:
-        raise Unfit("only numbers, or only texts, can be put in order")
+        raise UnfitError("only numbers, or only texts, can be put in order")
     return values
 
 
@@ -100,7 +100,7 @@ def _best(which: Callable[..., Any]) -> Callable[[list[Any]], Any]:
 
 def _sum(values: list[Any]) -> Any:
     if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
-        raise Unfit("sum() adds numbers only")
+        raise UnfitError("sum() adds numbers only")
     return sum(values)
 
 
@@ -121,13 +121,13 @@ def _join(values: list[Any], separator: str = ", ") -> str:
 
 def _split(text: str, separator: str = "\n") -> list[str]:
     if not separator:
-        raise Unfit("split() needs a separator that is not empty")
+        raise UnfitError("split() needs a separator that is not empty")
     return [part.strip() for part in text.split(separator) if part.strip()]
 
 
 def _range(count: Any) -> list[int]:
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_RANGE:
-        raise Unfit(f"range() takes a whole number from 0 to {MAX_RANGE:,}")
+        raise UnfitError(f"range() takes a whole number from 0 to {MAX_RANGE:,}")
     return list(range(count))
 
 

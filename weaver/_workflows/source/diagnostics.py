@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from weaver.errors import InvalidWorkflow
+from weaver.errors import InvalidWorkflowError
 
 MOST = 100
 """Problems shown of one file; a file with more is broken as a whole."""
@@ -82,19 +82,19 @@ class Problems:
         """Raise all of them as one error.
 
         Raises:
-            InvalidWorkflow: there is at least one problem.
+            InvalidWorkflowError: there is at least one problem.
         """
         if self._found:
             raise invalid(self._found)
 
 
-def invalid(problems: Iterable[Problem]) -> InvalidWorkflow:
+def invalid(problems: Iterable[Problem]) -> InvalidWorkflowError:
     """One error for all ``problems``, in the order of the file; its ``problems`` attribute has them."""
     ordered = sorted(problems)
     lines = [str(problem) for problem in ordered[:MOST]]
     if len(ordered) > MOST:
         lines.append(f"... and {len(ordered) - MOST} more.")
-    error = InvalidWorkflow("\n".join(lines))
+    error = InvalidWorkflowError("\n".join(lines))
     error.problems = tuple(ordered)
     return error
 

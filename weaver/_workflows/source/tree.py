@@ -219,8 +219,8 @@ def _parse_into(source: Source, content: bytes, problems: Problems) -> Source:
         for problem in syntax_problems(source.name, source.text, error):
             problems.add(problem)
         return source
-    except (_TooMuch, yaml.YAMLError) as error:
-        place = error.place if isinstance(error, _TooMuch) else Place()
+    except (_TooMuchError, yaml.YAMLError) as error:
+        place = error.place if isinstance(error, _TooMuchError) else Place()
         problems.add(Problem(source.name, place, "", " ".join(str(error).split())))
         return source
     if root is None:
@@ -229,14 +229,14 @@ def _parse_into(source: Source, content: bytes, problems: Problems) -> Source:
     builder = _Builder()
     try:
         source.data = builder.build(root)
-    except _TooMuch as error:
+    except _TooMuchError as error:
         problems.add(Problem(source.name, error.place, "", str(error)))
         return source
     source.root, source.missing = root, frozenset(builder.missing)
     return source
 
 
-class _TooMuch(Exception):
+class _TooMuchError(Exception):
     def __init__(self, place: Place, what: str) -> None:
         super().__init__(what)
         self.place = place
@@ -268,7 +268,7 @@ class _Composer:
                 continue
             count += 1
             if count > MAX_VALUES:
-                raise _TooMuch(_place(event), f"more than {MAX_VALUES:,} values")
+                raise _TooMuchError(_place(event), f"more than {MAX_VALUES:,} values")
             node: Node
             if isinstance(event, yaml.CollectionEndEvent):
                 node, anchor = stack.pop()
@@ -287,7 +287,7 @@ class _Composer:
                 root = node
             if isinstance(node, (Mapping, Sequence)) and not isinstance(event, yaml.AliasEvent):
                 if len(stack) >= MAX_DEPTH:
-                    raise _TooMuch(node.place, f"nested more than {MAX_DEPTH} deep")
+                    raise _TooMuchError(node.place, f"nested more than {MAX_DEPTH} deep")
                 stack.append((node, event.anchor))
                 keys.append(None)
         return root
@@ -389,9 +389,11 @@ class _Builder:
     def build(self, node: Node, path: Keys = ()) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
-            raise _TooMuch(node.place, f"more than {MAX_VALUES:,} values once the aliases are expanded")
+            raise _TooMuchError(node.place, f"more than {MAX_VALUES:,} values once the aliases are expanded")
         if len(path) > MAX_DEPTH:
-            raise _TooMuch(node.place, f"nested more than {MAX_DEPTH} deep once the aliases are expanded")
+            raise _TooMuchError(
+                node.place, f"nested more than {MAX_DEPTH} deep once the aliases are expanded"
+            )
         match node:
             case Scalar():
                 return node.value

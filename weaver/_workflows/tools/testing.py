@@ -19,7 +19,7 @@ from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import ExpressionError
 from weaver._workflows.schema.units import parse_duration
 from weaver._workflows.validation.registry import Surroundings
-from weaver.errors import ConfigurationError, ModelFailed, WeaverError
+from weaver.errors import ConfigurationError, ServerError, WeaverError
 
 if TYPE_CHECKING:
     from weaver._workflows.schema.components import Case
@@ -222,7 +222,7 @@ class Answers:
         ):
             first = parse_duration(answer["after"]) if "after" in answer else 0.0
             if "error" in answer:
-                return {"error": ModelFailed(text_of(answer["error"]), model="scripted"), "first": first}
+                return {"error": ServerError(text_of(answer["error"]), model="scripted"), "first": first}
             return {"text": self._text(answer.get("say"), request), "first": first}
         return {"text": self._text(answer, request)}
 

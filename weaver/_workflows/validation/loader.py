@@ -33,7 +33,7 @@ def load(
         surroundings: what may be named; what is registered and installed by default.
 
     Raises:
-        InvalidWorkflow: every problem of the file and of the files it uses.
+        InvalidWorkflowError: every problem of the file and of the files it uses.
     """
     workflow, problems = examine(source, root=root, surroundings=surroundings)
     problems.raise_if_any()
@@ -71,7 +71,7 @@ def check_built(
     """Check a workflow that was built in Python; afterwards it can be run.
 
     Raises:
-        InvalidWorkflow: every problem, at the lines of its YAML.
+        InvalidWorkflowError: every problem, at the lines of its YAML.
     """
     problems = Problems()
     folder = Path(root) if root is not None else Path.cwd()

@@ -14,7 +14,7 @@ from weaver._tools.function import FunctionTool, as_tool, by_name, identity
 from weaver._tools.protocol import Tool
 from weaver._workflows.schema.types import in_words
 from weaver._workflows.source.diagnostics import did_you_mean
-from weaver.errors import ConfigurationError, UnknownName, WeaverError
+from weaver.errors import ConfigurationError, UnknownNameError, WeaverError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -83,7 +83,7 @@ class Surroundings:
         """The tool of that name.
 
         Raises:
-            UnknownName: there is none.
+            UnknownNameError: there is none.
             ConfigurationError: a plugin's tool cannot be loaded.
         """
         if (given := self.tools.get(name) or _registered.get(name)) is not None:
@@ -94,7 +94,7 @@ class Surroundings:
                 if self.tool_names()
                 else "Python functions are registered with weaver.workflows.register()."
             )
-            raise UnknownName("tool", name, self.tool_names(), hint=hint)
+            raise UnknownNameError("tool", name, self.tool_names(), hint=hint)
         return as_tool(plugins.load(point, "tool"))
 
     def known(self, name: str) -> Tool | None:

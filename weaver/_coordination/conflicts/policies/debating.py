@@ -44,7 +44,7 @@ async def debate(
         rounds: most rounds, at least 1.
 
     Raises:
-        BudgetExceeded: no threads are left, or the tree is too deep.
+        BudgetExceededError: no threads are left, or the tree is too deep.
     """
     parties = [_Party(p, p.value.value, p.evidence) for p in _speakers(positions(conflict, threads))]
     for number in range(1, rounds + 1):

@@ -40,7 +40,7 @@ async def judge(
             judge that prefers a position settles nothing.
 
     Raises:
-        ModelError, OutputInvalid, BudgetExceeded: there is no verdict.
+        ModelError, InvalidOutputError, BudgetExceededError: there is no verdict.
     """
     candidates = list(conflict.values[:MAX_CANDIDATES])
     run.random.shuffle(candidates)

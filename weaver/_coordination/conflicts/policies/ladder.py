@@ -17,7 +17,13 @@ from weaver._coordination.conflicts.policies.voting import clear_majority, confi
 from weaver._coordination.conflicts.statements import Told
 from weaver._data.result import Conflict, Resolution
 from weaver._runtime.run import Run
-from weaver.errors import BudgetExceeded, ConfigurationError, DeadlineExceeded, UnknownName, WeaverError
+from weaver.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    DeadlineExceededError,
+    UnknownNameError,
+    WeaverError,
+)
 
 POLICIES: Mapping[str, Any] = {
     "majority": majority,
@@ -64,7 +70,7 @@ async def climb(
             continue
         try:
             resolution = await policy(run, conflict, threads)
-        except (BudgetExceeded, DeadlineExceeded) as error:
+        except (BudgetExceededError, DeadlineExceededError) as error:
             spent = error
             run.note(f"Conflict about {about(conflict)}: {name} was not tried to its end: {error.message}")
             continue
@@ -88,7 +94,7 @@ def parse_ladder(text: str, *, callback: Any = None) -> tuple[Policy, ...]:
         callback: what ``ask`` asks.
 
     Raises:
-        UnknownName: no such policy or option.
+        UnknownNameError: no such policy or option.
         ConfigurationError: not written as a ladder; an option that does not fit; ``ask`` without a callback.
     """
     if text.strip() in ("", "none"):
@@ -117,7 +123,7 @@ def _policy(node: ast.expr, text: str, callback: Any) -> Policy:
     else:
         raise ConfigurationError(f"{text!r} is not a ladder of policies.", hint=_HINT)
     if name not in POLICIES:
-        raise UnknownName("conflict policy", name, POLICIES)
+        raise UnknownNameError("conflict policy", name, POLICIES)
     function = POLICIES[name]
     _check(name, function, options)
     if function is ask:
@@ -135,7 +141,7 @@ def _check(name: str, function: Any, options: Mapping[str, Any]) -> None:
     }
     for option, value in options.items():
         if option not in known:
-            raise UnknownName(f"option of the conflict policy {name!r}", option, known)
+            raise UnknownNameError(f"option of the conflict policy {name!r}", option, known)
         default = known[option]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if isinstance(default, str):

@@ -27,7 +27,7 @@ async def verify(
         samples: how many fresh threads; they run at the same time.
 
     Raises:
-        BudgetExceeded: no threads are left, or the tree is too deep.
+        BudgetExceededError: no threads are left, or the tree is too deep.
     """
     derived = await _derive(run, conflict, threads, samples=samples, agent=None)
     return await _for_candidate(run, conflict, threads, derived)

@@ -39,7 +39,7 @@ class ServerSaidError(Exception):
         self.body = body
 
 
-class Malformed(Exception):
+class InvalidChunkError(Exception):
     """A chunk is not JSON, or not of the protocol's shape."""
 
 
@@ -83,7 +83,7 @@ class ChunkReader:
 
         Raises:
             ServerSaidError: the chunk reports an error.
-            Malformed: it is not a chunk.
+            InvalidChunkError: it is not a chunk.
         """
         try:
             chunk = from_json(payload)
@@ -96,13 +96,13 @@ class ChunkReader:
             return
         chunks: list[Any] = chunk if isinstance(chunk, list) and chunk else [chunk]
         if not all(isinstance(one, dict) for one in chunks):
-            raise Malformed(f"{_start_of(payload)} is not an object")
+            raise InvalidChunkError(f"{_start_of(payload)} is not an object")
         try:
             for one in chunks:
                 self.take(one, whole=whole)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            reason = str(error) if type(error) is _Shape else "a field has an unexpected type"
-            raise Malformed(f"{_start_of(payload)} ({reason})") from None
+            reason = str(error) if type(error) is _ShapeError else "a field has an unexpected type"
+            raise InvalidChunkError(f"{_start_of(payload)} ({reason})") from None
 
     def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
@@ -113,10 +113,10 @@ class ChunkReader:
         finish: str | None = None
         if choices:
             if not isinstance(choices, list):
-                raise _Shape("choices is not a list")
+                raise _ShapeError("choices is not a list")
             for position, choice in enumerate(choices):
                 if not isinstance(choice, dict):
-                    raise _Shape("a choice is not an object")
+                    raise _ShapeError("a choice is not an object")
                 index = choice.get("index")
                 word = self._take_choice(choice, position if index is None else index, chunk)
                 finish = word or finish
@@ -128,7 +128,7 @@ class ChunkReader:
             if looks_like_error(chunk):
                 raise ServerSaidError(chunk)
             if whole:
-                raise _Shape("neither choices nor usage")
+                raise _ShapeError("neither choices nor usage")
             if "id" not in chunk:
                 self._pass_over(json.dumps(chunk, default=str)[:200].encode())
         self._note_finish(finish, bool(choices), len(self.deltas) > said)
@@ -174,7 +174,7 @@ class ChunkReader:
         self.foreign = self.foreign or _start_of(payload)
         self._passed_over += 1
         if self._passed_over > _MOST_FOREIGN:
-            raise Malformed(f"{self.foreign} and {_MOST_FOREIGN} more like it")
+            raise InvalidChunkError(f"{self.foreign} and {_MOST_FOREIGN} more like it")
 
     def _note_finish(self, word: str | None, has_choices: bool, has_more: bool) -> None:
         if word:
@@ -242,7 +242,7 @@ class ChunkReader:
                     raise ServerSaidError({"error": text[:2000]}) from None
                 self._pass_over(payload)
                 return _TAKEN
-            raise Malformed(_start_of(payload)) from None
+            raise InvalidChunkError(_start_of(payload)) from None
         for line in lines:
             if line.strip() != b"[DONE]":
                 self.read(line.strip().removeprefix(b"data:").strip() if whole else line)
@@ -258,13 +258,13 @@ class ChunkReader:
         if isinstance(content, dict):
             content = content.get("parts") or [content]
         if not isinstance(content, list):
-            raise _Shape("content is not text")
+            raise _ShapeError("content is not text")
         for part in content:  # some servers send typed parts
             if isinstance(part, str):
                 self.deltas.append(Text(part))
                 continue
             if not isinstance(part, dict):
-                raise _Shape("a part of the content is not an object")
+                raise _ShapeError("a part of the content is not an object")
             thinking = part.get("thinking") or part.get("reasoning")
             if part.get("type") == "refusal" and isinstance(refusal := part.get("refusal"), str):
                 self.deltas.append(Refusal(refusal))
@@ -315,7 +315,7 @@ class ChunkReader:
         self.finish = Finish(reason, stop, "" if word == reason else word[:100])
 
 
-class _Shape(ValueError):
+class _ShapeError(ValueError):
     """What is wrong with a chunk, in words for people."""
 
 
@@ -333,7 +333,7 @@ def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         if isinstance(message, str):
             message = {"content": message}
         if not isinstance(message, dict):
-            raise _Shape(f"{name} is not an object")
+            raise _ShapeError(f"{name} is not an object")
         if any(message.get(field) for field in _CARRIES):
             return name, message
         if not choice.get("text") and first[0] == "text":

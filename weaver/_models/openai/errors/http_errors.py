@@ -24,15 +24,15 @@ from weaver._models.openai.errors.complaints import (
 from weaver._models.openai.errors.error_bodies import message_in, message_of, status_of, text_of_html
 from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
 from weaver.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ModelConnectionError,
     ModelError,
-    ModelFailed,
-    ModelOverloaded,
     ModelProtocolError,
-    ModelRejected,
-    ModelTimeout,
-    ModelUnauthorized,
-    ModelUnreachable,
-    StreamBroken,
+    ModelTimeoutError,
+    RateLimitError,
+    ServerError,
+    StreamInterruptedError,
 )
 
 _OVERLOADED_FOR = 2.0  # seconds; servers that break off because of their load rarely say for how long
@@ -76,14 +76,14 @@ class Failures:
         wait = wait_in(headers, body)
         failed = self._for_code(status, f"answered HTTP {status}: {said}", complaint, wait)
         failed.complaint = complaint
-        if isinstance(failed, ModelOverloaded):
+        if isinstance(failed, RateLimitError):
             if wait is None:
                 failed.retry_after = window_in(headers)
             allowances = allowances_in(headers)
             failed.exceeded = exceeded_in(complaint.text, allowances) if status == 429 else None
             if (log := current_call.get()) is not None:
                 log.allowances = allowances
-        if headers.get("x-should-retry") in {"true", "false"} and not isinstance(failed, ModelUnauthorized):
+        if headers.get("x-should-retry") in {"true", "false"} and not isinstance(failed, AuthenticationError):
             used_up = is_used_up(status, complaint.text, wait)
             failed.retriable = headers["x-should-retry"] == "true" and not used_up
         return failed
@@ -111,24 +111,28 @@ class Failures:
             return self.silent("sent no answer")
         if isinstance(error, aiohttp.ClientSSLError):
             failed = self._error(
-                ModelUnreachable,
+                ModelConnectionError,
                 f"cannot be trusted or does not speak TLS ({self.clean(str(error))})",
                 "Check http or https in the base URL, and the certificates (SSL_CERT_FILE).",
             )
             failed.retriable = False
             return failed
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            failed = self._error(ModelUnreachable, "has a host name that is not known", "Check the base URL.")
+            failed = self._error(
+                ModelConnectionError, "has a host name that is not known", "Check the base URL."
+            )
             # Unknown is final; a name server that does not answer just now is not.
             failed.retriable = error.os_error.errno != socket.EAI_NONAME
             return failed
         if isinstance(error, TimeoutError):
             return self._error(
-                ModelUnreachable, "did not accept a connection in time", "Check the base URL and the network."
+                ModelConnectionError,
+                "did not accept a connection in time",
+                "Check the base URL and the network.",
             )
         if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
             return self._error(
-                ModelUnreachable,
+                ModelConnectionError,
                 "cannot be connected to, because this process has too many open files",
                 "Raise the limit (ulimit -n), or limit the calls in flight.",
             )
@@ -137,17 +141,17 @@ class Failures:
             if not isinstance(error.os_error, ConnectionRefusedError):
                 known = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
                 reason = f"cannot be reached ({known})"
-            return self._error(ModelUnreachable, reason, "Is the server running? Check the base URL.")
+            return self._error(ModelConnectionError, reason, "Is the server running? Check the base URL.")
         if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
-            return self._error(ModelUnreachable, "closed the connection before it answered", "Try again.")
+            return self._error(ModelConnectionError, "closed the connection before it answered", "Try again.")
         if isinstance(error, aiohttp.ClientResponseError):
             return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
-        return self._error(ModelUnreachable, f"cannot be reached ({type(error).__name__})", "Try again.")
+        return self._error(ModelConnectionError, f"cannot be reached ({type(error).__name__})", "Try again.")
 
     def without_tls(self) -> ModelError:
         """For a server that takes connections and does not answer the first words of TLS."""
         failed = self._error(
-            ModelUnreachable,
+            ModelConnectionError,
             "accepts connections, but does not answer in TLS",
             "Check http or https in the base URL.",
         )
@@ -156,13 +160,13 @@ class Failures:
 
     def unreachable(self, why: str) -> ModelError:
         """For a place that there is no connection to."""
-        return self._error(ModelUnreachable, f"cannot be reached ({why})", "Check the network.")
+        return self._error(ModelConnectionError, f"cannot be reached ({why})", "Check the network.")
 
     def silent(self, what: str, seconds: float | None = None) -> ModelError:
         """For a server that is connected but says nothing."""
         waited = "" if seconds is None else f" for {seconds:g} s"
         return self._error(
-            ModelTimeout,
+            ModelTimeoutError,
             f"{what}{waited}",
             "The server may be overloaded; idle_timeout says how long to wait.",
         )
@@ -173,11 +177,11 @@ class Failures:
 
     def broken(self, what: str) -> ModelError:
         """For a stream that ended early, after output had begun."""
-        return self._error(StreamBroken, what, "What had arrived is kept.")
+        return self._error(StreamInterruptedError, what, "What had arrived is kept.")
 
     def ended_early(self) -> ModelError:
         """For a connection that closed after the headers, before any output."""
-        return self._error(ModelUnreachable, "closed the connection before any output", "Try again.")
+        return self._error(ModelConnectionError, "closed the connection before any output", "Try again.")
 
     def page(self, body: bytes) -> ModelError:
         """For an HTML page instead of an answer."""
@@ -192,28 +196,28 @@ class Failures:
     def _for_code(self, code: int, what: str, complaint: Complaint, wait: float | None) -> ModelError:
         if code not in {401, 402} and is_used_up(code, complaint.text, wait):
             return self._error(
-                ModelRejected, what, "Check the account's quota and credit; waiting does not help."
+                BadRequestError, what, "Check the account's quota and credit; waiting does not help."
             )
         match code:
             case 403 if _NOT_THE_KEY.search(complaint.text):
-                return self._error(ModelRejected, what, "Another key does not help: see the message.")
+                return self._error(BadRequestError, what, "Another key does not help: see the message.")
             case 401 | 403:
-                return self._error(ModelUnauthorized, what, "Check the API key and what it may use.")
+                return self._error(AuthenticationError, what, "Check the API key and what it may use.")
             case 402:
-                return self._error(ModelRejected, what, "Check the account's credit.")
+                return self._error(BadRequestError, what, "Check the account's credit.")
             case 404 | 405:
                 lists = f" ({self._endpoint}/models lists them)" if "://" in self._endpoint else ""
                 hint = f"Check the model's name{lists} and the base URL."
-                return self._error(ModelRejected, what, hint)
+                return self._error(BadRequestError, what, hint)
             case 408:
-                return self._error(ModelTimeout, what, _later(wait), wait)
+                return self._error(ModelTimeoutError, what, _later(wait), wait)
             case 409 | 425 | 429 | 503 | 529:
-                return self._error(ModelOverloaded, what, _later(wait), wait)
+                return self._error(RateLimitError, what, _later(wait), wait)
             case _ if code >= 500:
                 hint = f"{_later(wait)[:-1]}, or look at the server's log."
-                return self._error(ModelFailed, what, hint, wait)
+                return self._error(ServerError, what, hint, wait)
             case _ if code >= 400:
-                return self._error(ModelRejected, what, "Change the request as the message says.")
+                return self._error(BadRequestError, what, "Change the request as the message says.")
         return self._error(ModelProtocolError, what, _CHECK_URL)
 
 

@@ -18,7 +18,7 @@ from weaver._runtime.run import Run
 from weaver._strategies.native.common.format import Format
 from weaver._strategies.native.common.line import Decoding, Line
 from weaver._strategies.native.common.trajectory import Statistics, Trajectory, measure, words
-from weaver.errors import CapabilityMissing
+from weaver.errors import MissingCapabilityError
 
 Show = Literal["answer", "trajectory"]
 """What a native strategy answers with: what is meant for the reader, or the whole text with its tags."""
@@ -54,12 +54,12 @@ async def weave(run: Run, prompt: str, form: Format, decoding: Decoding | None =
     """Decode ``prompt`` with a model that forks by itself.
 
     Raises:
-        CapabilityMissing: the endpoint has no raw completions.
+        MissingCapabilityError: the endpoint has no raw completions.
         ModelError: a call of the main thread failed. A failed thread is data: it is joined as unfinished.
     """
     can = await run.capabilities()
     if not can.completions:
-        raise CapabilityMissing(
+        raise MissingCapabilityError(
             f"{form.name} writes raw completions, and {run.model().name} has none.",
             hint="Use a completions endpoint (vLLM, SGLang, llama.cpp) and a model trained for it.",
         )

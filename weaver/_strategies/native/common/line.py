@@ -18,7 +18,7 @@ from weaver._runtime.threads.group import Threads
 from weaver._strategies.native.common.format import Branch, Format, Told
 from weaver._strategies.native.common.scanner import StopWatch, TagScanner
 from weaver._strategies.native.common.trajectory import Block, Path, Trajectory
-from weaver.errors import BudgetExceeded, NoAnswer
+from weaver.errors import BudgetExceededError, NoAnswerError
 from weaver.events import ThreadDelta
 
 USEFUL_TOKENS = 32
@@ -92,7 +92,7 @@ class Line:
             stops = (until,) if until else (*ends, *(form.forks if may_fork else ()), *rewrites)
             try:
                 end, told = await self._decode(stops, may_fork=may_fork)
-            except BudgetExceeded as error:
+            except BudgetExceededError as error:
                 if not self.text:
                     raise
                 self._cut(f"{error.message}")
@@ -230,7 +230,7 @@ class Line:
         )
         try:
             reply = await self.run.think(request, name="which_stop")
-        except BudgetExceeded:
+        except BudgetExceededError:
             return False
         return reply.text.lstrip().startswith(stop)
 
@@ -255,7 +255,7 @@ class Line:
         async with self.run.fork(name="thread") as threads:
             try:
                 lines = [self.start(threads, branch, self.context, share) for branch in branches]
-            except BudgetExceeded as error:  # another line took the last threads meanwhile
+            except BudgetExceededError as error:  # another line took the last threads meanwhile
                 self.run.note(f"{self.run.path or 'The main thread'} did not fork: {error.message}")
                 return None
             return await self._told(threads, branches, lines)
@@ -311,7 +311,7 @@ class Line:
                 group.start_soon(self._hurry, threads)
             try:
                 await threads.join()
-            except NoAnswer as error:
+            except NoAnswerError as error:
                 self.run.note(f"No thread finished: {error.message}")
             group.cancel_scope.cancel()
         texts: list[str] = []
@@ -385,7 +385,7 @@ class Promises:
                 share = min(line.share(1), 2 * branch.max_tokens if branch.max_tokens else line.tokens)
                 try:
                     started = line.start(self.threads, branch, context, share)
-                except BudgetExceeded as error:
+                except BudgetExceededError as error:
                     line.run.note(f"A promise was not started: {error.message}")
                     continue
                 self.branches.append(branch)

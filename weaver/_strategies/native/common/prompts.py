@@ -11,7 +11,7 @@ from weaver._data.task import Task
 from weaver._runtime.default_body import opening
 from weaver._runtime.run import Run
 from weaver._runtime.state.instructions import instructed
-from weaver.errors import CapabilityMissing, UnknownName
+from weaver.errors import MissingCapabilityError, UnknownNameError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ def prompt_for(run: Run, task: Task, template: TemplateName, *, system: str = ""
         system, suffix: see `Template.render`.
 
     Raises:
-        UnknownName: there is no template of that name.
-        CapabilityMissing: the task has images, sound or files.
+        UnknownNameError: there is no template of that name.
+        MissingCapabilityError: the task has images, sound or files.
     """
     if task.media:
-        raise CapabilityMissing(
+        raise MissingCapabilityError(
             "A native strategy continues plain text, and the task has more than text in it.",
             hint="Choose another strategy, such as adaptive.",
         )
@@ -95,8 +95,8 @@ def template_named(name: TemplateName) -> Template:
     """The template of a name.
 
     Raises:
-        UnknownName: there is none of that name.
+        UnknownNameError: there is none of that name.
     """
     if name not in TEMPLATES:
-        raise UnknownName("template", name, TEMPLATES)
+        raise UnknownNameError("template", name, TEMPLATES)
     return TEMPLATES[name]

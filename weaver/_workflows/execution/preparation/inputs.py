@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from weaver._workflows.schema.types import ValueSpec
 from weaver._workflows.source.diagnostics import did_you_mean
-from weaver.errors import InvalidTask
+from weaver.errors import InvalidTaskError
 
 if TYPE_CHECKING:
     from weaver._workflows.schema.definition import Definition
@@ -33,7 +33,7 @@ def checked_inputs(
         hint: how the caller gives inputs.
 
     Raises:
-        InvalidTask: all that is missing, unknown or does not fit.
+        InvalidTaskError: all that is missing, unknown or does not fit.
     """
     problems = []
     values: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def checked_inputs(
             values[name] = given[name]
     if problems:
         of = f"{where}: workflow {workflow.name}" if where else f"Workflow {workflow.name}"
-        raise InvalidTask(f"{of}: {'; '.join(problems)}.", hint="" if where else hint)
+        raise InvalidTaskError(f"{of}: {'; '.join(problems)}.", hint="" if where else hint)
     return values
 
 

@@ -113,7 +113,7 @@ def prepare(
         connects: False leaves out the tools of MCP servers and hooks: nothing is started or imported.
 
     Raises:
-        InvalidWorkflow: it was built in Python and has problems.
+        InvalidWorkflowError: it was built in Python and has problems.
         ConfigurationError: a tool or strategy is not there (any more).
     """
     compiled = workflow.compiled
