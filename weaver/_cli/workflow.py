@@ -56,7 +56,7 @@ def run_workflow(
 
     workflow = loaded(path, options.get("root"))
     approved = _approved(workflow, options.get("approve") or ())
-    values = _inputs(workflow, inputs)
+    values = inputs_of(workflow, inputs)
     form: Form = "json" if options.get("json") else "events" if options.get("events") else "text"
     quiet = bool(options.get("quiet"))
     progress = progress_for(form, no_live=bool(options.get("no_live")), quiet=quiet)
@@ -119,7 +119,7 @@ def plan_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any
     for warning in workflow.compiled.all_warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
     prepared = prepare(workflow, Surroundings(), connects=False)
-    foreseen = foresee(prepared, _inputs(workflow, inputs)) if inputs else {}
+    foreseen = foresee(prepared, inputs_of(workflow, inputs)) if inputs else {}
     skipped = {id_ for id_, decided in foreseen.items() if decided.is_skipped}
     worst = worst_case(prepared, prices=_prices(workflow, options), skipped=skipped)
     form = "json" if options.get("json") else options.get("draw") or "terminal"
@@ -176,8 +176,8 @@ def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in _CHANGES if options.get(name) is not None}
 
 
-def _inputs(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
-    """The inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
+def inputs_of(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
+    """Return the inputs of ``-i key=value`` and ``-i key=@file``, and those that a person is asked for."""
     from weaver._cli.support.asking import somebody_there
     from weaver._workflows.execution.preparation.inputs import checked_inputs, read_inputs
 
@@ -324,4 +324,4 @@ def _prices(workflow: Definition, options: Mapping[str, Any]) -> Any:
         return None
 
 
-__all__ = ["is_workflow", "loaded", "plan_workflow", "run_workflow"]
+__all__ = ["inputs_of", "is_workflow", "loaded", "plan_workflow", "run_workflow"]

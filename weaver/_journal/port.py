@@ -11,7 +11,7 @@ ONCE: frozenset[Kind] = frozenset(("ok", "verdict"))
 """Kinds that a step has at most one entry of: the first writer wins."""
 POLL_SECONDS = 0.5
 """Between two looks at a run whose journal does not say when it changes."""
-Status = Literal["running", "complete", "partial", "failed", "interrupted", "cancelled"]
+Status = Literal["queued", "running", "complete", "partial", "failed", "interrupted", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class RunHead:
         created, updated: Unix seconds.
         about: JSON that the run was begun with: question, strategy, model, and how to go on with it.
         result: JSON of the result, or None while there is none.
+        alive: whether its owner lives; None: the journal does not know.
     """
 
     run_id: str
@@ -60,6 +61,7 @@ class RunHead:
     updated: float
     about: Mapping[str, Any] = field(default_factory=dict)
     result: Any = None
+    alive: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,13 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from weaver._journal.content import pack
+from weaver._journal.event_batches import events_of
 from weaver._journal.port import Entry, Opened, RunHead, Status
-from weaver_postgres.appends import Appends
+from weaver.errors import RunTakenOverError
 from weaver_postgres.database import PATIENCE_SECONDS, Database
-from weaver_postgres.rows import ENTRIES, HEAD, entry_of, head_of
+from weaver_postgres.rows import ENTRIES, EVENTS, HEAD, entry_of, head_of
 from weaver_postgres.text import plain
+from weaver_postgres.writes import Writes
 
 _LOOK_SECONDS = 10.0
 """Between two looks at a run of which nothing was announced."""
@@ -32,7 +34,7 @@ class PostgresJournal:
 
     def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
         self.database = Database(url, patience=patience)
-        self._appends = Appends(self.database)
+        self._writes = Writes(self.database)
 
     async def open(self, run_id: str, *, owner: str = "", about: Mapping[str, Any] | None = None) -> Opened:
         values = [plain(run_id), plain(owner), json.dumps(dict(about or {}))]
@@ -47,21 +49,33 @@ class PostgresJournal:
                 rows = await (await connection.execute(ENTRIES, [values[0], 0])).fetchall()
             return epoch, before, rows
 
+        self.database.notices().start()  # others see by it that this process lives
         epoch, before, rows = await self.database.do(work)
         return Opened(epoch, [entry_of(row) for row in rows], before)
 
     async def append(self, run_id: str, epoch: int, entries: Sequence[Entry]) -> None:
-        await self._appends.append(run_id, epoch, entries)
+        await self._writes.write(run_id, epoch, entries=entries)
 
     async def finish(self, run_id: str, epoch: int, status: Status, result: Any = None) -> None:
         body = None if result is None else pack(json.dumps(result))
         rows = await self.database.rows(
             "SELECT weaver.finish(%s, %s, %s, %s)", [plain(run_id), epoch, status, body]
         )
-        self._appends.check(run_id, recorded=rows[0][0])
+        if not rows[0][0]:
+            raise RunTakenOverError.of(run_id)
 
     async def entries(self, run_id: str, *, after: int = 0) -> Sequence[Entry]:
         return [entry_of(row) for row in await self.database.rows(ENTRIES, [plain(run_id), after])]
+
+    async def publish(self, run_id: str, epoch: int, events: Sequence[Mapping[str, Any]]) -> None:
+        if events:
+            await self._writes.write(run_id, epoch, events=events)
+
+    async def events(
+        self, run_id: str, *, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        values = [plain(run_id), after, limit]  # a row has one event at least
+        return events_of(await self.database.rows(EVENTS, values), after, limit)
 
     async def head(self, run_id: str) -> RunHead | None:
         query = f"SELECT {HEAD} FROM weaver.runs WHERE run_id = %s"
@@ -89,5 +103,5 @@ class PostgresJournal:
         await self.database.rows("DELETE FROM weaver.runs WHERE run_id = %s", [plain(run_id)])
 
     async def aclose(self) -> None:
-        await self._appends.aclose()
+        await self._writes.aclose()
         await self.database.aclose()

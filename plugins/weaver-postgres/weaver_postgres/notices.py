@@ -10,7 +10,12 @@ import anyio
 import psycopg
 from psycopg import AsyncConnection
 
+from weaver._runtime.state.record import owner
+from weaver_postgres.text import plain
+
 CHANNELS = ("weaver_run", "weaver_job")
+OWNERS = 1466264943
+"""Class of the advisory locks that say which processes live: each holds that of its name while it listens."""
 _RETRY_SECONDS = 0.5
 
 
@@ -73,6 +78,9 @@ class Notices:
                 async with await AsyncConnection.connect(self._url, autocommit=True) as connection:
                     for channel in CHANNELS:
                         await connection.execute(f"LISTEN {channel}")
+                    await connection.execute(
+                        "SELECT pg_advisory_lock_shared(%s, hashtext(%s))", [OWNERS, plain(owner())]
+                    )
                     self._connected.set()
                     self._wake_all()
                     async for notice in connection.notifies():

@@ -9,15 +9,25 @@ from typing import Any
 from weaver._journal.content import MAX_INLINE, pack, unpack
 from weaver._journal.port import Entry, RunHead
 from weaver.errors import JournalError
+from weaver_postgres.notices import OWNERS
 from weaver_postgres.text import plain, text_of
 
-HEAD = "run_id, status, epoch, owner, extract(epoch FROM created), extract(epoch FROM updated), about, result"
+_ALIVE = (
+    "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' "
+    f"AND classid = {OWNERS} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+HEAD = (
+    "run_id, status, epoch, owner, extract(epoch FROM created), extract(epoch FROM updated), about, result, "
+    f"(hashtext(owner)::bigint & 4294967295) IN ({_ALIVE})"
+)
 """Columns of `head_of`."""
 ENTRIES = (
     "SELECT key, kind, epoch, fingerprint, value, packed, usage, extract(epoch FROM at), seq "
     "FROM weaver.entries WHERE run_id = %s AND seq > %s ORDER BY seq"
 )
 """Query for rows of `entry_of`: the run, and the number after which."""
+EVENTS = "SELECT last, size, body FROM weaver.events WHERE run_id = %s AND last > %s ORDER BY last LIMIT %s"
+"""Query for rows of events: the run, the number after which, and the most rows."""
 
 
 def columns(entries: Sequence[Entry]) -> list[list[Any]]:
@@ -53,8 +63,8 @@ def entry_of(row: Any) -> Entry:
 
 def head_of(row: Any) -> RunHead:
     """A run."""
-    run_id, status, epoch, owner, created, updated, about, result = row
+    run_id, status, epoch, owner, created, updated, about, result, alive = row
     return RunHead(
         text_of(run_id), status, epoch, text_of(owner), float(created), float(updated), json.loads(about),
-        None if result is None else json.loads(unpack(result)),
+        None if result is None else json.loads(unpack(result)), alive,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 
 from weaver.errors import JournalError
 
-MIGRATIONS = ("schema.sql",)
+MIGRATIONS = ("journal.sql", "jobs.sql")
 """Files of statements; number i brings version i to i + 1."""
 _LOCK = 0x57654A6E
 """Key of the advisory lock under which tables are made."""

@@ -53,4 +53,5 @@ def status_of(head: RunHead) -> str:
     """The status, where only a run whose process lives is ``running``."""
     from weaver._runtime.state.record import lives
 
-    return "interrupted" if head.status == "running" and not lives(head.owner) else head.status
+    alive = lives(head.owner) if head.alive is None else head.alive
+    return "interrupted" if head.status == "running" and not alive else head.status

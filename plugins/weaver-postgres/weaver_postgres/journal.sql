@@ -12,6 +12,7 @@ CREATE TABLE weaver.runs (
     last_seq bigint NOT NULL DEFAULT 0,
     last_event bigint NOT NULL DEFAULT 0,
     batch text NOT NULL DEFAULT '',
+    event_batch text NOT NULL DEFAULT '',
     -- Somebody follows the run until then, and is notified of every entry.
     followed timestamptz NOT NULL DEFAULT '-infinity'
 );
@@ -32,6 +33,15 @@ CREATE TABLE weaver.entries (
 );
 CREATE UNIQUE INDEX first_writer_wins ON weaver.entries (run_id, key, kind, fingerprint)
     WHERE kind IN ('ok', 'verdict');
+
+-- Events that came together, compressed: those with the numbers last - size + 1 to last.
+CREATE TABLE weaver.events (
+    run_id text NOT NULL REFERENCES weaver.runs ON DELETE CASCADE,
+    last bigint NOT NULL,
+    size integer NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (run_id, last)
+);
 
 -- Become the owner of a run. Returns the new epoch, and the status before or NULL for a new run.
 CREATE FUNCTION weaver.open(p_run text, p_owner text, p_about text, OUT new_epoch bigint, OUT before text) AS $$
@@ -79,6 +89,27 @@ BEGIN
     UPDATE weaver.runs r SET last_seq = next_seq - 1, updated = now,
         batch = CASE WHEN p_epoch = 0 THEN r.batch ELSE p_batch END WHERE r.run_id = p_run;
     IF p_epoch = 0 OR run.followed > now THEN
+        PERFORM pg_notify('weaver_run', p_run);
+    END IF;
+    RETURN true;
+END $$ LANGUAGE plpgsql;
+
+-- Number events and keep them. Returns false for who does not own the run.
+CREATE FUNCTION weaver.publish(p_run text, p_epoch bigint, p_batch text, p_size integer, p_body bytea)
+RETURNS boolean AS $$
+DECLARE
+    run weaver.runs;
+BEGIN
+    SELECT * INTO run FROM weaver.runs r WHERE r.run_id = p_run FOR UPDATE;
+    IF NOT FOUND OR p_epoch NOT IN (0, run.epoch) THEN
+        RETURN false;
+    END IF;
+    IF p_batch = run.event_batch THEN
+        RETURN true;
+    END IF;
+    INSERT INTO weaver.events VALUES (p_run, run.last_event + p_size, p_size, p_body);
+    UPDATE weaver.runs r SET last_event = run.last_event + p_size, event_batch = p_batch WHERE r.run_id = p_run;
+    IF run.followed > clock_timestamp() THEN
         PERFORM pg_notify('weaver_run', p_run);
     END IF;
     RETURN true;

@@ -1,0 +1,1 @@
+"""The port to what hands runs to workers."""
