@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,24 @@ def test_wrong_prices_name_the_model(tmp_path: Path, wrong: str) -> None:
 
     with pytest.raises(ConfigurationError, match=r"weaver\.toml: prices\.openai/x: "):
         Settings.load({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [(30, 30.0), ("30", 30.0), ("30s", 30.0), ("1m30s", 90.0), ("500ms", 0.5), (timedelta(minutes=2), 120.0)],
+)
+def test_durations_are_read_wherever_a_setting_is_given(
+    tmp_path: Path, written: object, seconds: float
+) -> None:
+    assert Settings.load({}, tmp_path, deadline=written, thread_timeout=written).thread_timeout == seconds
+    if isinstance(written, str):
+        assert Settings.load({"WEAVER_DEADLINE": written}, tmp_path).deadline == seconds
+        (tmp_path / "weaver.toml").write_text(f'deadline = "{written}"\nmodels.m.timeout = "{written}"\n')
+        settings = Settings.load({}, tmp_path)
+        assert (settings.deadline, settings.models["m"].timeout) == (seconds, seconds)
+
+
+@pytest.mark.parametrize("written", ["30 parsecs", "s", "-3s", "0s", "1h-2m", True, ["30s"], {"seconds": 3}])
+def test_what_is_no_duration_is_named(tmp_path: Path, written: object) -> None:
+    with pytest.raises(ConfigurationError, match="deadline"):
+        Settings.load({}, tmp_path, deadline=written)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from weaver._workflows.schema.types import Value, ValueSpec
-from weaver._workflows.schema.units import (
+from weaver._settings.units import (
     format_duration,
     format_money,
     format_size,
@@ -18,6 +17,7 @@ from weaver._workflows.schema.units import (
     parse_money,
     parse_size,
 )
+from weaver._workflows.schema.types import Value, ValueSpec
 
 SPEC: TypeAdapter[ValueSpec] = TypeAdapter(Value)
 

@@ -75,7 +75,8 @@ class Weaver(TypedRuns):
         strategy: a name, ``"name:key=value,..."``, or a function.
         instructions: system prompt that every model call of a run is told, whatever the strategy; those of a
             run replace those of the constructor. Agents' instructions and system messages are added to it.
-        deadline: seconds within which a run answers, partly if need be.
+        deadline: seconds within which a run answers, partly if need be; also ``"30s"``, ``"1m30s"`` or a
+            `timedelta`.
         max_tokens, max_cost, max_calls, max_threads, max_depth: see `Limits` (256 threads and a depth of 3
             by default, the rest unlimited; cost in US dollars).
         thread_timeout: seconds that one thread may take.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from weaver._data.messages import Message
     from weaver._data.plan import Plan
     from weaver._data.task import Agent
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 class SettingOptions(TypedDict, total=False):
     """Every setting but the model, as an argument; None leaves it to environment and file.
 
-    `weaver.options.Settings` says what they mean. Times are seconds, money is US dollars.
+    `weaver.options.Settings` says what they mean. Times are seconds or ``30s``, money is US dollars.
     """
 
     base_url: str | None
@@ -32,20 +34,20 @@ class SettingOptions(TypedDict, total=False):
     synthesizer_model: str | Model | None
     strategy: str | Callable[..., Any] | None
     instructions: str | None
-    deadline: float | None
+    deadline: float | str | timedelta | None
     max_tokens: int | None
     max_cost: float | None
     max_calls: int | None
     max_threads: int | None
     max_depth: int | None
-    thread_timeout: float | None
+    thread_timeout: float | str | timedelta | None
     temperature: float | None
     seed: int | None
     max_answer: int | None
     tool_rounds: int | None
     max_steps: int | None
     max_tool_result: int | None
-    approval_timeout: float | None
+    approval_timeout: float | str | timedelta | None
     allow_effects: bool | None
     durable: bool | None
     accept_changes: bool | None

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from weaver._data.task import Agent
 from weaver._models.protocol import Prices
 from weaver._settings.settings_file import settings_file
+from weaver._settings.units import parse_duration
 from weaver.errors import ConfigurationError
 
 PREFIX = "WEAVER_"
@@ -36,6 +38,13 @@ def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value
+
+
+def _seconds(value: Any) -> Any:
+    """Read ``30s`` and ``1m30s``; leave numbers, also as text, to pydantic."""
+    if isinstance(value, timedelta) or (isinstance(value, str) and value[-1:].isalpha()):
+        return parse_duration(value)
+    return _no_bool(value)
 
 
 def _model(value: Any) -> Any:
@@ -116,6 +125,11 @@ def _hooks(value: Any) -> Any:
     return _names(value)
 
 
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+ModelName = Annotated[Any, BeforeValidator(_model)]
+
+
 class MCPEntry(BaseModel):
     """An MCP server in a settings file: the arguments of `weaver.mcp`."""
 
@@ -130,8 +144,8 @@ class MCPEntry(BaseModel):
     prefix: str = ""
     approve: bool = False
     trusted: bool = False
-    timeout: float | None = Field(default=60.0, gt=0)
-    connect_timeout: float = Field(default=30.0, gt=0)
+    timeout: Seconds | None = 60.0
+    connect_timeout: Seconds = 30.0
 
 
 class ModelSettings(BaseModel):
@@ -162,19 +176,15 @@ class ModelSettings(BaseModel):
     tpm: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     concurrency: int | None = Field(default=None, ge=1)
     max_concurrency: int | None = Field(default=None, ge=1)
-    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    timeout: Seconds | None = None
     cache: Literal[True, False, "temperature-0"] = False
-
-
-Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-ModelName = Annotated[Any, BeforeValidator(_model)]
 
 
 class Settings(BaseModel):
     """Every setting of a run; None means "not set". One field per flag of ``weaver run``.
 
-    The description of a field is also the help of its flag. Times are seconds, money is US dollars.
+    The description of a field is also the help of its flag. Times are seconds, also written ``30s`` or
+    ``1m30s``; money is US dollars.
     """
 
     model_config = ConfigDict(

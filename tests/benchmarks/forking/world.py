@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Sequence
+from os.path import commonprefix
 
 from tests.benchmarks.forking.measuring import is_planning
 from tests.benchmarks.forking.tasks import BenchmarkTask, Expected
@@ -43,19 +44,12 @@ class BenchmarkWorld:
         whole = next((task for task in self._tasks if text.startswith(task.question)), None)
         if whole is not None:
             return whole
-        leads = [(len(lead), task) for task in self._tasks if (lead := _lead(task)) and text.startswith(lead)]
-        named = [(length, task) for length, task in leads if _asked(task, text)]
-        return max(named, key=lambda pair: pair[0])[1] if named else None
+        named = [task for task in self._tasks if task.forks and _asked(task, text)]
+        return max(named, key=lambda task: len(commonprefix((task.question, text))), default=None)
 
     def _plan(self, task: BenchmarkTask | None) -> str:
         names = [part.name for part in task.parts] if task is not None and task.forks else []
         return json.dumps({"parallel": bool(names), "reason": "separate parts", "subtasks": names})
-
-
-def _lead(task: BenchmarkTask) -> str:
-    """The beginning of a task, up to its first part: what every question about it begins with."""
-    places = [task.question.find(part.name) for part in task.parts if part.name and task.forks]
-    return task.question[: min((p for p in places if p >= 0), default=len(task.question))].rstrip()
 
 
 def _asked(task: BenchmarkTask, text: str) -> list[Expected]:

@@ -43,19 +43,8 @@ def _with_flags(command: F, left_out: set[str]) -> F:
             name,
             metavar=metavar,
             help=f"{field.description} Also 90s, 2m, 1h30m." if timed else field.description,
-            callback=_in_seconds if timed else None,
         )(command)
     return command
-
-
-def _in_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> str | float | None:
-    """The durations of workflow files; `Settings.load` says what is wrong with anything else."""
-    from weaver._workflows.schema.units import parse_duration
-
-    try:
-        return parse_duration(value)
-    except ValueError:
-        return value
 
 
 def settings_from(options: dict[str, Any]) -> Settings:

@@ -19,8 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from weaver._settings.units import ENVIRONMENT, Duration, Money, Size
 from weaver._workflows.schema.types import ValueSpec, written_short
-from weaver._workflows.schema.units import ENVIRONMENT, Duration, Money, Size
 
 ROLES = ("default", "planner", "thread", "judge", "synthesizer")
 OnError = Literal["fail_fast", "keep", "skip"]

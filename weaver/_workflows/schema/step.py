@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr
 
+from weaver._settings.units import Duration, Size
 from weaver._workflows.schema.components import (
     Approve,
     Conflicts,
@@ -20,7 +21,6 @@ from weaver._workflows.schema.components import (
     Texts,
 )
 from weaver._workflows.schema.types import Value
-from weaver._workflows.schema.units import Duration, Size
 
 MAX_ITEMS = 1_000
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from weaver._data.result import Result
 from weaver._models.protocol import Capabilities, Prices, Request, Stream
+from weaver._settings.units import parse_duration
 from weaver._workflows.execution.approval import Question, current_step
 from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.runner import FlowStrategy, Given, started
@@ -17,7 +18,6 @@ from weaver._workflows.expressions import signatures
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import ExpressionError
-from weaver._workflows.schema.units import parse_duration
 from weaver._workflows.validation.registry import Surroundings
 from weaver.errors import ConfigurationError, ServerError, WeaverError
 

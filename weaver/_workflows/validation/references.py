@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from weaver._settings.units import ENVIRONMENT
 from weaver._workflows.expressions.parser import Expression, ExpressionError, parse_expression
 from weaver._workflows.expressions.templates import (
     OPEN,
@@ -18,7 +19,6 @@ from weaver._workflows.expressions.templates import (
 )
 from weaver._workflows.expressions.typecheck import Inference
 from weaver._workflows.expressions.types import ANY, STRING, Kind, array, either, of_value, record
-from weaver._workflows.schema.units import ENVIRONMENT
 from weaver._workflows.source.diagnostics import Place, Problems
 from weaver._workflows.source.tree import Keys, Source
 from weaver._workflows.validation.compiled import Values

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from weaver._workflows.schema.units import ENVIRONMENT
+from weaver._settings.units import ENVIRONMENT
 from weaver.errors import ConfigurationError
 
 
