@@ -285,6 +285,22 @@ async def test_the_last_round_asks_for_an_answer_without_tools():
     assert sent(model)[-1].tool_choice == "none"
 
 
+async def test_a_model_that_goes_on_calling_tools_is_asked_without_them():
+    def more() -> int:
+        """There is always more."""
+        return 1
+
+    model = ScriptedModel(
+        [
+            Scripted(tool_calls=(("more", "{}"),), when=lambda request: bool(request.tools)),
+            Scripted("what I have"),
+        ]
+    )
+    result = await run(model, more, tool_rounds=2)
+    assert (result.answer, result.status) == ("what I have", "partial")
+    assert [bool(request.tools) for request in sent(model)] == [True, True, True, False]
+
+
 async def test_a_model_that_repeats_itself_is_told():
     def same() -> str:
         """Always the same."""

@@ -223,7 +223,11 @@ class _Thinking:
             "with what it had (tool_rounds)."
         )
         request = replace(request, messages=(*request.messages, user(NO_MORE_TOOLS)), tool_choice="none")
-        return await self.say(request), request
+        reply = await self.say(request)
+        if reply.tool_calls and not reply.text.strip():  # some servers ignore tool_choice
+            request = replace(request, tools=(), tool_choice="auto")
+            reply = await self.say(request)
+        return reply, request
 
     async def conclude(self, request: Request, reply: Reply) -> tuple[Reply, Request]:
         """Ask once for the best answer so far, after tokens or time ran short.
