@@ -115,6 +115,16 @@ async def test_python_blocks_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp
     assert ran
 
 
+def test_the_site_has_every_page_and_every_public_module() -> None:
+    """`.ci/docs` builds it; a page that no table of contents names fails there, minutes later."""
+    contents = (ROOT / "docs/site/index.md").read_text(encoding="utf-8").split()
+    assert not {f"/docs/{page.stem}" for page in (ROOT / "docs").glob("*.md")} - set(contents)
+    reference = {page.stem for page in (ROOT / "docs/site/api").glob("weaver*.md")}
+    modules = {path.stem for path in (ROOT / "weaver").glob("[a-z]*.py")}
+    folders = {path.parent.name for path in (ROOT / "weaver").glob("[a-z]*/__init__.py")}
+    assert reference == {"weaver", *(f"weaver.{name}" for name in modules | folders)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
