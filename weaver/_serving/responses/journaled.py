@@ -97,7 +97,7 @@ class JournaledResponses:
 
     async def unfinished(self) -> list[tuple[str, Begun]]:
         """Responses in the background whose process has ended, by their runs' ids."""
-        left = []
+        unfinished = []
         heads = [
             *await self.journal.heads(status="running", limit=MOST_UNFINISHED),
             *await self.journal.heads(status="interrupted", limit=MOST_UNFINISHED),
@@ -108,8 +108,8 @@ class JournaledResponses:
                 continue
             is_here = self._is_local or head.owner.rpartition(":")[0] == owner().rpartition(":")[0]
             if is_here and await self.find(head.run_id) == (begun, None):
-                left.append((head.run_id, begun))
-        return left
+                unfinished.append((head.run_id, begun))
+        return unfinished
 
     async def cancel(self, response_id: str) -> None:
         """Do not go on with it later."""

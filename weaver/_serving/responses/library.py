@@ -138,12 +138,12 @@ class Library:
         if (journal := self._journal(durable=True)) is None:
             return
         try:
-            left = await journal.unfinished()
+            unfinished = await journal.unfinished()
         except WeaverError as error:
             log.warning("Responses of earlier processes cannot be looked up: %s", error)
             return
         clients = {client.name: client for client in self._service.clients.all}
-        for run_id, begun in left:
+        for run_id, begun in unfinished:
             if (client := clients.get(begun.client)) is None:
                 continue
             answer = Answer(self, begun, journal, keeps=True)
