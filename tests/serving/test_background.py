@@ -87,7 +87,7 @@ def test_a_broken_stream_is_taken_up_again_after_the_last_event(start: Start):
 
 
 def test_a_cancelled_response_closes_its_connections_and_stays_cancelled(start: Start):
-    server = start([Scripted("word " * 500, each=0.02)])
+    server = start([Scripted("word " * 500, each=0.02, when="hello"), Scripted("short")])
     with client(server.url) as api:
         with api.responses.create(
             model="weaver/direct", input="hello", background=True, stream=True
@@ -106,7 +106,7 @@ def test_a_cancelled_response_closes_its_connections_and_stays_cancelled(start: 
         assert cancelled.output_text.startswith("word")
         assert api.responses.cancel(response_id).status == "cancelled"
         assert api.responses.retrieve(response_id).status == "cancelled"
-        direct = api.responses.create(model="weaver/direct", input="hi", metadata={"weaver_deadline": "0.2"})
+        direct = api.responses.create(model="weaver/direct", input="hi")
         with pytest.raises(openai.BadRequestError, match="Only background"):
             api.responses.cancel(direct.id)
     patience = time.monotonic() + 5
