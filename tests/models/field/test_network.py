@@ -11,7 +11,7 @@ from weaver._data.messages import user
 from weaver._models.catalog.detect import list_models
 from weaver._models.catalog.resolve import choose
 from weaver._models.endpoint import endpoint
-from weaver._models.openai.connections import proxy_for
+from weaver._models.http.proxies import proxy_for
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Request
 from weaver._settings.settings import Settings

@@ -473,7 +473,7 @@ async def test_openai_itself_is_never_probed() -> None:
     assert not can.logprobs
     assert not can.completions
     assert (await OpenAIModel("openai/gpt-4.1", base_url="https://api.openai.com/v1").capabilities()).logprobs
-    assert not model._connections._of_loops
+    assert not model._clients
 
 
 async def test_prices_that_a_server_lists() -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import socket
 import traceback
-from types import SimpleNamespace
-from typing import Any
 
-import aiohttp
 import anyio
 import pytest
 
-from tests.models.conftest import Heard, Serve, hear
 from weaver._data.messages import user
+from weaver._models.http.errors import ConnectError, DisconnectedError, TransportError, UnknownHostError
 from weaver._models.openai.errors.complaints import wait_in
 from weaver._models.openai.errors.http_errors import Failures
 from weaver._models.openai.model import OpenAIModel
@@ -34,6 +30,8 @@ from weaver.errors import (
     StreamInterruptedError,
 )
 from weaver.testing import Scripted
+
+from .conftest import Heard, Serve, hear
 
 pytestmark = pytest.mark.anyio
 
@@ -186,7 +184,7 @@ class NeverEnds(f.Fault):
 async def test_a_connection_that_never_ends_is_closed_in_the_end(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("weaver._models.openai.connections._LINGER", 0.05)
+    monkeypatch.setattr("weaver._models.http.connection.LINGER", 0.05)
     server, model = await serve(faults=[NeverEnds()])
     heard = await hear(model, HELLO)
     assert heard.text == "one two three"
@@ -213,20 +211,16 @@ async def test_an_unknown_host() -> None:
 @pytest.mark.parametrize(
     ("error", "said", "retriable"),
     [
-        (OSError(errno.EHOSTUNREACH, "x"), "No route to host", True),
-        (OSError(errno.EMFILE, "x"), "too many open files", True),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "refuses connections.", True),
-        (socket.gaierror(socket.EAI_NONAME, "x"), "not known", False),
-        (socket.gaierror(socket.EAI_AGAIN, "x"), "not known", True),
-        (aiohttp.ClientPayloadError("x"), "cannot be reached", True),
+        (ConnectError(errno.EHOSTUNREACH), "No route to host", True),
+        (ConnectError(errno.EMFILE), "too many open files", True),
+        (ConnectError(errno.ECONNREFUSED), "refuses connections.", True),
+        (ConnectError(None), "cannot be reached", True),
+        (UnknownHostError("h", is_final=True), "not known", False),
+        (UnknownHostError("h", is_final=False), "not known", True),
+        (DisconnectedError("x"), "closed the connection", True),
     ],
 )
-def test_what_keeps_from_connecting(error: Exception, said: str, retriable: bool) -> None:
-    key: Any = SimpleNamespace(host="h", port=1, ssl=True, is_ssl=False)
-    if isinstance(error, socket.gaierror):
-        error = aiohttp.ClientConnectorDNSError(key, error)
-    elif isinstance(error, OSError):
-        error = aiohttp.ClientConnectorError(key, error)
+def test_what_keeps_from_connecting(error: TransportError, said: str, retriable: bool) -> None:
     ours = Failures("m", "http://x/v1", []).connection(error)
     assert isinstance(ours, ModelConnectionError)
     assert said in str(ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -212,9 +213,10 @@ async def list_models(
         AuthenticationError, BadRequestError, RateLimitError, ServerError: by its HTTP status.
         ModelProtocolError: the answer is not a list of models in JSON.
     """
-    import aiohttp
-
-    from weaver._models.openai.connections import LARGE_HEADS, proxy_for
+    from weaver._models.http.clients import open_client
+    from weaver._models.http.errors import TransportError
+    from weaver._models.http.proxies import proxy_for
+    from weaver._models.http.response import whole_body
     from weaver._models.openai.errors.http_errors import Failures
 
     own = {**at.headers, **(headers or {})}
@@ -222,43 +224,26 @@ async def list_models(
     failures = Failures(model or at.url, at.url, secrets)
     if api_key and "Authorization" not in own:
         own["Authorization"] = f"Bearer {api_key}"
-    url = at.at("/models")
+    proxy = None if at.loopback else proxy_for(at.url)
+    client = open_client(proxy, connect_timeout=seconds, idle_timeout=seconds)
     try:
-        async with (
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                **LARGE_HEADS,
-            ) as session,
-            session.get(
-                url,
-                headers=own,
-                allow_redirects=False,
-                proxy=None if at.loopback else proxy_for(url),
-            ) as response,
-        ):
-            body = await _limited(response)
-            if response.status != 200:
-                raise failures.status(response.status, response.headers, body)
-    except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectionError) as error:
+        async with asyncio.timeout(seconds):
+            response = await client.send("GET", at.at("/models"), own)
+            body = await whole_body(response, most=_MOST_BYTES)
+    except TransportError as error:
         raise failures.connection(error) from None
     except TimeoutError:
         raise failures.silent("did not list its models", seconds) from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise failures.connection(error) from None
+    except ValueError:
+        raise failures.unreachable("a header cannot be sent") from None
+    finally:
+        await client.aclose()
+    if response.status != 200:
+        raise failures.status(response.status, response.headers, body)
     listed = _listed(body)
     if listed is None:
         raise failures.protocol("did not answer with a list of models in JSON")
     return listed
-
-
-async def _limited(response: Any) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            break
-    return bytes(body)
 
 
 def _listed(body: bytes) -> list[Listed] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from weaver._models.http.aiohttp_errors import transport_error
 from weaver._models.openai.errors.complaints import is_used_up, wait_in
 from weaver._models.openai.errors.error_bodies import message_of
 from weaver._models.openai.errors.http_errors import Failures
@@ -40,7 +41,7 @@ def model_error(error: Exception, failures: Failures, *, begun: bool) -> ModelEr
         return failures.broken(f"broke off in the middle of its answer: {failures.clean(words)}")
     connection = next((link for link in links if _is_connection(link)), None)
     if connection is not None and body is None:
-        return failures.connection(connection)
+        return failures.connection(transport_error(connection))
     if body is None and any(_is_a(link, _TIMEOUTS) for link in links):
         return failures.silent("sent no answer")
     raw = words.encode() if body is None else json.dumps(body, default=str).encode()

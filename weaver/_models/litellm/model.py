@@ -23,11 +23,12 @@ import anyio.to_thread
 
 from weaver._models.cache_marks import marked, takes_marks
 from weaver._models.endpoint import endpoint
+from weaver._models.http.aiohttp_client import AiohttpClient
+from weaver._models.http.clients import PerLoop
 from weaver._models.layers.call_log import current_call
 from weaver._models.litellm.chunks import Chunks
 from weaver._models.litellm.errors import model_error
 from weaver._models.openai.chunks.reader import ChunkReader, ServerSaidError
-from weaver._models.openai.connections import Connections
 from weaver._models.openai.dialect import Dialect
 from weaver._models.openai.errors.http_errors import Failures
 from weaver._models.openai.negotiation import Learned, Negotiation
@@ -98,7 +99,7 @@ class LiteLLMModel:
         self._idle_timeout = idle_timeout
         self._dialect = Dialect()
         self._learned = Learned(self.endpoint or f"litellm:{company}", name, self._dialect)
-        self._connections = Connections(connect_timeout=10.0, idle_timeout=idle_timeout)
+        self._clients = PerLoop(partial(AiohttpClient, connect_timeout=10.0, idle_timeout=idle_timeout))
         self._session: tuple[object, float] | None = None
 
     def __repr__(self) -> str:
@@ -135,18 +136,18 @@ class LiteLLMModel:
         )
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
-        """Open a stream; see `weaver.models.Model`."""
+        """Open a stream; see `weaver._models.protocol.Model`."""
         return _Opening(self, request)
 
     async def aclose(self) -> None:
         """Close pooled connections of the running event loop. The model may be used again."""
         self._session = None
-        await self._connections.aclose()
+        await self._clients.aclose()
 
     async def opened(self, request: Request) -> LiteLLMStream:
         """Send ``request`` and wait for the first delta."""
         litellm = await load()
-        session = await self._connections.session()
+        session = (await self._clients.get()).session
         if self._session is None or self._session[0] is not session:
             # litellm keeps clients by their parameters, the timeout among them, and would go on using
             # one whose session is closed. A timeout of its own gives each session a client of its own.
@@ -351,13 +352,13 @@ def _warm_up(litellm: Any) -> None:
             pass
 
     async def calls() -> None:
-        connections = Connections(connect_timeout=1.0, idle_timeout=1.0)
+        client = AiohttpClient(connect_timeout=1.0, idle_timeout=1.0)
         await call(mock_response="x")
         with socket.socket() as taken:  # a port of this machine that nobody listens on
             taken.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-            await call(api_base=url, shared_session=await connections.session())
-        await connections.aclose()
+            await call(api_base=url, shared_session=client.session)
+        await client.aclose()
 
     asyncio.run(calls())
 

@@ -6,20 +6,18 @@ llama.cpp, vLLM, SGLang, Ollama, LM Studio, OpenAI, OpenRouter and many others, 
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
 from typing import Any
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
 from weaver._models.endpoint import endpoint
+from weaver._models.http.clients import PerLoop, accepts, open_client
+from weaver._models.http.errors import ConnectTimeoutError, TransportError
+from weaver._models.http.proxies import proxy_for
+from weaver._models.http.response import Response, whole_body
 from weaver._models.layers.call_log import current_call
-from weaver._models.openai.connections import Connections, accepts, proxy_for, reused
 from weaver._models.openai.errors.http_errors import Failures
 from weaver._models.openai.errors.rate_headers import allowances_in
 from weaver._models.openai.negotiation import Learned, Negotiation
@@ -30,8 +28,6 @@ from weaver._models.protocol import Capabilities, Prices, Request, Stream
 from weaver.errors import ConfigurationError, MissingCapabilityError, ModelError
 
 _ERROR_BODY = 64 * 1024
-_LARGE_BODY = 2**20
-_MOST_STALE = 20
 # Azure's own gateways take a key in a header of their own, the older ones only there.
 _AZURE = (".azure.com", ".azure-api.net")
 _PROBE_SECONDS = 3.0
@@ -84,12 +80,14 @@ class OpenAIModel:
         self._headers = _headers(api_key, given)
         secrets = (api_key or "", *given.values(), *place.query_values)
         self._failures = Failures(name, place.url, secrets)
-        self._connections = Connections(connect_timeout=connect_timeout, idle_timeout=idle_timeout)
+        self._proxy = proxy_for(place.url)
+        self._clients = PerLoop(
+            partial(open_client, self._proxy, connect_timeout=connect_timeout, idle_timeout=idle_timeout)
+        )
         self._idle_timeout = idle_timeout
         self._max_bytes = max_bytes
-        self._chat_url = URL(place.at("/chat/completions"))
-        self._completions_url = URL(place.at("/completions"))
-        self._proxy = proxy_for(place.url)
+        self._chat_url = place.at("/chat/completions")
+        self._completions_url = place.at("/completions")
         self._prices = prices
         self._probe = Probe(self.model_id, place, capabilities, self._get)
         self._learned = Learned(place.url, self.model_id, self._probe.dialect)
@@ -107,7 +105,7 @@ class OpenAIModel:
         return await self._probe.capabilities()
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
-        """Open a stream; see `weaver.models.Model`.
+        """Open a stream; see `weaver._models.protocol.Model`.
 
         Raises:
             ModelError: see the error tree; on entering, or `StreamInterruptedError` while iterating.
@@ -119,7 +117,7 @@ class OpenAIModel:
     async def aclose(self) -> None:
         """Close pooled connections of the running event loop. The model may be used again."""
         await self._probe.aclose()
-        await self._connections.aclose()
+        await self._clients.aclose()
 
     async def _open(self, request: Request) -> OpenAIStream:
         probe = self._probe
@@ -150,7 +148,6 @@ class OpenAIModel:
             log.allowances = allowances_in(response.headers)
         stream = OpenAIStream(
             response,
-            self._connections,
             self._failures,
             max_bytes=self._max_bytes,
             idle_timeout=self._idle_timeout,
@@ -162,58 +159,44 @@ class OpenAIModel:
             raise
         return stream
 
-    async def _send(self, request: Request, fields: Mapping[str, Any]) -> aiohttp.ClientResponse:
-        session = await self._connections.session()
+    async def _send(self, request: Request, fields: Mapping[str, Any]) -> Response:
+        client = await self._clients.get()
         url = self._chat_url if request.prompt is None else self._completions_url
         body = encoded(self.model_id, fields)
-        stale = 0
-        while True:
-            reused.set(False)
-            try:
-                response = await session.post(
-                    url,
-                    data=body if len(body) < _LARGE_BODY else io.BytesIO(body),
-                    headers=self._headers_for(request),
-                    allow_redirects=False,
-                    proxy=self._proxy,
-                )
-                if response.status == 200:
-                    return response
-                if (log := current_call.get()) is not None:
-                    log.abort = None
-                failed = await self._refusal(response)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                # The server had closed an idle connection just when it was used again: it has not seen
-                # this request, so sending it once more is safe, and no retry in the sense of the layers.
-                if reused.get() and stale < _MOST_STALE:
-                    stale += 1
-                    continue
-                failed = self._failures.connection(error)
-            except (aiohttp.ClientError, OSError) as error:
-                failed = self._failures.connection(error)
-                waited = isinstance(error, aiohttp.ConnectionTimeoutError)
-                if waited and url.scheme == "https" and self._proxy is None and await accepts(url):
-                    failed = self._failures.without_tls()
-            # Raised here and not in a handler: aiohttp's exceptions carry the request's headers.
-            raise failed
+        try:
+            response = await client.send("POST", url, self._headers_for(request), body)
+        except TransportError as error:
+            failed = self._failures.connection(error)
+            waited = isinstance(error, ConnectTimeoutError)
+            if waited and url.startswith("https:") and self._proxy is None and await accepts(url):
+                failed = self._failures.without_tls()
+        else:
+            if response.status == 200:
+                return response
+            if (log := current_call.get()) is not None:
+                log.abort = None
+            failed = await self._refusal(response)
+        # Raised here and not in a handler: what went wrong on the way is of no use to whoever reads this.
+        raise failed
 
-    def _headers_for(self, request: Request) -> CIMultiDict[str]:
-        headers = self._headers
-        if request.headers or self._probe.dialect.llama_cpp:
-            headers = headers.copy()
-            headers.update(request.headers)
-            if self._probe.dialect.llama_cpp:
-                headers["Connection"] = "close"  # it closes after each stream although it promises not to
+    def _headers_for(self, request: Request) -> Mapping[str, str]:
+        if not request.headers and not self._probe.dialect.llama_cpp:
+            return self._headers
+        headers = _merged(self._headers, request.headers)
+        if self._probe.dialect.llama_cpp:
+            headers["Connection"] = "close"  # it closes after each stream although it promises not to
         return headers
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> ModelError:
-        said = bytearray()
+    async def _refusal(self, response: Response) -> ModelError:
+        body = bytearray()
         try:
-            while len(said) < _ERROR_BODY and (read := await response.content.readany()):
-                said += read
+            while len(body) < _ERROR_BODY and (read := await response.read(_ERROR_BODY)):
+                body += read
+        except TransportError as error:
+            return self._failures.connection(error)
         finally:
-            response.close()
-        return self._failures.status(response.status, response.headers, bytes(said[:_ERROR_BODY]))
+            response.abort()
+        return self._failures.status(response.status, response.headers, bytes(body[:_ERROR_BODY]))
 
     def _check(self, request: Request, can: Capabilities) -> None:
         if request.prompt is not None and not can.completions:
@@ -227,23 +210,16 @@ class OpenAIModel:
             hint="Choose another strategy or model, or pass capabilities= if the server can.",
         )
 
-    async def _get(self, url: URL) -> bytes | None:
+    async def _get(self, url: str) -> bytes | None:
         """Fetch something small for the probe; None when that fails."""
-        body = bytearray()
         try:
-            session = await self._connections.session()
+            client = await self._clients.get()
             async with asyncio.timeout(_PROBE_SECONDS):
-                response = await session.get(
-                    url, headers=self._headers, allow_redirects=False, proxy=self._proxy
-                )
-                try:
-                    while len(body) < _PROBE_BYTES and (read := await response.content.readany()):
-                        body += read
-                finally:
-                    response.release()
-        except (aiohttp.ClientError, OSError):
+                response = await client.send("GET", url, self._headers)
+                body = await whole_body(response, most=_PROBE_BYTES)
+        except (TransportError, OSError):
             return None
-        return bytes(body) if response.status == 200 else None
+        return body if response.status == 200 else None
 
 
 class _Opening:
@@ -267,18 +243,16 @@ class _Opening:
             self._stream.close()
 
 
-def _headers(api_key: str | None, extra: Mapping[str, str]) -> CIMultiDict[str]:
-    headers = CIMultiDict(
-        {
-            "Content-Type": "application/json",
-            "Accept": "text/event-stream, application/json",
-            "Accept-Encoding": "identity",  # compression would hold tokens back
-            "User-Agent": "weaver",
-        }
-    )
+def _headers(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream, application/json",
+        "Accept-Encoding": "identity",  # compression would hold tokens back
+        "User-Agent": "weaver",
+    }
     if api_key is not None and api_key.strip():
         headers["Authorization"] = f"Bearer {api_key.strip()}"
-    headers.update(extra)
+    headers = _merged(headers, extra)
     for name, value in headers.items():
         if not (value.isprintable() and value.isascii()):
             what = "API key" if name == "Authorization" else f"header {name!r}"
@@ -287,3 +261,9 @@ def _headers(api_key: str | None, extra: Mapping[str, str]) -> CIMultiDict[str]:
                 hint="Look for line breaks or typographic characters in it.",
             )
     return headers
+
+
+def _merged(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """``headers`` with ``more`` in place of those with the same name, in whatever case."""
+    names = {name.lower() for name in more}
+    return {**{name: value for name, value in headers.items() if name.lower() not in names}, **more}

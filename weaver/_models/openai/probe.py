@@ -9,14 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from pydantic_core import from_json
-from yarl import URL
 
 from weaver._models.endpoint import Endpoint
 from weaver._models.openai.dialect import Dialect
 from weaver._models.patience import patience
 from weaver._models.protocol import Capabilities, Prices
 
-Get = Callable[[URL], Awaitable[bytes | None]]
+Get = Callable[[str], Awaitable[bytes | None]]
 
 _ASK_AGAIN = 30.0
 LONGEST = 6.0
@@ -100,7 +99,7 @@ class Probe:
             await asyncio.wait([asking])
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
-        listed = _parsed(await self._get(URL(self._place.at("/models"))))
+        listed = _parsed(await self._get(self._place.at("/models")))
         if listed is None:
             self._ask_again_at = loop, loop.time() + _ASK_AGAIN
             return
@@ -122,7 +121,7 @@ class Probe:
         parameters: float | None = None
         if owner == "llamacpp":
             self.dialect.llama_cpp = True
-            props = _parsed(await self._get(URL(self._place.beside("/props")))) or {}
+            props = _parsed(await self._get(self._place.beside("/props"))) or {}
             can = _llama_cpp(can, props)
             meta = entry.get("meta")
             parameters = _first_int(meta, "n_params") if isinstance(meta, dict) else None

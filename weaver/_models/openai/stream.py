@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 from pydantic_core import from_json
 
+from weaver._models.http.errors import SilenceError, TransportError
+from weaver._models.http.response import Response
 from weaver._models.layers.call_log import current_call
 from weaver._models.openai.chunks.reader import ChunkReader, InvalidChunkError, ServerSaidError
-from weaver._models.openai.connections import Connections
 from weaver._models.openai.errors.http_errors import Failures
 from weaver._models.openai.sse import ErrorEvent, EventReader, TooLargeError
 from weaver._models.protocol import Delta
@@ -39,7 +39,6 @@ class OpenAIStream:
         "_chunks",
         "_closed",
         "_complete",
-        "_connections",
         "_events",
         "_failure",
         "_failures",
@@ -54,15 +53,13 @@ class OpenAIStream:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
-        connections: Connections,
+        response: Response,
         failures: Failures,
         *,
         max_bytes: int,
         idle_timeout: float,
     ) -> None:
         self._response = response
-        self._connections = connections
         self._failures = failures
         self._max_bytes = max_bytes
         self._idle_timeout = idle_timeout
@@ -116,14 +113,14 @@ class OpenAIStream:
             self._log.tokens = self._chunks.tokens
             self._log.abort = None
         if self._complete and self._failure is None:
-            self._connections.done_with(self._response)
+            self._response.release()
         else:
-            self._connections.abort(self._response)
+            self._response.abort()
 
     def _abort(self) -> None:
         """Close the connection, unless the answer is whole and another call may have it already."""
-        if not self._complete and self._response.connection is not None:
-            self._connections.abort(self._response)
+        if not self._complete:
+            self._response.abort()
 
     async def _read_first(self) -> None:
         """The first bytes tell whether this is an event stream, whatever the server calls it."""
@@ -154,18 +151,18 @@ class OpenAIStream:
 
     async def _next_read(self) -> bytes:
         """The next bytes, or none at the end or with ``_failure`` set."""
-        content, chunks = self._response.content, self._chunks
+        response, chunks = self._response, self._chunks
         try:
             if chunks.finish is None or chunks.finishes > 1:
-                read = await content.read(_SLICE)
+                read = await response.read(_SLICE)
             else:
                 async with asyncio.timeout(_GRACE if chunks.is_final else _LONG_GRACE):
-                    read = await content.read(_SLICE)
-        except TimeoutError:
+                    read = await response.read(_SLICE)
+        except (TimeoutError, SilenceError):
             if chunks.finish is None or chunks.finishes > 1:
                 self._went_silent()
             return b""
-        except (aiohttp.ClientError, OSError):
+        except TransportError:
             if not chunks.is_final:
                 self._closed_early()
             return b""
@@ -233,7 +230,7 @@ class OpenAIStream:
         self._failure = self._failures.page(body)
 
     def _not_events(self, start: bytes) -> None:
-        kind = self._response.content_type
+        kind = self._response.headers.get("content-type", "no type").partition(";")[0]
         shown = self._failures.clean(start[:80].decode("utf-8", "replace"))
         self._failure = self._failures.protocol(f"answered with {kind} and not with events: {shown!r}")
 

@@ -6,12 +6,19 @@ import errno
 import json
 import os
 import re
-import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import aiohttp
-
+from weaver._models.http.errors import (
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    NotHTTPError,
+    SilenceError,
+    TLSError,
+    TransportError,
+    UnknownHostError,
+)
 from weaver._models.layers.call_log import current_call
 from weaver._models.openai.errors.complaints import (
     Complaint,
@@ -105,48 +112,51 @@ class Failures:
         failed.complaint = complaint
         return failed
 
-    def connection(self, error: Exception) -> ModelError:
+    def connection(self, error: TransportError) -> ModelError:
         """For a request to which no answer has begun."""
-        if isinstance(error, aiohttp.SocketTimeoutError):
-            return self.silent("sent no answer")
-        if isinstance(error, aiohttp.ClientSSLError):
-            failed = self._error(
-                ModelConnectionError,
-                f"cannot be trusted or does not speak TLS ({self.clean(str(error))})",
-                "Check http or https in the base URL, and the certificates (SSL_CERT_FILE).",
-            )
-            failed.retriable = False
-            return failed
-        if isinstance(error, aiohttp.ClientConnectorDNSError):
-            failed = self._error(
-                ModelConnectionError, "has a host name that is not known", "Check the base URL."
-            )
-            # Unknown is final; a name server that does not answer just now is not.
-            failed.retriable = error.os_error.errno != socket.EAI_NONAME
-            return failed
-        if isinstance(error, TimeoutError):
-            return self._error(
-                ModelConnectionError,
-                "did not accept a connection in time",
-                "Check the base URL and the network.",
-            )
-        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-            return self._error(
-                ModelConnectionError,
-                "cannot be connected to, because this process has too many open files",
-                "Raise the limit (ulimit -n), or limit the calls in flight.",
-            )
-        if isinstance(error, aiohttp.ClientConnectorError):
-            reason = "refuses connections"
-            if not isinstance(error.os_error, ConnectionRefusedError):
-                known = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
-                reason = f"cannot be reached ({known})"
-            return self._error(ModelConnectionError, reason, "Is the server running? Check the base URL.")
-        if isinstance(error, aiohttp.ServerDisconnectedError | OSError):
-            return self._error(ModelConnectionError, "closed the connection before it answered", "Try again.")
-        if isinstance(error, aiohttp.ClientResponseError):
-            return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
-        return self._error(ModelConnectionError, f"cannot be reached ({type(error).__name__})", "Try again.")
+        match error:
+            case SilenceError():
+                return self.silent("sent no answer")
+            case TLSError():
+                failed = self._error(
+                    ModelConnectionError,
+                    f"cannot be trusted or does not speak TLS ({self.clean(str(error))})",
+                    "Check http or https in the base URL, and the certificates (SSL_CERT_FILE).",
+                )
+                failed.retriable = False
+                return failed
+            case UnknownHostError():
+                failed = self._error(
+                    ModelConnectionError, "has a host name that is not known", "Check the base URL."
+                )
+                # Unknown is final; a name server that does not answer just now is not.
+                failed.retriable = not error.is_final
+                return failed
+            case ConnectTimeoutError():
+                return self._error(
+                    ModelConnectionError,
+                    "did not accept a connection in time",
+                    "Check the base URL and the network.",
+                )
+            case ConnectError(number=errno.EMFILE | errno.ENFILE):
+                return self._error(
+                    ModelConnectionError,
+                    "cannot be connected to, because this process has too many open files",
+                    "Raise the limit (ulimit -n), or limit the calls in flight.",
+                )
+            case ConnectError(number=number):
+                reason = "refuses connections"
+                if number != errno.ECONNREFUSED:
+                    known = os.strerror(number) if number and number > 0 else "no connection"
+                    reason = f"cannot be reached ({known})"
+                return self._error(ModelConnectionError, reason, "Is the server running? Check the base URL.")
+            case DisconnectedError():
+                return self._error(
+                    ModelConnectionError, "closed the connection before it answered", "Try again."
+                )
+            case NotHTTPError():
+                return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
+        return self._error(ModelConnectionError, "cannot be reached", "Try again.")
 
     def without_tls(self) -> ModelError:
         """For a server that takes connections and does not answer the first words of TLS."""
