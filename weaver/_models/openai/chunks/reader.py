@@ -27,8 +27,10 @@ from weaver._models.protocol import (
 )
 
 _PLAIN_CHOICE = 4  # fields: index, delta, logprobs and finish_reason
-_CARRIES = ("content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning",
-            "reasoning_details", "thinking", "thinking_blocks", "extra_content")  # fmt: skip
+_CARRIES = frozenset(
+    ("content", "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning",
+     "reasoning_details", "thinking", "thinking_blocks", "extra_content")
+)  # fmt: skip
 
 
 class ServerSaidError(Exception):
@@ -94,12 +96,13 @@ class ChunkReader:
         if chunk is None or isinstance(chunk, str):
             self._pass_over(payload)
             return
-        chunks: list[Any] = chunk if isinstance(chunk, list) and chunk else [chunk]
-        if not all(isinstance(one, dict) for one in chunks):
-            raise InvalidChunkError(f"{_start_of(payload)} is not an object")
+        chunks: list[Any] = chunk if type(chunk) is list and chunk else [chunk]
+        for each in chunks:
+            if type(each) is not dict:
+                raise InvalidChunkError(f"{_start_of(payload)} is not an object")
         try:
-            for one in chunks:
-                self.take(one, whole=whole)
+            for each in chunks:
+                self.take(each, whole=whole)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             reason = str(error) if type(error) is _ShapeError else "a field has an unexpected type"
             raise InvalidChunkError(f"{_start_of(payload)} ({reason})") from None
@@ -334,7 +337,7 @@ def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
             message = {"content": message}
         if not isinstance(message, dict):
             raise _ShapeError(f"{name} is not an object")
-        if any(message.get(field) for field in _CARRIES):
+        if any(map(message.get, _CARRIES.intersection(message))):
             return name, message
         if not choice.get("text") and first[0] == "text":
             first = (name, message)

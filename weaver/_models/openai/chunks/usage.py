@@ -23,6 +23,8 @@ _WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens", "cache_creation
 _DETAILS = (
     "completion_tokens_details", "prompt_tokens_details", "output_tokens_details", "input_tokens_details",
 )  # fmt: skip
+_RARE_PLACES = frozenset(("usageMetadata", "usage_metadata", "x_groq", "message"))
+_PLACES = _RARE_PLACES | {"usage"}
 
 
 class UsageReader:
@@ -40,6 +42,8 @@ class UsageReader:
 
     def read(self, chunk: Mapping[str, Any], choice: Any = None) -> Usage | None:
         """The usage of the call so far, when this chunk says something new about it."""
+        if _PLACES.isdisjoint(chunk) and not isinstance(choice, dict):
+            return None
         changed = False
         for report in _reports(chunk, choice):
             if report == self._last:
@@ -86,6 +90,8 @@ def _reports(chunk: Mapping[str, Any], choice: Any) -> Iterator[Mapping[str, Any
     for place in (choice, choice.get("delta") if isinstance(choice, dict) else None, chunk):
         if isinstance(place, dict) and isinstance(report := place.get("usage"), dict):
             yield report
+    if _RARE_PLACES.isdisjoint(chunk):
+        return
     for name in ("usageMetadata", "usage_metadata"):
         if isinstance(report := chunk.get(name), dict):
             yield report
@@ -108,23 +114,27 @@ _IN_DETAILS = frozenset((*_REASONING, *_CACHED, *_WRITTEN))
 def _numbers(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The numbers in a report by their kind; of several of a kind the greatest. Looks at each field once."""
     greatest: dict[str, float] = {}
-
-    def take(name: str, value: Any) -> None:
-        if (number := _number(value)) is not None and number >= greatest.get(kind := _KINDS[name], 0.0):
-            greatest[kind] = number
-
     for name, value in report.items():
-        if name in _KINDS:
-            take(name, value)
+        if (kind := _KINDS.get(name)) is not None:
+            _take(kind, value, greatest)
         elif name in _DETAILS and isinstance(value, dict):
             for inner, number in value.items():
                 if inner in _IN_DETAILS:
-                    take(inner, number)
+                    _take(_KINDS[inner], number, greatest)
     yield from greatest.items()
     if "prompt_tokens" not in report and (
         "cache_read_input_tokens" in report or "cache_creation_input_tokens" in report
     ):
         yield "input_apart", 1.0
+
+
+def _take(kind: str, value: Any, greatest: dict[str, float]) -> None:
+    if type(value) is int and 0 <= value < 10**15:
+        number: float | None = float(value)
+    else:
+        number = _number(value)
+    if number is not None and number >= greatest.get(kind, 0.0):
+        greatest[kind] = number
 
 
 def _number(value: Any) -> float | None:

@@ -29,6 +29,9 @@ _TEXTS = (
     "title",
 )
 _INNER = ("error", "errors", "base_resp", "detail", "details", "fault", "response", "body", "data", "header")
+_ERROR_PLACES = frozenset(
+    ("type", "error", "errors", "base_resp", "header", "error_code", "success")
+)  # what `error_in` looks at
 _GOOD = {"", "0", "200", "ok", "success", "succeeded", "none", "null", "false"}
 _ALIVE = re.compile(
     r"\W*(?:ping|pong|keep.?alive|heartbeat|processing|waiting|queue|connected)", re.IGNORECASE
@@ -52,7 +55,11 @@ _MINIMAX = {1000: 500, 1001: 408, 1002: 429, 1004: 401, 1008: 402, 1013: 500, 10
 
 def error_in(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The error that a chunk or a whole answer reports in one of the places that servers use; else None."""
-    if chunk.get("object") == "error" or chunk.get("type") == "error":
+    if chunk.get("object") == "error":
+        return chunk
+    if _ERROR_PLACES.isdisjoint(chunk):
+        return None
+    if chunk.get("type") == "error":
         return chunk
     for name in ("error", "errors"):
         if is_error(chunk.get(name)):
