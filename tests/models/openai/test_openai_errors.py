@@ -31,7 +31,7 @@ from weaver.errors import (
 )
 from weaver.testing import Scripted
 
-from .conftest import Heard, Serve, hear
+from tests.models.conftest import Heard, Serve, hear
 
 pytestmark = pytest.mark.anyio
 
