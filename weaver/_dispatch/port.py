@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 QUEUE = "default"
-LEASE_SECONDS = 6.0
+LEASE_SECONDS = 5.0
 """A worker that has been silent for so long is dead: others take its runs."""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 """Between two looks for jobs of which nothing was announced."""
-BEATS = 4
+BEATS = 5
 """Heartbeats within a lease."""
 DRAIN_SECONDS = 30.0
 """Time that runs get to end when a worker is asked to stop."""

@@ -27,7 +27,7 @@ _queue = click.option("--queue", default="default", show_default=True, metavar="
 
 
 @click.command()
-@click.argument("question", metavar="QUESTION|FILE.yaml")
+@click.argument("question", metavar="QUESTION|FILE.yaml", required=False)
 @click.option("-i", "--input", "inputs", multiple=True, metavar="KEY=VALUE", help="Input of a workflow file.")
 @click.option("--part", "parts", multiple=True, metavar="TEXT", help="One part of the task; repeatable.")
 @click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
@@ -41,10 +41,11 @@ _queue = click.option("--queue", default="default", show_default=True, metavar="
 @click.option("--every", metavar="CRON", help='Submit it again and again: "0 6 * * mon-fri". Needs --name.')
 @click.option("--zone", default="UTC", show_default=True, metavar="ZONE", help="Time zone of --every.")
 @click.option("--name", metavar="NAME", help="Name of the schedule of --every.")
+@click.option("--again", metavar="RUN", help="Instead of a question: work on a run that has ended again.")
 @click.option("--wait", is_flag=True, help="Wait for the answer and print it; the run does not depend on it.")
 @settings_flags_without("durable", "accept_changes")
 @debug_option
-def submit(question: str, **options: Any) -> int:
+def submit(question: str | None, again: str | None, **options: Any) -> int:
     """Hand QUESTION, or a workflow, to the workers. Prints the run's id as soon as it is on disk.
 
     Settings given here travel with it. Keys, headers, hooks and MCP servers are those of the workers.
@@ -58,6 +59,11 @@ def submit(question: str, **options: Any) -> int:
     from weaver_postgres.connected import with_dispatcher
     from weaver_postgres.submitting import submission_of, when
 
+    if again is not None:
+        click.echo(_again(again, options["journal"]))
+        return 0
+    if question is None:
+        raise click.UsageError("Give a question or a workflow file; or --again RUN.")
     submission = submission_of(question, options)
     job = Job(
         options["run_id"] or secrets.token_hex(8),
@@ -84,7 +90,7 @@ def submit(question: str, **options: Any) -> int:
 @click.option("--queue", "queues", multiple=True, metavar="NAME", help="Queue to serve; repeatable.")
 @click.option("--drain", "drain_seconds", type=float, default=30.0, show_default=True, metavar="SECONDS",
               help="After SIGTERM: time for runs to end. The rest goes to other workers.")  # fmt: skip
-@click.option("--lease", type=click.FloatRange(1.0), default=6.0, show_default=True, metavar="SECONDS",
+@click.option("--lease", type=click.FloatRange(1.0), default=5.0, show_default=True, metavar="SECONDS",
               help="A worker that was silent for so long is dead. The same for all workers.")  # fmt: skip
 @debug_option
 def worker(
@@ -150,6 +156,24 @@ def remove(journal: str | None, name: str) -> None:
             raise UnknownNameError("schedule", name, names)
 
     with_dispatcher(journal, forget)
+
+
+def _again(run: str, url: str | None) -> str:
+    """Put a run back into the queue; returns its id."""
+    from weaver._cli.support.durable_runs import find_run
+    from weaver.errors import ConfigurationError
+    from weaver_postgres.connected import with_dispatcher
+
+    async def requeue(journal: PostgresJournal, dispatcher: PostgresDispatcher) -> str:
+        head = await find_run(journal, run)
+        if not await dispatcher.again(head.run_id):
+            raise ConfigurationError(
+                f"Run {head.run_id} is {head.status}: it was not submitted, or has not ended.",
+                hint="See `weaver runs show`.",
+            )
+        return head.run_id
+
+    return with_dispatcher(url, requeue)
 
 
 def _schedule(job: Job, options: dict[str, Any]) -> int:

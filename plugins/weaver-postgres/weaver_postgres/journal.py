@@ -17,8 +17,14 @@ from weaver_postgres.rows import ENTRIES, EVENTS, HEAD, entry_of, head_of
 from weaver_postgres.text import plain
 from weaver_postgres.writes import Writes
 
-_LOOK_SECONDS = 10.0
-"""Between two looks at a run of which nothing was announced."""
+LOOK_SECONDS = 5.0
+"""Between two looks of an owner at its run, of which nothing was announced."""
+FOLLOW_SECONDS = 2.0
+"""The same for who follows a run."""
+_FOLLOW = (
+    "UPDATE weaver.runs SET followed = greatest(followed, clock_timestamp() + interval '1 minute') "
+    "WHERE run_id = %s RETURNING epoch, status, last_seq, last_event"
+)
 
 
 class PostgresJournal:
@@ -35,6 +41,7 @@ class PostgresJournal:
     def __init__(self, url: str, *, patience: float = PATIENCE_SECONDS) -> None:
         self.database = Database(url, patience=patience)
         self._writes = Writes(self.database)
+        self._states: dict[str, Any] = {}
 
     async def open(self, run_id: str, *, owner: str = "", about: Mapping[str, Any] | None = None) -> Opened:
         values = [plain(run_id), plain(owner), json.dumps(dict(about or {}))]
@@ -88,13 +95,16 @@ class PostgresJournal:
         return [head_of(row) for row in await self.database.rows(query, [*values, limit])]
 
     async def changed(self, run_id: str, *, follow: bool = False) -> None:
-        if follow:
-            await self.database.rows(
-                "UPDATE weaver.runs SET followed = clock_timestamp() + interval '1 minute' "
-                "WHERE run_id = %s AND followed < clock_timestamp() + interval '30 seconds'",
-                [plain(run_id)],
-            )
-        await self.database.notices().wait("weaver_run", plain(run_id), _LOOK_SECONDS)
+        name = plain(run_id)
+        with self.database.notices().waiting("weaver_run", name) as wait:
+            if follow:
+                # What came between the caller's last look and now was not announced to anybody.
+                (state,) = await self.database.rows(_FOLLOW, [name]) or [None]
+                if state != self._states.get(name, state):
+                    self._states[name] = state
+                    return
+                self._states[name] = state
+            await wait(FOLLOW_SECONDS if follow else LOOK_SECONDS)
 
     async def cancel(self, run_id: str) -> None:
         await self.database.rows("SELECT weaver.cancel(%s)", [plain(run_id)])

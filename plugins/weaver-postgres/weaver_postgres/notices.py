@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import anyio
 import psycopg
@@ -33,18 +33,26 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
 
-    async def wait(self, channel: str, payload: str, seconds: float) -> None:
-        """Wait until ``payload`` is announced; "" for any. Returns after ``seconds`` at the latest."""
+    @contextmanager
+    def waiting(self, channel: str, payload: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+        """Take note of announcements of ``payload`` from now on.
+
+        Yields a function that waits for one, for at most so many seconds.
+        """
         self.start()
         event = asyncio.Event()
-        waiting = self._waiting.setdefault((channel, payload), set())
-        waiting.add(event)
-        try:
+        events = self._waiting.setdefault((channel, payload), set())
+        events.add(event)
+
+        async def wait(seconds: float) -> None:
             with anyio.move_on_after(seconds):
                 await event.wait()
+
+        try:
+            yield wait
         finally:
-            waiting.discard(event)
-            if not waiting and self._waiting.get((channel, payload)) is waiting:
+            events.discard(event)
+            if not events and self._waiting.get((channel, payload)) is events:
                 del self._waiting[channel, payload]
 
     def listen(self, listener: Callable[[str, str], None]) -> Callable[[], None]:
@@ -91,9 +99,8 @@ class Notices:
     def _pass_on(self, channel: str, payload: str) -> None:
         for listener in tuple(self._listeners):
             listener(channel, payload)
-        for name in {payload, ""}:
-            for event in self._waiting.get((channel, name), ()):
-                event.set()
+        for event in self._waiting.get((channel, payload), ()):
+            event.set()
 
     def _wake_all(self) -> None:
         for events in self._waiting.values():

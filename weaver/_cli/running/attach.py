@@ -10,6 +10,7 @@ import click
 
 from weaver._cli.support.durable_runs import find_run, status_of, with_journal
 from weaver._cli.support.guard import debug_option
+from weaver._workers.submission import KEY
 
 if TYPE_CHECKING:
     from weaver._data.result import Result
@@ -107,4 +108,6 @@ async def _end(journal: Journal, run_id: str, result: Result[Any] | None) -> int
 
 
 def _is_over(head: Any) -> bool:
-    return status_of(head) != "running"
+    status = status_of(head)
+    takes_over = status == "interrupted" and KEY in head.about  # another worker
+    return status not in ("queued", "running") and not takes_over

@@ -53,6 +53,11 @@ class Command:
             ConfigurationError: a program began it, or its folder is gone.
         """
         saved = about.get("command")
+        if saved is None and "job" in about:
+            raise ConfigurationError(
+                f"Run {run_id} was submitted for workers: they go on with it by themselves.",
+                hint=f"To work again on one that has failed: weaver submit --again {run_id}",
+            )
         if saved is None:
             raise ConfigurationError(
                 f"Run {run_id} was begun by a Python program.",
