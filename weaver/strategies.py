@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from weaver._strategies.dialogue.rounds import rounds
     from weaver._strategies.graph_of_thoughts import graph_of_thoughts
     from weaver._strategies.llm_compiler import llm_compiler
+    from weaver._strategies.long_inputs.map_reduce import map_reduce
     from weaver._strategies.native import check, statistics
     from weaver._strategies.native.apr import apr
     from weaver._strategies.native.common.engine import Woven, weave
@@ -70,6 +71,7 @@ _MODULES = {
     "group_think": "_strategies.dialogue.group_think",
     "hogwild": "_strategies.dialogue.hogwild",
     "llm_compiler": "_strategies.llm_compiler",
+    "map_reduce": "_strategies.long_inputs.map_reduce",
     "mixture_of_agents": "_strategies.dialogue.mixture_of_agents",
     "multiverse": "_strategies.native.multiverse",
     "npr": "_strategies.native.npr",
@@ -114,6 +116,7 @@ __all__ = [
     "group_think",
     "hogwild",
     "llm_compiler",
+    "map_reduce",
     "mixture_of_agents",
     "multiverse",
     "npr",

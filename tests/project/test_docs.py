@@ -45,6 +45,7 @@ EXECUTED = [
     "docs/tools.md",
     "docs/hooks.md",
     "docs/typed-output.md",
+    "docs/long-inputs.md",
     "docs/chat.md",
     "docs/tracing.md",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from weaver._data.plan import Plan
+    from weaver._documents.places import Source
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -68,6 +69,7 @@ class Answer:
         complete: False when something is missing or was cut short.
         missing: what is missing, in words.
         steps: tool calls and their results that led to it, as messages, where one thread made it.
+        sources: the places in documents that it rests on.
     """
 
     text: str
@@ -78,6 +80,7 @@ class Answer:
     complete: bool = True
     missing: tuple[str, ...] = ()
     steps: tuple[Message, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +255,9 @@ class Result(Generic[T_co]):
         messages: this turn of the conversation: the question, tool calls and their results, the answer; empty
             where there is no answer.
         history: the conversation before this turn.
+        sources: the places in the task's documents that the answer rests on.
+        verified: whether the answer passed the check of ``verify=``; None where there was none, or nothing in
+            the answer that it could check.
         decision_log: every decision of the run, with what it led to.
         rewards: how good the answer is, as far as a verifier or a judge said so during the run.
     """
@@ -276,6 +282,8 @@ class Result(Generic[T_co]):
     history: tuple[Message, ...] = ()
     decision_log: tuple[LoggedDecision, ...] = ()
     rewards: tuple[Reward, ...] = ()
+    sources: tuple[Source, ...] = ()
+    verified: bool | None = None
 
     @property
     def all_messages(self) -> tuple[Message, ...]:
@@ -333,6 +341,8 @@ class Result(Generic[T_co]):
             "usage": self.usage.as_dict(),
             "metrics": asdict(self.metrics),
             "notes": list(self.notes),
+            "sources": [source.as_dict() for source in self.sources],
+            "verified": self.verified,
             "trace_id": self.trace_id,
             "error": asdict(self.error) if self.error else None,
             "decision_log": [decision.as_dict() for decision in self.decision_log],

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weaver._data.conversation.condensed import condensed
 from weaver._data.conversation.reading import messages_from
 from weaver._data.messages import Media, Message, user
 from weaver._data.parts import MediaPart, Part, TextPart
 from weaver.errors import InvalidTaskError
+
+if TYPE_CHECKING:
+    from weaver._documents.document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Task:
         user_question: the user's own words, where a program has added lines to the prompt. Whether to fork,
             and into what, is judged by them; models get the prompt. "" where the prompt is the user's.
         parts: what the task consists of, as the user listed it: see `with_parts`.
+        documents: texts that the question is about. Strategies for long inputs read them piece by piece;
+            others get them whole, where they fit. `Weaver.run` makes them of files and texts.
         metadata: anything of the caller's; never sent to a model.
     """
 
@@ -76,6 +81,7 @@ class Task:
     equivalence: Callable[[str], Any] | None = None
     user_question: str = ""
     parts: tuple[str, ...] = ()
+    documents: tuple[Document, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

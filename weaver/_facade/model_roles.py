@@ -95,7 +95,12 @@ class Cast:
                 own = settings.models.get(one.name) or settings.models.get(name or "")
                 if own is not None:
                     one = Configured(
-                        one, effort=own.effort, extra=own.extra, headers=own.headers, timeout=own.timeout
+                        one,
+                        effort=own.effort,
+                        extra=own.extra,
+                        headers=own.headers,
+                        timeout=own.timeout,
+                        context=own.context,
                     )
                 plain[name or ""] = one
             return one

@@ -31,7 +31,7 @@ Words = str | Sequence[Message | Mapping[str, Any] | Part | str]
 Question = Task | Words
 Schema = Mapping[str, Any]
 """A JSON Schema."""
-_OWN = ("history", "session", "plan", "parts", "tools", "deps", "approve", "hooks", "run_id")
+_OWN = ("history", "session", "plan", "parts", "documents", "tools", "deps", "approve", "hooks", "run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class RunRequest:
     output: Any = None
     plan: Plan | None = None
     parts: Sequence[str] = ()
+    documents: Sequence[Any] = ()
     tools: Sequence[Any] = ()
     deps: Any = None
     approve: Approve | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from weaver._data.plan import Plan
 from weaver._data.result import Answer, Decision, Result
 from weaver._data.task import Task, as_task, with_parts
 from weaver._display import one_line
+from weaver._documents.opening import opened
 from weaver._facade.model_roles import Cast
 from weaver._facade.typed_runs import Question, RunRequest, TypedRuns
 from weaver._hooks.chain import Hooks
@@ -41,6 +42,7 @@ from weaver._sessions.protocol import Session, Sessions
 from weaver._settings.run_options import Changes, SettingOptions, check_names
 from weaver._settings.settings import Settings
 from weaver._strategies.common.registry import find
+from weaver._strategies.long_inputs.whole import with_whole_documents
 from weaver._streaming.run_stream import RunStream
 from weaver._synthesis.choice import auto, chosen, name_of
 from weaver._tools.approvals import Approve
@@ -304,6 +306,8 @@ class Weaver(TypedRuns):
         task = as_task(request.task)
         if request.parts:
             task = with_parts(task, request.parts)
+        if request.documents:
+            task = replace(task, documents=(*task.documents, *await opened(request.documents)))
         if request.history:
             task = task.after(messages_from(request.history, "history"))
         if request.output is not None:
@@ -358,9 +362,11 @@ class Weaver(TypedRuns):
                 emit=None if listen is None else heard,
             ),
         )
-        for note in cast.notes:
+        for note in (*cast.notes, *(note for document in task.documents for note in document.notes)):
             state.note(note)
-        work = partial(strategy.function, **options)
+        work: Callable[[Run, Task], Awaitable[Answer]] = partial(strategy.function, **options)
+        if task.documents and not strategy.reads_documents:
+            work = partial(with_whole_documents, work, strategy.name)
         return Execution(
             state,
             task,

@@ -425,6 +425,7 @@ class Execution:
             history=history,
             decision_log=state.decisions.finished(status),
             rewards=tuple(state.decisions.rewards),
+            sources=answer.sources if answer is not None and status != "failed" else (),
         )
         if self.error is not None:
             self.error.result = result

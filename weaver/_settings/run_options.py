@@ -72,6 +72,9 @@ class RunOptions(Changes, total=False):
         plan: a decomposition to follow instead of asking the planner.
         parts: what the task consists of, as texts. ``adaptive`` works on them at the same time where that
             pays, without asking the planner; other strategies find them under the question.
+        documents: what the question is about: `pathlib.Path`, texts, bytes, `FilePart`, `TextPart`, or pairs
+            (name, text or bytes). They may be much longer than the model's context window, see
+            docs/long-inputs.md.
         tools: functions, `Tool` objects or toolsets that threads may call, besides those of the `Weaver`.
         deps: what tools find in their `Context`; any object.
         approve: asks somebody about a tool call that needs approval.
@@ -84,6 +87,7 @@ class RunOptions(Changes, total=False):
 
     plan: Plan | None
     parts: Sequence[str]
+    documents: Sequence[Any]
     tools: Sequence[Any]
     deps: Any
     approve: Approve | None

@@ -161,6 +161,7 @@ class ModelSettings(BaseModel):
         concurrency: calls at the same time; learned by default.
         max_concurrency: most calls at the same time while they are learned.
         timeout: most seconds of one call, from sending to its end.
+        context: the model's context window in tokens, where its server does not say it, or says it wrong.
         cache: answer a call from an earlier one with exactly the same request: true for every call,
             ``temperature-0`` for calls with that temperature.
     """
@@ -177,6 +178,7 @@ class ModelSettings(BaseModel):
     concurrency: int | None = Field(default=None, ge=1)
     max_concurrency: int | None = Field(default=None, ge=1)
     timeout: Seconds | None = None
+    context: int | None = Field(default=None, ge=256)
     cache: Literal[True, False, "temperature-0"] = False
 
 

@@ -21,6 +21,7 @@ from weaver._cli.support.question import question_from
 from weaver._cli.support.telemetry import telemetry
 from weaver._cli.workflow import is_workflow, run_workflow
 from weaver._data.task import Task, with_parts
+from weaver._documents.opening import documents_from
 
 if TYPE_CHECKING:
     from weaver._sessions.protocol import Session
@@ -37,6 +38,14 @@ MAX_SESSION_ID = 200
     multiple=True,
     metavar="TEXT",
     help="One part of the task; repeat it for each. They are worked on at the same time where that pays.",
+)
+@click.option(
+    "--document",
+    "documents",
+    multiple=True,
+    metavar="FILE",
+    help="A file that the question is about: text, Markdown, code, CSV, JSON, HTML, PDF; repeat it for each. "
+    "It may be much longer than the model's context window.",
 )
 @click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
 @click.option(
@@ -71,6 +80,7 @@ def run(
     question: str,
     inputs: tuple[str, ...],
     parts: tuple[str, ...],
+    documents: tuple[str, ...],
     root: str | None,
     dry_run: bool,
     approved: tuple[str, ...],
@@ -94,7 +104,7 @@ def run(
     if as_json and as_events:
         raise click.UsageError("--json and --events exclude each other.")
     view = View("json" if as_json else "events" if as_events else "text", live_page, no_live, quiet, yes)
-    command = Command(question, inputs, parts, root, dry_run, approved, session, options)
+    command = Command(question, inputs, parts, documents, root, dry_run, approved, session, options)
     return run_command(command, view, run_id)
 
 
@@ -127,6 +137,7 @@ def run_command(command: Command, view: View, run_id: str | None = None) -> int:
             )
         text = question_from(command.question) if command.text is None else command.text
         task = with_parts(Task(text), command.parts)
+        task = replace(task, documents=documents_from([Path(name) for name in command.documents]))
         settings = settings_from(dict(options))
         if run_id is not None and not settings.durable:
             raise click.UsageError("--run-id is for durable runs: add --durable.")
@@ -154,6 +165,8 @@ def _run_file(command: Command, view: View, run_id: str | None) -> int:
     """Run the workflow that a command line names."""
     if command.parts:
         raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
+    if command.documents:
+        raise click.UsageError("--document is for questions; a step of a workflow has `documents:`.")
     if command.session is not None:
         raise click.UsageError("--session is for questions, not for workflows.")
     flags = {

@@ -27,6 +27,7 @@ class Command:
     question: str
     inputs: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
     root: str | None = None
     dry_run: bool = False
     approved: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ class Command:
                 f"Run {run_id} was begun by a Python program.",
                 hint=f"Go on with it there: Weaver(durable=True).run(task, run_id={run_id!r}).",
             )
-        lists = {name: tuple(saved[name]) for name in ("inputs", "parts", "approved")}
+        lists = {name: tuple(saved[name]) for name in ("inputs", "parts", "documents", "approved")}
         command = cls(**{**saved, **lists})
         try:
             os.chdir(command.cwd)

@@ -12,7 +12,7 @@ import anyio
 
 from weaver._models.clock import current_time
 from weaver._models.layers.base import Layer
-from weaver._models.protocol import Delta, Model, Request, Stream
+from weaver._models.protocol import Capabilities, Delta, Model, Request, Stream
 from weaver.errors import ModelTimeoutError, StreamInterruptedError
 
 
@@ -25,6 +25,7 @@ class Configured(Layer):
         extra: provider-specific fields, under those of the request.
         headers: HTTP headers, under those of the request.
         timeout: most seconds of one call, from sending to its end; None leaves it to the deadline.
+        context: the model's context window in tokens, instead of what its server says.
     """
 
     def __init__(
@@ -35,12 +36,19 @@ class Configured(Layer):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        context: int | None = None,
     ) -> None:
         super().__init__(model)
+        self._context = context
         self._effort = effort
         self._extra = dict(extra or {})
         self._headers = dict(headers or {})
         self._timeout = timeout
+
+    async def capabilities(self) -> Capabilities:
+        """The model's, with the window that the user set."""
+        can = await super().capabilities()
+        return can if self._context is None else replace(can, context=self._context)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
         """See `weaver.models.Model`.

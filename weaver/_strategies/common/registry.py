@@ -42,6 +42,7 @@ class Strategy:
         needs: names of `Capabilities` that the thread model must have.
         options: name to (type, default) of the function's keyword-only parameters.
         clash: given all options, why they do not go together; "" when they do.
+        reads_documents: it reads the task's documents itself; others get them whole.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Strategy:
     needs: tuple[str, ...] = ()
     options: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     clash: Clash | None = None
+    reads_documents: bool = False
 
     @property
     def option_needs(self) -> dict[str, list[str]]:
@@ -149,7 +151,12 @@ def _adapter(function: Function, option: str, type_: Any) -> TypeAdapter[Any]:
 
 
 def strategy(
-    name: str, *, source: str = "", needs: tuple[str, ...] = (), clash: Clash | None = None
+    name: str,
+    *,
+    source: str = "",
+    needs: tuple[str, ...] = (),
+    clash: Clash | None = None,
+    reads_documents: bool = False,
 ) -> Callable[[F], F]:
     """Make a strategy of ``async def (run, task, *, option=default) -> Answer`` and register it.
 
@@ -159,10 +166,12 @@ def strategy(
         needs: capabilities that the thread model must have (fields of `Capabilities`). What only an option
             needs stands in the option's type: `weaver.options.Needs`.
         clash: given all options, why they do not go together; "" when they do.
+        reads_documents: it reads ``task.documents`` itself, piece by piece.
     """
 
     def register(function: F) -> F:
-        _registered[name] = replace(described(function, name, source=source, needs=needs), clash=clash)
+        known = described(function, name, source=source, needs=needs)
+        _registered[name] = replace(known, clash=clash, reads_documents=reads_documents)
         return function
 
     return register

@@ -18,6 +18,9 @@ from weaver._runtime.threads.thread_options import Hedge
 from weaver._strategies.common.option_types import Count, Number
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.seams import by_name, checked, conflict_policies, merge_named
+from weaver._strategies.long_inputs.map_reduce import map_reduce
+from weaver._strategies.long_inputs.whole import fit, with_context
+from weaver._strategies.long_inputs.window import window_of
 from weaver._strategies.planned.forking import Forking
 from weaver._strategies.planned.plan_runner import Manner
 from weaver._synthesis.merge import Merge
@@ -29,7 +32,7 @@ _planner = by_name("planner", PLANNERS, "weaver.planners", needs="__call__")
 _gate = by_name("gate", GATES, "weaver.gates", needs="before")
 
 
-@strategy("adaptive", source="docs/adaptive.md")
+@strategy("adaptive", source="docs/adaptive.md", reads_documents=True)
 async def adaptive(
     run: Run,
     task: Task,
@@ -48,6 +51,8 @@ async def adaptive(
     strict: bool = False,
 ) -> Answer:
     """Let a policy, a gate and a planner decide whether and how to fork, or answer directly.
+
+    Documents that do not fit the model's window are read by `map_reduce`.
 
     In Python, ``policy``, ``planner``, ``gate``, ``merge`` and ``conflicts`` also take objects of your own.
 
@@ -75,6 +80,10 @@ async def adaptive(
             work on one item of a list are not compared, since their claims would cost more than they find.
         strict: a contradiction that stays open makes the result ``partial``.
     """
+    if task.documents:
+        if not await fit(task, await window_of(run)):
+            return await map_reduce(run, task)
+        task = with_context(run, task)
     forking = Forking(
         policy=_policy(policy),
         planner=_planner(planner),

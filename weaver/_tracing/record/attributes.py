@@ -191,6 +191,8 @@ def of_result(result: Result[object]) -> Attributes:
     found[sc.CONFLICT_COUNT] = len(result.conflicts)
     found[sc.CRITICAL_TOKENS] = metrics.critical_path_tokens
     found[sc.CRITICAL_SECONDS] = metrics.critical_path_seconds
+    if result.verified is not None:
+        found[sc.RUN_VERIFIED] = result.verified
     if metrics.queue_seconds:
         found[sc.QUEUE_WAIT_MS] = round(metrics.queue_seconds * 1000, 3)
     if path := critical_threads(result.threads):

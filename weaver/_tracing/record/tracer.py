@@ -178,6 +178,8 @@ class Tracing(Starting):
             span.add_event(sc.EVENT_OUTCOME, build.of_outcome(decision))
         if result.notes:
             span.set_attribute(sc.RUN_NOTES, [self.content.error(note) for note in result.notes[:32]])
+        if result.sources:
+            span.set_attribute(sc.RUN_SOURCES, [self.content.error(str(s)) for s in result.sources[:64]])
         if result.decision is not None and (result.decision.by != "planner" or self.content.capture):
             span.set_attribute(
                 sc.DECISION_REASON, self.content.label(self.content.error(result.decision.reason))

@@ -1,0 +1,1 @@
+"""Strategies for inputs that are longer than the model's context window."""
