@@ -48,6 +48,7 @@ EXECUTED = [
     "docs/long-inputs.md",
     "docs/chat.md",
     "docs/tracing.md",
+    "docs/policy.md",
 ]
 
 PLAN = {

@@ -38,6 +38,10 @@ OURS = {
     "serve": ("weaver._cli.running.serve", "Serve OpenAI's protocol to chat programs, over HTTP."),
     "mcp": ("weaver._cli.running.mcp", "Serve runs to MCP clients, over stdin or HTTP."),
     "trace": ("weaver._cli.inspection.trace", "Look at runs that were kept on this machine."),
+    "policy": (
+        "weaver._cli.running.policy",
+        "Learn from results how to answer; judge and explain what was learned.",
+    ),
     "feedback": (
         "weaver._cli.running.feedback",
         "Say how good a run's answer was, for its trace and for learning.",

@@ -92,7 +92,11 @@ class Comparison:
             "instruction": self.tasks[0].instruction if self.tasks else "",
             "seed": self.seed,
             "repeats": self.repeats,
-            "limits": {name: value for name, value in given.items() if name not in _ROLES},
+            "limits": {
+                name: str(getattr(value, "name", value)) if name == "policy" else value
+                for name, value in given.items()
+                if name not in _ROLES
+            },
             "models": {model.name: _place(model) for model in self.models},
             "roles": {name: _named(given[name], settings) for name in _ROLES if name in given},
             "agents": {

@@ -41,7 +41,7 @@ from weaver._sessions.memory import MemorySessions
 from weaver._sessions.protocol import Session, Sessions
 from weaver._settings.run_options import Changes, SettingOptions, check_names
 from weaver._settings.settings import Settings
-from weaver._strategies.common.registry import find
+from weaver._strategies.common.registry import find, load
 from weaver._strategies.long_inputs.whole import with_whole_documents
 from weaver._streaming.run_stream import RunStream
 from weaver._synthesis.choice import auto, chosen, name_of
@@ -142,6 +142,8 @@ class Weaver(TypedRuns):
         self.settings = settings.changed(**values) if settings is not None else Settings.load(**values)
         if isinstance(options.get("strategy"), str):
             find(self.settings.strategy)  # a misspelt name is an error here, and not at the first run
+        if options.get("policy") is not None:
+            load("adaptive").parsed_options({"policy": self.settings.policy})  # so is a file that is damaged
         self._tracing = tracing if tracing is not None or trace else Tracing(tracer_provider)
         self._tracer_provider = tracer_provider
         self._journal = journal_of(journal) if isinstance(journal, str) else journal
@@ -322,6 +324,9 @@ class Weaver(TypedRuns):
         agents = [replace(a, tools=await self._toolsets.resolved(a.tools)) for a in settings.agents]
         agents = [replace(a, hooks=resolved(a.hooks)) if a.hooks else a for a in agents]
         strategy, options = find(settings.strategy)
+        decides_by_policy = "policy" in strategy.options
+        if settings.policy is not None and decides_by_policy and "policy" not in options:
+            options |= strategy.parsed_options({"policy": settings.policy})
         cast = await self._models(settings)
         model = cast.models["thread"]
         demanding = bool(strategy.demands(options))
@@ -364,6 +369,8 @@ class Weaver(TypedRuns):
         )
         for note in (*cast.notes, *(note for document in task.documents for note in document.notes)):
             state.note(note)
+        if settings.policy is not None and not decides_by_policy:
+            state.note(f"The policy has no part in this run: strategy {strategy.name!r} has none.")
         work: Callable[[Run, Task], Awaitable[Answer]] = partial(strategy.function, **options)
         if task.documents and not strategy.reads_documents:
             work = partial(with_whole_documents, work, strategy.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from weaver.errors import ConfigurationError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from weaver._data.plan import Plan
     from weaver._data.task import Agent
     from weaver._models.protocol import Model, Prices
+    from weaver._planning.policy import Policy
     from weaver._sessions.protocol import Session
     from weaver._settings.settings import ModelSettings
     from weaver._tools.approvals import Approve
@@ -33,6 +35,7 @@ class SettingOptions(TypedDict, total=False):
     judge_model: str | Model | None
     synthesizer_model: str | Model | None
     strategy: str | Callable[..., Any] | None
+    policy: str | Path | Policy | None
     instructions: str | None
     deadline: float | str | timedelta | None
     max_tokens: int | None

@@ -7,13 +7,9 @@ Arguments beat ``WEAVER_*`` environment variables, which beat ``weaver.toml`` or
 from __future__ import annotations
 
 import difflib
-import json
-import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -22,7 +18,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from weaver._data.task import Agent
 from weaver._models.protocol import Prices
 from weaver._settings.settings_file import settings_file
-from weaver._settings.units import parse_duration
+from weaver._settings.values import (
+    headers_value,
+    hooks_value,
+    model_value,
+    names_value,
+    no_bool,
+    policy_value,
+    prices_value,
+    seconds_value,
+    strategy_value,
+    url_value,
+)
 from weaver.errors import ConfigurationError
 
 PREFIX = "WEAVER_"
@@ -34,100 +41,9 @@ _OTHER_TABLES = ("serve",)
 """Tables of the settings file that are no settings of runs; see `weaver.settings_file.read_table`."""
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-def _seconds(value: Any) -> Any:
-    """Read ``30s`` and ``1m30s``; leave numbers, also as text, to pydantic."""
-    if isinstance(value, timedelta) or (isinstance(value, str) and value[-1:].isalpha()):
-        return parse_duration(value)
-    return _no_bool(value)
-
-
-def _model(value: Any) -> Any:
-    if isinstance(value, str):
-        if not value.strip():
-            raise ValueError("must not be empty")
-        return value.strip()
-    if not hasattr(value, "stream"):
-        raise ValueError("must be a model's name or a weaver.models.Model")
-    return value
-
-
-def _strategy(value: Any) -> Any:
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    if not callable(value):
-        raise ValueError("must be a strategy's name (NAME or NAME:key=value,...) or a strategy function")
-    return value
-
-
-def _url(value: Any) -> Any:
-    if isinstance(value, str) and not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://, for example http://localhost:8080/v1")
-    return value
-
-
-def _headers(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.lstrip().startswith("{") else _header_lines(value)
-        except ValueError:
-            raise ValueError("must be a JSON object, or lines of NAME: VALUE") from None
-    if not isinstance(value, Mapping):
-        raise ValueError("must be a table of header names and values")
-    for name, text in value.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(name)):
-            raise ValueError("has a name that is not the name of a header")
-        plain = text.get_secret_value() if isinstance(text, SecretStr) else text
-        if not isinstance(plain, str) or not (plain.isascii() and plain.isprintable()):
-            raise ValueError(f"{name} must be text that can be sent (printable ASCII)")
-    return value
-
-
-def _header_lines(text: str) -> dict[str, str]:
-    pairs = [line.partition(":") for line in text.splitlines() if line.strip()]
-    if not all(colon for _, colon, _ in pairs):
-        raise ValueError("no colon")
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _prices(value: Any) -> Any:
-    if isinstance(value, Prices):
-        return value
-    if not isinstance(value, Mapping) or not {"input", "output"} <= set(value) <= {
-        "input",
-        "output",
-        "cached",
-        "written",
-    }:
-        raise ValueError(
-            "must have input and output, and may have cached and written: US dollars per million tokens"
-        )
-    for name, price in value.items():
-        if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < math.inf:
-            raise ValueError(f"{name} must be a number of US dollars per million tokens")
-    return Prices(**value)
-
-
-def _names(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(name.strip() for name in value.split(",") if name.strip())
-    return value
-
-
-def _hooks(value: Any) -> Any:
-    if not isinstance(value, (str, list, tuple)):
-        raise ValueError("must be a list of hooks: objects, or names such as app.guards:NoSecrets")
-    return _names(value)
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-ModelName = Annotated[Any, BeforeValidator(_model)]
+Seconds = Annotated[float, BeforeValidator(seconds_value), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
+ModelName = Annotated[Any, BeforeValidator(model_value)]
 
 
 class MCPEntry(BaseModel):
@@ -212,7 +128,7 @@ class Settings(BaseModel):
         description="Model that merges findings. Default: --model.",
         json_schema_extra={"metavar": "NAME"},
     )
-    base_url: Annotated[str, BeforeValidator(_url)] | None = Field(
+    base_url: Annotated[str, BeforeValidator(url_value)] | None = Field(
         default=None,
         description="Endpoint that speaks the OpenAI protocol, for example http://localhost:8080/v1.",
         json_schema_extra={"metavar": "URL"},
@@ -220,15 +136,21 @@ class Settings(BaseModel):
     api_key: SecretStr | None = Field(
         default=None, description="Key for --base-url or the model's provider. Never read from a file."
     )
-    headers: Annotated[Mapping[str, SecretStr], BeforeValidator(_headers)] = Field(
+    headers: Annotated[Mapping[str, SecretStr], BeforeValidator(headers_value)] = Field(
         default={},
         description="HTTP headers that every request to a model carries, by name. As an argument, as a table "
         "in the settings file, or in WEAVER_HEADERS as JSON or as lines of NAME: VALUE.",
     )
-    strategy: Annotated[Any, BeforeValidator(_strategy)] = Field(
+    strategy: Annotated[Any, BeforeValidator(strategy_value)] = Field(
         default="adaptive",
         description="How to answer; `weaver strategies` lists them. Also path/to/file.py:name.",
         json_schema_extra={"metavar": "NAME[:key=value,...]"},
+    )
+    policy: Annotated[Any, BeforeValidator(policy_value)] = Field(
+        default=None,
+        description="File of a learned policy (`weaver policy fit`) that decides how `adaptive` answers. "
+        "Default: the rules.",
+        json_schema_extra={"metavar": "FILE"},
     )
     instructions: str | None = Field(
         default=None,
@@ -245,7 +167,7 @@ class Settings(BaseModel):
         description="Budget of tokens for the whole run, input and output together.",
         json_schema_extra={"metavar": "N"},
     )
-    max_cost: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
+    max_cost: Annotated[float, BeforeValidator(no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
         default=None,
         description="Budget in US dollars for the whole run.",
         json_schema_extra={"metavar": "USD"},
@@ -258,7 +180,7 @@ class Settings(BaseModel):
         description="Most reasoning threads of the whole run.",
         json_schema_extra={"metavar": "N"},
     )
-    max_depth: Annotated[int, BeforeValidator(_no_bool), Field(ge=0)] | None = Field(
+    max_depth: Annotated[int, BeforeValidator(no_bool), Field(ge=0)] | None = Field(
         default=None,
         description="How deep threads may fork again; 0 forbids forking.",
         json_schema_extra={"metavar": "N"},
@@ -268,12 +190,12 @@ class Settings(BaseModel):
         description="Most seconds that one thread may take.",
         json_schema_extra={"metavar": "SECONDS"},
     )
-    temperature: Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
+    temperature: Annotated[float, BeforeValidator(no_bool), Field(ge=0, allow_inf_nan=False)] | None = Field(
         default=None,
         description="Sampling temperature of threads. Default: the server's.",
         json_schema_extra={"metavar": "T"},
     )
-    seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**63)] | None = Field(
+    seed: Annotated[int, BeforeValidator(no_bool), Field(ge=0, lt=2**63)] | None = Field(
         default=None,
         description="Seed of sampling and of weaver's own random choices.",
         json_schema_extra={"metavar": "N"},
@@ -327,7 +249,7 @@ class Settings(BaseModel):
         description="Resuming: do steps again whose request differs from the recorded one, instead of "
         "stopping.",
     )
-    mcp: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
+    mcp: Annotated[tuple[str, ...], BeforeValidator(names_value)] = Field(
         default=(),
         description="MCP servers of the settings file (mcp_servers) whose tools threads may call. A file "
         "alone starts none.",
@@ -338,7 +260,7 @@ class Settings(BaseModel):
         description="MCP servers by name: url or command, env, headers, allow, prefix, approve, timeout. In "
         "the settings file or as an argument; `mcp` says which are used.",
     )
-    hooks: Annotated[tuple[Any, ...], BeforeValidator(_hooks)] = Field(
+    hooks: Annotated[tuple[Any, ...], BeforeValidator(hooks_value)] = Field(
         default=(),
         description="Hooks and guardrails around calls, tools, the task and the answer, by the name that "
         "Python imports: package.module:name.",
@@ -355,7 +277,7 @@ class Settings(BaseModel):
         description="Settings of models, by name: effort, extra, headers, retries, fallbacks, rpm, tpm, "
         "concurrency, max_concurrency, timeout, cache. In the settings file or as an argument.",
     )
-    prices: Mapping[str, Annotated[Prices, BeforeValidator(_prices)]] = Field(
+    prices: Mapping[str, Annotated[Prices, BeforeValidator(prices_value)]] = Field(
         default={},
         description="US dollars per million tokens of models, by name: input, output, cached, written. They "
         "beat what the server or a price list says. In the settings file or as an argument.",
@@ -395,6 +317,8 @@ class Settings(BaseModel):
                 values[name] = _Given(value, f"--{name.replace('_', '-')}" if flags else f"{name}=", where)
         if isinstance(agents := values.get("agents"), _Given):
             values["agents"] = agents.replaced(_agents_from, agents)
+        if isinstance(policy := values.get("policy"), _Given):
+            values["policy"] = policy.replaced(_policy_from, policy)
         try:
             return cls.model_validate({name: given.value for name, given in values.items()})
         except ValidationError as error:
@@ -458,6 +382,13 @@ def _from_file(start: Path) -> dict[str, _Given]:
         for name, value in content.items()
         if name not in _OTHER_TABLES
     }
+
+
+def _policy_from(given: _Given) -> Any:
+    """The policy; a file's name is relative to where it is named."""
+    value = given.value
+    is_file = isinstance(value, Path) or (isinstance(value, str) and value.strip().lower().endswith(".json"))
+    return str(given.folder / Path(str(value).strip()).expanduser()) if is_file else value
 
 
 def _agents_from(given: _Given) -> Any:

@@ -45,7 +45,8 @@ class BenchmarkWorld:
         if whole is not None:
             return whole
         named = [task for task in self._tasks if task.forks and _asked(task, text)]
-        return max(named, key=lambda task: len(commonprefix((task.question, text))), default=None)
+        named.sort(key=lambda task: len(commonprefix((task.question, text))))  # noqa: RUF071 - of texts
+        return named[-1] if named else None
 
     def _plan(self, task: BenchmarkTask | None) -> str:
         names = [part.name for part in task.parts] if task is not None and task.forks else []

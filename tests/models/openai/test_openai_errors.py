@@ -10,6 +10,7 @@ import traceback
 import anyio
 import pytest
 
+from tests.models.conftest import Heard, Serve, hear
 from weaver._data.messages import user
 from weaver._models.http.errors import ConnectError, DisconnectedError, TransportError, UnknownHostError
 from weaver._models.openai.errors.complaints import wait_in
@@ -30,8 +31,6 @@ from weaver.errors import (
     StreamInterruptedError,
 )
 from weaver.testing import Scripted
-
-from tests.models.conftest import Heard, Serve, hear
 
 pytestmark = pytest.mark.anyio
 

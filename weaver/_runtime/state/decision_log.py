@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from weaver._data.result import Forecast
     from weaver._runtime.state.thread import Thread
 
-MOST = 500
+CAPACITY = 500
 """Decisions of one run that are kept; a run with more has a note."""
 
 
@@ -37,7 +37,7 @@ class DecisionLog:
     def add(self, decision: LoggedDecision) -> LoggedDecision:
         """Keep a decision, with the time at which it was made; return it with that time."""
         timed = replace(decision, at_seconds=current_time() - self._started)
-        if len(self._logged) < MOST:
+        if len(self._logged) < CAPACITY:
             self._logged.append((timed, self._spent(decision.thread)))
         else:
             self.left_out += 1
@@ -52,11 +52,11 @@ class DecisionLog:
             thread = ends.get(decision.thread)
             until = current_time() if thread is None or thread.ended_at is None else thread.ended_at
             spent = self._spent(decision.thread)
-            known = spent.cost_usd is not None and before.cost_usd is not None
+            is_priced = spent.cost_usd is not None and before.cost_usd is not None
             outcome = Outcome(
                 spent.total_tokens - before.total_tokens,
                 max(0.0, until - self._started - decision.at_seconds),
-                (spent.cost_usd or 0.0) - (before.cost_usd or 0.0) if known else None,
+                (spent.cost_usd or 0.0) - (before.cost_usd or 0.0) if is_priced else None,
                 status if thread is None else thread.state,
             )
             decisions.append(replace(decision, outcome=outcome, reward=reward))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from weaver._coordination.conflicts.policies import Policy as ConflictPolicy
 from weaver._coordination.joins.pruning import judged, same_work
 from weaver._data.result import Answer
 from weaver._data.task import Task
-from weaver._planning.gate.gate import GATES, Gate
+from weaver._planning.gate.gate import GATES, CostGate, Gate
+from weaver._planning.learned.objective import OBJECTIVES, Preset
+from weaver._planning.learned.policy import load_policy
 from weaver._planning.planner import DEFAULT_SUBTASKS, PLANNERS, Planner, make_plan
 from weaver._planning.policy import POLICIES, Policy
 from weaver._runtime.run import Run
@@ -27,9 +31,27 @@ from weaver._synthesis.merge import Merge
 
 PRUNERS: dict[str, Pruner | None] = {"same": same_work, "judge": judged, "off": None}
 AUTO = "auto"
-_policy = by_name("policy", POLICIES, "weaver.policies", needs="judge")
+_named_policy = by_name("policy", POLICIES, "weaver.policies", needs="judge")
 _planner = by_name("planner", PLANNERS, "weaver.planners", needs="__call__")
 _gate = by_name("gate", GATES, "weaver.gates", needs="before")
+
+
+def _policy(value: Any, objective: str | None = None, *, explore: bool = False) -> Policy:
+    """Return the policy that an option gives: a name, an object, or the file of a learned one."""
+    if isinstance(value, Path) or (isinstance(value, str) and value.strip().lower().endswith(".json")):
+        return load_policy(str(value).strip(), objective=objective or "", explore=explore)
+    named: Policy = _named_policy(value)
+    return named
+
+
+def _gate_for(gate: Gate, objective: str | None) -> Gate:
+    """Return the gate with what a preset says that seconds and dollars are worth."""
+    if objective is None or not isinstance(gate, CostGate):
+        return gate
+    preset = OBJECTIVES[objective]
+    return replace(
+        gate, seconds_per_quality=1 / preset.per_second, seconds_per_usd=preset.per_usd / preset.per_second
+    )
 
 
 @strategy("adaptive", source="docs/adaptive.md", reads_documents=True)
@@ -37,7 +59,7 @@ async def adaptive(
     run: Run,
     task: Task,
     *,
-    policy: Annotated[Policy | str, checked(_policy)] = "rules",
+    policy: Annotated[Policy | str | Path, checked(_policy)] = "rules",
     planner: Annotated[Planner | str, checked(_planner)] = "model",
     gate: Annotated[Gate | str, checked(_gate)] = "on",
     merge: Annotated[Merge | str, checked(merge_named)] = "auto",
@@ -49,6 +71,8 @@ async def adaptive(
     prune: Literal["same", "judge", "off"] = "same",
     conflicts: Annotated[str | Sequence[str | ConflictPolicy] | None, checked(conflict_policies)] = AUTO,
     strict: bool = False,
+    objective: Preset | None = None,
+    explore: bool = False,
 ) -> Answer:
     """Let a policy, a gate and a planner decide whether and how to fork, or answer directly.
 
@@ -57,7 +81,8 @@ async def adaptive(
     In Python, ``policy``, ``planner``, ``gate``, ``merge`` and ``conflicts`` also take objects of your own.
 
     Args:
-        policy: decides on the task's words whether to ask the planner: ``rules``.
+        policy: decides on the task's words whether to ask the planner: ``rules``, or the file of a learned
+            policy (FILE.json), which may also choose another strategy: see docs/policy.md.
         planner: writes the plan: ``model``, one streamed call.
         gate: predicts seconds and dollars of both ways, and forks where that pays (``on``); ``off``: it
             predicts, and follows the planner whatever that costs.
@@ -79,15 +104,19 @@ async def adaptive(
             ``off``: threads are not compared; ``auto``: clear_majority+verify+judge, and threads that each
             work on one item of a list are not compared, since their claims would cost more than they find.
         strict: a contradiction that stays open makes the result ``partial``.
+        objective: what seconds and dollars are worth to the gate and to a learned policy: ``quality``,
+            ``balanced`` or ``fast``; by default ``balanced``, or what the policy was fitted for.
+        explore: a learned policy chooses by Thompson sampling, every way with a chance of 3 % at least, but
+            not where time or money is tight; so that its log can judge other policies.
     """
     if task.documents:
         if not await fit(task, await window_of(run)):
             return await map_reduce(run, task)
         task = with_context(run, task)
     forking = Forking(
-        policy=_policy(policy),
+        policy=_policy(policy, objective, explore=explore),
         planner=_planner(planner),
-        gate=_gate(gate),
+        gate=_gate_for(_gate(gate), objective),
         max_subtasks=max_subtasks,
         speculate=speculate,
         listed=listed and _planner(planner) is make_plan,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -13,16 +14,25 @@ from weaver._planning.cues import EACH
 from weaver._planning.features import features_of
 from weaver._planning.gate.gate import Gate, Verdict
 from weaver._planning.grouping import narrowed
+from weaver._planning.learned.policy import Choice, LearnedPolicy
 from weaver._planning.listed import plan_of_list
 from weaver._planning.part_questions import asks_one_answer
 from weaver._planning.planner import DEFAULT_SUBTASKS, Planner, use_plan
 from weaver._planning.policy import Judgement, Policy
 from weaver._runtime.run import Run
+from weaver._runtime.threads.user_code import answered
+from weaver._strategies.common.registry import find
 from weaver._strategies.common.speculation import Speculation
 from weaver._strategies.planned.plan_runner import Following, Manner
 from weaver._strategies.sequential import sequential
 from weaver._synthesis.choice import auto, chosen, name_of
-from weaver.errors import BudgetExceededError, InvalidPlanError, ModelError
+from weaver.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    InvalidPlanError,
+    MissingCapabilityError,
+    ModelError,
+)
 
 PLANNING_SHARE = 0.4
 """Share of the time left that the planner may take; then what it has written so far is followed."""
@@ -59,6 +69,13 @@ class Forking:
         verdict = await _recorded(
             run, "before", await self.gate.before(run, task, judgement, listed=listed, merge=merge)
         )
+        if isinstance(self.policy, LearnedPolicy) and not cannot and not task.parts and run.parent is None:
+            choice = await self._choose(self.policy, run, task, verdict)
+            if choice.strategy:
+                answer = await _by_strategy(run, task, choice.strategy)
+                rewards = run.state.decisions.rewards
+                self.policy.learn(choice, rewards[-1].value if rewards else None)
+                return answer
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
         if why or not verdict.fork:
             because = why or f"{judgement.reason}; {verdict.reason}"
@@ -72,6 +89,35 @@ class Forking:
             return await self._follow_list(run, task, width, manner, verdict)
         speculate = self.speculate and judgement.lean == "unsure" and verdict.speculate
         return await self._plan_and_fork(run, task, width, manner, verdict, speculate=speculate)
+
+    async def _choose(self, policy: LearnedPolicy, run: Run, task: Task, verdict: Verdict) -> Choice:
+        """Let a learned policy choose the way to answer; a resumed run goes the way that it went."""
+        can = await run.model().capabilities()
+
+        def can_run(name: str) -> bool:
+            try:
+                strategy, options = find(name)
+                strategy.check(can, run.model().name, options)
+            except (MissingCapabilityError, ConfigurationError):
+                return False
+            return bool(options.get("policy", "rules") == "rules")
+
+        choice = await policy.choose(run, task, verdict, can_run)
+        recorded = await run.verdict("policy", {"arm": choice.arm, "strategy": choice.strategy})
+        choice = replace(choice, **recorded)
+        if choice.note:
+            run.note(choice.note)
+        run.decide(
+            choice.arm != "direct",
+            "policy",
+            choice.reason,
+            verdict.forecast,
+            policy.name,
+            features=choice.features,
+            arms=choice.arms,
+            chosen=choice.arm,
+        )
+        return choice
 
     async def nested(self, run: Run, task: Task) -> Answer:
         """Work on a subtask: fork again only where the policy sees parts and that pays."""
@@ -213,6 +259,12 @@ class Forking:
         if run.parent is None and answer.complete:
             seconds = anyio.current_time() - run.state.started
             self.gate.learn(run, verdict, forked=forked, seconds=seconds)
+
+
+async def _by_strategy(run: Run, task: Task, name: str) -> Answer:
+    """Answer by another strategy, of which nothing but its name and options is known."""
+    strategy, options = find(name)
+    return await answered(partial(strategy.function, **options), run, task, who=f"Strategy {strategy.name!r}")
 
 
 async def _follow(run: Run, task: Task, plan: Plan, manner: Manner) -> Answer:

@@ -220,7 +220,7 @@ def of_forecast(forecast: Forecast) -> Attributes:
 
 
 def of_decision(decision: LoggedDecision) -> Attributes:
-    """What was decided, among what and with which chances; features and predictions as one text of JSON."""
+    """Return what was decided and among what, with chances; features and predictions as one JSON text."""
     predicted = {
         arm.name: {
             name: value for name in ("seconds", "usd", "quality") if (value := getattr(arm, name)) is not None
@@ -241,7 +241,7 @@ def of_decision(decision: LoggedDecision) -> Attributes:
 
 
 def of_outcome(decision: LoggedDecision) -> Attributes:
-    """What a decision led to."""
+    """Return what a decision led to."""
     built: Attributes = {
         sc.DECISION_KIND: decision.kind,
         sc.DECISION_CHOSEN: decision.chosen,

@@ -1,0 +1,1 @@
+"""Fitting a policy to results, and judging one without running it; see docs/policy.md."""

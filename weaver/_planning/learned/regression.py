@@ -1,0 +1,149 @@
+"""Bayesian logistic regression: the chance of a right answer, and how sure it is.
+
+A Gaussian prior on the weights, Newton's method to the mode, Laplace's approximation around it (Bishop 2006,
+section 4.5). The strength of the prior is the one of a few with the highest evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from weaver._planning.learned.linear import Matrix, Vector, cholesky, distance, dot, solve
+
+Sparse = tuple[tuple[int, float], ...]
+"""The numbers of a row that are not 0, each with its column."""
+STRENGTHS = (0.3, 1.0, 3.0, 10.0)
+"""Precisions of the prior that are tried."""
+INTERCEPT_STRENGTH = 0.1
+_STEPS = 30
+_ENOUGH = 1e-4
+_FARTHEST = 30.0  # beyond it a logistic function is 0 or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What is known about the weights; column 0 is the intercept.
+
+    Args:
+        weights: the mode.
+        precision: lower triangle L of the Cholesky decomposition of the precision matrix.
+        strength: of the prior.
+        rows: answers that it was fitted on.
+    """
+
+    weights: tuple[float, ...]
+    precision: tuple[tuple[float, ...], ...]
+    strength: float
+    rows: int
+
+    def logit(self, row: Sequence[float]) -> tuple[float, float]:
+        """Return the mean and the standard deviation of the logit of a row (dense, with its 1 in front)."""
+        return dot(self.weights, row), math.sqrt(distance(self.precision, row))
+
+    def chance(self, row: Sequence[float]) -> float:
+        """Return the predicted chance of a right answer, the uncertainty of the weights included."""
+        mean, deviation = self.logit(row)
+        return sigmoid(mean / math.sqrt(1 + math.pi * deviation**2 / 8))
+
+
+def sigmoid(value: float) -> float:
+    """Return 1 / (1 + exp(-value)), without overflow."""
+    value = max(-_FARTHEST, min(_FARTHEST, value))
+    return 1 / (1 + math.exp(-value))
+
+
+def sparse(row: Sequence[float]) -> Sparse:
+    """Return the numbers of a row that are not 0."""
+    return tuple((i, value) for i, value in enumerate(row) if value)
+
+
+def fit(
+    rows: Sequence[Sequence[float]], rewards: Sequence[float], strengths: Sequence[float] = STRENGTHS
+) -> Posterior:
+    """Fit the weights to rewards from 0 to 1.
+
+    Args:
+        rows: dense, each with a 1 in front; at least one.
+        strengths: of the prior, to choose from.
+
+    Raises:
+        ValueError: there is no row.
+    """
+    if not rows:
+        raise ValueError("there are no rows to fit")
+    short = [sparse(row) for row in rows]
+    start = [0.0] * len(rows[0])
+    fits = []
+    for strength in strengths:
+        mode, lower, evidence = _mode(short, rewards, len(rows[0]), strength, start)
+        start = mode
+        fits.append((evidence, strength, mode, lower))
+    _, strength, mode, lower = max(fits, key=lambda candidate: candidate[0])
+    return Posterior(tuple(mode), tuple(map(tuple, lower)), strength, len(rows))
+
+
+def _mode(
+    rows: Sequence[Sparse], rewards: Sequence[float], size: int, strength: float, start: Vector
+) -> tuple[Vector, Matrix, float]:
+    """The mode, the decomposed precision there, and the logarithm of the evidence."""
+    prior = [INTERCEPT_STRENGTH, *[strength] * (size - 1)]
+    weights = list(start)
+    lower: Matrix = []
+    best = _fitness(rows, rewards, weights, prior)
+    for _ in range(_STEPS):
+        gradient = [-p * w for p, w in zip(prior, weights, strict=True)]
+        hessian = [[0.0] * (i + 1) for i in range(size)]
+        for i in range(size):
+            hessian[i][i] = prior[i]
+        for row, reward in zip(rows, rewards, strict=True):
+            chance = sigmoid(sum(weights[i] * value for i, value in row))
+            slope = chance * (1 - chance)
+            for i, value in row:
+                gradient[i] += (reward - chance) * value
+                steep, line = slope * value, hessian[i]
+                for j, other in row:
+                    if j > i:
+                        break
+                    line[j] += steep * other
+        lower = cholesky(hessian)
+        moved, fitness = _step(rows, rewards, weights, prior, solve(lower, gradient), fitness=best)
+        weights, gained, best = moved, fitness - best, fitness
+        if gained < _ENOUGH:
+            break
+    volume = sum(math.log(row[i]) for i, row in enumerate(lower))
+    evidence = best + 0.5 * sum(map(math.log, prior)) - volume
+    return weights, lower, evidence
+
+
+def _step(
+    rows: Sequence[Sparse],
+    rewards: Sequence[float],
+    weights: Vector,
+    prior: Sequence[float],
+    step: Vector,
+    *,
+    fitness: float,
+) -> tuple[Vector, float]:
+    """The weights after Newton's step, made shorter where it goes too far, and their fitness."""
+    share = 1.0
+    while share > 1e-4:
+        moved = [w + share * s for w, s in zip(weights, step, strict=True)]
+        if (reached := _fitness(rows, rewards, moved, prior)) >= fitness:
+            return moved, reached
+        share /= 2
+    return weights, fitness
+
+
+def _fitness(
+    rows: Sequence[Sparse], rewards: Sequence[float], weights: Vector, prior: Sequence[float]
+) -> float:
+    """Logarithm of likelihood and prior, without constants."""
+    total = -0.5 * sum(p * w * w for p, w in zip(prior, weights, strict=True))
+    for row, reward in zip(rows, rewards, strict=True):
+        logit = sum(weights[i] * value for i, value in row)
+        total += reward * logit - (
+            logit + math.log1p(math.exp(-logit)) if logit > 0 else math.log1p(math.exp(logit))
+        )
+    return total
