@@ -79,9 +79,13 @@ def test_a_key_has_a_rate_a_budget_and_models_of_its_own(start: Start):
             api.chat.completions.create(model="weaver/direct", messages=user("hi"))
         assert 1 <= int(raised.value.response.headers["retry-after"]) <= 30
     assert len(server.models.requests) == 3
+    refused = 'weaver_serve_requests_total{endpoint="/chat/completions",status="429"} 2'
+    patience = time.monotonic() + 10
+    while refused not in server.service.metrics.text() and time.monotonic() < patience:
+        time.sleep(0.01)  # a request is counted once its response is sent
     metrics = server.service.metrics.text()
+    assert refused in metrics
     assert 'weaver_serve_tokens_total{model="weaver/direct",key="alice",kind="output"} 50' in metrics
-    assert 'weaver_serve_requests_total{endpoint="/chat/completions",status="429"} 2' in metrics
 
 
 @pytest.mark.usefixtures("keys")
