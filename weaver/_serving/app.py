@@ -34,7 +34,7 @@ def app_of(service: Service, responses: Responses) -> Starlette:
     """The application over ``service``."""
 
     def route(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
-        handler = partial(_answered, service, endpoint)
+        handler = partial(_answered, service, path, endpoint)
         return [Route(prefix + path, handler, methods=methods or ("GET",)) for prefix in ("/v1", "")]
 
     middleware = [Middleware(HostGuard, config=service.config)]
@@ -59,14 +59,14 @@ def app_of(service: Service, responses: Responses) -> Starlette:
             *route("/models/{id:path}", _model),
             Route("/health", _health),
             Route("/ready", partial(_ready, service)),
-            Route("/metrics", partial(_answered, service, _metrics)),
+            Route("/metrics", partial(_answered, service, "/metrics", _metrics)),
         ],
         middleware=middleware,
         exception_handlers={404: _no_route, 405: _no_route},
     )
 
 
-async def _answered(service: Service, endpoint: Endpoint, request: Request) -> ASGIApp:
+async def _answered(service: Service, path: str, endpoint: Endpoint, request: Request) -> ASGIApp:
     try:
         client = service.clients.of(request.headers)
         answer: ASGIApp = await endpoint(service, client, request)
@@ -74,7 +74,7 @@ async def _answered(service: Service, endpoint: Endpoint, request: Request) -> A
         return Response(status_code=499)
     except Exception as error:  # noqa: BLE001 - any error has its answer
         problem = api_error(error)
-        service.metrics.requests.add(_name_of(request), str(problem.status))
+        service.metrics.requests.add(path, str(problem.status))
         return _error(problem)
     return answer
 
@@ -84,11 +84,6 @@ def _error(problem: ApiError) -> JSONResponse:
     if problem.status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(problem.body, problem.status, headers=headers)
-
-
-def _name_of(request: Request) -> str:
-    route: Any = request.scope.get("route")
-    return str(getattr(route, "path", "?")).removeprefix("/v1")
 
 
 async def _models(service: Service, client: Client, request: Request) -> Response:  # noqa: ARG001
