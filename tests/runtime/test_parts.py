@@ -10,7 +10,7 @@ from weaver._data.budget import Limits
 from weaver._data.messages import user
 from weaver._data.usage import Usage
 from weaver._models.protocol import Prices, Request
-from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.threads.thread_runner import Ending
 from weaver.errors import BudgetExceededError
 from weaver.testing import Scripted, ScriptedModel, virtual_time

@@ -14,7 +14,7 @@ from weaver._coordination.joins.rules import First, Quorum
 from weaver._data.budget import Limits
 from weaver._data.usage import Usage
 from weaver._models.protocol import Prices
-from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.threads.join_protocol import All
 from weaver.errors import BudgetExceededError, ServerError
 from weaver.testing import Scripted, ScriptedModel, VirtualTimeLoop

@@ -182,7 +182,7 @@ class Weaver(TypedRuns):
 
         async def only_plan(run: Run, task: Task) -> Answer:
             plan = plan_of_list(task)
-            plans.append(plan or await make_plan(run, task, agents=tuple(run.state.agents.values())))
+            plans.append(plan or await make_plan(run, task, agents=tuple(run.context.state.agents.values())))
             return Answer("planned")
 
         await self._run(_by(only_plan, with_parts(as_task(task), parts), changes))

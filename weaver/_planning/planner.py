@@ -74,7 +74,7 @@ async def make_plan(
         InvalidPlanError: no valid plan after two repairs.
         ModelError, BudgetExceededError: the planner could not be asked.
     """
-    span = run.state.tracing.start_plan(run.span)
+    span = run.context.state.tracing.start_plan(run.context.span)
     error: BaseException | None = None
     plan: Plan | None = None
     try:
@@ -88,11 +88,11 @@ async def make_plan(
             ),
             schema,
             await run.capabilities("planner"),
-            run.model("planner"),
+            run.context.model("planner"),
             run.note,
         )
         listeners = _Listeners(run, on_parallel, on_subtask, on_restart)
-        with run.under(span):
+        with run.context.under(span):
             read = partial(
                 PlanReader,
                 max_subtasks=max_subtasks,
@@ -102,24 +102,24 @@ async def make_plan(
                 min_parts=min_parts,
             )
             plan = await _asked(run, asking, read, listeners)
-        if run.parent is None:
-            run.state.plan = plan
+        if run.context.parent is None:
+            run.context.state.plan = plan
         run.emit(Planned(plan))
         return plan
     except WeaverError as failed:
         error = failed
         raise
     finally:
-        stopped = run.why_cancelled if plan is None and error is None else None
-        run.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
+        stopped = run.context.why_cancelled if plan is None and error is None else None
+        run.context.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
 
 
 def use_plan(run: Run, plan: Plan) -> None:
     """Take a plan that no planner wrote: it stands in the trace, in the events and in the result."""
-    tracing = run.state.tracing
-    tracing.end_plan(tracing.start_plan(run.span), plan=plan)
-    if run.parent is None:
-        run.state.plan = plan
+    tracing = run.context.state.tracing
+    tracing.end_plan(tracing.start_plan(run.context.span), plan=plan)
+    if run.context.parent is None:
+        run.context.state.plan = plan
     for note in plan.notes:
         run.note(note)
     run.emit(Planned(plan))
@@ -158,7 +158,7 @@ async def _asked(
                 asking.correct(reader.text, str(invalid), again="Write the whole plan again, corrected.")
         except ModelError as failed_call:
             if not asking.steps_down(failed_call):
-                in_time = anyio.current_time() + (failed_call.retry_after or 0.0) < run.deadline
+                in_time = anyio.current_time() + (failed_call.retry_after or 0.0) < run.context.deadline
                 if broke or not in_time or not isinstance(failed_call, StreamInterruptedError):
                     raise
                 broke = True

@@ -31,9 +31,9 @@ async def make_replan(
     """
     retold = replace(task, context="\n\n".join(filter(None, [task.context, _story(old, findings, lost)])))
     plan = await make_plan(
-        run, retold, agents=tuple(run.state.agents.values()), max_subtasks=len(lost) + 1, min_parts=1
+        run, retold, agents=tuple(run.context.state.agents.values()), max_subtasks=len(lost) + 1, min_parts=1
     )
-    run.state.plan = old if run.parent is None else run.state.plan
+    run.context.state.plan = old if run.context.parent is None else run.context.state.plan
     old_prompts = {_words(s.prompt) for s in old.subtasks}
     fresh = tuple(s for s in plan.subtasks if _words(s.prompt) not in old_prompts)
     if not fresh:
@@ -42,8 +42,8 @@ async def make_replan(
     taken = {s.id for s in old.subtasks}
     added = Plan(parallel=True, reason=plan.reason, subtasks=_renamed(fresh, taken))
     run.decide(parallel=True, by="planner", because=f"replanned: {plan.reason or 'subtasks were lost'}")
-    if run.parent is None:
-        run.state.plan = old.model_copy(update={"subtasks": (*old.subtasks, *added.subtasks)})
+    if run.context.parent is None:
+        run.context.state.plan = old.model_copy(update={"subtasks": (*old.subtasks, *added.subtasks)})
     return added
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -15,7 +15,7 @@ from weaver._models.clock import current_time
 from weaver._models.protocol import Capabilities, Delta, Reasoning, Request, Text, ToolCallPart
 from weaver._models.reply import Reply
 from weaver._runtime.calls.call import Call
-from weaver._runtime.calls.model_calls import BeginsAnew, Thinker
+from weaver._runtime.calls.model_calls import BeginsAnew, answer_of
 from weaver._runtime.calls.tool_calls import ToolUse
 from weaver._runtime.output.asking import Asking
 from weaver._runtime.output.structured_output import Shape, output_text
@@ -30,8 +30,9 @@ from weaver.errors import (
 )
 from weaver.events import ThreadDelta, ThreadRestarted
 
-SOFT_SHARE = 0.8
-"""Share of a thread's time after which it is told to conclude."""
+if TYPE_CHECKING:
+    from weaver._runtime.run import Run
+
 CONCLUSION_TOKENS = 64
 """Least room for a conclusion, in tokens."""
 REPLACING_SHARE = 0.8
@@ -47,19 +48,19 @@ _EMPTY_HINTS: dict[str | None, str] = {"interrupted": "Try again later, or choos
 Hear = Callable[[Delta], None]
 
 
-async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear | None = None) -> Answer:
+async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | None = None) -> Answer:
     """Work on ``task``: see `Run.reason`."""
     thinking = _Thinking(run, role, listen or thread_listener(run))
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    tools = await run.state.tools.toolsets.resolved(given)
-    use = ToolUse(run, {tool.spec.name: tool for tool in tools})
+    tools = await run.context.state.tools.toolsets.resolved(given)
+    use = ToolUse(run.context, {tool.spec.name: tool for tool in tools})
     wanted = task.output or (task.agent.output if task.agent else None)
     shape = Shape[Any](wanted) if wanted not in (None, str) else None
     # A plain question depends on nothing that a server could be asked for first.
     can = await run.capabilities(role) if use.tools or shape is not None else Capabilities()
     if use.tools and not can.tools:
         raise MissingCapabilityError(
-            f"{run.model(role).name} cannot call tools, and the task has {', '.join(use.tools)}.",
+            f"{run.context.model(role).name} cannot call tools, and the task has {', '.join(use.tools)}.",
             hint="Choose a model that can, or drop the tools.",
         )
     request = Request(
@@ -76,12 +77,15 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
         request = asking.by("prompt") if asking.way == "tool" else asking.request
     else:
         opened = len(request.messages)
-        reply, request = await thinking.with_tools(request, use)
+        if use.tools:
+            reply, request = await thinking.with_tools(request, use)
+        else:
+            reply = await thinking.say(request)
         steps = tuple(m for m in request.messages[opened:] if m.role == "tool" or m.tool_calls)
     if reply.finish == "length" or reply.state == "cancelled":
         reply, request = await thinking.conclude(request, reply)
     if shape is None:
-        answer = replace(run.answer(reply), steps=steps)
+        answer = replace(answer_of(run.context, reply), steps=steps)
         return replace(answer, complete=False) if use.exhausted else answer
     if asking is None:
         said = (replace(reply.message, tool_calls=()), user(IN_FORM))
@@ -93,7 +97,7 @@ async def reason(run: Thinker, task: Task, *, role: str = "thread", listen: Hear
     return Answer(output_text(reply).strip(), output=value, complete=whole, steps=steps)
 
 
-async def in_form(run: Thinker, task: Task, answer: Answer) -> Answer:
+async def in_form(run: Run, task: Task, answer: Answer) -> Answer:
     """``answer`` with the output that the task asks for, if the strategy did not make one.
 
     An incomplete answer that does not fit is left as it is.
@@ -132,9 +136,9 @@ def opening(task: Task) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def thread_listener(run: Thinker) -> Hear | None:
+def thread_listener(run: Run) -> Hear | None:
     """A listener that passes a thread's text on as `ThreadDelta`; None in the root or when nobody listens."""
-    state, thread = run.state, run.thread_id
+    state, thread = run.context.state, run.context.thread_id
     if state.listen is None or thread is None:
         return None
 
@@ -150,7 +154,7 @@ def thread_listener(run: Thinker) -> Hear | None:
 class _Thinking:
     """The calls of one thread: who hears them, and what happens when they go wrong."""
 
-    def __init__(self, run: Thinker, role: str, hear: Hear | None) -> None:
+    def __init__(self, run: Run, role: str, hear: Hear | None) -> None:
         self.run = run
         self.role = role
         self.hear = hear
@@ -161,7 +165,7 @@ class _Thinking:
     def asking(self, request: Request, shape: Shape[Any], can: Capabilities) -> Asking:
         """A question whose answer must fit ``shape``; all calls from now on are for such answers."""
         self.structured = True
-        return Asking(request, shape.schema, can, self.run.model(self.role), self.run.note)
+        return Asking(request, shape.schema, can, self.run.context.model(self.role), self.run.note)
 
     async def say(self, request: Request) -> Reply:
         """One call; begun again once when its stream breaks or it says nothing at all.
@@ -180,7 +184,7 @@ class _Thinking:
                 continue
             except StreamInterruptedError as error:
                 wait = error.retry_after or 0.0
-                in_time = current_time() + wait < self.run.deadline
+                in_time = current_time() + wait < self.run.context.deadline
                 if last or not in_time or (self.structured and error.refuses_structure):
                     self._keep_text()
                     raise
@@ -206,9 +210,7 @@ class _Thinking:
 
         After as many rounds as the run allows, the model is asked for its answer without tools.
         """
-        if not use.tools:
-            return await self.say(request), request
-        rounds = self.run.state.tools.rounds
+        rounds = self.run.context.state.tools.rounds
         for _ in range(rounds):
             request = replace(request, tools=await use.specs())
             reply = await self.say(request)
@@ -245,7 +247,7 @@ class _Thinking:
             tools=(),
         )
         floor = reply.text.rstrip()
-        self.run.concluding(reply.text)
+        self.run.context.concluding(reply.text)
         if self.hear is not None and floor and not self.structured:
             self.hear(Text("\n\n"))
         reply.finish = "length"
@@ -256,7 +258,7 @@ class _Thinking:
             return reply, request
         conclusion = output_text(concluded).strip()
         if self.structured and conclusion:  # it counts only if it fits, which is looked at next
-            self.run.concluding("")
+            self.run.context.concluding("")
             return concluded, asked
         if conclusion and concluded.is_complete:
             is_rewritten = len(conclusion) >= REPLACING_SHARE * len(floor)
@@ -264,8 +266,7 @@ class _Thinking:
         return reply, request
 
     async def _until_soft_limit(self, request: Request) -> Reply:
-        now = current_time()
-        soft = now + SOFT_SHARE * (self.run.deadline - now)
+        soft = self.run.context.time.conclude_at
         listener: object = self.hear
         if self._was_heard and isinstance(listener, BeginsAnew):
             listener.begin_anew()
@@ -290,12 +291,12 @@ class _Thinking:
     def _keep_text(self) -> None:
         """Make what a broken stream had said the answer, unless the strategy has a better one."""
         text = self.call.text_so_far.strip() if self.call is not None else ""
-        if text and not self.structured and self.run.offered is None:
+        if text and not self.structured and self.run.context.offered is None:
             self.run.offer(Answer(text, complete=False))
 
     def _restart(self, because: str) -> None:
         run = self.run
-        if run.thread is not None:
-            run.thread.attempts += 1
+        if run.context.thread is not None:
+            run.context.thread.attempts += 1
         run.note(f"{run.path or 'The answer'} was begun again: {because}")
         run.emit(ThreadRestarted(run.path, because))

@@ -25,11 +25,13 @@ from weaver._data.result import (
     ThreadReport,
 )
 from weaver._data.task import Task
-from weaver._data.usage import Usage, total
+from weaver._data.usage import Usage
 from weaver._models.clock import current_time
 from weaver._runtime.default_body import in_form
+from weaver._runtime.limits.time_budget import TimeBudget
 from weaver._runtime.run import Run
 from weaver._runtime.state import log
+from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import Withheld, checked_run, context_of
 from weaver._runtime.state.media import check_media
 from weaver._runtime.state.record import Record
@@ -128,7 +130,7 @@ class Execution:
             question="" if state.hooks.input_checks else self._task.question,
             parent=self._parent,
         )
-        root = Run(state, span, self._task, deadline=state.deadline)
+        root = Run(ThreadContext(state, span, self._task, deadline=state.deadline))
         state.emit(RunStarted(state.id, self._task.question, self._strategy, model))
         try:
             answer = await self._checked(root, await self._answer(root))
@@ -161,7 +163,7 @@ class Execution:
         main = asyncio.ensure_future(self._guarded(root))
         beside = self._beside()
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
-        left = None if state.deadline == float("inf") else max(0.0, state.deadline - current_time())
+        left = TimeBudget(state.deadline).left
         try:
             await asyncio.wait({main, stop_asked}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if not main.done():
@@ -227,9 +229,9 @@ class Execution:
         await record.finish(status, None if result is None else result.as_dict())
 
     async def _guarded(self, root: Run) -> Answer:
-        with self.state.tracing.attached(root.span):
+        with self.state.tracing.attached(root.context.span):
             await self._enter_conversation(root)
-            return await checked_run(root, self._task, partial(self._work_on, root))
+            return await checked_run(root.context, self._task, partial(self._work_on, root))
 
     async def _enter_conversation(self, root: Run) -> None:
         """Put the session's messages before the task, and mend what does not fit together."""
@@ -240,10 +242,10 @@ class Execution:
             self._task = replace(self._task, messages=messages)
         for note in notes:
             self.state.note(note)
-        root.task = self._task
+        root.context.task = self._task
         if any(message.is_untrusted for message in messages):
-            root.has_read_untrusted()
-        await check_media(root, messages)
+            root.context.has_read_untrusted()
+        await check_media(root.context, messages)
 
     async def _history(self, root: Run, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         """The session's messages; in a resumed run, those that it began with."""
@@ -251,7 +253,7 @@ class Execution:
         async def count() -> int:
             return len(messages)
 
-        return messages[: await root.recorded_step(_BEGUN, count)]
+        return messages[: await root.context.recorded_step(_BEGUN, count)]
 
     async def _with_turn_added(self, result: Result[Any]) -> Result[Any]:
         """Add the turn to the session, unless the run failed, was cancelled, or has added it before."""
@@ -272,8 +274,8 @@ class Execution:
     async def _work_on(self, root: Run, task: Task) -> Answer:
         """The strategy's answer to ``task``, which has passed the input checks."""
         if self.state.hooks.input_checks:
-            self.state.tracing.set_question(root.span, task.question)
-        root.task = task
+            self.state.tracing.set_question(root.context.span, task.question)
+        root.context.task = task
         answer = await answered(self._work, root, task, who=f"Strategy {self._strategy!r}")
         return await in_form(root, task, answer)
 
@@ -282,10 +284,10 @@ class Execution:
         state = self.state
         if answer is None or not self._checks_output:
             return answer
-        left = state.deadline - current_time() if state.cancel_reason is None else 0.0
-        check = asyncio.ensure_future(state.hooks.checked_output(answer, context_of(root)))
+        left = TimeBudget(state.deadline).left if state.cancel_reason is None else 0.0
+        check = asyncio.ensure_future(state.hooks.checked_output(answer, context_of(root.context)))
         try:
-            await asyncio.wait({check}, timeout=None if left == float("inf") else max(left, CHECK_GRACE))
+            await asyncio.wait({check}, timeout=None if left is None else max(left, CHECK_GRACE))
             if check.done():
                 answer = await check
                 if state.withheld is not None:
@@ -370,7 +372,7 @@ class Execution:
             if t.state in ("succeeded", "timed_out", "cancelled") and t.text.strip():
                 texts.setdefault(t.depth, []).append(f"{t.title}: {t.text.strip()}")
         parts = texts[min(texts)] if texts else []
-        if not parts and (said := root.text_so_far.strip()):
+        if not parts and (said := root.context.text_so_far.strip()):
             parts = [said]
         return Answer("\n\n".join(parts), complete=False) if parts else None
 
@@ -384,12 +386,12 @@ class Execution:
             status = "complete" if whole else "partial"
         if state.record is not None:
             state.record.close_replay()
-        usage = total(state.usages)
+        usage = state.accounting.total
         for note in state.prefixes.misses:
             state.note(note)
         if left_out := state.decisions.left_out:
             state.note(f"The decision log is full; {left_out} later decisions are not in it.")
-        tokens, seconds = root.path_so_far
+        tokens, seconds = root.context.path_so_far
         cancelled = sum(t.state == "cancelled" for t in state.threads)
         path = min(tokens, usage.output_tokens) or usage.output_tokens
         history, messages = self._conversation(root, answer if status != "failed" else None)
@@ -419,7 +421,7 @@ class Execution:
                 max_in_flight=state.max_in_flight,
             ),
             notes=tuple(state.notes),
-            trace_id=state.tracing.trace_id(root.span),
+            trace_id=state.tracing.trace_id(root.context.span),
             error=ErrorReport(type(self.error).__name__, str(self.error)) if self.error else None,
             messages=messages,
             history=history,
@@ -439,12 +441,12 @@ class Execution:
         self, root: Run, answer: Answer | None
     ) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
         """The messages before this turn, and those of this turn."""
-        turn = root.task.turn
-        conversation = root.task.conversation
+        turn = root.context.task.turn
+        conversation = root.context.task.conversation
         history = conversation[: len(conversation) - len(turn)]
         if answer is None:
             return history, ()
-        last = Message("assistant", answer.text, untrusted=True if root.read_untrusted else None)
+        last = Message("assistant", answer.text, untrusted=True if root.context.read_untrusted else None)
         return history, (*turn, *answer.steps, last)
 
     def _output_state(self, answer: Answer | None, status: Status) -> OutputState:

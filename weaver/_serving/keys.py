@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from weaver._data.budget import Limits
-from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._serving.config import KeyEntry
 from weaver._serving.http.errors import AUTHENTICATION, QUOTA, RATE, ApiError
 from weaver.errors import ConfigurationError

@@ -80,7 +80,7 @@ async def deepconf(
     warmed = threads.all
     if not confidence:
         raise MissingCapabilityError(
-            f"Strategy 'deepconf' weighs answers by log-probabilities, and {run.model().name} sent none.",
+            f"Strategy 'deepconf' needs log-probabilities, and {run.context.model().name} sent none.",
             hint="Choose another strategy (self_consistency needs none) or an endpoint that sends them.",
         )
     threshold = _percentile(list(confidence.values()), 100 - eta)
@@ -116,7 +116,7 @@ async def deepconf(
     log_stop(
         run, "deepconf.tau/1", votes.share >= tau, len(first) + len(threads.all), budget, share=votes.share
     )
-    run.voted(votes.counts, votes.share)
+    run.context.voted(votes.counts, votes.share)
     winner = replace(votes.winner(), confidence=votes.share)
     drawn = [*warmed, *threads.all]
     return with_losses(run, winner, drawn, len(drawn) if votes.share >= tau else budget, what="traces")

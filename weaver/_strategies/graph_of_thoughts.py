@@ -74,7 +74,7 @@ async def graph_of_thoughts(
         run.decide(parallel=False, by="fallback", because="there are too few threads for a graph")
         return replace(await sequential(run, task), complete=False)
     told_without_tools(run, task)
-    if run.temperature is None:
+    if run.context.temperature is None:
         task = replace(task, temperature=temperature)
     nodes = (graph or default_graph(width[0], keep, width[1])).nodes
     made: dict[str, list[Thought]] = {}

@@ -94,7 +94,7 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
         max_replans: how often the joiner may ask for another plan.
     """
     given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    tools = await run.state.tools.toolsets.resolved(given)
+    tools = await run.context.state.tools.toolsets.resolved(given)
     compiler = Compiler(run, task, {tool.spec.name: tool for tool in tools})
     async with run.fork(name="call") as threads:
         thought = ""
@@ -165,7 +165,7 @@ class Compiler:
         """Wait for all calls."""
         for thread in self.threads.values():
             await thread.wait()
-            self.run.joined(thread)
+            self.run.context.joined(thread)
         self.run.offer(Answer(self._results(), complete=False))
 
     async def join(self, shape: type[J], choice: str) -> J:
@@ -176,7 +176,7 @@ class Compiler:
 
     def _start(self, threads: Threads, steps: Sequence[Step]) -> None:
         for step in steps:
-            titled = Task(title=f"${step.number} {step.tool}", temperature=self.run.temperature)
+            titled = Task(title=f"${step.number} {step.tool}", temperature=self.run.context.temperature)
             try:
                 self.threads[step.number] = threads.start(
                     titled,
@@ -198,8 +198,8 @@ class Compiler:
         arguments = resolved(step.arguments, observations, self.specs[step.tool])
         began = anyio.current_time()
         call = ToolCall(f"call_{step.number}", step.tool, json.dumps(arguments))
-        result = await use_tool(run, self.tools, call)
-        run.worked(anyio.current_time() - began)
+        result = await use_tool(run.context, self.tools, call)
+        run.context.worked(anyio.current_time() - began)
         return Answer(result)
 
     def _results(self) -> str:

@@ -13,6 +13,7 @@ from weaver._data.messages import assistant, user
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import opening, thread_listener
 from weaver._runtime.run import Run
 from weaver._runtime.threads.join_protocol import missing
@@ -90,7 +91,7 @@ async def parallel_probe(
                     threads.cancel("settled")
                 elif pruned:
                     threads.prune(*(t for t in threads.all if t.id in pruned))
-        return own.answer(call.reply)
+        return answer_of(own.context, call.reply)
 
     tasks = samples(run, task, branches, temperature=temperature)
     async with run.fork(tasks, body=branch, name="branch") as threads:
@@ -106,7 +107,7 @@ async def parallel_probe(
     log_stop(
         run, "parallel_probe.consensus/1", board.settled, len(threads.all), branches, share=board.votes.share
     )
-    run.voted(board.votes.counts, board.votes.share)
+    run.context.voted(board.votes.counts, board.votes.share)
     answer = board.answer()
     return answer if board.settled else with_losses(run, answer, threads.all, branches, what="branches")
 

@@ -10,6 +10,7 @@ from weaver._coordination.joins.rules import Quorum
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import opening, thread_listener
 from weaver._runtime.run import Run
 from weaver._strategies.common.option_types import Count, Warmth
@@ -63,7 +64,7 @@ async def parathinker(
         thoughts[run.path] = said = Said(thread_listener(run))
         request = Request(opening(task), max_tokens=task.max_tokens or think_tokens)
         reply = await run.think(request, listen=said.hear)
-        return run.answer(reply, said.text)
+        return answer_of(run.context, reply, said.text)
 
     tasks = samples(run, task, paths, temperature=temperature, mark=False)
     enough = {"first": 1, "half": math.ceil(len(tasks) / 2), "last": len(tasks)}[termination]

@@ -97,7 +97,7 @@ async def self_consistency(
     heard = [thread for thread in ended if thread.cancel_reason not in UNNEEDED]
     rule = f"self_consistency.{'first_m' if first_m else stop}/1"
     log_stop(run, rule, len(heard) < len(tasks), len(heard), len(tasks), share=votes.share)
-    run.voted(votes.counts, votes.share)
+    run.context.voted(votes.counts, votes.share)
     winner = _winner(votes, lengths if first_m else None)
     # Lost samples are missed only where they might have changed the answer.
     enough = enough or (first_m is None and votes.settled(samples - len(votes)))

@@ -8,6 +8,7 @@ from typing import Annotated
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import opening, thread_listener
 from weaver._runtime.run import Run
 from weaver._strategies.common.option_types import Count, Needs, Number
@@ -65,4 +66,4 @@ async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None) -> 
         return await run.reason(replace(task, context=known), listen=listen)
     turn.text = turn.text.rstrip() + END + (FINAL if cut else "")
     reply = await turn.go_on(Request(max_tokens=task.max_tokens), name="answer", listen=listen)
-    return run.answer(reply)
+    return answer_of(run.context, reply)

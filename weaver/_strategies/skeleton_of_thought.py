@@ -14,6 +14,7 @@ from weaver._data.messages import assistant
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import opening, thread_listener
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
@@ -71,7 +72,7 @@ async def skeleton_of_thought(
     run.decide(parallel=True, by="planner", because=f"the answer has {len(points)} independent points")
     told_without_tools(run, task)
     skeleton = fenced("\n".join(f"{i}. {text}" for i, text in points.items()), "skeleton")
-    if run.parent is None:
+    if run.context.parent is None:
         run.emit(AnswerStarted("points"))
     told = 0
     async with run.fork(name="point") as threads:
@@ -82,7 +83,7 @@ async def skeleton_of_thought(
         async for _ in threads.as_finished():
             run.offer(Answer(_whole(threads.all), complete=False))
             while told < len(threads.all) and threads.all[told].finished:
-                if run.parent is None:
+                if run.context.parent is None:
                     run.emit(AnswerDelta(threads.all[told].text + "\n"))
                 told += 1
     missing = tuple(t.title for t in threads.all if t.state != "succeeded")
@@ -121,7 +122,7 @@ async def _expand(run: Run, task: Task, *, start: str) -> Answer:
     text = reply.text.strip()
     if prefill or not text.startswith(start.partition(" ")[0]):
         text = f"{start} {text}"
-    return run.answer(reply, text)
+    return answer_of(run.context, reply, text)
 
 
 def _whole(threads: Sequence[Thread]) -> str:

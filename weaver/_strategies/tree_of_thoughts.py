@@ -14,6 +14,7 @@ from weaver._data.messages import system, user
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import thread_listener
 from weaver._runtime.run import Run
 from weaver._runtime.threads.join_protocol import missing
@@ -112,7 +113,7 @@ async def tree_of_thoughts(
         temperature: of generation, unless the task or the run sets one.
     """
     told_without_tools(run, task)
-    if run.temperature is None:
+    if run.context.temperature is None:
         task = replace(task, temperature=temperature)
     tree = Tree(run, task, generate, evaluate, n_generate, n_evaluate)
     try:
@@ -215,7 +216,7 @@ class Tree:
             return Answer(self.best.text)
         asking = self._asking(CONCLUDE, self.best)
         reply = await self.run.think(asking, role="synthesizer", name="answer", listen=speaking(self.run))
-        return self.run.answer(reply)
+        return answer_of(self.run.context, reply)
 
     async def _propose(self, run: Run, state: State) -> Answer:
         told = PROPOSE % {"most": self.n_generate}

@@ -12,7 +12,7 @@ import anyio
 
 from weaver._data.result import CancelReason, ErrorReport, Result
 from weaver._runtime.execution import Execution
-from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver.errors import ConfigurationError, RunCancelled, RunUnfinishedError, WeaverError
 from weaver.events import Event, RunFinished
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from weaver._data.result import CancelReason, Result
-from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._streaming.answer_text import AnswerText
 from weaver._streaming.live_run import LiveRun, Prepare
 from weaver._streaming.partial_output import PartialOutput

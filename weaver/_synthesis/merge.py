@@ -77,9 +77,9 @@ class MergeInOrder(Protocol):
 
 def speak(run: Run, answer: Answer, source: str = "findings") -> Answer:
     """Tell listeners an answer that no model streamed; only the rest, where its beginning has been told."""
-    if run.parent is not None:  # a thread's answer is not the user's
+    if run.context.parent is not None:  # a thread's answer is not the user's
         return answer
-    told = run.state.spoken
+    told = run.context.state.spoken
     if told and answer.text.startswith(told):
         if rest := answer.text[len(told) :]:
             run.emit(AnswerDelta(rest))

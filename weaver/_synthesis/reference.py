@@ -50,42 +50,42 @@ class Reference:
         def tell(text: str) -> None:
             if text:
                 told.append(text)
-                if run.parent is None:
+                if run.context.parent is None:
                     run.emit(AnswerDelta(text))
 
         def hear(delta: Delta) -> None:
             if isinstance(delta, Text):
                 tell(frame.add(delta.text))
 
-        span = run.state.tracing.start_synthesis(run.span)
+        span = run.context.state.tracing.start_synthesis(run.context.span)
         failed: BaseException | None = None
         stopped: CancelReason | None = None
         whole = True
         try:
-            if run.parent is None:
+            if run.context.parent is None:
                 run.emit(AnswerStarted("synthesis"))
             asked = Task(
                 messages=_messages(task, findings, parts),
                 title="synthesis",
-                temperature=TEMPERATURE if run.temperature is None else run.temperature,
+                temperature=TEMPERATURE if run.context.temperature is None else run.context.temperature,
             )
-            with run.under(span):
+            with run.context.under(span):
                 answer = await run.reason(asked, role="synthesizer", listen=hear)
             whole = answer.complete
             if answer.text.strip() != frame.written.strip():  # another attempt, or a conclusion, replaced it
                 frame = Frame(frame.parts)
                 told.clear()
-                if run.parent is None:
+                if run.context.parent is None:
                     run.emit(AnswerStarted("synthesis"))
                 tell(frame.add(answer.text))
         except (ModelError, BudgetExceededError) as error:
             failed, whole = error, False
             run.note(f"The synthesizer failed ({error.message}); the parts stand one after the other.")
         except anyio.get_cancelled_exc_class():
-            stopped = run.why_cancelled
+            stopped = run.context.why_cancelled
             raise
         finally:
-            run.state.tracing.end(span, failed, cancel_reason=stopped)
+            run.context.state.tracing.end(span, failed, cancel_reason=stopped)
         tell(frame.rest())
         if frame.unknown:
             run.note(f"The answer referred to parts that there are not: {', '.join(frame.unknown[:8])}.")

@@ -22,9 +22,6 @@ TEMPERATURE = 0.3
 """Of merging, unless the run has one of its own: nothing new is looked for, but models that think aloud go in
 circles at 0."""
 
-SYNTHESIS_SECONDS = (0.2, 2.0, 0.4)
-"""Share of the time left that is kept for the synthesis, least seconds, and greatest share."""
-
 
 async def synthesize(
     run: Run,
@@ -52,19 +49,19 @@ async def synthesize(
     run.offer(listed(findings, missing))
     if whole and len(findings) == 1 and not missing and not settled and task.output is None:
         return speak(run, findings[0].answer)
-    span = run.state.tracing.start_synthesis(run.span)
+    span = run.context.state.tracing.start_synthesis(run.context.span)
     failed: BaseException | None = None
     stopped: CancelReason | None = None
     try:
-        if run.parent is None:
+        if run.context.parent is None:
             run.emit(AnswerStarted("synthesis"))
         merged = Task(
             messages=synthesizer_messages(task, findings, missing, settled),
             title="synthesis",
             output=task.output,
-            temperature=TEMPERATURE if run.temperature is None else run.temperature,
+            temperature=TEMPERATURE if run.context.temperature is None else run.context.temperature,
         )
-        with run.under(span):
+        with run.context.under(span):
             answer = await run.reason(merged, role="synthesizer", listen=listener(run))
         return Answer(
             answer.text,
@@ -79,10 +76,10 @@ async def synthesize(
         run.note(f"The synthesizer failed ({error.message}); the findings are listed instead.")
         return speak(run, listed(findings, [*missing, "a merged answer: the synthesizer failed"]))
     except anyio.get_cancelled_exc_class():
-        stopped = run.why_cancelled
+        stopped = run.context.why_cancelled
         raise
     finally:
-        run.state.tracing.end(span, failed, cancel_reason=stopped)
+        run.context.state.tracing.end(span, failed, cancel_reason=stopped)
 
 
 def listed(findings: Sequence[Finding], missing: Sequence[str] = ()) -> Answer:
@@ -95,7 +92,7 @@ def listed(findings: Sequence[Finding], missing: Sequence[str] = ()) -> Answer:
 
 def listener(run: Run) -> Hear | None:
     """Who hears a merge: the user in the root, else those who listen to the thread."""
-    return answer_listener(run) if run.parent is None else thread_listener(run)
+    return answer_listener(run) if run.context.parent is None else thread_listener(run)
 
 
 class AnswerListener:
@@ -123,4 +120,4 @@ class AnswerListener:
 
 def answer_listener(run: Run, source: str = "synthesis") -> Hear | None:
     """The listener for a final answer; None when nobody listens."""
-    return AnswerListener(run, source) if run.state.listen is not None else None
+    return AnswerListener(run, source) if run.context.state.listen is not None else None

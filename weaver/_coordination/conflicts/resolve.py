@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 MAX_PAID = 8
 """Most conflicts of one run that policies with calls are tried on; the others stay with the free ones."""
-SHARE = 0.5
-"""Part of the remaining time that finding and settling may take."""
 
 
 async def settle_conflicts(
@@ -58,19 +55,13 @@ async def settle_conflicts(
         All conflicts, in the order of their first statements; ``resolution`` is None for those left open.
     """
     work = _Settling(run, threads, ladder)
-    limit = _seconds(run, seconds)
+    limit = run.context.time.for_conflicts(seconds)
     with anyio.move_on_after(limit) as clock:
         await work.find(same)
         await work.settle()
     if clock.cancelled_caught:
         run.note(f"Settling conflicts was stopped after {limit:.1f} s.")
     return work.done()
-
-
-def _seconds(run: Run, seconds: float | None) -> float:
-    left = run.remaining.seconds
-    share = None if left is None else SHARE * left
-    return min((s for s in (seconds, share) if s is not None), default=math.inf)
 
 
 class _Settling:
@@ -112,7 +103,9 @@ class _Settling:
         """Several conflicts at the same time, each in a thread with a path and randomness of its own."""
         async with self._run.fork(name="conflict") as threads:
             for i in left:
-                task = Task(prompt=self._run.task.question, title=f"conflict: {about(self._found[i])}"[:80])
+                task = Task(
+                    prompt=self._run.context.task.question, title=f"conflict: {about(self._found[i])}"[:80]
+                )
                 try:
                     threads.start(task, body=partial(self._alone, i))
                 except BudgetExceededError as error:
@@ -143,18 +136,18 @@ class _Settling:
 
         span = self._span(run, conflict)
         try:
-            with run.under(span):
+            with run.context.under(span):
                 said = await run.step(f"verdict/conflict/{_slug(conflict)}", verdict)
             if said is not None:
                 conflict = self._found[i] = replace(conflict, resolution=Resolution(**said))
         finally:
-            run.state.tracing.end_conflict(span, conflict)
+            run.context.state.tracing.end_conflict(span, conflict)
             self._tell(i)
 
     def _span(self, run: Run, conflict: Conflict) -> Span:
         involved = [thread for value in conflict.values for thread in value.threads]
-        return run.state.tracing.start_conflict(
-            run.span, subject=conflict.subject, attribute=conflict.attribute, threads=involved
+        return run.context.state.tracing.start_conflict(
+            run.context.span, subject=conflict.subject, attribute=conflict.attribute, threads=involved
         )
 
     def _tell(self, i: int) -> None:
@@ -166,9 +159,9 @@ class _Settling:
         """The conflicts as they are now; those that were not looked into are told about too."""
         for i, conflict in enumerate(self._found):
             if i not in self._told:
-                self._run.state.tracing.end_conflict(self._span(self._run, conflict), conflict)
+                self._run.context.state.tracing.end_conflict(self._span(self._run, conflict), conflict)
             self._tell(i)
-        self._run.state.conflicts.extend(self._found)
+        self._run.context.state.conflicts.extend(self._found)
         return tuple(self._found)
 
 

@@ -63,24 +63,28 @@ class Retrying(Layer):
         """See `weaver.models.Model`."""
         return _Attempts(self, request)
 
-    async def opened(self, request: Request) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
-        """Open ``request``, with retries; the open context manager and its stream."""
-        try:
-            return await self._open(request)
-        except ModelError as error:
-            if not error.retriable or not self._retries:
-                raise
-            return await self._again(request, error)
+    def succeeded(self) -> None:
+        """The endpoint takes calls: forget since when it has refused them."""
+        self._refused_since = None
+
+    def may_retry(self, error: ModelError) -> bool:
+        """Return True where another attempt may succeed after ``error``."""
+        return error.retriable and self._retries > 0
 
     async def _open(self, request: Request) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
         manager = self.model.stream(request)
         stream = await manager.__aenter__()
-        self._refused_since = None
+        self.succeeded()
         return manager, stream
 
-    async def _again(
+    async def open_again(
         self, request: Request, first: ModelError
     ) -> tuple[AbstractAsyncContextManager[Stream], Stream]:
+        """Open ``request`` after its first attempt failed; return the open context manager and its stream.
+
+        Raises:
+            ModelError: the last one, where no attempt succeeds.
+        """
         began = current_time()
         since = self._refused_since
         if since is not None and since > began:  # by the clock of another event loop
@@ -142,7 +146,15 @@ class _Attempts:
         self._manager: AbstractAsyncContextManager[Stream] | None = None
 
     async def __aenter__(self) -> Stream:
-        self._manager, stream = await self._layer.opened(self._request)
+        layer = self._layer
+        try:
+            self._manager = layer.model.stream(self._request)
+            stream = await self._manager.__aenter__()
+        except ModelError as error:
+            if not layer.may_retry(error):
+                raise
+            self._manager, stream = await layer.open_again(self._request, error)
+        layer.succeeded()
         return stream
 
     async def __aexit__(

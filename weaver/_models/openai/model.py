@@ -6,7 +6,7 @@ llama.cpp, vLLM, SGLang, Ollama, LM Studio, OpenAI, OpenRouter and many others, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -119,7 +119,7 @@ class OpenAIModel:
         await self._probe.aclose()
         await self._clients.aclose()
 
-    async def _open(self, request: Request) -> OpenAIStream:
+    async def _open(self, request: Request, keep: _Keep) -> Stream:
         probe = self._probe
         if probe.known is None and (request.stop or request.prefill or (request.prompt and request.output)):
             await probe.capabilities()  # what these need differs from server to server
@@ -133,6 +133,7 @@ class OpenAIModel:
             failed: ModelError
             try:
                 stream = await self._begin(request, tries.fields())
+                keep(stream)
             except ModelError as error:
                 failed = error
             else:
@@ -222,19 +223,26 @@ class OpenAIModel:
         return body if response.status == 200 else None
 
 
+_Keep = Callable[[OpenAIStream], None]
+
+
 class _Opening:
     """One call: entering sends it and waits for the first delta, leaving closes the connection."""
 
     __slots__ = ("_open", "_request", "_stream")
 
-    def __init__(self, open_: Callable[[Request], Awaitable[OpenAIStream]], request: Request) -> None:
+    def __init__(
+        self, open_: Callable[[Request, _Keep], Coroutine[Any, Any, Stream]], request: Request
+    ) -> None:
         self._open = open_
         self._request = request
         self._stream: OpenAIStream | None = None
 
-    async def __aenter__(self) -> Stream:
-        self._stream = stream = await self._open(self._request)
-        return stream
+    def __aenter__(self) -> Coroutine[Any, Any, Stream]:
+        return self._open(self._request, self._keep)
+
+    def _keep(self, stream: OpenAIStream) -> None:
+        self._stream = stream
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -134,12 +134,14 @@ class CostGate:
     def learn(self, run: Run, verdict: Verdict, *, forked: bool, seconds: float) -> None:
         """See `Gate`. An error of the answer's length and one of the formulas are told apart."""
         forecast, fork = verdict.forecast, verdict.shape
-        if forecast is None or fork is None or run.state.is_resumed:  # a resumed run repeats calls in no time
+        if (
+            forecast is None or fork is None or run.context.state.is_resumed
+        ):  # a resumed run repeats calls in no time
             return
-        costs = costs_of(run.model())
+        costs = costs_of(run.context.model())
         length = verdict.length
-        threads = sum(t.usage.output_tokens for t in run.state.threads if t.id != "direct")
-        actual = float(threads if forked else run.path_so_far[0])
+        threads = sum(t.usage.output_tokens for t in run.context.state.threads if t.id != "direct")
+        actual = float(threads if forked else run.context.path_so_far[0])
         way = "fork" if forked else "direct"
         costs.was(f"{way} length: {length.nature}", predicted=length.uncorrected, actual=actual)
         if length.asked and not forked:
@@ -225,15 +227,15 @@ class _About:
     @classmethod
     async def of(cls, run: Run, task: Task, parts: int) -> _About | None:
         """None where nothing is known about the endpoint's speed."""
-        model = run.model()
+        model = run.context.model()
         can: Capabilities = await model.capabilities()
         costs = costs_of(model)
         if (speeds := speeds_of(model, costs, can)) is None:
             return None
         length = direct_length(task, parts, costs)
         prompt = conversation_tokens(task.conversation) + estimate_tokens(task.context)
-        prompt += sum(map(estimate_tokens, run.instructions))
-        root = run.parent is None
+        prompt += sum(map(estimate_tokens, run.context.instructions))
+        root = run.context.parent is None
         left = run.remaining
         return cls(
             speeds,
@@ -242,7 +244,7 @@ class _About:
             length,
             prompt + THREAD_PROMPT,
             costs.in_flight,
-            anyio.current_time() - run.state.started if root else 0.0,
+            anyio.current_time() - run.context.state.started if root else 0.0,
             left.threads,
             left.seconds,
             left.cost_usd,

@@ -132,7 +132,7 @@ class LearnedPolicy:
 
     def expect(self, run: Run, features: Mapping[str, float], verdict: Verdict) -> dict[str, Expected]:
         """Predict every arm at the endpoint of the run's model."""
-        model = run.model()
+        model = run.context.model()
         forecast = verdict.forecast
         return self.file.fitted.expect(
             features,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from weaver._runtime.state.context import Scope
+from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.record import APPROVAL
 from weaver._tools.approvals import Approval, ApprovalRequest
 
 
-async def recorded_approval(run: Scope, request: ApprovalRequest) -> Approval:
+async def recorded_approval(run: ThreadContext, request: ApprovalRequest) -> Approval:
     """Return the recorded answer of a person, or ask for one.
 
     The question is recorded first, so that `weaver approve` can answer it, also after the process died.

@@ -37,8 +37,8 @@ from weaver._models.reply import Reply
 from weaver._models.reply_deltas import as_model_error, stream_of
 from weaver._models.tool_call_parts import ToolCallParts
 from weaver._runtime.calls.call_record import CallRecord, failing_stream_of
-from weaver._runtime.state.budget_ledger import PROBABLE_TOKENS
-from weaver._runtime.state.context import Scope
+from weaver._runtime.limits.budget_ledger import PROBABLE_TOKENS
+from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import context_of, hooks_of
 from weaver._runtime.state.instructions import instructed
 from weaver._runtime.state.media import as_missing, check_media
@@ -83,7 +83,7 @@ class Call:
         "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
-    def __init__(self, run: Scope, request: Request, *, role: str, name: str) -> None:
+    def __init__(self, run: ThreadContext, request: Request, *, role: str, name: str) -> None:
         self._run = run
         self._model = run.model(role)
         self._request = request
@@ -387,7 +387,9 @@ class Call:
         role = "direct" if reply.role == "thread" and run.thread is None else reply.role
         self._costs.ended(self._mark, current_time(), reply, role)
         state.prefixes.ended(self._prefix, reply.usage)
-        self._run.ledger.settle(self._reservation, reply.usage)
+        state.accounting.record(
+            reply.usage, ledger=run.ledger, thread=run.thread, reservation=self._reservation
+        )
         if reply.state == "succeeded" and reply.ended_abnormally:
             run.note(f"{_place(reply.role, run.path)}: {reply.model} {reply.why_incomplete}.")
         state.call_ended(reply)
@@ -466,7 +468,7 @@ def _size(delta: Delta) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def _with_defaults(request: Request, run: Scope, role: str) -> Request:
+def _with_defaults(request: Request, run: ThreadContext, role: str) -> Request:
     changes: dict[str, Any] = {}
     if request.prompt is None and (instructions := run.instructions):
         changes["messages"] = instructed(request.messages, instructions, role)

@@ -14,7 +14,7 @@ from weaver._journal.port import Kind
 from weaver._models.protocol import Delta, Finish, Prices, Request
 from weaver._models.reply import Reply
 from weaver._models.reply_deltas import stream_of
-from weaver._runtime.state.context import Scope
+from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.record import Record, changes_of
 from weaver._runtime.state.recorded_errors import dump_error, error_from
 from weaver.errors import JournalError, ModelError, WeaverError
@@ -33,7 +33,9 @@ class CallRecord:
         model: name of the model of its role.
     """
 
-    def __init__(self, run: Scope, record: Record, reply: Reply, request: Request, model: str) -> None:
+    def __init__(
+        self, run: ThreadContext, record: Record, reply: Reply, request: Request, model: str
+    ) -> None:
         self._run, self._record, self._reply = run, record, reply
         asked_for = asdict(replace(request, headers={}))
         self._text = json.dumps([reply.role, model, asked_for], sort_keys=True, default=_plain)
@@ -57,9 +59,9 @@ class CallRecord:
             return False
         _load_reply(reply, entry.value)
         reply.replayed = True
-        if record.is_paid(entry):
-            self._run.ledger.spend(reply.usage)
-            state.usages.append(reply.usage)
+        paid = record.is_paid(entry)
+        run = self._run
+        state.accounting.record(reply.usage, ledger=run.ledger, thread=run.thread, is_paid=paid)
         if entry.kind == "error":
             reply.state, reply.error = "failed", error_from(entry.value["error"])
             return reply.error

@@ -21,7 +21,7 @@ from weaver._hooks.protocol import ToolRequest
 from weaver._models.clock import current_time
 from weaver._models.protocol import ToolSpec
 from weaver._runtime.calls.approval_record import recorded_approval
-from weaver._runtime.state.context import Scope
+from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import context_of, ending_the_run, hooks_of
 from weaver._runtime.state.media import refused_kinds, without_media_of_tools
 from weaver._tools.approvals import ApprovalRequest
@@ -45,7 +45,7 @@ class ToolUse:
         exhausted: the thread has used all its rounds of tool calls.
     """
 
-    run: Scope
+    run: ThreadContext
     tools: dict[str, Tool]
     exhausted: bool = False
     _repeats: dict[str, int] = field(default_factory=dict)
@@ -141,7 +141,7 @@ def is_trusted(tool: Tool) -> bool:
     return options.has_effects if options.trusted is None else options.trusted
 
 
-async def use_tool(run: Scope, tools: Mapping[str, Tool], call: ToolCall) -> str:
+async def use_tool(run: ThreadContext, tools: Mapping[str, Tool], call: ToolCall) -> str:
     """Make one call of a tool: approved where needed, limited, traced, journaled.
 
     Returns:
@@ -204,7 +204,7 @@ def _error_text(failed: BaseException | None) -> str | None:
     return failed.message if isinstance(failed, WeaverError) else "cancelled"
 
 
-async def _through_hooks(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
+async def _through_hooks(run: ThreadContext, tool: Tool, arguments: str, call_id: str) -> str:
     """Make the call with the hooks around it, once the checks of the input have passed."""
     hooks = hooks_of(run)
     if run.state.withheld is not None:
@@ -220,7 +220,7 @@ async def _through_hooks(run: Scope, tool: Tool, arguments: str, call_id: str) -
         return await hooks.call_tool(request, innermost)
 
 
-async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
+async def _tried(run: ThreadContext, tool: Tool, arguments: str, call_id: str) -> str:
     options, name = options_of(tool), tool.spec.name
     await _check_approval(run, tool, arguments, call_id)
     failure = ToolError(f"Tool {name!r} was not tried.")
@@ -241,7 +241,7 @@ async def _tried(run: Scope, tool: Tool, arguments: str, call_id: str) -> str:
     raise failure
 
 
-async def _check_approval(run: Scope, tool: Tool, arguments: str, call_id: str) -> None:
+async def _check_approval(run: ThreadContext, tool: Tool, arguments: str, call_id: str) -> None:
     """Have a person agree to a call that needs it.
 
     Raises:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
@@ -14,10 +14,10 @@ from weaver._data.budget import Limits, Remaining
 from weaver._data.decisions import Arm, DecisionKind, LoggedDecision, Reward, RewardSource, certain
 from weaver._data.result import Answer, CancelReason, DecidedBy, Decision, Forecast
 from weaver._data.task import Task
-from weaver._models.clock import current_time
 from weaver._models.protocol import Model
 from weaver._models.reply import Reply
-from weaver._runtime.state.budget_ledger import Ledger
+from weaver._runtime.limits.budget_ledger import Ledger
+from weaver._runtime.limits.time_budget import TimeBudget
 from weaver._runtime.state.decision_log import both_ways, vote
 from weaver._runtime.state.recorded_errors import dump_error, error_from
 from weaver._runtime.state.run_state import ANSWERING, RunState
@@ -50,7 +50,7 @@ class OpenCall(Protocol):
     def abort(self) -> None: ...
 
 
-class Scope:
+class ThreadContext:
     """One thread's place in the run. The root of a run has one, and so has every thread below it.
 
     Attributes:
@@ -74,7 +74,7 @@ class Scope:
         task: Task,
         *,
         thread: Thread | None = None,
-        parent: Scope | None = None,
+        parent: ThreadContext | None = None,
         deadline: float = float("inf"),
     ) -> None:
         self.state = state
@@ -140,11 +140,16 @@ class Scope:
         return tuple(dict.fromkeys((*inherited, *self.task.instructions)))
 
     @property
+    def time(self) -> TimeBudget:
+        """The time that this thread has left."""
+        return TimeBudget(self.deadline)
+
+    @property
     def remaining(self) -> Remaining:
         """Return what is left of the limits, and of this thread's time."""
         ledger, depth = self.ledger, self.state.limits.depth
         return Remaining(
-            seconds=None if self.deadline == float("inf") else max(0.0, self.deadline - current_time()),
+            seconds=self.time.left,
             tokens=ledger.tokens_left,
             cost_usd=ledger.cost_left,
             calls=ledger.calls_left,
@@ -177,7 +182,7 @@ class Scope:
             return "lost_race"
         if self.thread is not None and self.thread.cancel_reason in ("deadline", "budget", "user"):
             return self.thread.cancel_reason
-        if current_time() >= self.deadline:
+        if self.time.is_over:
             return "deadline"
         return "parent"
 
@@ -249,7 +254,7 @@ class Scope:
         record = self.state.record
         if record is None or record.over.is_set():
             return
-        scope: Scope | None = self
+        scope: ThreadContext | None = self
         while scope is not None:
             ended = record.timed_out(scope.path) if scope.thread is not None else None
             if ended is not None:
@@ -407,7 +412,7 @@ class Scope:
         self.open_calls.append(call)
 
     def call_ended(self, call: OpenCall) -> None:
-        """A call of this thread is settled: count it, and lengthen the path."""
+        """Take a finished call out of the open ones, and lengthen the path by it."""
         if call in self.open_calls:
             self.open_calls.remove(call)
         reply = call.reply
@@ -415,8 +420,6 @@ class Scope:
             self._last_text = reply.text
         self.path_tokens = max(self.path_tokens, call.path_tokens + reply.usage.output_tokens)
         self.path_seconds = max(self.path_seconds, call.path_seconds + reply.seconds)
-        if self.thread is not None:
-            self.thread.usages.append(reply.usage)
 
     def worked(self, seconds: float) -> None:
         """Something other than a model call (a tool) took this long on this thread's path."""
@@ -435,8 +438,8 @@ class Scope:
         if self.thread is not None:
             self.thread.read_untrusted = True
 
-    def for_thread(self, thread: Thread, *, deadline: float) -> Self:
-        """The handle of a thread below this one, with its span open."""
+    def for_thread(self, thread: Thread, *, deadline: float) -> ThreadContext:
+        """Return the context of a thread below this one, with its span open."""
         span = self.state.tracing.start_thread(
             self.span,
             id=thread.id,
@@ -445,14 +448,14 @@ class Scope:
             depth=thread.depth,
             depends_on=thread.depends_on,
         )
-        below = type(self)(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
+        below = ThreadContext(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
         thread.span, thread.saying = span, lambda: below.text_so_far
         thread.open_calls = below.open_calls
         return below
 
-    def second_attempt(self, span: Span, model: Model | None) -> Self:
-        """A handle for a second attempt at this thread's work, on ``model`` if one is given."""
-        again = type(self)(
+    def second_attempt(self, span: Span, model: Model | None) -> ThreadContext:
+        """Return a context for a second attempt at this thread's work, on ``model`` if one is given."""
+        again = ThreadContext(
             self.state, span, self.task, thread=self.thread, parent=self.parent, deadline=self.deadline
         )
         again.path = f"{self.path}~hedge"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from weaver._data.result import Answer
 from weaver._data.task import Task
-from weaver._hooks.chain import NO_HOOKS, Hooks
-from weaver._runtime.state.context import Scope
+from weaver._hooks.chain import Hooks
+from weaver._runtime.state.context import ThreadContext
 from weaver._tools.protocol import Context
 from weaver.errors import HookError, RefusedError
 from weaver.events import (
@@ -72,19 +72,19 @@ class Withheld:
         self._until_output = False
 
 
-def context_of(run: Scope, call_id: str = "", attempt: int = 1) -> Context[Any]:
+def context_of(run: ThreadContext, call_id: str = "", attempt: int = 1) -> Context[Any]:
     """Describe to a tool or a hook what it may know about a call of this thread."""
     return Context(run.state.tools.deps, run.id, run.thread_id, call_id, attempt, run.remaining.seconds)
 
 
-def hooks_of(run: Scope) -> Hooks:
+def hooks_of(run: ThreadContext) -> Hooks:
     """The run's hooks, and inside them those of the agent that this thread works as."""
     agent = run.task.agent
     return run.state.hooks.extended(agent.hooks) if agent is not None else run.state.hooks
 
 
 @contextmanager
-def ending_the_run(run: Scope) -> Iterator[None]:
+def ending_the_run(run: ThreadContext) -> Iterator[None]:
     """End the whole run if what happens in this block is refused, or if a hook fails."""
     try:
         yield
@@ -93,12 +93,21 @@ def ending_the_run(run: Scope) -> Iterator[None]:
         raise
 
 
-async def checked_run(run: Scope, task: Task, work: Callable[[Task], Awaitable[Answer]]) -> Answer:
+def checked_run(
+    run: ThreadContext, task: Task, work: Callable[[Task], Coroutine[Any, Any, Answer]]
+) -> Coroutine[Any, Any, Answer]:
     """Work on the run's task, after its input checks and beside the parallel ones.
 
     Raises:
         RefusedError, HookError: of a check; the work is cancelled, and the run ends.
     """
+    hooks = run.state.hooks
+    return _checked_run(run, task, work) if hooks.input_checks or hooks.parallel_checks else work(task)
+
+
+async def _checked_run(
+    run: ThreadContext, task: Task, work: Callable[[Task], Coroutine[Any, Any, Answer]]
+) -> Answer:
     hooks, state = run.state.hooks, run.state
     with ending_the_run(run):
         task = await hooks.checked_input(task, context_of(run))
@@ -117,16 +126,21 @@ async def checked_run(run: Scope, task: Task, work: Callable[[Task], Awaitable[A
             await asyncio.gather(checking, working, return_exceptions=True)
 
 
-async def checked_thread(run: Scope, work: Callable[[], Awaitable[Answer]]) -> Answer:
+def checked_thread(
+    run: ThreadContext, work: Callable[[], Coroutine[Any, Any, Answer]]
+) -> Coroutine[Any, Any, Answer]:
     """Work on a thread's task, between the checks of the agent that it works as.
 
     Raises:
         RefusedError, HookError: of a check; the run ends.
     """
     agent = run.task.agent
-    hooks = Hooks(agent.hooks) if agent is not None and agent.hooks else NO_HOOKS
-    if not hooks:
-        return await work()
+    return _checked_thread(run, Hooks(agent.hooks), work) if agent is not None and agent.hooks else work()
+
+
+async def _checked_thread(
+    run: ThreadContext, hooks: Hooks, work: Callable[[], Coroutine[Any, Any, Answer]]
+) -> Answer:
     with ending_the_run(run):
         run.task = await hooks.checked_input(run.task, context_of(run))
         await hooks.check_beside(run.task, context_of(run))

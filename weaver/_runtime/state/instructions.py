@@ -24,7 +24,7 @@ def instructed(messages: Sequence[Message], instructions: Sequence[str], role: s
     Args:
         instructions: texts in their order; one that is a paragraph of the system message already is left
             out.
-        role: whose call it is: see `Scope.call`.
+        role: whose call it is: see `ThreadContext.call`.
     """
     messages = tuple(messages)
     first = messages[0] if messages and messages[0].role == "system" else None

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from weaver._data.messages import Media, Message
 from weaver._models.protocol import Capabilities
-from weaver._runtime.state.context import Scope
+from weaver._runtime.state.context import ThreadContext
 from weaver.errors import BadRequestError, MissingCapabilityError, ModelError, ModelProtocolError, ServerError
 
 _FIELDS = {"image": "vision", "audio": "audio", "file": "files"}
@@ -33,7 +33,7 @@ def refused_kinds(can: Capabilities, media: Iterable[Media]) -> list[str]:
     return [kind for kind in kinds if getattr(can, _FIELDS[kind]) is False]
 
 
-async def check_media(run: Scope, messages: Sequence[Message], role: str = "thread") -> None:
+async def check_media(run: ThreadContext, messages: Sequence[Message], role: str = "thread") -> None:
     """Refuse parts that the model of ``role`` is known not to take. Nothing is sent.
 
     Raises:
@@ -49,7 +49,7 @@ async def check_media(run: Scope, messages: Sequence[Message], role: str = "thre
 
 
 def as_missing(
-    run: Scope, error: ModelError, model: str, messages: Sequence[Message]
+    run: ThreadContext, error: ModelError, model: str, messages: Sequence[Message]
 ) -> MissingCapabilityError | None:
     """The error for a server that refuses a request because of its parts; None for another refusal.
 

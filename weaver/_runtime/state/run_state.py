@@ -16,8 +16,9 @@ from weaver._models.clock import current_time
 from weaver._models.layers.call_log import Change, Dropped, Fallback, Retry
 from weaver._models.protocol import Model
 from weaver._models.reply import Reply
+from weaver._runtime.limits.accounting import Accounting
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.state import log
-from weaver._runtime.state.budget_ledger import Ledger
 from weaver._runtime.state.decision_log import DecisionLog
 from weaver._runtime.state.shared_prefix import SharedPrefixes
 from weaver._tools.run_tools import RunTools
@@ -117,7 +118,7 @@ class RunState:
         self.halted_by: WeaverError | None = None
         self.on_halt: Callable[[], None] | None = None
         self.threads: list[Thread] = []
-        self.usages: list[Usage] = []
+        self.accounting = Accounting()
         self.conflicts: list[Conflict] = []
         self.reasoners: set[str] = set()
         self.refused_media: set[tuple[str, str]] = set()
@@ -125,7 +126,7 @@ class RunState:
         self.notes: list[str] = []
         self._noted: set[str] = set()
         self.decision: Decision | None = None
-        self.decisions = DecisionLog(self.usages, self.threads)
+        self.decisions = DecisionLog(self.accounting.usages, self.threads)
         self.plan: Plan | None = None
         self.offered: Answer | None = None
         self._spoken: list[str] = []
@@ -211,11 +212,10 @@ class RunState:
         self.max_in_flight = max(self.max_in_flight, self.in_flight)
 
     def call_ended(self, reply: Reply) -> None:
-        """Add a call's usage to the run's, and remember who answered."""
+        """Take a call out of flight, and remember which model answered."""
         if reply.role in ANSWERING and reply.state == "succeeded":
             self.answered_by = reply.model
         self.in_flight -= 1
-        self.usages.append(reply.usage)
         self.queue_seconds += reply.queue_seconds
 
     def call_changed(self, thread: str | None, entry: Change) -> None:

@@ -15,12 +15,11 @@ from weaver._data.result import CancelReason
 from weaver._data.task import Task
 from weaver._display import one_line
 from weaver._models.clock import current_time
-from weaver._runtime.state.context import Scope
 from weaver._runtime.state.record import END, Record
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import MORE, All, JoinRule, Pruner
 from weaver._runtime.threads.pending import PendingThreads
-from weaver._runtime.threads.thread_options import Body, Hedge, OnError, OnTimeout, Terms
+from weaver._runtime.threads.thread_options import Body, Handle, Hedge, OnError, OnTimeout, Terms
 from weaver._runtime.threads.thread_runner import Work
 from weaver.errors import ConfigurationError, NoAnswerError
 
@@ -34,7 +33,7 @@ class Threads:
 
     def __init__(
         self,
-        run: Scope,
+        run: Handle,
         group: TaskGroup,
         *,
         terms: Terms,
@@ -42,6 +41,8 @@ class Threads:
     ) -> None:
         self.all: list[Thread] = []
         self._run = run
+        self._context = run.context
+        self._make_handle = type(run)
         self._group = group
         self._terms = terms
         self._name = name
@@ -84,7 +85,7 @@ class Threads:
             BudgetExceededError: no more threads may be started, or the tree is too deep.
             ConfigurationError: the id is taken by a thread that was not cancelled.
         """
-        run = self._run
+        run = self._context
         taken = self._works.get(id) if id is not None else None
         if taken is not None and taken.thread.cancel_reason is None:
             raise ConfigurationError(f"This fork has a thread {id!r} already.")
@@ -98,7 +99,7 @@ class Threads:
         terms = self._terms.changed(
             body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
         )
-        self._works[name] = work = Work(run, thread, terms)
+        self._works[name] = work = Work(run, thread, terms, self._make_handle)
         self.all.append(thread)
         run.state.threads.append(thread)
         thread.path_tokens, thread.path_seconds = run.path_so_far
@@ -147,7 +148,7 @@ class Threads:
                 thread = self._finished[seen]
                 seen += 1
                 if thread.state != "cancelled":
-                    self._run.joined(thread)
+                    self._context.joined(thread)
                 yield thread
             if self._closed and seen == len(self.all):
                 return
@@ -166,9 +167,11 @@ class Threads:
         """
         rule = rule or All()
         state = rule.begin()
-        run, tracing = self._run, self._run.state.tracing
+        context, tracing = self._context, self._context.state.tracing
         spans = {t.id: t.span for t in self.all if t.span is not None}
-        span = tracing.start_join(run.span, rule=rule.name, threads=list(spans.items()), needed=state.needed)
+        span = tracing.start_join(
+            context.span, rule=rule.name, threads=list(spans.items()), needed=state.needed
+        )
         reason: CancelReason | None = None
         told: list[Thread] = []
         pending = PendingThreads(self.all)
@@ -183,7 +186,7 @@ class Threads:
                     break
                 if prune is None or thread.state != "succeeded":
                     continue
-                if self.running and (unneeded := await prune(run, thread, pending)):
+                if self.running and (unneeded := await prune(self._run, thread, pending)):
                     self.prune(*unneeded)
         finally:
             await finishing.aclose()
@@ -194,13 +197,13 @@ class Threads:
         winners: list[Thread] = state.winners()
         cancelled = {t.id: t.cancel_reason for t in self.all if t.cancel_reason is not None}
         decision = {"rule": rule.name, "winners": [w.id for w in winners], "reason": reason}
-        await run.verdict("join", {**decision, "cancelled": cancelled})
+        await context.verdict("join", {**decision, "cancelled": cancelled})
         if self._failure is not None:
             raise self._failure
         if state.unmet is not None:
             if not winners:
                 raise NoAnswerError(state.unmet)
-            run.note(state.unmet)
+            context.note(state.unmet)
         return winners
 
     def _tell(self) -> None:
@@ -208,7 +211,7 @@ class Threads:
         news.set()
 
     async def _drive(self, work: Work, after: tuple[str, ...]) -> None:
-        thread, state = work.thread, self._run.state
+        thread, state = work.thread, self._context.state
         live = not after
         try:
             with thread.scope:
@@ -229,9 +232,9 @@ class Threads:
             if live:
                 state.live_threads -= 1
             if not thread.finished:
-                thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
+                thread.cancel_reason = thread.cancel_reason or self._context.why_cancelled
                 thread.finish("cancelled")
-            (work.place or self._run.for_thread(thread, deadline=self._run.deadline)).close()
+            (work.place or self._context.for_thread(thread, deadline=self._context.deadline)).close()
             work.place = None
             self._finished.append(thread)
             if thread.state == "succeeded" and self._terms.hedge is not None:
@@ -247,7 +250,7 @@ class Threads:
         What stops the whole run, or a part of it, is no end of its threads: they go on when it is resumed.
         """
         if not thread.finished:
-            thread.cancel_reason = thread.cancel_reason or self._run.why_cancelled
+            thread.cancel_reason = thread.cancel_reason or self._context.why_cancelled
             thread.finish("cancelled")
         if thread.cancel_reason in ("parent", "user", "deadline", "refused"):
             return
@@ -311,7 +314,7 @@ class Threads:
 
 
 @asynccontextmanager
-async def open_fork(run: Scope, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
+async def open_fork(run: Handle, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
     async with anyio.create_task_group() as group:
@@ -330,7 +333,7 @@ async def open_fork(run: Scope, tasks: Iterable[Task], *, terms: Terms, name: st
         except Exception as error:  # noqa: BLE001 - raised again below, outside the group, which would wrap it
             raised, reason = error, "parent"
         except BaseException:
-            reason = run.why_cancelled
+            reason = run.context.why_cancelled
             raise
         finally:
             threads.cancel(reason)

@@ -5,14 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Model
+from weaver._runtime.state.context import ThreadContext
 from weaver.errors import ConfigurationError
 
 Body = Callable[[Any, Task], Awaitable[Answer]]
+
+
+class Handle(Protocol):
+    """What bodies, pruners and strategies are given: `weaver.Run`."""
+
+    context: ThreadContext
+
+    def __init__(self, context: ThreadContext) -> None: ...
+
+
 """``async def body(run: Run, task: Task) -> Answer``: what a thread does."""
 OnError = Literal["keep", "skip", "fail_fast"]
 OnTimeout = Literal["partial", "fail", "fallback"]

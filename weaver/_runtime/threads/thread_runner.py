@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal
 
 import anyio
 
 from weaver._data.result import Answer
 from weaver._models.clock import current_time
-from weaver._runtime.state.context import Scope
+from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import checked_thread
 from weaver._runtime.state.thread import Thread
-from weaver._runtime.threads.thread_options import Body, Terms
+from weaver._runtime.threads.thread_options import Body, Handle, Terms
 from weaver._runtime.threads.user_code import answered
 from weaver.errors import BudgetExceededError, NoAnswerError, StrategyError, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
@@ -41,12 +41,19 @@ class Work:
         place: the thread's scope, once it has begun to work.
     """
 
-    def __init__(self, parent: Scope, thread: Thread, terms: Terms) -> None:
+    def __init__(
+        self,
+        parent: ThreadContext,
+        thread: Thread,
+        terms: Terms,
+        make_handle: Callable[[ThreadContext], Handle],
+    ) -> None:
         self.thread = thread
         self.terms = terms
         self.hedge_now = asyncio.Event()
-        self.place: Scope | None = None
+        self.place: ThreadContext | None = None
         self._parent = parent
+        self._make_handle = make_handle
 
     @property
     def usable(self) -> bool:
@@ -123,7 +130,7 @@ class Work:
         self.thread.attempts += 1
         self._parent.state.emit(ThreadRestarted(self.thread.id, because))
 
-    async def _attempt(self, run: Scope, body: Body, limit: float) -> bool:
+    async def _attempt(self, run: ThreadContext, body: Body, limit: float) -> bool:
         """Run a body; its answer or error goes to the thread. True when time ran out."""
         thread = self.thread
         thread.attempts = max(1, thread.attempts)
@@ -146,17 +153,17 @@ class Work:
                 thread.error.__cause__ = error
         return clock.cancelled_caught
 
-    async def _answer(self, body: Body, run: Scope) -> Answer:
+    def _answer(self, body: Body, run: ThreadContext) -> Coroutine[Any, Any, Answer]:
         who = f"The body of thread {self.thread.id} ({self.thread.title})"
-        return await checked_thread(run, lambda: answered(body, run, run.task, who=who))
+        return checked_thread(run, lambda: answered(body, self._make_handle(run), run.task, who=who))
 
-    async def _race(self, body: Body, run: Scope) -> Answer:
+    async def _race(self, body: Body, run: ThreadContext) -> Answer:
         """The body, and a second attempt beside it once `hedge_now` is set; the first success wins."""
         attempts = [run]
         errors: list[Exception] = []
-        won: list[tuple[Scope, Answer]] = []
+        won: list[tuple[ThreadContext, Answer]] = []
 
-        async def attempt(one: Scope) -> None:
+        async def attempt(one: ThreadContext) -> None:
             try:
                 answer = await self._answer(body, one)
             except Exception as error:  # noqa: BLE001 - raised below, if no other attempt succeeds

@@ -9,6 +9,7 @@ from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Delta, Reasoning, Refusal, Request, Text, ToolCallPart
 from weaver._models.reply import Reply
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.run import Run
 from weaver._serving.work.inquiry import Inquiry
 from weaver._serving.work.outbox import Outbox
@@ -38,7 +39,7 @@ class PassedThrough:
         inquiry, sampling = self._inquiry, self._inquiry.sampling
         if inquiry.tools and not (await run.capabilities()).tools:
             raise MissingCapabilityError(
-                f"{run.model().name} cannot call tools, and the request has {len(inquiry.tools)}.",
+                f"{run.context.model().name} cannot call tools, and the request has {len(inquiry.tools)}.",
                 hint="Choose a model that can, or send no tools.",
             )
         request = Request(
@@ -57,7 +58,7 @@ class PassedThrough:
         )
         run.decide(False, "user", "one call was asked for")
         self.reply = reply = await run.think(request, listen=self._hear)
-        answer = run.answer(reply)
+        answer = answer_of(run.context, reply)
         if reply.tool_calls and not answer.text:
             calls = [{"name": call.name, "arguments": call.arguments} for call in reply.tool_calls]
             return Answer(json.dumps({"tool_calls": calls}), complete=answer.complete)

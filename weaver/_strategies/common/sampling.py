@@ -17,7 +17,6 @@ from weaver._runtime.output.structured_output import Shape
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.thread_options import Body
-from weaver._synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver._untrusted import fenced
 from weaver.errors import InvalidOutputError, NoAnswerError
 
@@ -43,7 +42,9 @@ def samples(
         mark: ask for a last line ``Answer: ...``, which votes read; not for tasks with an output type.
     """
     drawn = replace(
-        task, seed=run.seed, temperature=temperature if run.temperature is None else run.temperature
+        task,
+        seed=run.context.seed,
+        temperature=temperature if run.context.temperature is None else run.context.temperature,
     )
     if mark and task.output is None:
         drawn = adding(drawn, MARK)
@@ -72,26 +73,22 @@ def log_stop(run: Run, policy: str, stopped: bool, drawn: int, most: int, *, sha
     """
     features = {"drawn": float(drawn), "most": float(most), "share": share}
     chosen, other = ("stop", "go on") if stopped else ("go on", "stop")
-    run.log_decision("stop", chosen, other, policy=policy, features=features)
+    run.context.log_decision("stop", chosen, other, policy=policy, features=features)
 
 
 def affordable(run: Run, wanted: int) -> int:
     """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
     left = run.remaining.threads
     number = wanted if left is None or left >= wanted else max(1, left)
-    run.log_decision("width", f"{number} threads", f"{wanted} threads", policy="limits/1")
+    run.context.log_decision("width", f"{number} threads", f"{wanted} threads", policy="limits/1")
     if number < wanted:
         run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
     return number
 
 
 def stop_at(run: Run) -> float | None:
-    """When threads must stop so that there is time for one more call (event-loop time; None: no deadline)."""
-    left = run.remaining.seconds
-    if left is None:
-        return None
-    share, least, greatest = SYNTHESIS_SECONDS
-    return run.deadline - min(max(share * left, least), greatest * left)
+    """Return the event-loop time at which threads must stop so that one more call fits; None: no deadline."""
+    return run.context.time.threads_until
 
 
 def told_without_tools(run: Run, task: Task) -> None:
@@ -195,7 +192,7 @@ async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> lis
 
     async with run.fork(name=name) as threads:
         for number, work in enumerate(works):
-            seed = None if run.seed is None else run.seed + number
+            seed = None if run.context.seed is None else run.context.seed + number
             threads.start(replace(task, title=f"{name} {number + 1}", seed=seed), body=body(work))
         threads.close()
         try:

@@ -18,7 +18,7 @@ class Speculation:
 
     def __init__(self, run: Run, threads: Threads, task: Task) -> None:
         self._run = run
-        self._heard = _HeldBack(run) if run.state.listen is not None else None
+        self._heard = _HeldBack(run) if run.context.state.listen is not None else None
         self._thread = threads.start(task, id="direct", body=self._body)
         threads.close()
 
@@ -40,7 +40,7 @@ class Speculation:
         if self._heard is not None:
             self._heard.release()
         await self._thread.wait()
-        self._run.joined(self._thread)
+        self._run.context.joined(self._thread)
         if self._thread.error is not None:
             raise self._thread.error
         if self._thread.state != "succeeded" or self._thread.answer is None:

@@ -50,7 +50,7 @@ class Said:
 
 def speaking(run: Run, source: str = "synthesis") -> Hear | None:
     """The listener for what a strategy says last: the user's in the root, else those of the thread."""
-    if run.parent is not None:
+    if run.context.parent is not None:
         return thread_listener(run)
     run.emit(AnswerStarted(source))
     return answer_listener(run, source)
@@ -65,7 +65,7 @@ async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:
     if not (await run.capabilities(role)).prefill:
         raise MissingCapabilityError(
             f"{what} needs to continue an unfinished message (prefill), which "
-            f"{run.model(role).name} does not offer.",
+            f"{run.context.model(role).name} does not offer.",
             hint="Use a server of your own (llama.cpp, vLLM, SGLang), or leave the option out.",
         )
 

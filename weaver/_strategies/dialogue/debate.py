@@ -54,7 +54,7 @@ async def debate(
         temperature: unless the task or the run sets one; None leaves it to the server.
         same, mark: see `self_consistency`.
     """
-    cast = tuple(run.state.agents.values())
+    cast = tuple(run.context.state.agents.values())
     drawn = [
         replace(t, title=f"agent {i + 1}", agent=cast[i % len(cast)] if cast else task.agent)
         for i, t in enumerate(samples(run, task, agents, temperature=temperature, mark=mark))
@@ -77,7 +77,7 @@ async def debate(
             break
         talks = [_heard(talk, answers, i) for i, talk in enumerate(talks)]
     log_stop(run, "debate.agreement/1", number < rounds, number, rounds, share=votes.share)
-    run.voted(votes.counts, votes.share)
+    run.context.voted(votes.counts, votes.share)
     winner = replace(votes.winner(), confidence=votes.share)
     return with_losses(run, winner, last, agents, what="agents")
 

@@ -8,6 +8,7 @@ from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
+from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import opening, thread_listener
 from weaver._runtime.run import Run
 from weaver._strategies.common.option_types import Count, Warmth
@@ -80,7 +81,7 @@ async def group_think(
             written[name] = said = Said(thread_listener(own), start=turn.text)
             reply = await turn.go_on(Request(max_tokens=min(chunk, tokens - turn.tokens)), listen=said.hear)
         assert reply is not None, "tokens is at least 1"
-        return own.answer(reply, turn.text)
+        return answer_of(own.context, reply, turn.text)
 
     drawn = samples(run, task, thinkers, temperature=temperature, mark=False)
     tasks = [replace(one, title=name) for one, name in zip(drawn, names, strict=False)]

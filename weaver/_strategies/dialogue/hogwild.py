@@ -103,7 +103,7 @@ async def hogwild(
             shared.finish(name, f"{name} [{len(mine)}]")
             if FINAL.search(reply.text):
                 shared.answer = Answer(mine[-1], complete=whole)
-                threads.cancel("lost_race", *(t for t in threads.all if t is not own.thread))
+                threads.cancel("lost_race", *(t for t in threads.all if t is not own.context.thread))
                 break
         return Answer("\n\n".join(mine), complete=whole)
 

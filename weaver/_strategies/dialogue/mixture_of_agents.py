@@ -37,10 +37,14 @@ async def mixture_of_agents(
         proposers: answers per layer before it.
         temperature: of the proposers, unless the task or the run sets one.
     """
-    cast = tuple(run.state.agents.values())
+    cast = tuple(run.context.state.agents.values())
     if len({getattr(agent.model, "name", agent.model) for agent in cast}) < 2 and layers > 1:
         run.note("All proposers are one model; a mixture gains most from agents with models of their own.")
-    warm = replace(task, temperature=temperature if run.temperature is None else run.temperature, output=None)
+    warm = replace(
+        task,
+        temperature=temperature if run.context.temperature is None else run.context.temperature,
+        output=None,
+    )
     proposals: list[str] = []
     drawn: list[Thread] = []
     for layer in range(1, layers):
@@ -49,7 +53,7 @@ async def mixture_of_agents(
                 _with(warm, proposals),
                 title=f"proposer {layer}.{i + 1}",
                 agent=cast[i % len(cast)] if cast else task.agent,
-                seed=None if run.seed is None else run.seed + i,
+                seed=None if run.context.seed is None else run.context.seed + i,
             )
             for i in range(affordable(run, proposers))
         ]

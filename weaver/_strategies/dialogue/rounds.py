@@ -91,7 +91,7 @@ async def rounds(
         votes = votes_on(task, same)
         for ballot in answers:
             await votes.cast(ballot)
-        run.voted(votes.counts, votes.share)
+        run.context.voted(votes.counts, votes.share)
         answer = replace(votes.winner(), confidence=votes.share)
     return with_losses(run, answer, drawn, parallel * width, what="answers of the rounds")
 

@@ -77,7 +77,7 @@ async def map_reduce(
         sizes = sizes_for(task, chosen, limits, piece)
     except ValueError as error:
         raise InvalidTaskError(
-            f"The window of {run.model().name} is too small for the task: {error}.",
+            f"The window of {run.context.model().name} is too small for the task: {error}.",
             hint="Shorten the question, or use a model with a larger window.",
         ) from None
     pieces = await off_the_loop(task.documents, partial(_cut, task, sizes))
@@ -161,7 +161,7 @@ class _Mapping:
 
     async def _read(self, run: Run, task: Task, *, share: Sequence[int]) -> Answer:
         del task
-        run.has_read_untrusted()
+        run.context.has_read_untrusted()
         entries: list[Entry] = []
         failures = 0
         for number in share:

@@ -175,7 +175,9 @@ async def read_batch(
     """
     numbered = _Numbered(batch)
     prompt = f"{shown(task)}\n\n{INSTRUCTIONS[combine]}\n\n{fenced(numbered.text, 'lines')}"
-    request = Request((system(READ), user(prompt)), max_tokens=sizes.reply, temperature=0.0, seed=run.seed)
+    request = Request(
+        (system(READ), user(prompt)), max_tokens=sizes.reply, temperature=0.0, seed=run.context.seed
+    )
     try:
         reply = await _reply_to(run, request, Shape(_SHAPES[combine]))
     except BudgetExceededError:
@@ -197,7 +199,7 @@ async def read_batch(
 
 async def _reply_to(run: Run, request: Request, shape: Shape[BaseModel]) -> BaseModel:
     """Ask as `Run.parsed` does, but a reply that was cut is not asked for again: it would be cut again."""
-    asking = Asking(request, shape.schema, await run.capabilities(), run.model(), run.note)
+    asking = Asking(request, shape.schema, await run.capabilities(), run.context.model(), run.note)
 
     async def ask(request: Request) -> Reply:
         return await run.think(request, name="read")

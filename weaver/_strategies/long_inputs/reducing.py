@@ -182,7 +182,7 @@ async def written(
         title="answer",
         output=task.output,
         max_tokens=min(task.max_tokens or window.tokens // 4, window.tokens // 4),
-        temperature=run.temperature if run.temperature is not None else 0.3,
+        temperature=run.context.temperature if run.context.temperature is not None else 0.3,
     )
     run.offer(Answer(listed, complete=False, sources=_sources(facts)))
     try:

@@ -33,7 +33,7 @@ async def with_whole_documents(
     if not await fit(task, window) and window.is_known:
         size = sum(document.size for document in task.documents)
         raise InvalidTaskError(
-            f"The documents have about {size // BYTES_A_TOKEN:,} tokens; {run.model().name} reads "
+            f"The documents have about {size // BYTES_A_TOKEN:,} tokens; {run.context.model().name} reads "
             f"{window.tokens:,} at once, and strategy {name!r} reads them whole.",
             hint="Use --strategy map_reduce or explore, which read piece by piece.",
         )
@@ -50,7 +50,7 @@ async def fit(task: Task, window: Window) -> bool:
 
 def with_context(run: Run, task: Task) -> Task:
     """Return the task with the documents' texts as context. They may have been written by anybody."""
-    run.has_read_untrusted()
+    run.context.has_read_untrusted()
     texts = [fenced(document.text(0, document.size), document.name) for document in task.documents]
     return replace(task, context="\n\n".join(filter(None, (task.context, *texts))), documents=())
 

@@ -37,7 +37,7 @@ async def window_of(run: Run, size: int | None = None, *, role: str = "thread") 
     if tokens is not None:
         return Window(tokens, is_known=True, can=can)
     run.note(
-        f"The context window of {run.model(role).name} is not known; {ASSUMED:,} tokens are assumed. "
+        f"The context window of {run.context.model(role).name} is not known; {ASSUMED:,} tokens are assumed. "
         "Set it with window= or in the model's settings (context)."
     )
     return Window(ASSUMED, is_known=False, can=can)

@@ -67,8 +67,8 @@ async def fixed(
             for i, part in enumerate(written, start=1)
         ),
     )
-    if run.parent is None:
-        run.state.plan = plan
+    if run.context.parent is None:
+        run.context.state.plan = plan
     run.emit(Planned(plan))
     manner = Manner(body=_work, replans=0, prune=None, merge=merge_named(merge))
     async with manner.open_threads(run) as threads:

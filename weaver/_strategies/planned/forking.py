@@ -34,9 +34,6 @@ from weaver.errors import (
     ModelError,
 )
 
-PLANNING_SHARE = 0.4
-"""Share of the time left that the planner may take; then what it has written so far is followed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Forking:
@@ -60,8 +57,8 @@ class Forking:
 
     async def answer(self, run: Run, task: Task, manner: Manner) -> Answer:
         """Answer the root's task, and compare what it took with what was predicted."""
-        if run.parent is None and run.state.given_plan is not None:
-            return await self._given(run, task, run.state.given_plan, manner)
+        if run.context.parent is None and run.context.state.given_plan is not None:
+            return await self._given(run, task, run.context.state.given_plan, manner)
         listed = plan_of_list(task) if self.listed or task.parts else None
         judgement = self._judgement(task, listed)
         cannot = _cannot_fork(run)
@@ -69,11 +66,16 @@ class Forking:
         verdict = await _recorded(
             run, "before", await self.gate.before(run, task, judgement, listed=listed, merge=merge)
         )
-        if isinstance(self.policy, LearnedPolicy) and not cannot and not task.parts and run.parent is None:
+        if (
+            isinstance(self.policy, LearnedPolicy)
+            and not cannot
+            and not task.parts
+            and run.context.parent is None
+        ):
             choice = await self._choose(self.policy, run, task, verdict)
             if choice.strategy:
                 answer = await _by_strategy(run, task, choice.strategy)
-                rewards = run.state.decisions.rewards
+                rewards = run.context.state.decisions.rewards
                 self.policy.learn(choice, rewards[-1].value if rewards else None)
                 return answer
         why = cannot or (judgement.reason if judgement.lean == "direct" else "")
@@ -92,12 +94,12 @@ class Forking:
 
     async def _choose(self, policy: LearnedPolicy, run: Run, task: Task, verdict: Verdict) -> Choice:
         """Let a learned policy choose the way to answer; a resumed run goes the way that it went."""
-        can = await run.model().capabilities()
+        can = await run.context.model().capabilities()
 
         def can_run(name: str) -> bool:
             try:
                 strategy, options = find(name)
-                strategy.check(can, run.model().name, options)
+                strategy.check(can, run.context.model().name, options)
             except (MissingCapabilityError, ConfigurationError):
                 return False
             return bool(options.get("policy", "rules") == "rules")
@@ -166,7 +168,7 @@ class Forking:
 
     async def _given(self, run: Run, task: Task, given: Plan, manner: Manner) -> Answer:
         plan = given.check(max_subtasks=len(given.subtasks) or 1)
-        run.state.plan = plan
+        run.context.state.plan = plan
         run.decide(plan.parallel, "user", "the plan was given")
         return await _follow(run, task, plan, manner) if plan.parallel else await sequential(run, task)
 
@@ -176,7 +178,7 @@ class Forking:
         left = run.remaining.seconds
         async with run.fork() as spare, manner.open_threads(run) as threads:
             # Under a deadline the direct answer is also the insurance against a slow plan.
-            insure = left is not None and run.parent is None
+            insure = left is not None and run.context.parent is None
             direct = Speculation(run, spare, task) if speculate or insure else None
             following = Following(run, task, threads, manner, on_found=direct.drop if direct else None)
             # Where the parts may be put into fewer threads, none can start before all are known.
@@ -193,13 +195,12 @@ class Forking:
                     following.start(subtask)
 
             plan: Plan | None = None
-            until = float("inf") if left is None else anyio.current_time() + PLANNING_SHARE * left
             try:
-                with anyio.CancelScope(deadline=until):
+                with anyio.CancelScope(deadline=run.context.time.plan_until):
                     plan = await self.planner(
                         run,
                         task,
-                        agents=tuple(run.state.agents.values()),
+                        agents=tuple(run.context.state.agents.values()),
                         max_subtasks=width,
                         on_parallel=decided,
                         on_subtask=start,
@@ -223,7 +224,7 @@ class Forking:
                 plan = narrowed(plan, verdict.width or len(plan.subtasks))
                 for subtask in plan.subtasks:
                     following.start(subtask)
-                run.state.plan = plan if run.parent is None else run.state.plan
+                run.context.state.plan = plan if run.context.parent is None else run.context.state.plan
             following.planned()
             threads.close()
             answer = await following.answer(plan)
@@ -256,8 +257,8 @@ class Forking:
         run.decide(fork, by, because, forecast, self.policy.name, features=features_of(task))
 
     def _learn(self, run: Run, verdict: Verdict, answer: Answer, *, forked: bool) -> None:
-        if run.parent is None and answer.complete:
-            seconds = anyio.current_time() - run.state.started
+        if run.context.parent is None and answer.complete:
+            seconds = anyio.current_time() - run.context.state.started
             self.gate.learn(run, verdict, forked=forked, seconds=seconds)
 
 
@@ -281,7 +282,7 @@ def _log_width(run: Run, threads: int, verdict: Verdict, most: int) -> None:
     parts = verdict.forecast.parts if verdict.forecast is not None else threads
     names = [f"{number} threads" for number in dict.fromkeys((threads, parts, min(parts, most)))]
     features = {"parts": float(parts), "most": float(most)}
-    run.log_decision("width", *names, policy="gate/1", because=verdict.reason, features=features)
+    run.context.log_decision("width", *names, policy="gate/1", because=verdict.reason, features=features)
 
 
 def _expected_merge(manner: Manner, task: Task, judgement: Judgement, listed: Plan | None) -> str:

@@ -26,7 +26,6 @@ from weaver._strategies.common.telling import AllTold, Telling
 from weaver._strategies.sequential import sequential
 from weaver._synthesis.choice import NAMED, auto, chosen, name_of
 from weaver._synthesis.merge import Merge, MergeInOrder, Parts
-from weaver._synthesis.synthesizer import SYNTHESIS_SECONDS
 from weaver._tools.protocol import Tool
 from weaver.errors import (
     BadRequestError,
@@ -77,13 +76,8 @@ class Manner:
     merge: Merge = auto
 
     def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
-        """A fork for a plan's threads, with time kept for the synthesis."""
-        left = run.remaining.seconds
-        if left is None:
-            return run.fork(hedge=self.hedge)
-        share, least, greatest = SYNTHESIS_SECONDS
-        kept = min(max(share * left, least), greatest * left)
-        return run.fork(hedge=self.hedge, deadline=run.deadline - kept)
+        """Open a fork for a plan's threads, with time kept for the synthesis."""
+        return run.fork(hedge=self.hedge, deadline=run.context.time.threads_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +118,7 @@ class Following:
         self._not_started: list[str] = []
         share, most = SYNTHESIS_TOKENS
         left = run.remaining.tokens
-        self._held = run.ledger.hold(0 if left is None else min(most, int(share * left)))
+        self._held = run.context.ledger.hold(0 if left is None else min(most, int(share * left)))
 
     def start(self, subtask: Subtask) -> None:
         """Start the subtask's thread, unless that of an invalid plan before can go on."""
@@ -170,8 +164,8 @@ class Following:
         )
         self._not_started.append("parts that the planner had not written yet")
         plan = Plan(parallel=True, reason="as far as it was written", subtasks=subtasks)
-        if self._run.parent is None:
-            self._run.state.plan = plan
+        if self._run.context.parent is None:
+            self._run.context.state.plan = plan
         return plan
 
     def planned(self) -> None:
@@ -183,7 +177,7 @@ class Following:
     def drop(self) -> None:
         """The plan is not followed: stop its threads."""
         self._threads.cancel("pruned")
-        self._run.ledger.release(self._held)
+        self._run.context.ledger.release(self._held)
 
     async def answer(self, plan: Plan) -> Answer:
         """Wait for the threads, replan what was lost, settle conflicts, and merge what was found."""
@@ -193,7 +187,7 @@ class Following:
         self._begun = dict(sorted(self._begun.items(), key=lambda begun: place.get(begun[0], len(place))))
         merge = chosen(manner.merge, self._task, plan)
         rule: JoinRule | None = None
-        if isinstance(merge, MergeInOrder) and run.parent is None and len(self._begun) > 1:
+        if isinstance(merge, MergeInOrder) and run.context.parent is None and len(self._begun) > 1:
             parts_in_order = [begun.thread for begun in self._begun.values()]
             rule = AllTold(Telling(run, merge, parts_in_order, self._is_part))
         await self._finished(self._threads, rule)
@@ -210,18 +204,18 @@ class Following:
         findings = [t for t in wanted if self._found(t)]
         lost = [t for t in wanted if not self._found(t)]
         if not findings:
-            run.ledger.release(self._held)
+            run.context.ledger.release(self._held)
             run.note("No thread of the plan found anything; the task is answered directly.")
             run.decide(parallel=False, by="fallback", because="no thread of the plan found anything")
             return await sequential(run, self._task)
         conflicts: tuple[Conflict, ...] = ()
         if manner.ladder is not None and len(findings) > 1:
             conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
-        run.ledger.release(self._held)
+        run.context.ledger.release(self._held)
         missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
         whole = len(self._begun) == 1
         parts = Parts(plan, findings, missing, conflicts, briefing(conflicts), whole)
-        run.log_decision(
+        run.context.log_decision(
             "merge",
             name_of(merge),
             *NAMED,
@@ -258,7 +252,7 @@ class Following:
         for right in self._contradicted(whole, conflicts):
             self._run.note(f"The synthesis contradicted what was settled, again; this was added: {right}.")
             whole = replace(whole, text=f"{whole.text}\n\n{right}.")
-        if whole.text != answer.text and self._run.parent is None:
+        if whole.text != answer.text and self._run.context.parent is None:
             self._run.emit(AnswerDelta(whole.text.removeprefix(answer.text)))
         return whole
 
@@ -275,7 +269,7 @@ class Following:
             return []
         async with self._manner.open_threads(run) as threads:
             again = Following(run, self._task, threads, self._manner)
-            run.ledger.release(again._held)
+            run.context.ledger.release(again._held)
             for subtask in added.subtasks:
                 again.start(subtask)
             threads.close()
@@ -312,7 +306,7 @@ class Following:
         return thread.finding is not None and thread.state != "failed"
 
     def _task_of(self, subtask: Subtask) -> Task:
-        agents = self._run.state.agents
+        agents = self._run.context.state.agents
         if subtask.agent and subtask.agent not in agents:
             self._run.note(
                 f"The plan names an agent {subtask.agent!r} that does not exist; a worker does it."
@@ -337,7 +331,7 @@ class Following:
         if not subtask.tools:
             return self._task.tools
         tools = {tool.spec.name: tool for tool in self._task.tools if isinstance(tool, Tool)}
-        agent = self._run.state.agents.get(subtask.agent or "")
+        agent = self._run.context.state.agents.get(subtask.agent or "")
         own = (
             {tool.spec.name for tool in agent.tools if isinstance(tool, Tool)} if agent is not None else set()
         )

@@ -54,7 +54,7 @@ class Attempts:
         Args:
             task: the task with its texts filled in, where that is done already.
         """
-        if self.until < run.deadline:
+        if self.until < run.context.deadline:
             return self._by_the_deadline(run, names, task)
         return self._tries(run, names, task)
 
@@ -81,8 +81,8 @@ class Attempts:
                 tries = f"try {self.one.retry.times - left + 2} of {self.one.retry.times + 1}"
                 run.note(f"{run.path} is tried again: {because} ({tries})")
                 run.emit(ThreadRestarted(run.path, because))
-                if run.thread is not None:
-                    run.thread.attempts += 1
+                if run.context.thread is not None:
+                    run.context.thread.attempts += 1
                 await anyio.sleep(delay)
                 delay *= self.one.retry.backoff
         raise AssertionError("unreachable")
@@ -91,7 +91,7 @@ class Attempts:
         self, run: Run, names: Mapping[str, Any], task: Task | None, *, last: bool
     ) -> Awaitable[Answer]:
         timeout = self.one.timeout
-        if timeout is None or anyio.current_time() + timeout >= run.deadline:
+        if timeout is None or anyio.current_time() + timeout >= run.context.deadline:
             return self._once(run, names, task)
         return self._timed(run, names, task, timeout, last=last)
 
@@ -111,12 +111,12 @@ class Attempts:
         """What the work comes to, or None when it was not done by ``until``."""
         if anyio.current_time() >= until:
             return None
-        outer, run.deadline = run.deadline, until
+        outer, run.context.deadline = run.context.deadline, until
         try:
             with anyio.CancelScope(deadline=until):
                 return await work()
         finally:
-            run.deadline = outer
+            run.context.deadline = outer
         return None
 
     def late(self, run: Run, names: Mapping[str, Any]) -> Answer:
@@ -144,9 +144,11 @@ class Attempts:
 
     def _so_far(self, run: Run) -> Answer | None:
         """What it has come to by now, if that can be the output."""
-        if run.offered is not None and (self.one.output is None or run.offered.output is not None):
-            return run.offered
-        said = run.text_so_far.strip()
+        if run.context.offered is not None and (
+            self.one.output is None or run.context.offered.output is not None
+        ):
+            return run.context.offered
+        said = run.context.text_so_far.strip()
         return Answer(said) if said and self.one.output is None else None
 
     def _once(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
@@ -155,10 +157,10 @@ class Attempts:
         if self.one.does == "uses":
             return self._nested(run, names)
         if task is None:
-            task = self.task(names, run.task.title)
-            run.task = task
-            if run.thread is not None:
-                run.thread.task = task
+            task = self.task(names, run.context.task.title)
+            run.context.task = task
+            if run.context.thread is not None:
+                run.context.thread.task = task
         assert self.one.body is not None
         return self.one.body(run, task) if self.one.direct else self._carefully(run, task, self.one.body)
 
@@ -166,7 +168,7 @@ class Attempts:
         """A strategy that needs something of the model, or whose findings are compared."""
         strategy = self.one.strategy
         if strategy is not None and strategy.demands(self.one.options):
-            strategy.check(await run.capabilities(), run.model().name, self.one.options)
+            strategy.check(await run.capabilities(), run.context.model().name, self.one.options)
         return await (claiming(body) if self.one.claims else body)(run, task)
 
     def task(self, names: Mapping[str, Any], title: str) -> Task:
@@ -223,15 +225,18 @@ class Attempts:
         if defaults.budget is not None:
             run.limit(limits_of(defaults.budget), f"Workflow {used.workflow.name!r}")
         work = self.progress.nested(one, inputs)
-        if defaults.deadline is None or (until := anyio.current_time() + defaults.deadline) >= run.deadline:
+        if (
+            defaults.deadline is None
+            or (until := anyio.current_time() + defaults.deadline) >= run.context.deadline
+        ):
             return await work(run)
         answer = await self._within(run, until, lambda: work(run))
         if answer is not None:
             return answer
         took = f"workflow {used.workflow.name} took longer than {defaults.deadline:g} s"
-        if run.offered is None:
+        if run.context.offered is None:
             raise StepError(f"{took[0].upper()}{took[1:]}, and there was nothing to answer with.")
-        return _cut(run.offered, took)
+        return _cut(run.context.offered, took)
 
     def fail(self, error: Exception) -> NoReturn:
         """End the work with this error, and let the others know what it means for them.

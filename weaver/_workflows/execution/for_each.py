@@ -49,7 +49,7 @@ class Items:
         self._unstarted = ""
         # With a fallback every item has an output, also those that the step's deadline left no time for.
         until = float("inf") if self.one.on_timeout == "fallback" else attempts.until
-        self._until = min(run.deadline, until)
+        self._until = min(run.context.deadline, until)
         self._timed = self._until < float("inf")
         self._context = copy_context()
 
@@ -109,7 +109,7 @@ class Items:
         index, item = next(self._left, (-1, None))
         late = self._timed and anyio.current_time() >= self._until
         if late:
-            by_step = self.attempts.until <= self.run_.deadline
+            by_step = self.attempts.until <= self.run_.context.deadline
             self._unstarted = self.attempts.deadline_passed if by_step else "the deadline passed"
         if index < 0 or late or self.settled or not self._start(threads, index, item):
             self._left = iter(())

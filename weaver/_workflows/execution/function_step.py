@@ -38,7 +38,7 @@ async def call_function(
         value = setting.functions[tool.spec.name]
     else:
         call = ToolCall(f"step-{one.id}", tool.spec.name, json.dumps(arguments, ensure_ascii=False))
-        said = await use_tool(run, {tool.spec.name: tool}, call)
+        said = await use_tool(run.context, {tool.spec.name: tool}, call)
         value = said if gives_text(tool) else _json(said)
     if one.output is not None:
         try:

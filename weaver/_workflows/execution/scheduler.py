@@ -48,7 +48,7 @@ class Flow:
             StepError: no output came out.
             WeaverError: a step with ``on_error: fail_fast`` failed.
         """
-        if run.parent is None:
+        if run.context.parent is None:
             self._decide(run)
         try:
             async with run.fork(name="step", timeout=NO_TIMEOUT) as threads:
@@ -162,7 +162,7 @@ class Flow:
                 raise StepError(f"Nothing came out of the workflow. {' '.join(map(_sentence, missing))}")
             why = " ".join(f"{id_}: {r['error']}" for id_, r in self.progress.records.items() if r["error"])
             return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
-        if run.parent is None:
+        if run.context.parent is None:
             for what in missing:
                 run.note(_sentence(what))
         text = text_of(outputs.get("answer")) or (

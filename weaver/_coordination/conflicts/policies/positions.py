@@ -81,7 +81,7 @@ def question(conflict: Conflict, run: Run, threads: Sequence[Told]) -> str:
     if conflict.attribute == ANSWER:
         return asked[0] if asked else conflict.subject
     material = [
-        fenced(q[:_MATERIAL], "task") for q in dict.fromkeys([run.task.question, *asked]) if q.strip()
+        fenced(q[:_MATERIAL], "task") for q in dict.fromkeys([run.context.task.question, *asked]) if q.strip()
     ]
     return (
         "Find out one thing, from scratch and with care:\n"

@@ -43,8 +43,8 @@ async def escalate(
     Args:
         agent: name of a configured agent with a model of its own.
     """
-    chosen = run.state.agents.get(agent)
-    if chosen is None or f"agent/{agent}" not in run.state.models:
+    chosen = run.context.state.agents.get(agent)
+    if chosen is None or f"agent/{agent}" not in run.context.state.models:
         run.note(f"The policy 'escalate' was left out: there is no agent {agent!r} with a model of its own.")
         return None
     derived = await _derive(run, conflict, threads, samples=1, agent=chosen)

@@ -60,7 +60,7 @@ async def weave(run: Run, prompt: str, form: Format, decoding: Decoding | None =
     can = await run.capabilities()
     if not can.completions:
         raise MissingCapabilityError(
-            f"{form.name} writes raw completions, and {run.model().name} has none.",
+            f"{form.name} writes raw completions, and {run.context.model().name} has none.",
             hint="Use a completions endpoint (vLLM, SGLang, llama.cpp) and a model trained for it.",
         )
     decoding = decoding or Decoding()

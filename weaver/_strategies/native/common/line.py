@@ -160,13 +160,13 @@ class Line:
             prompt=self.context,
             stop=stops,
             max_tokens=self._room(),
-            temperature=None if self.run.temperature is not None else self.decoding.temperature,
+            temperature=None if self.run.context.temperature is not None else self.decoding.temperature,
             top_p=self.decoding.top_p,
             seed=self.run.random.randrange(2**31) if self.decoding.own_seeds else None,
             extra=_SPECIAL if self.decoding.special_tokens else {},
         )
         watch = StopWatch(stops)
-        thread = self.run.thread_id if self.run.state.listen is not None else None
+        thread = self.run.context.thread_id if self.run.context.state.listen is not None else None
         try:
             async with self.run.call(request) as call:
                 async for delta in call:
@@ -319,7 +319,7 @@ class Line:
             text = line.text
             if thread.state != "succeeded":
                 self.complete = False
-                self.run.joined(thread)
+                self.run.context.joined(thread)
                 self._tell(thread)
                 text = text if text.strip() else NOT_FINISHED
             if self.form.max_depth > 1:

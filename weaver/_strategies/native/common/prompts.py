@@ -67,7 +67,7 @@ def prompt_for(run: Run, task: Task, template: TemplateName, *, system: str = ""
             "A native strategy continues plain text, and the task has more than text in it.",
             hint="Choose another strategy, such as adaptive.",
         )
-    messages = instructed(opening(task), run.instructions, "thread")
+    messages = instructed(opening(task), run.context.instructions, "thread")
     return template_named(template).render(messages, system=system, suffix=suffix)
 
 

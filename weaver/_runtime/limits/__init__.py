@@ -1,0 +1,1 @@
+"""What a run may use: tokens, money, calls, threads, time."""
