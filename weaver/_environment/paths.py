@@ -32,3 +32,14 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
     # The XDG specification: a relative path is invalid and must be ignored.
     data = environ.get("XDG_DATA_HOME", "").strip()
     return (Path(data) if data.startswith("/") else Path.home() / ".local" / "share") / "weaver"
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file, and its folder, that only their owner may read, where there is none yet.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
+from weaver._environment.paths import make_private
 from weaver.errors import JournalError
 
 VERSION = 2
@@ -47,10 +47,7 @@ def connect(path: Path, busy_seconds: float) -> sqlite3.Connection:
         sqlite3.Error, OSError: it cannot be used.
         JournalError: it is another program's file, or a newer weaver's.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        # The file holds what users asked and models said: for its owner only.
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    make_private(path)
     db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         _prepare(db, path)

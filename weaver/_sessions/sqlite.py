@@ -18,7 +18,7 @@ import anyio.to_thread
 from weaver._data.conversation.reading import message_from
 from weaver._data.messages import Message
 from weaver._environment.file_locks import lock
-from weaver._environment.paths import home
+from weaver._environment.paths import home, make_private
 from weaver.errors import InvalidTaskError, SessionError
 
 FILE = "sessions.sqlite"
@@ -134,9 +134,7 @@ class SQLiteSession:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
-            if not self.path.exists():
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            make_private(self.path)
             db = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
             try:
                 db.execute("PRAGMA journal_mode = WAL")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
 import threading
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from weaver._data.messages import ToolCall
-from weaver._environment.paths import home
+from weaver._environment.paths import home, make_private
 from weaver._models.protocol import TokenLogprob
 from weaver._models.reply import Reply
 
@@ -109,9 +108,7 @@ class ReplyStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not self.path.exists():
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            make_private(self.path)
             db = sqlite3.connect(self.path, timeout=2, isolation_level=None, check_same_thread=False)
             try:
                 db.executescript(_SCHEMA)

@@ -7,7 +7,6 @@ processes may write at the same time.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaver._environment.paths import home
+from weaver._environment.paths import home, make_private
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.retention import STORE_ENV, Retention
 from weaver._tracing.store.span_record import SpanRecord, span_from
@@ -301,10 +300,7 @@ class Store:
 
     def _db(self) -> sqlite3.Connection:
         if self._open is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not self.path.exists():
-                # The file may hold what models said: for its owner only.
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            make_private(self.path)
             db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(db)
