@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from weaver._data.result import ErrorReport
 from weaver._data.task import Task, with_parts
 from weaver._facade.weaver import Weaver
 from weaver._settings.settings import Settings
 from weaver._workers.submission import Submission
-from weaver.errors import InvalidWorkflowError
+from weaver.errors import InvalidWorkflowError, WeaverError
 
 if TYPE_CHECKING:
     from weaver._journal.port import Journal
@@ -76,6 +78,19 @@ class Runs:
         if len(self._weavers) > _WEAVERS:
             self._weavers.popitem(last=False)  # its connections close with its last run
         return self._weavers[key]
+
+
+async def record_failure(journal: Journal, run_id: str, error: Exception, owner: str) -> None:
+    """Record that a run could not even begin, as a run does at its end.
+
+    Raises:
+        JournalError: it cannot be recorded.
+    """
+    message = str(error) if isinstance(error, WeaverError) else f"{type(error).__name__}: {error}"
+    epoch = (await journal.open(run_id, owner=owner)).epoch
+    report = asdict(ErrorReport(type(error).__name__, message))
+    result = {"run_id": run_id, "status": "failed", "answer": "", "error": report}
+    await journal.finish(run_id, epoch, "failed", result)
 
 
 def _loaded(submission: Submission) -> Definition:

@@ -8,15 +8,14 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from weaver._data.result import ErrorReport
 from weaver._dispatch.port import QUEUE, Claim, Dispatcher, Watch
-from weaver._workers.running import Runs
-from weaver.errors import JournalError, RunTakenOverError, WeaverError
+from weaver._workers.running import Runs, record_failure
+from weaver.errors import JournalError, RunTakenOverError
 
 if TYPE_CHECKING:
     from weaver._journal.port import Journal
@@ -177,19 +176,11 @@ class Worker:
             return error
         except Exception as error:  # noqa: BLE001 - of a plugin, a setting, a function of a user
             _log.error("Run %s cannot be run: %s", job.run_id, error)
-            return await self._record_failure(job.run_id, error)
-
-    async def _record_failure(self, run_id: str, error: Exception) -> Exception:
-        """The run could not even begin: record that, as a run does at its end."""
-        message = str(error) if isinstance(error, WeaverError) else f"{type(error).__name__}: {error}"
-        report = ErrorReport(type(error).__name__, message)
-        try:
-            epoch = (await self._journal.open(run_id, owner=self.name)).epoch
-            result = {"run_id": run_id, "status": "failed", "answer": "", "error": asdict(report)}
-            await self._journal.finish(run_id, epoch, "failed", result)
-        except JournalError as failure:
-            return failure
-        return error
+            try:
+                await record_failure(self._journal, job.run_id, error, self.name)
+            except JournalError as failure:
+                return failure
+            return error
 
     async def _until_idle(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

@@ -55,9 +55,9 @@ def submit(question: str | None, again: str | None, **options: Any) -> int:
     weaver submit report.yaml -i topic=rain --every "0 6 * * *" --name morning
     weaver attach RUN          # watch it, from any machine
     """
+    from weaver._cli.running.submitting import submission_of, when
     from weaver._dispatch.port import Job
     from weaver_postgres.connected import with_dispatcher
-    from weaver_postgres.submitting import submission_of, when
 
     if again is not None:
         click.echo(_again(again, options["journal"]))

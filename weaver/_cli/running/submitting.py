@@ -33,7 +33,7 @@ def submission_of(question: str, options: Mapping[str, Any]) -> Submission:
 
 def when(delay: str | None, at: str | None) -> dict[str, Any]:
     """The fields of a `Job` that say when it begins."""
-    from weaver._workflows.schema.units import parse_duration
+    from weaver._settings.units import parse_duration
 
     fields: dict[str, Any] = {}
     if delay is not None:
