@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from weaver._strategies.dialogue.rounds import rounds
     from weaver._strategies.graph_of_thoughts import graph_of_thoughts
     from weaver._strategies.llm_compiler import llm_compiler
+    from weaver._strategies.long_inputs.explore import explore
     from weaver._strategies.long_inputs.map_reduce import map_reduce
     from weaver._strategies.native import check, statistics
     from weaver._strategies.native.apr import apr
@@ -66,6 +67,7 @@ _MODULES = {
     "check": "_strategies.native",
     "debate": "_strategies.dialogue.debate",
     "deepconf": "_strategies.deepconf",
+    "explore": "_strategies.long_inputs.explore",
     "fixed": "_strategies.planned.fixed",
     "graph_of_thoughts": "_strategies.graph_of_thoughts",
     "group_think": "_strategies.dialogue.group_think",
@@ -111,6 +113,7 @@ __all__ = [
     "check",
     "debate",
     "deepconf",
+    "explore",
     "fixed",
     "graph_of_thoughts",
     "group_think",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weaver._documents.opening import documents_from
@@ -17,7 +17,7 @@ TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=400).map("".join).f
 NAMES = st.sampled_from(["a.md", "a.py", "a.csv", "a.txt", "a.jsonl"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXT, NAMES, st.integers(LEAST_TOKENS, 80))
 def test_pieces_are_the_document_and_fit(text, name, most):
     [document] = documents_from([(name, text)])
@@ -101,6 +101,7 @@ def test_halves_of_a_piece_are_the_piece(document):
     assert (halves[0].start, halves[-1].end) == (piece.start, piece.end)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=300))
 def test_the_estimate_of_tokens_is_never_less_than_a_quarter_of_the_bytes(text):
     data = text.encode()

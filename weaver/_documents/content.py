@@ -49,6 +49,30 @@ class InMemory:
         return self._data[start:end]
 
 
+class Section:
+    """A part of another content.
+
+    Args:
+        start, end: byte offsets.
+    """
+
+    def __init__(self, content: Content, start: int, end: int) -> None:
+        self._content, self._start, self._end = content, start, max(start, end)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._end - self._start
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` to ``end``.
+
+        Raises:
+            InvalidTaskError: as the other content.
+        """
+        return self._content.read(self._start + start, min(self._start + end, self._end))
+
+
 class InFile:
     """Text in a file, which is opened anew for each piece: there may be thousands of documents.
 

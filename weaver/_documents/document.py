@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from weaver._documents.content import Content, LineIndex
+from weaver._documents.content import Content, LineIndex, Section
 from weaver._documents.kinds import Kind
 
 
@@ -16,10 +16,20 @@ class Document:
         kind: where it may be split: see `weaver._documents.seams`.
         content: its text, UTF-8.
         notes: what a reader should know, such as a guessed encoding.
+        first_line: number of its first line: not 1 for a part of another document.
     """
 
-    def __init__(self, name: str, kind: Kind, content: Content, *, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        content: Content,
+        *,
+        notes: tuple[str, ...] = (),
+        first_line: int = 1,
+    ) -> None:
         self.name, self.kind, self.content, self.notes = name, kind, content, notes
+        self.first_line = first_line
 
     def __repr__(self) -> str:
         return f"Document({self.name!r}, {self.kind}, {self.content.size:,} bytes)"
@@ -33,6 +43,11 @@ class Document:
     def lines(self) -> LineIndex:
         """Offsets of its lines; made when it is first needed, by going through it once."""
         return LineIndex(self.content)
+
+    def part(self, first: int, last: int) -> Document:
+        """Return lines ``first`` to ``last`` as a document; lines keep their numbers."""
+        start, end = self.lines.offset_of(first), self.lines.offset_of(last + 1)
+        return Document(self.name, self.kind, Section(self.content, start, end), first_line=max(1, first))
 
     def text(self, start: int, end: int) -> str:
         """Return the text between two byte offsets.

@@ -85,7 +85,7 @@ def split(document: Document, max_tokens: int, *, max_lines: int | None = None) 
     Raises:
         InvalidTaskError: the file cannot be read any more.
     """
-    walk = Walk(document.kind)
+    walk = Walk(document.kind, document.first_line)
     return _pieces(document, max(LEAST_TOKENS, max_tokens), max_lines, (0, document.size), walk)
 
 

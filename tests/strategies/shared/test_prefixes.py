@@ -15,6 +15,8 @@ SHARED = "Notes: " + "apples are red and pears are green, said the farmer of the
 LEAST_SHARE = 0.9
 """Of the shorter of two siblings' prompts, how much is common, where both hold the task's text."""
 WITHOUT = {
+    "map_reduce": "without documents it makes one call; tests/long_inputs has the rest",
+    "explore": "without documents it makes one call",
     "sequential": "one call",
     "fixed": "its threads see their part of the plan, not the task",
     "llm_compiler": "its calls see their part of the plan, not the task",

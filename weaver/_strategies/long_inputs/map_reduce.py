@@ -112,6 +112,7 @@ class _Mapping:
     readings: dict[int, Reading] = field(default_factory=dict)
     threads: list[Thread] = field(default_factory=list)
     why_unread: dict[int, str] = field(default_factory=dict)
+    refusal: BudgetExceededError | None = None
 
     async def work(self, width: int) -> None:
         """Read all pieces, ``width`` at the same time; failures of single ones are kept for the answer.
@@ -134,6 +135,7 @@ class _Mapping:
                 try:
                     thread = threads.start(own, id=f"part{number}", body=partial(self._read, share=share))
                 except BudgetExceededError as error:
+                    self.refusal = error
                     self.run.note(f"Not everything was read: {error.message}")
                     return False
                 by_id[thread.id] = share
@@ -147,8 +149,9 @@ class _Mapping:
                     threads.close()
             self.threads = threads.all
         if not self.readings:
-            first = next((thread.error for thread in self.threads if thread.error is not None), None)
-            raise NoAnswerError("None of the documents' parts could be read.") from first
+            first = self.refusal or next((t.error for t in self.threads if t.error is not None), None)
+            why = f": {first}" if first is not None else "."
+            raise NoAnswerError(f"None of the documents' parts could be read{why}") from first
 
     def _shares(self) -> list[Sequence[int]]:
         """Share out the pieces among threads: one, or several in turn where there are more than threads."""
