@@ -16,14 +16,21 @@ from weaver._coordination.answers.equivalence import KINDS, number
 from weaver._coordination.answers.votes import Votes
 from weaver._coordination.conflicts.topics import Topic, near_pairs
 from weaver._coordination.joins.pruning import same_work
+from weaver._data.budget import Limits
+from weaver._data.decisions import LoggedDecision, Outcome
 from weaver._data.plan import Plan, Subtask
 from weaver._data.result import Answer
+from weaver._data.usage import Usage
 from weaver._models.compose import layered
 from weaver._models.layers.limit import EndpointLimits, Gates
 from weaver._models.openai.chunks.reader import ChunkReader
 from weaver._models.protocol import Request, ToolCallPart
 from weaver._models.tool_call_parts import ToolCallParts
+from weaver._runtime.limits.accounting import Accounting
+from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.run import Run
+from weaver._runtime.state.decision_log import DecisionLog
+from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.thread_options import Hedge
 from weaver._workflows.workflow import Workflow
 from weaver.errors import WeaverError
@@ -159,6 +166,25 @@ def tool_call(count: int) -> None:
     assert len(whole.arguments) == 2 * count + 8
 
 
+def decisions(count: int) -> None:
+    async def main() -> None:
+        accounting, ledger = Accounting(), Ledger(Limits())
+        log = DecisionLog(accounting, ())
+        for at in range(count):
+            log.add(LoggedDecision("fork", "direct", (), "rules", thread=f"s{at}"))
+            log.add(LoggedDecision("stop", "go on", (), "rules"))
+            thread = Thread(
+                f"s{at}/t1", Task("x"), parent=f"s{at}", depth=2, depends_on=(), emit=lambda _: None
+            )
+            accounting.record(Usage(1, 2, 3, cost_usd=0.5), ledger=ledger, thread=thread)
+        first, second, *_ = log.finished("complete")
+        assert (first.outcome, second.outcome) == (
+            Outcome(5, 0.0, 0.5, "complete"), Outcome(5 * count, 0.0, 0.5 * count, "complete"),
+        )  # fmt: skip
+
+    anyio.run(main, backend_options=virtual_time()[1])
+
+
 def workflow(count: int) -> Workflow:
     steps = "".join(
         f"  s{at}:\n    task: 'Say {at}" + (f" after ${{{{ steps.s{at - 1}.output }}}}'\n" if at else "'\n")
@@ -183,11 +209,12 @@ def workflow(count: int) -> Workflow:
         (lambda count: cast(count, "the word {} of many"), 60),
         (lambda count: cast(count, '{{"n": {}}}'), 60),
         (tool_call, 300),
+        (decisions, 60),
         (workflow, 40),
     ],
     ids=[
         "fork", "hedges", "prune", "chain", "notes", "waiting calls", "plan", "plan, written", "numbers",
-        "words", "JSON", "tool call", "workflow",
+        "words", "JSON", "tool call", "decisions", "workflow",
     ],
 )  # fmt: skip
 def test_work_grows_with_the_items_and_not_faster(work: Callable[[int], Any], items: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from typing import get_args, get_origin
 
 from weaver._data.conversation.sizes import conversation_tokens
@@ -71,3 +72,31 @@ def features_of(task: Task) -> dict[str, float]:
         "rules direct": lean == "direct",
     }
     return numbers | {name: float(mark) for name, mark in marks.items()}
+
+
+class TaskFeatures(Mapping[str, float]):
+    """`features_of` a task, read when somebody looks at them: every thread decides, and few are looked at."""
+
+    def __init__(self, task: Task) -> None:
+        self._task: Task | None = task
+        self._features: dict[str, float] = {}
+
+    def __getitem__(self, name: str) -> float:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def __reduce__(self) -> tuple[type[dict[str, float]], tuple[dict[str, float]]]:
+        return dict, (self._read(),)
+
+    def _read(self) -> dict[str, float]:
+        if self._task is not None:
+            self._features, self._task = features_of(self._task), None
+        return self._features

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from weaver._data.task import Task
@@ -86,24 +87,28 @@ class Features:
     @classmethod
     def of(cls, task: Task) -> Features:
         """Read the features of the user's question."""
-        text = task.user_words
-        listing = listing_in(text)
-        if len(text) > 2 * END_CHARS:  # what is wanted stands at the beginning or at the end
-            text = f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
-        return cls(
-            words=_count_words(text),
-            questions=questions_in(text),
-            items=0 if listing is None else len(listing.items.items),
-            compares=compares(text),
-            several=bool(SEVERAL.search(text)),
-            clauses=len(_QUESTION_WORD.findall(text)),
-            counted=_counted(text),
-            numbers=len(_NUMBER.findall(text)),
-            chained=bool(_CHAIN.search(text)),
-            listing=None if listing is None else listing.meaning,
-            joined=bool(_AND.search(text)),
-            one_text=ONE_TEXT.match(text) is not None and EACH.search(text) is None,
-        )
+        return _features(task.user_words)
+
+
+@lru_cache(maxsize=16)  # a thread asks for the same several times at its beginning
+def _features(text: str) -> Features:
+    listing = listing_in(text)
+    if len(text) > 2 * END_CHARS:  # what is wanted stands at the beginning or at the end
+        text = f"{text[:END_CHARS]}\n{text[-END_CHARS:]}"
+    return Features(
+        words=_count_words(text),
+        questions=questions_in(text),
+        items=0 if listing is None else len(listing.items.items),
+        compares=compares(text),
+        several=bool(SEVERAL.search(text)),
+        clauses=len(_QUESTION_WORD.findall(text)),
+        counted=_counted(text),
+        numbers=len(_NUMBER.findall(text)),
+        chained=bool(_CHAIN.search(text)),
+        listing=None if listing is None else listing.meaning,
+        joined=bool(_AND.search(text)),
+        one_text=ONE_TEXT.match(text) is not None and EACH.search(text) is None,
+    )
 
 
 def compares(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from weaver._data.usage import Usage, total
@@ -20,6 +21,11 @@ class Accounting:
 
     def __init__(self) -> None:
         self.usages: list[Usage] = []
+        self._of_threads: dict[str, list[Usage]] = {}
+
+    def below(self, path: str) -> Sequence[Usage]:
+        """Return the usages of a thread and of those that it forked, in the order they ended; all for ""."""
+        return self._of_threads.get(path, ()) if path else self.usages
 
     def record(
         self,
@@ -45,6 +51,10 @@ class Accounting:
             self.usages.append(usage)
         if thread is not None:
             thread.usages.append(usage)
+            path = thread.id
+            while path:
+                self._of_threads.setdefault(path, []).append(usage)
+                path = path.rpartition("/")[0]
 
     @property
     def total(self) -> Usage:

@@ -316,7 +316,10 @@ class ThreadContext:
             self.state.decision = Decision(parallel, by, because, forecast, policy, considered)
             self.emit(Decided(self.state.decision))
         arms = tuple(arms) or both_ways(parallel, forecast)
-        logged = LoggedDecision("fork", chosen, arms, policy or by, because, features=features or {})
+        at = self.state.decisions.now()
+        logged = LoggedDecision(
+            "fork", chosen, arms, policy or by, because, self.path, at, features=features or {}
+        )
         self._log(logged, parallel=parallel, by=by, forecast=forecast)
 
     def log_decision(
@@ -335,7 +338,8 @@ class ThreadContext:
             policy: name and version of what decides.
         """
         arms = certain(chosen, *others)
-        self._log(LoggedDecision(kind, chosen, arms, policy, because, features=features or {}))
+        at = self.state.decisions.now()
+        self._log(LoggedDecision(kind, chosen, arms, policy, because, self.path, at, features or {}))
 
     def _log(
         self,
@@ -345,8 +349,8 @@ class ThreadContext:
         by: DecidedBy = "policy",
         forecast: Forecast | None = None,
     ) -> None:
-        logged = self.state.decisions.add(replace(decision, thread=self.path))
-        self.state.tracing.decided(self.span, logged, parallel=parallel, by=by, forecast=forecast)
+        self.state.decisions.add(decision)
+        self.state.tracing.decided(self.span, decision, parallel=parallel, by=by, forecast=forecast)
 
     def reward(self, value: float, source: RewardSource, name: str = "correctness") -> None:
         """Record how good the run's answer is, by a verifier or a judge; not by who wrote it.
@@ -364,7 +368,8 @@ class ThreadContext:
             self.span, sc.EVENT_VOTE, {sc.VOTE_COUNTS: tuple(counts), sc.VOTE_SHARE: share}
         )
         if counts:
-            self._log(vote(counts, share))
+            at = self.state.decisions.now()
+            self._log(replace(vote(counts, share), thread=self.path, at_seconds=at))
 
     def waited_for_prefix(self, seconds: float) -> None:
         """Record that a call was held back until one that begins alike had been read."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from weaver._data.decisions import Arm, LoggedDecision, Outcome, Reward, certain
-from weaver._data.usage import Usage, total
 from weaver._models.clock import current_time
 
 if TYPE_CHECKING:
     from weaver._data.result import Forecast
+    from weaver._data.usage import Usage
+    from weaver._runtime.limits.accounting import Accounting
     from weaver._runtime.state.thread import Thread
 
 CAPACITY = 500
@@ -22,54 +24,59 @@ class DecisionLog:
     """The decisions and rewards of one run.
 
     Args:
-        usages: of all calls of the run; grows while it runs.
+        accounting: of the run; grows while it runs.
         threads: of the run; grows while it runs.
     """
 
-    def __init__(self, usages: Sequence[Usage], threads: Sequence[Thread]) -> None:
+    def __init__(self, accounting: Accounting, threads: Sequence[Thread]) -> None:
         self.rewards: list[Reward] = []
         self.left_out = 0
-        self._usages = usages
+        self._accounting = accounting
         self._threads = threads
         self._started = current_time()
-        self._logged: list[tuple[LoggedDecision, Usage]] = []
+        self._logged: list[tuple[LoggedDecision, int]] = []  # and how many calls had ended before it
 
-    def add(self, decision: LoggedDecision) -> LoggedDecision:
-        """Keep a decision, with the time at which it was made; return it with that time."""
-        timed = replace(decision, at_seconds=current_time() - self._started)
+    def now(self) -> float:
+        """Return the seconds since the start of the run."""
+        return current_time() - self._started
+
+    def add(self, decision: LoggedDecision) -> None:
+        """Keep a decision that was made just now."""
         if len(self._logged) < CAPACITY:
-            self._logged.append((timed, self._spent(decision.thread)))
+            self._logged.append((decision, len(self._accounting.below(decision.thread))))
         else:
             self.left_out += 1
-        return timed
 
     def finished(self, status: str) -> tuple[LoggedDecision, ...]:
         """Return the decisions with what came of them, for a run that ends now as ``status``."""
         ends = {thread.id: thread for thread in self._threads}
         reward = self.rewards[-1] if self.rewards else None
+        sums: dict[str, _Sums] = {}
         decisions = []
         for decision, before in self._logged:
             thread = ends.get(decision.thread)
             until = current_time() if thread is None or thread.ended_at is None else thread.ended_at
-            spent = self._spent(decision.thread)
-            is_priced = spent.cost_usd is not None and before.cost_usd is not None
-            outcome = Outcome(
-                spent.total_tokens - before.total_tokens,
-                max(0.0, until - self._started - decision.at_seconds),
-                (spent.cost_usd or 0.0) - (before.cost_usd or 0.0) if is_priced else None,
-                status if thread is None else thread.state,
-            )
+            if decision.thread not in sums:
+                sums[decision.thread] = _Sums(self._accounting.below(decision.thread))
+            tokens, usd = sums[decision.thread].since(before)
+            seconds = max(0.0, until - self._started - decision.at_seconds)
+            outcome = Outcome(tokens, seconds, usd, status if thread is None else thread.state)
             decisions.append(replace(decision, outcome=outcome, reward=reward))
         return tuple(decisions)
 
-    def _spent(self, thread: str) -> Usage:
-        """Usage so far of a thread and those below it; of the whole run for the root."""
-        return total(self._usages if not thread else self._of_thread(thread))
 
-    def _of_thread(self, path: str) -> Iterable[Usage]:
-        for thread in self._threads:
-            if thread.id == path or thread.id.startswith(f"{path}/"):
-                yield from thread.usages
+class _Sums:
+    """Running sums over calls in the order they ended, so that each decision takes constant time."""
+
+    def __init__(self, usages: Sequence[Usage]) -> None:
+        self._tokens = [0, *accumulate(usage.total_tokens for usage in usages)]
+        self._usd = [0.0, *accumulate(usage.cost_usd or 0.0 for usage in usages)]
+        self._unknown = any(usage.cost_usd is None for usage in usages)
+
+    def since(self, before: int) -> tuple[int, float | None]:
+        """Return tokens and US dollars of all calls but the first ``before``."""
+        usd = None if self._unknown else self._usd[-1] - self._usd[before]
+        return self._tokens[-1] - self._tokens[before], usd
 
 
 def both_ways(parallel: bool, forecast: Forecast | None) -> tuple[Arm, ...]:

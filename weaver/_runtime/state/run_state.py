@@ -126,7 +126,7 @@ class RunState:
         self.notes: list[str] = []
         self._noted: set[str] = set()
         self.decision: Decision | None = None
-        self.decisions = DecisionLog(self.accounting.usages, self.threads)
+        self.decisions = DecisionLog(self.accounting, self.threads)
         self.plan: Plan | None = None
         self.offered: Answer | None = None
         self._spoken: list[str] = []

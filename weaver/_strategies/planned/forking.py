@@ -11,7 +11,7 @@ from weaver._data.plan import Plan, Subtask
 from weaver._data.result import Answer, DecidedBy
 from weaver._data.task import Task
 from weaver._planning.cues import EACH
-from weaver._planning.features import features_of
+from weaver._planning.features import TaskFeatures
 from weaver._planning.gate.gate import Gate, Verdict
 from weaver._planning.grouping import narrowed
 from weaver._planning.learned.policy import Choice, LearnedPolicy
@@ -254,7 +254,7 @@ class Forking:
         self, run: Run, task: Task, fork: bool, because: str, *, by: DecidedBy, verdict: Verdict | None = None
     ) -> None:
         forecast = verdict.forecast if verdict is not None else None
-        run.decide(fork, by, because, forecast, self.policy.name, features=features_of(task))
+        run.decide(fork, by, because, forecast, self.policy.name, features=TaskFeatures(task))
 
     def _learn(self, run: Run, verdict: Verdict, answer: Answer, *, forked: bool) -> None:
         if run.context.parent is None and answer.complete:
