@@ -48,16 +48,18 @@ class Decided(_Event):
 
 @dataclass(frozen=True, slots=True)
 class SubtaskPlanned(_Event):
-    """One subtask of a plan that is still being written is complete."""
+    """One subtask of a plan that is still being written is complete. ``thread`` plans; None is the root."""
 
     subtask: Subtask
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Planned(_Event):
-    """The whole plan is known and valid."""
+    """The whole plan is known and valid. ``thread`` planned; None is the root."""
 
     plan: Plan
+    thread: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

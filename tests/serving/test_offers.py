@@ -19,8 +19,7 @@ from tests.serving.conftest import Start
 from tests.serving.test_chat import client, user
 from weaver._cli import main
 from weaver._serving.client_config import CLIENTS
-from weaver._serving.config import ServeConfig
-from weaver._serving.server import _listening
+from weaver._serving.http.listener import listen
 from weaver.errors import ConfigurationError
 from weaver.testing import Scripted, Server
 
@@ -210,7 +209,7 @@ def test_a_taken_port_is_a_clear_error(start: Start):
     server = start()
     port = int(server.url.split(":")[2].split("/")[0])
     with pytest.raises(ConfigurationError, match="cannot be listened on"):
-        _listening(ServeConfig(port=port))
+        listen("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("drain", [5.0, 0.3])

@@ -17,6 +17,7 @@ from weaver.errors import (
     ModelError,
     RunCancelled,
     RunUnfinishedError,
+    UnknownNameError,
 )
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -311,3 +312,32 @@ async def test_reasoning_of_a_direct_answer_is_told(strategy: str):
     told = [e.text async for e in run if isinstance(e, events.AnswerReasoning)]
     assert "".join(told) == "six times seven"
     assert run.result.answer == "It is 42."
+
+
+PLAN = (
+    '{"parallel": true, "reason": "", "subtasks": [{"id": "a", "title": "A", "prompt": "quick"}, '
+    '{"id": "b", "title": "B", "prompt": "slow"}]}'
+)
+
+
+async def test_one_thread_is_stopped_and_the_run_goes_on():
+    model = ScriptedModel([
+        Scripted(PLAN, when="subtasks"),
+        Scripted("alpha", when=lambda r: r.messages[-1].text == "quick"),
+        Scripted(LONG, when=lambda r: r.messages[-1].text == "slow", each=100),
+        Scripted("merged"),
+    ])  # fmt: skip
+    run = Weaver(model, strategy="adaptive:gate=off,hedge=off").stream(UNSURE)
+    with pytest.raises(RunUnfinishedError):
+        run.cancel_thread("b")
+    async with run:
+        async for event in run:
+            if isinstance(event, events.ThreadDelta) and event.thread == "b":
+                run.cancel_thread("b")
+                with pytest.raises(UnknownNameError, match="nobody"):
+                    run.cancel_thread("nobody")
+    by_id = {thread.id: thread for thread in run.result.threads}
+    assert (by_id["b"].state, by_id["b"].cancel_reason) == ("cancelled", "user")
+    assert by_id["a"].state == "succeeded"
+    assert run.result.answer == "merged"
+    assert run.result.metrics.wall_seconds < 50

@@ -36,6 +36,7 @@ OURS = {
     "compare": ("weaver._cli.running.compare", "Compare strategies on the same items under the same limits."),
     "trajectory": ("weaver._cli.inspection.trajectory", "Check texts of models that fork by themselves."),
     "serve": ("weaver._cli.running.serve", "Serve OpenAI's protocol to chat programs, over HTTP."),
+    "ui": ("weaver._cli.running.ui", "Ask questions and look at runs in the browser."),
     "mcp": ("weaver._cli.running.mcp", "Serve runs to MCP clients, over stdin or HTTP."),
     "trace": ("weaver._cli.inspection.trace", "Look at runs that were kept on this machine."),
     "policy": (

@@ -104,7 +104,7 @@ async def make_plan(
             plan = await _asked(run, asking, read, listeners)
         if run.context.parent is None:
             run.context.state.plan = plan
-        run.emit(Planned(plan))
+        run.emit(Planned(plan, run.context.thread_id))
         return plan
     except WeaverError as failed:
         error = failed
@@ -122,7 +122,7 @@ def use_plan(run: Run, plan: Plan) -> None:
         run.context.state.plan = plan
     for note in plan.notes:
         run.note(note)
-    run.emit(Planned(plan))
+    run.emit(Planned(plan, run.context.thread_id))
 
 
 async def _asked(
@@ -206,7 +206,7 @@ class _Listeners:
             return
         for subtask in reader.subtasks[self._subtasks :]:
             self._subtasks += 1
-            self._run.emit(SubtaskPlanned(subtask))
+            self._run.emit(SubtaskPlanned(subtask, self._run.context.thread_id))
             if self._on_subtask is not None:
                 self._on_subtask(subtask)
 

@@ -14,7 +14,7 @@ from weaver._streaming.answer_text import AnswerText
 from weaver._streaming.live_run import LiveRun, Prepare
 from weaver._streaming.partial_output import PartialOutput
 from weaver._tools.approvals import Approval
-from weaver.errors import RunUnfinishedError, WeaverError
+from weaver.errors import RunUnfinishedError, UnknownNameError, WeaverError
 from weaver.events import AnswerDelta, AnswerStarted, Event
 
 T_co = TypeVar("T_co", covariant=True)
@@ -61,6 +61,22 @@ class RunStream(Generic[T_co]):
     def cancel(self, reason: CancelReason = "user") -> None:
         """Stop the run; the remaining events, `RunFinished` among them, still come."""
         self._live.cancel(reason)
+
+    def cancel_thread(self, thread: str, reason: CancelReason = "user") -> None:
+        """Stop one thread and those that it forked; the run goes on with what the others answer.
+
+        A thread that has finished stays as it is.
+
+        Raises:
+            UnknownNameError: the run has no thread of that id.
+            RunUnfinishedError: the run has not begun.
+        """
+        if self._live.execution is None:
+            raise RunUnfinishedError("The run has not begun, so there are no threads.")
+        by_id = {t.id: t for t in self._live.execution.state.threads}
+        if thread not in by_id:
+            raise UnknownNameError("thread", thread, by_id)
+        by_id[thread].cancel(reason)
 
     async def wait(self) -> Result[T_co]:
         """Wait for the result; events that nobody has read are dropped. A failed run does not raise.

@@ -56,6 +56,10 @@ class SyncRunStream(Generic[T_co]):
         """Stop the run; the remaining events, `RunFinished` among them, still come."""
         self._call(lambda stream: stream.cancel(reason))
 
+    def cancel_thread(self, thread: str, reason: CancelReason = "user") -> None:
+        """See `RunStream.cancel_thread`."""
+        self._call(lambda stream: stream.cancel_thread(thread, reason))
+
     def wait(self) -> Result[T_co]:
         """Wait for the result; events that nobody has read are dropped. A failed run does not raise.
 

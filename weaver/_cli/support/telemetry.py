@@ -14,6 +14,7 @@ from weaver._display.words import printable
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
+    from weaver._tracing.export.setup import Telemetry
     from weaver._tracing.record.tracer import Tracing
 
 _current: ContextVar[Tracing | None] = ContextVar("weaver_cli_tracing", default=None)
@@ -25,7 +26,7 @@ def current_tracing() -> Tracing | None:
 
 
 @contextmanager
-def telemetry(*, live: bool = False, question: str = "") -> Iterator[None]:
+def telemetry(*, live: bool = False, question: str = "") -> Iterator[Telemetry]:
     """Within this block, runs are traced as the environment says; what got lost is said at its end.
 
     Args:
@@ -33,26 +34,26 @@ def telemetry(*, live: bool = False, question: str = "") -> Iterator[None]:
         question: shown on that page.
     """
     if live:
-        with _live(question):
-            yield
+        with _live(question) as session:
+            yield session
     else:
-        with _configured():
-            yield
+        with _configured() as session:
+            yield session
 
 
 @contextmanager
-def _live(question: str) -> Iterator[None]:
+def _live(question: str) -> Iterator[Telemetry]:
     from weaver._tracing.export.live import LiveFeed, LiveServer
 
     feed = LiveFeed(question)
     # The page sees the last spans before the exporters, which may take their time, are flushed.
-    with _configured(feed), LiveServer(feed) as server:
+    with _configured(feed) as session, LiveServer(feed) as server:
         click.echo(f"live view: {server.url}", err=True)
-        yield
+        yield session
 
 
 @contextmanager
-def _configured(*processors: SpanProcessor) -> Iterator[None]:
+def _configured(*processors: SpanProcessor) -> Iterator[Telemetry]:
     from weaver._tracing.export.setup import configure
 
     session = configure(processors=processors)
@@ -62,7 +63,7 @@ def _configured(*processors: SpanProcessor) -> Iterator[None]:
         with session:
             token = _current.set(session.tracing)
             try:
-                yield
+                yield session
             finally:
                 _current.reset(token)
     finally:

@@ -69,7 +69,7 @@ async def fixed(
     )
     if run.context.parent is None:
         run.context.state.plan = plan
-    run.emit(Planned(plan))
+    run.emit(Planned(plan, run.context.thread_id))
     manner = Manner(body=_work, replans=0, prune=None, merge=merge_named(merge))
     async with manner.open_threads(run) as threads:
         following = Following(run, task, threads, manner)

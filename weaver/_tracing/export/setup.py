@@ -72,6 +72,10 @@ class Telemetry:
             otel_context.detach(self._token)
             self._token = None
 
+    def flush(self, seconds: float) -> bool:
+        """Write what the local store has not got yet. False when that takes longer than ``seconds``."""
+        return self.store is None or self.store.flush(seconds)
+
     def shutdown(self) -> None:
         """Deliver what is left. Ends soon whatever the collector does; what was lost is in `notes`, once."""
         if self._is_shut_down:

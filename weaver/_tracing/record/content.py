@@ -124,6 +124,11 @@ class Content:
             full = {name: lambda: self.redact(text)} if len(text) > ATTRIBUTE_CHARS else {}
             self._put(span, {name: storable(cut(self._shown(text), ATTRIBUTE_CHARS))}, full)
 
+    def local_text(self, span: Span, name: str, text: Callable[[], str]) -> None:
+        """Keep a text that is made by the writing thread, in the local store only."""
+        if self._all_texts is not None:
+            self._keep(span, {name: lambda: self.redact(text()[:STORED_CHARS])})
+
     def local(self, span: Span, name: str, text: str) -> None:
         """A short text for the local store only."""
         if self.texts is not None:

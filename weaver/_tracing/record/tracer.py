@@ -164,6 +164,8 @@ class Tracing(Starting):
             self.content.text(span, sc.PLAN_REASON, plan.reason)
             if plan.ask:
                 self.content.text(span, sc.PLAN_ASK, plan.ask)
+            if plan.subtasks:
+                self.content.local_text(span, sc.PLAN_TEXT, plan.model_dump_json)
         self.end(span, error, cancel_reason=cancel_reason)
 
     def end_run(self, span: Span, result: Result[Any]) -> None:

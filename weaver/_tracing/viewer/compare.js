@@ -1,5 +1,6 @@
 // Two runs beside each other.
 import { el, money, secs, table, whole } from "./base.js";
+import { markdown } from "./markdown.js";
 import { paint } from "./waterfall.js";
 
 export function comparePage([a, b]) {
@@ -52,7 +53,7 @@ export function comparePage([a, b]) {
 
 function answerOf(run) {
   const text = run.pieces[0] && run.pieces[0].a["weaver.run.answer"];
-  return el("div", { class: "message" }, el("div", {}, "answer"), el("pre", { tabindex: 0 }, text || "not kept"));
+  return el("div", { class: "message" }, el("div", {}, "answer"), el("div", { class: "text", tabindex: 0, role: "region", "aria-label": "Answer" }, text ? markdown(text) : "not kept"));
 }
 
 function pair(x, y) {

@@ -15,7 +15,8 @@ export function graph(nodes, edges, name) {
     column.forEach((id, y) => at.set(id, { x: x * ACROSS + 4, y: top + y * DOWN + 6 }));
   });
   const [width, height] = [(columns.length - 1) * ACROSS + WIDTH + 8, tallest * DOWN + 4];
-  const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": name });
+  const picture = svg("svg", { class: "steps", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": name });
+  picture.style.minWidth = `${Math.round(width * 0.72)}px`;
   for (const way of ways) {
     const [first, last] = [byId.get(way[0]), byId.get(way[way.length - 1])];
     const hot = first.critical && last.critical ? " critical" : "";

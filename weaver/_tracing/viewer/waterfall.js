@@ -18,7 +18,7 @@ export function waterfall(model) {
   const hits = el("span", { class: "dim" });
   const button = (text, label, action) => el("button", { title: label, "aria-label": label, onclick: action }, text);
   const node = el("div", { class: "split" },
-    el("div", { class: "chart" },
+    el("div", { class: `chart${model.run.cost === null ? " no-cost" : ""}` },
       el("div", { class: "tools" }, search, only,
         button("−", "Zoom out (-)", () => { model.zoom(2); redraw(); }),
         button("+", "Zoom in (+)", () => { model.zoom(0.5); redraw(); }),

@@ -15,8 +15,8 @@ from weaver._tracing.record import semconv as sc
 from weaver._tracing.views.run_view import Piece, RunView, Sum
 
 SCRIPTS = (
-    "base.js", "kinds.js", "model.js", "detail.js", "waterfall.js", "graph.js", "pages.js", "compare.js",
-    "trace.js", "main.js",
+    "base.js", "kinds.js", "markdown.js", "model.js", "detail.js", "waterfall.js", "graph.js", "pages.js",
+    "compare.js", "trace.js", "main.js",
 )  # fmt: skip
 """The modules of the page, each after those that it imports."""
 STYLES = ("theme.css", "style.css")
@@ -156,7 +156,7 @@ def _piece(
 
 
 def _sizes(pieces: Sequence[Piece]) -> list[int]:
-    """How many pieces are below each, for a list in tree order."""
+    """Count the pieces below each, for a list in tree order."""
     below: dict[str, int] = {}
     for piece in reversed(pieces):
         below[piece.id] = sum(1 + below[child.id] for child in piece.children)

@@ -156,17 +156,17 @@ def _bar_colour(piece: Piece) -> str:
 
 def _picked(view: RunView, *, calls: bool, limit: int | None) -> set[str]:
     """Ids of the pieces that get a row: the critical path, then level by level what tells most."""
-    shown: list[Piece] = []
+    candidates: list[Piece] = []
     stack = [view.root]
     while stack:
         piece = stack.pop()
-        shown.append(piece)
+        candidates.append(piece)
         stack.extend(c for c in piece.children if calls or not _folds(c))
 
     def rank(piece: Piece) -> tuple[bool, int, bool, float]:
         return not piece.critical, piece.depth, piece.state not in _BAD, -piece.seconds
 
-    return {p.id for p in (shown if limit is None else sorted(shown, key=rank)[: max(limit, 1)])}
+    return {p.id for p in (candidates if limit is None else sorted(candidates, key=rank)[: max(limit, 1)])}
 
 
 def _rows(view: RunView, signs: Signs, picked: set[str]) -> list[_Row]:
@@ -176,10 +176,10 @@ def _rows(view: RunView, signs: Signs, picked: set[str]) -> list[_Row]:
     while stack:
         piece, lead, inner = stack.pop()
         inside = [c for c in piece.children if c.id in picked]
-        left = sum(c.kind == "thread" for c in piece.children) - sum(c.kind == "thread" for c in inside)
+        more = sum(c.kind == "thread" for c in piece.children) - sum(c.kind == "thread" for c in inside)
         row = _row(piece, lead)
-        if left:
-            row.text += f"  (+{_many(left, 'thread')})"
+        if more:
+            row.text += f"  (+{_many(more, 'thread')})"
         rows.append(row)
         if piece.id in view.waits:
             rows.append(_Row(None, inner, view.waits[piece.id]))
@@ -194,9 +194,9 @@ def _rows(view: RunView, signs: Signs, picked: set[str]) -> list[_Row]:
                 )
             )
         stack.extend(reversed(below))
-    left = sum(p.kind == "thread" and p.id not in picked for p in view.pieces)
-    if left:
-        rows.append(_Row(None, "", f"{_many(left, 'thread')} left out; --rows 0 shows all"))
+    others = sum(p.kind == "thread" and p.id not in picked for p in view.pieces)
+    if others:
+        rows.append(_Row(None, "", f"{_many(others, 'thread')} left out; --rows 0 shows all"))
     return rows
 
 
@@ -210,7 +210,7 @@ def _row(piece: Piece, indent: str) -> _Row:
 
 
 def _folds(call: Piece) -> bool:
-    """Whether a call's row would tell no more than its parent's."""
+    """Say whether a call's row would tell no more than its parent's."""
     if call.kind != "call" or call.parent is None or call.parent.kind == "run":
         return False
     same = call.state in {call.parent.state, "succeeded"}

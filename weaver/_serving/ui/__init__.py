@@ -1,0 +1,1 @@
+"""The page of `weaver ui`: its server, and the files that the browser loads."""
