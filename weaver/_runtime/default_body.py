@@ -85,7 +85,8 @@ async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | N
     if reply.finish == "length" or reply.state == "cancelled":
         reply, request = await thinking.conclude(request, reply)
     if shape is None:
-        answer = replace(answer_of(run.context, reply), steps=steps)
+        answer = answer_of(run.context, reply)
+        answer = replace(answer, steps=steps) if steps else answer
         return replace(answer, complete=False) if use.exhausted else answer
     if asking is None:
         said = (replace(reply.message, tool_calls=()), user(IN_FORM))

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -166,8 +167,7 @@ class Call:
         self._log = log = CallLog(
             run=run.id, deadline=run.deadline, probable_tokens=self._input_estimate + probable
         )
-        thread = run.thread_id
-        log.on_change = lambda entry: state.call_changed(thread, entry)
+        log.on_change = partial(state.call_changed, run.thread_id)
         reply.retries, reply.fallbacks = log.retries, log.fallbacks
         state.call_began()
         run.call_began(self)
@@ -402,7 +402,7 @@ class Call:
         if reply.is_cached:
             return Usage(calls=1)
         if reported is not None and (reply.state == "succeeded" or self._ended):
-            usage = replace(reported, calls=1)
+            usage = reported if reported.calls == 1 else replace(reported, calls=1)
         else:
             nothing_sent = reply.state != "succeeded" and reply.first_delta is None
             said = sum(map(estimate_tokens, (reply.text, reply.reasoning, reply.refusal)))
@@ -415,9 +415,9 @@ class Call:
                 cost_usd=None,
                 estimated=not (nothing_sent and reply.state == "failed"),
             )
-        if prices := self._log.prices or self._model.prices:
-            return replace(usage, cost_usd=prices.cost(usage))
-        return replace(usage, cost_usd=usage.cost_usd or None)
+        prices = self._log.prices or self._model.prices
+        cost = prices.cost(usage) if prices else usage.cost_usd or None
+        return usage if cost == usage.cost_usd else replace(usage, cost_usd=cost)
 
     def _notice_reasoning(self) -> None:
         if self.reply.reasoning or self.reply.usage.reasoning_tokens:

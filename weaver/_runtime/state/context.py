@@ -167,6 +167,10 @@ class ThreadContext:
         latest = said[-1].text_so_far if said else self._last_text
         return "\n\n".join(filter(None, (self._said_before, latest)))
 
+    def words(self) -> str:
+        """Return `text_so_far`."""
+        return self.text_so_far
+
     def concluding(self, said: str) -> None:
         """What was said until now stays, until the conclusion is whole: then say so with ""."""
         self._said_before = said
@@ -318,7 +322,7 @@ class ThreadContext:
         arms = tuple(arms) or both_ways(parallel, forecast)
         at = self.state.decisions.now()
         logged = LoggedDecision(
-            "fork", chosen, arms, policy or by, because, self.path, at, features=features or {}
+            "fork", chosen, arms, policy or by, because, self.path, at, {} if features is None else features
         )
         self._log(logged, parallel=parallel, by=by, forecast=forecast)
 
@@ -339,7 +343,11 @@ class ThreadContext:
         """
         arms = certain(chosen, *others)
         at = self.state.decisions.now()
-        self._log(LoggedDecision(kind, chosen, arms, policy, because, self.path, at, features or {}))
+        self._log(
+            LoggedDecision(
+                kind, chosen, arms, policy, because, self.path, at, {} if features is None else features
+            )
+        )
 
     def _log(
         self,
@@ -454,7 +462,7 @@ class ThreadContext:
             depends_on=thread.depends_on,
         )
         below = ThreadContext(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
-        thread.span, thread.saying = span, lambda: below.text_so_far
+        thread.span, thread.saying = span, below.words
         thread.open_calls = below.open_calls
         return below
 

@@ -83,7 +83,7 @@ class Thread:
         self._emit = emit
         self._finding: Finding | None = None
         self._summed = (0, NOTHING)
-        self._done = asyncio.Event()
+        self._done: asyncio.Event | None = None  # made for the first who waits
         self.scope = anyio.CancelScope()
 
     def __repr__(self) -> str:
@@ -158,7 +158,9 @@ class Thread:
 
     async def wait(self) -> None:
         """Wait until it has finished."""
-        await self._done.wait()
+        if not self.finished:
+            self._done = self._done or asyncio.Event()
+            await self._done.wait()
 
     def finish(self, state: ThreadState) -> None:
         """For the runtime: reach the final state, once."""
@@ -168,7 +170,8 @@ class Thread:
         self.ended_at = current_time()
         if self.answer is None and (said := self.text.strip()):
             self.answer = Answer(said, complete=False)
-        self._done.set()
+        if self._done is not None:
+            self._done.set()
         emit, self._emit = self._emit, _to_nobody
         self.saying, self.open_calls = str, ()  # these lead back to the run's state: no cycle stays
         emit(

@@ -306,7 +306,8 @@ class Threads:
             due = (first.thread.started_at or 0.0) + patience
             if current_time() >= due:
                 self._unhedged.popleft()
-                first.hedge_now.set()
+                if first.hedge_now is not None:
+                    first.hedge_now.set()
                 hedged += 1
                 continue
             with anyio.CancelScope(deadline=due):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -37,7 +38,7 @@ class Work:
     """One thread at work.
 
     Attributes:
-        hedge_now: set when the thread is to get a second attempt.
+        hedge_now: set when the thread is to get a second attempt; None where it gets none.
         place: the thread's scope, once it has begun to work.
     """
 
@@ -50,7 +51,7 @@ class Work:
     ) -> None:
         self.thread = thread
         self.terms = terms
-        self.hedge_now = asyncio.Event()
+        self.hedge_now = asyncio.Event() if terms.hedge is not None else None
         self.place: ThreadContext | None = None
         self._parent = parent
         self._make_handle = make_handle
@@ -155,10 +156,12 @@ class Work:
 
     def _answer(self, body: Body, run: ThreadContext) -> Coroutine[Any, Any, Answer]:
         who = f"The body of thread {self.thread.id} ({self.thread.title})"
-        return checked_thread(run, lambda: answered(body, self._make_handle(run), run.task, who=who))
+        return checked_thread(run, partial(answered, body, self._make_handle(run), run.task, who=who))
 
     async def _race(self, body: Body, run: ThreadContext) -> Answer:
         """The body, and a second attempt beside it once `hedge_now` is set; the first success wins."""
+        hedge_now = self.hedge_now
+        assert hedge_now is not None
         attempts = [run]
         errors: list[Exception] = []
         won: list[tuple[ThreadContext, Answer]] = []
@@ -178,7 +181,7 @@ class Work:
                 group.cancel_scope.cancel()
 
         async def second() -> None:
-            await self.hedge_now.wait()
+            await hedge_now.wait()
             hedge = self.terms.hedge
             span = run.state.tracing.start_step(run.span, "hedge")
             hedged = run.second_attempt(span, hedge.model if hedge is not None else None)
@@ -192,7 +195,7 @@ class Work:
 
         record = run.state.record
         if record is not None and record.is_hedged(run.path):
-            self.hedge_now.set()
+            hedge_now.set()
         async with anyio.create_task_group() as group:
             group.start_soon(attempt, run)
             group.start_soon(second)
