@@ -15,7 +15,7 @@ from weaver._data.messages import user
 from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.layers.capacity import Adaptive, Fixed, Opening
 from weaver._models.layers.limit import EndpointLimits, Gates, Limited
-from weaver._models.layers.limiter import Gate
+from weaver._models.layers.limiter import Gate, Share
 from weaver._models.layers.rates import Window
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Capabilities, Model, Request
@@ -417,3 +417,34 @@ async def test_the_rate_of_streams_reaches_the_limit() -> None:
         assert log.received > 500
         await model.aclose()
     assert len(rates) == 1
+
+
+async def test_a_share_holds_beside_the_own_limit_and_may_change() -> None:
+    gates = Gates()
+    gates.limit_to({"e": Share(2)})
+    gate = gates.open("e", EndpointLimits(concurrency=10), None)
+    passes = [await gate.enter("", 0.0), await gate.enter("", 0.0)]
+    third = asyncio.ensure_future(gate.enter("", 0.0))
+    fourth = asyncio.ensure_future(gate.enter("", 0.0))
+    await anyio.sleep(1)
+    assert not third.done()
+    gates.limit_to({"e": Share(3)})
+    await anyio.sleep(0.1)
+    assert (third.done(), fourth.done()) == (True, False)
+    gates.limit_to({})
+    passes += [await third, await fourth]
+    gates.limit_to({"e": Share(0)})  # one call is always allowed: no run waits for ever
+    for passed in passes:
+        gate.leave(passed)
+    gate.leave(await gate.enter("", 0.0))
+
+
+async def test_a_share_of_requests_a_minute() -> None:
+    gates = Gates()
+    gate = gates.open("e", EndpointLimits(concurrency=10), None)
+    gate.leave(await gate.enter("", 0.0))
+    gates.limit_to({"e": Share(requests_per_minute=2)})
+    gate.leave(await gate.enter("", 0.0))
+    began = anyio.current_time()
+    gate.leave(await gate.enter("", 0.0))
+    assert anyio.current_time() - began == pytest.approx(60.0, abs=0.1)

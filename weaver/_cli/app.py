@@ -55,7 +55,7 @@ OURS = {
 _POSTGRES = 'pip install "weaver-reasoning[postgres]"'
 ELSEWHERE = {
     "local": 'pip install "weaver-reasoning[local]"',
-    **dict.fromkeys(("submit", "worker", "cancel", "schedules"), _POSTGRES),
+    **dict.fromkeys(("submit", "worker", "cancel", "schedules", "limits"), _POSTGRES),
     "temporal": 'pip install "weaver-reasoning[temporal]"',
 }
 

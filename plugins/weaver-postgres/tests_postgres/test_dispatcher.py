@@ -7,6 +7,7 @@ import pytest
 
 from weaver._dispatch.port import Job
 from weaver._journal.port import Entry
+from weaver._models.layers.limiter import Share
 from weaver._testing.dispatchers import DispatcherChecks
 from weaver_postgres.database import Database
 from weaver_postgres.dispatcher import PostgresDispatcher
@@ -86,3 +87,25 @@ async def test_an_ended_run_is_worked_on_again(dispatcher, journal):
     assert await dispatcher.again("r") is True
     assert (await journal.head("r")).status == "queued"
     assert [c.number for c in await dispatcher.claim("w", 1)] == [2]
+
+
+async def test_shares_of_an_endpoint_add_up_to_its_limit(dispatcher, journal):
+    await dispatcher.shared.set_endpoint("http://e/v1", Share(7, 60.0))
+    shares = {}
+    for name in ("a", "b", "c"):
+        await dispatcher.heartbeat(name, ())
+        ((_, calls, _, tokens),) = await shares_of(journal, name)
+        shares[name] = calls
+        assert tokens is None
+    assert shares == {"a": 7, "b": 0, "c": 0}  # who has just come waits until the others have made room
+    query = "UPDATE weaver.workers SET started = started - interval '1 minute'"
+    await journal.database.rows(query)
+    rows = [(await shares_of(journal, name))[0] for name in ("a", "b", "c")]
+    assert [row[1] for row in rows] == [3, 2, 2]
+    assert [row[2] for row in rows] == [20.0, 20.0, 20.0]
+    await dispatcher.shared.set_endpoint("http://e/v1", Share())
+    assert await shares_of(journal, "a") == []
+
+
+async def shares_of(journal, name):
+    return await journal.database.rows("SELECT * FROM weaver.shares(%s)", [name])

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from weaver._dispatch.port import LEASE_SECONDS, QUEUE, Claim, Job, Watch
 from weaver_postgres.database import Database
 from weaver_postgres.schedules import Schedules
+from weaver_postgres.shared import SharedLimits
 from weaver_postgres.text import plain, text_of
 
 _SUBMIT = "SELECT weaver.submit(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
@@ -34,6 +35,7 @@ class PostgresDispatcher:
         self._claims_in_flight = 0
         self._beats: dict[str, Any] = {}
         self.schedules = Schedules(database)
+        self.shared = SharedLimits(database)
 
     async def submit(self, jobs: Sequence[Job]) -> None:
         rows = [

@@ -46,6 +46,13 @@ CREATE TABLE weaver.budgets (
     period text NOT NULL CHECK (period IN ('hour', 'day', 'week', 'month', 'ever')),
     run_cost double precision NOT NULL
 );
+-- Limits of endpoints that all workers keep together.
+CREATE TABLE weaver.endpoints (
+    endpoint text PRIMARY KEY,
+    calls integer,
+    requests_per_minute double precision,
+    tokens_per_minute double precision
+);
 -- What ended runs have cost.
 CREATE TABLE weaver.spending (
     submitter text NOT NULL,
@@ -235,6 +242,24 @@ BEGIN
         WHERE j.run_id IS NULL
         UNION ALL SELECT 0, now;
 END $$ LANGUAGE plpgsql;
+
+-- A worker's shares: equal ones. A worker that has just come waits until the others have made room.
+CREATE FUNCTION weaver.shares(p_worker text) RETURNS TABLE (
+    endpoint text, calls integer, requests double precision, tokens double precision
+) AS $$
+    WITH others AS (
+        SELECT name, started, row_number() OVER (ORDER BY started, name) - 1 AS place, count(*) OVER () AS number
+        FROM weaver.workers
+    ), mine AS (
+        SELECT *, started < clock_timestamp() - interval '3 seconds' OR number = 1 AS has_room FROM others
+        WHERE name = p_worker
+    )
+    SELECT e.endpoint,
+        CASE WHEN has_room THEN ((e.calls + number - 1 - place) / number)::integer
+             WHEN e.calls IS NOT NULL THEN 0 END,
+        e.requests_per_minute / number, e.tokens_per_minute / number
+    FROM weaver.endpoints e CROSS JOIN mine
+$$ LANGUAGE sql;
 
 CREATE FUNCTION weaver.leave(p_worker text) RETURNS void AS $$
 BEGIN

@@ -27,10 +27,15 @@ def serve(url: str | None, *, concurrency: int, queues: tuple[str, ...], drain: 
         journal = journal_from(url)
         dispatcher = PostgresDispatcher(journal.database, lease_seconds=lease)
         runs = Runs(journal)
+
+        async def beside(worker: str) -> None:
+            await dispatcher.shared.apply(worker)
+            await dispatcher.schedules.submit_due()
+
         try:
             worker = Worker(
                 dispatcher, journal, runs, concurrency=concurrency, queues=queues,
-                beside=lambda _: dispatcher.schedules.submit_due(),
+                beside=beside,
             )  # fmt: skip
             with interrupts(worker.drain):
                 click.echo(f"{worker.name}: up to {concurrency} runs of {journal.database.name}", err=True)

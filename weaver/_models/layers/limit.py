@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,7 +16,7 @@ from weaver._models.endpoint_memory import memory
 from weaver._models.layers.base import Layer
 from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.layers.capacity import HOSTED, LOCAL, MAX_CALLS, Adaptive, Fixed
-from weaver._models.layers.limiter import Gate, Pass
+from weaver._models.layers.limiter import Gate, Pass, Share
 from weaver._models.protocol import Model, Request, Stream
 from weaver.errors import ConfigurationError, ModelTimeoutError, RateLimitError
 
@@ -64,6 +65,15 @@ class Gates:
 
     def __init__(self) -> None:
         self._gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
+        self._shares: dict[str, Share] = {}
+
+    def limit_to(self, shares: Mapping[str, Share]) -> None:
+        """Keep within shares of limits that several processes keep together, by endpoint, from now on."""
+        for endpoint in self._shares.keys() | shares.keys():
+            share = shares.get(endpoint, Share())
+            if share != self._shares.get(endpoint) and (gate := self._gates.get(endpoint)) is not None:
+                gate.limit_to(share)
+        self._shares = dict(shares)
 
     def known(self, endpoint: str) -> Gate | None:
         """The endpoint's gate, if there is one already."""
@@ -86,10 +96,17 @@ class Gates:
                 tokens_per_minute=limits.tokens_per_minute,
             )
             self._gates[endpoint] = gate
+            if (share := self._shares.get(endpoint)) is not None:
+                gate.limit_to(share)
         return gate
 
 
 _of_process = Gates()
+
+
+def limit_process_to(shares: Mapping[str, Share]) -> None:
+    """Keep all runs of this process within its shares of endpoints; see `Gates.limit_to`."""
+    _of_process.limit_to(shares)
 
 
 class Limited(Layer):

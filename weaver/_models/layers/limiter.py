@@ -40,6 +40,15 @@ class Pass:
     token_entry: list[float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """This process's share of limits that several processes keep together; None: no such limit."""
+
+    calls: int | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+
+
 class Gate:
     """Limits of one endpoint: calls at once, requests and tokens per minute.
 
@@ -63,6 +72,7 @@ class Gate:
         self.in_flight = 0
         self.waiting = 0
         """Calls that wait now."""
+        self._calls = math.inf
         self._requests = Window(requests_per_minute)
         self._tokens = Window(tokens_per_minute)
         self._buckets: dict[Unit, Bucket] = {}
@@ -103,6 +113,16 @@ class Gate:
                 self._admit(loop)
             raise
         return asking
+
+    def limit_to(self, share: Share) -> None:
+        """Keep within a share besides the own limits, from now on. Called in an event loop."""
+        with self._lock:
+            self._calls = math.inf if share.calls is None else float(max(1, share.calls))
+            if share.requests_per_minute is not None:
+                self._requests.limit_to(share.requests_per_minute)
+            if share.tokens_per_minute is not None:
+                self._tokens.limit_to(share.tokens_per_minute)
+            self._admit(asyncio.get_running_loop())
 
     def announce(self, passed: Pass, allowances: Iterable[Allowance]) -> None:
         """The server has begun to answer, and said what it allows."""
@@ -189,6 +209,8 @@ class Gate:
 
     def _wait(self, now: float, tokens: float) -> float:
         """Seconds until a call may pass: 0 now, infinity when a call must end first."""
+        if self.in_flight + 1 > self._calls:
+            return math.inf
         if self.in_flight and self.in_flight + 1 > self.concurrency.limit:
             grows = self.concurrency.hold(now)
             if grows > 0.0:

@@ -44,6 +44,10 @@ class Window:
         self._sum = 0.0
         self._spent: deque[list[float]] = deque()  # [when, units], oldest first
 
+    def limit_to(self, maximum: float) -> None:
+        """Replace the maximum; what was spent before counts."""
+        self._maximum, self._learns = maximum, False
+
     def wait(self, now: float, units: float) -> float:
         """Seconds until ``units`` more fit. More than ``maximum`` fit when there is nothing else."""
         if self._maximum == math.inf:
