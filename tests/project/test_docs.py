@@ -7,6 +7,7 @@ server that plays a model. A block that cannot run there is marked ``<!-- not ru
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import json
 import re
@@ -219,6 +220,29 @@ def test_settings_examples_are_valid(tmp_path: Path) -> None:
     assert (settings.deadline, settings.max_cost) == (60, 0.25)
     assert settings.agents == agents_from(yaml.safe_load(agents), "docs")
     assert len(settings.agents) == 2
+
+
+def test_workflows_of_the_readme_are_valid(tmp_path: Path) -> None:
+    flows = [code for _, code in blocks(ROOT / "README.md", "yaml")]
+    assert flows
+    for code in flows:
+        path = tmp_path / "flow.yaml"
+        path.write_text(code)
+        done = subprocess.run(
+            [sys.executable, "-m", "weaver", "validate", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "is fine" in done.stdout + done.stderr
+
+
+def test_modules_of_the_readme_can_be_run() -> None:
+    modules = re.findall(r"`python -m ([\w.]+)", (ROOT / "README.md").read_text("utf-8"))
+    assert len(modules) >= 3
+    for name in modules:
+        assert importlib.util.find_spec(name), name
 
 
 def test_shell_commands_of_the_readme_exist() -> None:

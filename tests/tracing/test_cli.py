@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
@@ -114,6 +115,9 @@ def test_export_otlp(store: Store, tmp_path: Path) -> None:
     assert len(join["links"]) == 4
     assert {"key": "weaver.join.needed", "value": {"intValue": "2"}} in join["attributes"]
     assert weaver("export", "--format", "html").stdout.startswith("<!doctype html>")
+    picture = ET.fromstring(weaver("export", "--format", "svg").stdout)
+    assert "join" in "".join(picture.itertext())
+    assert "url(http" not in ET.tostring(picture, "unicode")
     path = tmp_path / "spans.jsonl"
     weaver("export", "--format", "spans", "-o", str(path))
     assert len(path.read_text().splitlines()) == len(spans)

@@ -139,10 +139,10 @@ def decisions(run: str, as_json: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["otlp", "html", "spans"]),
+    type=click.Choice(["otlp", "html", "svg", "spans"]),
     default="otlp",
     show_default=True,
-    help="OTLP as JSON (Jaeger's upload, a collector), the HTML page, or weaver's own JSON lines.",
+    help="OTLP as JSON (Jaeger's upload, a collector), the HTML page, a picture, or weaver's own JSON lines.",
 )
 @click.option("--texts", is_flag=True, help="With prompts, answers, tool arguments and results.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: stdout.")
@@ -162,6 +162,10 @@ def export(run: str, form: str, texts: bool, output: Path | None) -> None:
         from weaver._tracing.views.html import page_of
 
         text = page_of([_view(store, row, texts=texts)])
+    elif form == "svg":
+        from weaver._tracing.views.svg import svg_of
+
+        text = svg_of(_view(store, row, texts=texts))
     else:
         spans = _spans(store, row, texts=texts)
         text = "".join(json.dumps(span.as_dict()) + "\n" for span in spans)

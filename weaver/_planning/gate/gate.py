@@ -164,7 +164,12 @@ class CostGate:
 
     def _decided(self, about: _About, fork: Shape, wanted: bool) -> Verdict:
         speeds, tokens = about.speeds, about.length.tokens
-        parts, width = fork.parts, widest(speeds, fork, about.threads)
+        gain, why = about.gain
+        parts = fork.parts
+        if gain:  # parts are answered better apart, so they are not put together into fewer threads
+            width = min(parts, parts if about.threads is None else about.threads)
+        else:
+            width = widest(speeds, fork, about.threads)
         fork = in_threads(fork, width)
         elapsed = about.elapsed
         bias = about.costs.bias
@@ -176,7 +181,6 @@ class CostGate:
         fork_usd = about.fork_usd(fork)
         forecast = Forecast(direct_s, fork_s, direct_usd, fork_usd, tokens, parts, width, speeds.basis)
         extra = (fork_usd - direct_usd) if fork_usd is not None and direct_usd is not None else 0.0
-        gain, why = about.gain
         worth = direct_s - fork_s + gain * self.seconds_per_quality - extra * self.seconds_per_usd
         pays = worth > 0 and width > 1 and about.affordable(fork_s, extra)
         reason = in_words(forecast)
