@@ -21,12 +21,17 @@ if TYPE_CHECKING:
         Thought,
         ValidateAndImprove,
     )
+    from weaver._strategies.deep_prune import deep_prune
     from weaver._strategies.deepconf import deepconf
     from weaver._strategies.dialogue.debate import debate
+    from weaver._strategies.dialogue.explore_then_write import explore_then_write
     from weaver._strategies.dialogue.group_think import group_think
     from weaver._strategies.dialogue.hogwild import hogwild
     from weaver._strategies.dialogue.mixture_of_agents import mixture_of_agents
+    from weaver._strategies.dialogue.organizer import organizer
     from weaver._strategies.dialogue.rounds import rounds
+    from weaver._strategies.dialogue.tool_mix import tool_mix
+    from weaver._strategies.difficulty_voting import difficulty_voting
     from weaver._strategies.graph_of_thoughts import graph_of_thoughts
     from weaver._strategies.llm_compiler import llm_compiler
     from weaver._strategies.long_inputs.explore import explore
@@ -82,6 +87,11 @@ _MODULES = {
     "parathinker": "_strategies.parathinker",
     "pasta": "_strategies.native.pasta",
     "rounds": "_strategies.dialogue.rounds",
+    "deep_prune": "_strategies.deep_prune",
+    "difficulty_voting": "_strategies.difficulty_voting",
+    "explore_then_write": "_strategies.dialogue.explore_then_write",
+    "organizer": "_strategies.dialogue.organizer",
+    "tool_mix": "_strategies.dialogue.tool_mix",
     "self_consistency": "_strategies.self_consistency",
     "sequential": "_strategies.sequential",
     "skeleton_of_thought": "_strategies.skeleton_of_thought",
@@ -112,8 +122,11 @@ __all__ = [
     "best_of_n",
     "check",
     "debate",
+    "deep_prune",
     "deepconf",
+    "difficulty_voting",
     "explore",
+    "explore_then_write",
     "fixed",
     "graph_of_thoughts",
     "group_think",
@@ -123,6 +136,7 @@ __all__ = [
     "mixture_of_agents",
     "multiverse",
     "npr",
+    "organizer",
     "parallel_probe",
     "parallel_r1",
     "parathinker",
@@ -134,6 +148,7 @@ __all__ = [
     "statistics",
     "strategy",
     "threadweaver",
+    "tool_mix",
     "tree_of_thoughts",
     "weave",
 ]

@@ -19,6 +19,7 @@ from weaver._models.protocol import Request
 from weaver._runtime.run import Run
 from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import FROM_FILE, Count, Warmth
+from weaver._strategies.common.pair_ratings import best_by_pairs
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import each, log_stop, said, samples, shown, with_losses
 from weaver._untrusted import fenced
@@ -51,9 +52,10 @@ async def best_of_n(
     *,
     n: Count = 3,
     temperature: Warmth = 1.0,
-    judge: Literal["absolute", "pairwise", "listwise"] = "absolute",
+    judge: Literal["absolute", "pairwise", "listwise", "verify"] = "absolute",
     verifier: Annotated[Verifier | None, FROM_FILE] = None,
     enough: float | None = None,
+    comparisons: Count | None = None,
 ) -> Answer:
     """Draw ``n`` samples and hand up the best one.
 
@@ -66,12 +68,14 @@ async def best_of_n(
         n: samples.
         temperature: of the samples, unless the task or the run sets one.
         judge: ``absolute`` rates each sample; ``pairwise`` is a knock-out tournament; ``listwise`` shows
-            all samples at once.
+            all samples at once; ``verify`` rates pairs, most of those that are hard to tell apart (V1-Infer,
+            arXiv 2603.04304).
         verifier: instead of a judge, a function of the `Answer` (may be async; a sync one is called in a
             worker thread): True or False for passed or not, or a score, the higher the better. Where it
             raises or returns something else, that sample is unrated. Also ``task.metadata["verifier"]``; on
             a command line ``python:FILE.py:FUNCTION``.
         enough: a score that passes; True of a verifier always does.
+        comparisons: most pairs that ``verify`` rates; by default twice as many as there are samples.
 
     The best sample is handed up; an unrated one is never better than a rated one. When a verifier passes
     none, or none could be rated, the first sample is handed up, incomplete.
@@ -111,7 +115,7 @@ async def best_of_n(
     best = _best(candidates)
     log_stop(run, f"best_of_n.{'verifier' if verify else judge}/1", passed, len(candidates), n)
     if passed:
-        _rewarded(run, best, verify is not None)
+        _rewarded(run, best, by_verifier=verify is not None)
         return best
     if verify is not None or judge == "absolute":
         if not scores:
@@ -121,14 +125,19 @@ async def best_of_n(
             run.note("No answer passed the verifier; the first one is taken.")
             best = replace(best, complete=False)
     elif len(candidates) > 1:
-        choose = _tournament if judge == "pairwise" else _choice
-        best = await choose(run, task, [answer for _, answer in candidates])
+        answers = [answer for _, answer in candidates]
+        if judge == "verify":
+            best = await best_by_pairs(run, task, answers, comparisons or 2 * len(answers))
+            _rewarded(run, best, by_verifier=False)
+        else:
+            choose = _tournament if judge == "pairwise" else _choice
+            best = await choose(run, task, answers)
     if scores:
-        _rewarded(run, best, verify is not None)
+        _rewarded(run, best, by_verifier=verify is not None)
     return with_losses(run, best, threads.all, n)
 
 
-def _rewarded(run: Run, best: Answer, by_verifier: bool) -> None:
+def _rewarded(run: Run, best: Answer, *, by_verifier: bool) -> None:
     """Record the score of the sample that is handed up, where it is one from 0 to 1."""
     if best.confidence is not None:
         run.reward(best.confidence, "verifier" if by_verifier else "judge")

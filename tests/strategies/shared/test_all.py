@@ -34,6 +34,8 @@ from weaver.testing import Scripted, ScriptedModel
 pytestmark = pytest.mark.anyio
 
 FAST = {
+    "deep_prune": "deep_prune:paths=3,prefix_tokens=2",
+    "difficulty_voting": "difficulty_voting:samples=5,easy=0",
     "self_consistency": "self_consistency:samples=5",
     "deepconf": "deepconf:warmup=3,budget=6,window=2",
     "parallel_probe": "parallel_probe:branches=3,interval=2,first_probe=1",
@@ -245,6 +247,9 @@ async def test_a_run_that_died_in_the_middle_goes_on(name):
 
 
 SAMPLING = {
+    "deep_prune": "deep_prune:paths=4",
+    "explore_then_write": "explore_then_write:explorers=4",
+    "tool_mix": "tool_mix:agents=4,rounds=1",
     "self_consistency": "self_consistency:samples=4",
     "best_of_n": "best_of_n:n=4",
     "deepconf": "deepconf:warmup=4,budget=4",

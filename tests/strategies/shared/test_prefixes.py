@@ -19,6 +19,7 @@ WITHOUT = {
     "explore": "without documents it makes one call",
     "sequential": "one call",
     "fixed": "its threads see their part of the plan, not the task",
+    "organizer": "one line of thought; its workers see their question, not the task",
     "llm_compiler": "its calls see their part of the plan, not the task",
     "adaptive": "its threads see their part of the plan; only calls that hold the task are siblings",
 }

@@ -59,6 +59,15 @@ def adding(task: Task, words: str) -> Task:
     return replace(task, messages=(*earlier, last.extended(words)))
 
 
+def shortened(text: str, chars: int) -> str:
+    """Return the last ``chars`` characters, from the start of a line where one begins in their first half."""
+    if len(text) <= chars:
+        return text
+    end = text[-chars:]
+    line = end.find("\n", 0, chars // 2)
+    return f"[...]\n{end[line + 1 :]}"
+
+
 def shown(task: Task) -> str:
     """What the task asks, as data for a judge or planner: earlier turns, the question, what is known."""
     return "\n\n".join(filter(None, (transcript(task.earlier), fenced(task.question, "task"), task.context)))

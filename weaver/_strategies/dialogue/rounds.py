@@ -12,7 +12,16 @@ from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._strategies.common.option_types import Count, Same, Warmth
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import adding, log_stop, said, samples, stop_at, votes_on, with_losses
+from weaver._strategies.common.sampling import (
+    adding,
+    log_stop,
+    said,
+    samples,
+    shortened,
+    stop_at,
+    votes_on,
+    with_losses,
+)
 from weaver._strategies.common.streaming import speaking
 from weaver._untrusted import fenced
 
@@ -100,17 +109,10 @@ def _with(task: Task, answers: Sequence[Answer], chars: int) -> Task:
     """The task with answers after its question: siblings' prompts differ in them only."""
     if not answers:
         return task
-    listed = [fenced(_end(answer.text, chars), f"attempt {i}") for i, answer in enumerate(answers, start=1)]
+    listed = [
+        fenced(shortened(answer.text, chars), f"attempt {i}") for i, answer in enumerate(answers, start=1)
+    ]
     return adding(task, "\n\n".join((IMPROVE, *listed)))
-
-
-def _end(text: str, chars: int) -> str:
-    """The last ``chars`` characters, from the start of a line where one begins in their first half."""
-    if len(text) <= chars:
-        return text
-    end = text[-chars:]
-    line = end.find("\n", 0, chars // 2)
-    return f"[...]\n{end[line + 1 :]}"
 
 
 def _too_late(before: float | None, left: float | None) -> bool:
