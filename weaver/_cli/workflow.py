@@ -64,17 +64,17 @@ def run_workflow(
     if options.get("dry_run"):
         from weaver._workflows.tools.testing import dry
 
-        given = dry(workflow)
+        hooks = dry(workflow)
         click.echo("Dry run: no model is asked and no function is called; answers are stand-ins.", err=True)
     else:
-        given = Given(approve=person.approve if person else None, approved=approved, turn=anyio.Lock())
+        hooks = Given(approve=person.approve if person else None, approved=approved, turn=anyio.Lock())
     settings = _settings(options)
 
     async def work() -> int:
         from weaver._cli.support.facade import weaver_from
         from weaver._workflows.execution.runner import started
 
-        start = await started(workflow, values, settings, given, _explicit(options, settings))
+        start = await started(workflow, values, settings, hooks, _explicit(options, settings))
         weaver = weaver_from(
             _without_servers_of(workflow, settings),
             yes=bool(options.get("yes")),
@@ -130,8 +130,8 @@ def plan_workflow(path: Path, inputs: tuple[str, ...], options: Mapping[str, Any
         }
         for id_, decided in foreseen.items():
             steps[id_] |= {"skipped": decided.is_skipped, "items": decided.items, "task": decided.task}
-        known = {"workflow": workflow.name, "levels": levels(graph), "longest_chain": list(worst.chain)}
-        click.echo(json.dumps({**known, "steps": steps, "at_most": asdict(worst.total)}))
+        document = {"workflow": workflow.name, "levels": levels(graph), "longest_chain": list(worst.chain)}
+        click.echo(json.dumps({**document, "steps": steps, "at_most": asdict(worst.total)}))
     elif form == "mermaid":
         click.echo(draw.mermaid(prepared))
     elif form == "svg":
@@ -227,7 +227,7 @@ def _from_file(name: str, key: str) -> str:
 
 def _asked(workflow: Definition, given: Collection[str]) -> dict[str, Any]:
     """Ask on the terminal for every input that is missing, until it fits."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, spec in workflow.inputs.items():
         if name in given or spec.optional:
             continue
@@ -235,11 +235,11 @@ def _asked(workflow: Definition, given: Collection[str]) -> dict[str, Any]:
         choices = f"({', '.join(map(str, spec.enum))})" if spec.enum else _ASKED_AS.get(spec.type, "")
         click.echo(" ".join(filter(None, [name, choices or f"[{spec.type}]"])) + about, err=True)
         try:
-            found[name] = click.prompt(f"{name}", value_proc=_reader(name, spec), err=True)
+            values[name] = click.prompt(f"{name}", value_proc=_reader(name, spec), err=True)
         except click.Abort:
             click.echo(err=True)
             raise RunCancelled(f"Interrupted at the question for the input {name!r}.") from None
-    return found
+    return values
 
 
 _ASKED_AS = {
@@ -282,10 +282,10 @@ def _approved(workflow: Definition, names: Sequence[str]) -> frozenset[str]:
     """
     from weaver._workflows.execution.approval import EVERY_STEP
 
-    known = list(_asking(workflow))
+    asking_steps = list(_asking(workflow))
     for name in names:
-        if name != EVERY_STEP and name not in known:
-            raise UnknownNameError("step that asks for approval", name, [*known, EVERY_STEP])
+        if name != EVERY_STEP and name not in asking_steps:
+            raise UnknownNameError("step that asks for approval", name, [*asking_steps, EVERY_STEP])
     return frozenset(names)
 
 

@@ -135,8 +135,8 @@ class Task:
     def instructions(self) -> tuple[str, ...]:
         """What the agent and the system messages tell every model that works on this."""
         agent = [self.agent.instructions] if self.agent is not None else []
-        told = [*agent, *(m.text for m in self.messages if m.role == "system")]
-        return tuple(text for text in map(str.strip, told) if text)
+        instructions = [*agent, *(m.text for m in self.messages if m.role == "system")]
+        return tuple(text for text in map(str.strip, instructions) if text)
 
     @property
     def user_words(self) -> str:

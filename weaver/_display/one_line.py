@@ -43,9 +43,9 @@ def of_plan(plan: Plan) -> str:
     """``<Plan of 3 subtasks: kyoto, oslo, choice after kyoto, oslo>``."""
     if not plan.subtasks:
         return f"<Plan: answer directly{f' ({one_line(plan.reason, WIDTH)})' if plan.reason else ''}>"
-    shown = [f"{s.id} after {', '.join(s.depends_on)}" if s.depends_on else s.id for s in plan.subtasks[:8]]
+    parts = [f"{s.id} after {', '.join(s.depends_on)}" if s.depends_on else s.id for s in plan.subtasks[:8]]
     more = [f"and {len(plan.subtasks) - 8} more"] if len(plan.subtasks) > 8 else []
-    return f"<Plan of {count(len(plan.subtasks), 'subtask')}: {one_line('; '.join([*shown, *more]), 160)}>"
+    return f"<Plan of {count(len(plan.subtasks), 'subtask')}: {one_line('; '.join([*parts, *more]), 160)}>"
 
 
 def of_subtask(subtask: Subtask) -> str:
@@ -74,9 +74,9 @@ def of_threads(threads: Iterable[Thread]) -> str:
 def of_settings(name: str, settings: Settings) -> str:
     """``<Weaver openai/gpt-5-mini: strategy=adaptive, deadline=30.0>``; never a key or a header."""
     values = {key: getattr(settings, key) for key in SHOWN if key in settings.model_fields_set}
-    shown = [f"{key}={one_line(_named(value), WIDTH)}" for key, value in values.items()]
+    parts = [f"{key}={one_line(_named(value), WIDTH)}" for key, value in values.items()]
     model = "any model" if settings.model is None else one_line(_named(settings.model), WIDTH)
-    return f"<{name} {model}{': ' if shown else ''}{', '.join(shown)}>"
+    return f"<{name} {model}{': ' if parts else ''}{', '.join(parts)}>"
 
 
 def _named(value: Any) -> str:

@@ -49,9 +49,9 @@ def code_of(point: EntryPoint, kind: str, what: str) -> Iterator[None]:
     except WeaverError as error:
         raise ConfigurationError(f"{_named(point, kind)} {what}: {error.message}", hint=error.hint) from error
     except (Exception, SystemExit) as error:
-        said = " ".join(str(error).split()).rstrip(".")
+        message = " ".join(str(error).split()).rstrip(".")
         raise ConfigurationError(
-            f"{_named(point, kind)} {what}: {type(error).__name__}{said and ': '}{said}.",
+            f"{_named(point, kind)} {what}: {type(error).__name__}{message and ': '}{message}.",
             hint="" if point.dist is None else f"Update or remove it: pip install --upgrade {owner(point)}",
         ) from error
 

@@ -66,7 +66,7 @@ def calibration_lines(records: Iterable[Record]) -> list[str]:
 
 def _of(strategy: str, forked: bool, runs: Sequence[Record]) -> Calibration:
     pairs = [(r.predicted_seconds or 0.0, r.wall_seconds) for r in runs]
-    known = [
+    certainties = [
         (r.predicted_usd, r.cost_usd) for r in runs if r.predicted_usd is not None and r.cost_usd is not None
     ]
     return Calibration(
@@ -76,8 +76,8 @@ def _of(strategy: str, forked: bool, runs: Sequence[Record]) -> Calibration:
         median(p for p, _ in pairs),
         median(a for _, a in pairs),
         median(abs(p - a) / a for p, a in pairs),
-        median(p for p, _ in known) if known else None,
-        median(a for _, a in known) if known else None,
+        median(p for p, _ in certainties) if certainties else None,
+        median(a for _, a in certainties) if certainties else None,
     )
 
 

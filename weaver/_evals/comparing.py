@@ -82,7 +82,7 @@ class Comparison:
         (`weaver._evals.header`). Concurrency may change: it stands in each record.
         """
         settings = self.settings
-        given = {
+        facts = {
             name: value
             for name in sorted(settings.model_fields_set - _NOT_LIMITS)
             if (value := getattr(settings, name)) not in (None, ())
@@ -94,11 +94,11 @@ class Comparison:
             "repeats": self.repeats,
             "limits": {
                 name: str(getattr(value, "name", value)) if name == "policy" else value
-                for name, value in given.items()
+                for name, value in facts.items()
                 if name not in _ROLES
             },
             "models": {model.name: _place(model) for model in self.models},
-            "roles": {name: _named(given[name], settings) for name in _ROLES if name in given},
+            "roles": {name: _named(facts[name], settings) for name in _ROLES if name in facts},
             "agents": {
                 agent.name: digest(
                     agent.description,
@@ -198,10 +198,10 @@ async def compare(
                     limit.release()
 
             for run in _runs(comparison):
-                known = before.get(run.key)
-                if known is None or not known.graded:
+                earlier = before.get(run.key)
+                if earlier is None or not earlier.graded:
                     await limit.acquire()
-                    group.start_soon(one, run, known)
+                    group.start_soon(one, run, earlier)
     if failure:
         raise failure[0]
 
@@ -247,8 +247,8 @@ async def check(comparison: Comparison) -> None:
     ):
         if twice := sorted({name for name in names if list(names).count(name) > 1}):
             raise ConfigurationError(f"The {kind} {twice[0]!r} is given twice.")
-    for given in comparison.strategies:
-        strategy, options = find(given)
+    for spelled in comparison.strategies:
+        strategy, options = find(spelled)
         for model in models:
             strategy.check(await model.capabilities(), model.name, options)
     if comparison.settings.max_cost is not None:
@@ -276,7 +276,7 @@ async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
         error, result = raised, raised.result
     finally:
         current_meter.reset(token)
-    known: dict[str, Any] = dict(_of_result(result)) if result is not None else {"status": "failed"}
+    values: dict[str, Any] = dict(_of_result(result)) if result is not None else {"status": "failed"}
     return Record(
         task=task,
         item=item,
@@ -295,7 +295,7 @@ async def _answered(run: _Run, weaver: Weaver, concurrency: int) -> Record:
         features=features_of(question),
         features_version=VERSION,
         error=str(error) if error is not None else None,
-        **known,
+        **values,
     )
 
 
@@ -306,8 +306,8 @@ async def _graded(item: Item, record: Record) -> Record:
     try:
         grade = await item.grader(item, record.answer)
     except Exception as error:  # noqa: BLE001 - graders are users' and other packages' code, or models
-        said = str(error) if isinstance(error, WeaverError) else f"{type(error).__name__}: {error}"
-        return replace(record, why=f"not graded: {said}")
+        message = str(error) if isinstance(error, WeaverError) else f"{type(error).__name__}: {error}"
+        return replace(record, why=f"not graded: {message}")
     return replace(
         record,
         graded=True,

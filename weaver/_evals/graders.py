@@ -78,10 +78,10 @@ class _ByEquivalence:
     equal: Equivalence
 
     async def __call__(self, item: Item, answer: str) -> Grade:
-        right, given = self.right(item), self.equal.read(answer)
-        if given is None:
+        right, answer_value = self.right(item), self.equal.read(answer)
+        if answer_value is None:
             return Grade(correct=False, score=0.0, why=f"no {self.equal.name} answer")
-        verdict = self.equal.same(right, given)
+        verdict = self.equal.same(right, answer_value)
         if verdict is None and self.equal.arbiter is not None:
             [verdict] = await self.equal.arbiter([(item.answer, answer)])
         return Grade(correct=bool(verdict), score=float(bool(verdict)))
@@ -194,6 +194,6 @@ def _by_model(model: Model) -> Grader:
 
 def final_line(text: str) -> str:
     """The marked answer of a text, or else its last line that is not empty."""
-    said = answer_of(text)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    answer_text = answer_of(text)
+    lines = [line.strip() for line in answer_text.splitlines() if line.strip()]
     return lines[-1] if lines else ""

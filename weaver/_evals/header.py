@@ -49,16 +49,16 @@ def extended(before: Header, now: Header, place: str) -> Header:
 def _tasks(before: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> list[str]:
     if before.keys() != now.keys():
         return [f"tasks: {', '.join(before)} there, {', '.join(now)} now"]
-    found = []
+    tasks = []
     for task, there in before.items():
         here = now[task]
         changed = [i for i, (a, b) in enumerate(zip(there, here, strict=False), start=1) if a != b]
         if changed:
             which = f"item {changed[0]}" + (f" and {len(changed) - 1} more" if len(changed) > 1 else "")
-            found.append(f"{task}: {which} has another question, answer or grader now")
+            tasks.append(f"{task}: {which} has another question, answer or grader now")
         elif len(here) < len(there):
-            found.append(f"{task}: {len(there)} items there, {len(here)} now")
-    return found
+            tasks.append(f"{task}: {len(there)} items there, {len(here)} now")
+    return tasks
 
 
 def _models(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -16,8 +16,8 @@ INSTRUCTION = 'Give your final answer on the last line, after "Answer:".'
 
 def digest(*parts: Any) -> str:
     """Sixteen hex digits that tell JSON-able values apart."""
-    said = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,23 +94,23 @@ class Metered:
             async with self._model.stream(request) as deltas:
                 yield deltas
             return
-        seen = _Seen(request)
+        counts = _Seen(request)
         start = anyio.current_time()
         try:
             async with self._model.stream(request) as deltas:
-                yield seen.through(deltas)
+                yield counts.through(deltas)
         except (ModelConnectionError, AuthenticationError) as error:
             meter.refusal = meter.refusal or error
             raise
         finally:
             meter.spans.append((start, anyio.current_time()))
-            meter.contexts.append(seen.tokens)
+            meter.contexts.append(counts.tokens)
 
 
 class _Seen:
     def __init__(self, request: Request) -> None:
-        said = request.prompt if request.prompt is not None else "".join(m.text for m in request.messages)
-        self.tokens = estimate_tokens(said)
+        prompt = request.prompt if request.prompt is not None else "".join(m.text for m in request.messages)
+        self.tokens = estimate_tokens(prompt)
         self._reported = False
 
     async def through(self, deltas: Stream) -> AsyncIterator[Delta]:

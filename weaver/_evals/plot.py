@@ -36,11 +36,11 @@ def draw(summaries: Sequence[Summary], paths: Sequence[Path], *, title: str = ""
     with rc_context({"svg.hashsalt": "weaver", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(11, 4.6), layout="constrained")
         FigureCanvasAgg(figure)
-        left, right = figure.subplots(1, 2, sharey=True)
-        _panel(left, summaries, "critical path", _latency, lambda s: s.on_front_of_latency)
+        left_axis, right = figure.subplots(1, 2, sharey=True)
+        _panel(left_axis, summaries, "critical path", _latency, lambda s: s.on_front_of_latency)
         _panel(right, summaries, "all calls", _total, lambda s: s.on_front_of_tokens)
-        left.set_ylabel("accuracy (95 % interval)")
-        handles, labels = left.get_legend_handles_labels()
+        left_axis.set_ylabel("accuracy (95 % interval)")
+        handles, labels = left_axis.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
         if title:
             figure.suptitle(title)

@@ -110,10 +110,10 @@ class Record:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Back from `as_dict`; unknown keys are ignored."""
-        known = {f.name for f in fields(cls)}
-        given = {k: v for k, v in data.items() if k in known}
-        lists = {name: tuple(given.get(name, ())) for name in ("notes", "decisions")}
-        return cls(**{**given, **lists})
+        names = {f.name for f in fields(cls)}
+        values = {k: v for k, v in data.items() if k in names}
+        lists = {name: tuple(values.get(name, ())) for name in ("notes", "decisions")}
+        return cls(**{**values, **lists})
 
 
 @dataclass(slots=True)
@@ -234,7 +234,7 @@ def read_records(path: Path) -> tuple[Header, list[Record]]:
 def _read(path: Path, content: bytes) -> tuple[Header, list[Record]]:
     """The last header, and one record for each run: the last, where it was run again."""
     header: Header = {}
-    found: dict[Key, Record] = {}
+    records: dict[Key, Record] = {}
     for number, line in enumerate(content.split(b"\n"), start=1):
         if number > 1 and not line.strip():
             continue
@@ -253,9 +253,9 @@ def _read(path: Path, content: bytes) -> tuple[Header, list[Record]]:
             ) from error
         if not header:
             raise _foreign(path)
-        found.pop(record.key, None)
-        found[record.key] = record
-    return header, list(found.values())
+        records.pop(record.key, None)
+        records[record.key] = record
+    return header, list(records.values())
 
 
 def _is_header_cut_short(line: bytes) -> bool:

@@ -92,7 +92,7 @@ def tables(summaries: Sequence[Summary], *, simulated: bool = False) -> list[Tab
     from rich.table import Table
     from rich.text import Text
 
-    found = []
+    lines = []
     for (task, model), rows in _groups(summaries).items():
         title = f"{task} · {model} · {rows[0].items} items" + (" · SIMULATION" if simulated else "")
         table = Table(
@@ -102,8 +102,8 @@ def tables(summaries: Sequence[Summary], *, simulated: bool = False) -> list[Tab
             table.add_column(Text(name), justify="left" if name == "strategy" else "right")
         for row in rows:
             table.add_row(*(Text(cell(row)) for _, cell in COLUMNS))
-        found.append(table)
-    return found
+        lines.append(table)
+    return lines
 
 
 def markdown(
@@ -123,11 +123,11 @@ def markdown(
         lines += [f"**{SIMULATED}**", ""]
     limits = ", ".join(f"{k} = {v}" for k, v in header.get("limits", {}).items()) or "none"
     how = f"seed {header.get('seed')}, {header.get('repeats', 1)} per item"
-    least, most = (pick((r.concurrency for r in records), default=1) for pick in (min, max))
-    at_a_time = str(most) if least == most else f"{least} to {most}"
+    least, highest = (pick((r.concurrency for r in records), default=1) for pick in (min, max))
+    at_a_time = str(highest) if least == highest else f"{least} to {highest}"
     lines += [f"{len(records)} runs, {how}, {at_a_time} at a time. Limits of every run: {limits}.", ""]
-    if told := header.get("instruction"):
-        lines += [f"Every question ended with: {_cell(told)}", ""]
+    if instruction := header.get("instruction"):
+        lines += [f"Every question ended with: {_cell(instruction)}", ""]
     for (task, model), rows in _groups(summaries).items():
         lines += [
             f"## {_cell(task)}, {_cell(model)}",
@@ -210,12 +210,12 @@ def _caption(rows: Sequence[Summary]) -> str:
         "* on a Pareto front; tokens are generated tokens, means per run.",
         f"Equal budgets: {tokens}, {budgets.seconds:.2f} s, {budgets.context:.0f} tokens of context.",
     ]
-    for said, name in (
+    for label, name in (
         ("Failed runs count as wrong", "failed"),
         ("Not graded, and left out of accuracy", "ungraded"),
     ):
         if counted := [f"{r.strategy} {number}" for r in rows if (number := getattr(r, name))]:
-            parts.append(f"{said}: {', '.join(counted)}.")
+            parts.append(f"{label}: {', '.join(counted)}.")
     if any(r.estimated for r in rows):
         parts.append("Some usage was estimated: " + ", ".join(r.strategy for r in rows if r.estimated) + ".")
     return " ".join(parts)
@@ -223,10 +223,10 @@ def _caption(rows: Sequence[Summary]) -> str:
 
 def _traces(records: Sequence[Record]) -> list[str]:
     """Examples that can be opened: of each strategy one right, one wrong and one ungraded run."""
-    shown: dict[tuple[str, str], Record] = {}
+    chosen: dict[tuple[str, str], Record] = {}
     for record in records:
         verdict = ("yes" if record.correct else "no") if record.graded else "not graded"
-        shown.setdefault((record.strategy, verdict), record)
+        chosen.setdefault((record.strategy, verdict), record)
     lines = [
         "## Runs to look at",
         "",
@@ -234,7 +234,7 @@ def _traces(records: Sequence[Record]) -> list[str]:
         "",
     ]
     lines += ["| strategy | task, item | right | run | answer |", "|---|---|---|---|---|"]
-    for (strategy, verdict), r in sorted(shown.items()):
+    for (strategy, verdict), r in sorted(chosen.items()):
         answer = " ".join(r.answer.split())[-80:]
         cells = (strategy, f"{r.task}, {r.item}", verdict, r.run_id, answer or r.error or "")
         lines.append("| " + " | ".join(map(_cell, cells)) + " |")

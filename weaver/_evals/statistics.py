@@ -61,8 +61,8 @@ def bootstrap(
         point = statistic(values) if values else 0.0
         return (point, point)
     rng = random.Random(seed)
-    found = [statistic(rng.choices(list(values), k=len(values))) for _ in range(resamples)]
-    return (quantile(found, 0.025), quantile(found, 0.975))
+    estimates = [statistic(rng.choices(list(values), k=len(values))) for _ in range(resamples)]
+    return (quantile(estimates, 0.025), quantile(estimates, 0.975))
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:

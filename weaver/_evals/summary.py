@@ -137,14 +137,14 @@ def summarize(
     groups = list(_grouped(records, lambda r: r.task).items())
     if len(groups) > 1:
         groups.append((EVERYTHING, list(records)))
-    found: list[Summary] = []
+    summaries: list[Summary] = []
     for task, of_task in groups:
         for model, of_model in _grouped(of_task, lambda r: r.model).items():
             by_strategy = _grouped(of_model, lambda r: r.strategy)
             cheapest = min(by_strategy.values(), key=_mean_total)
             measured = budgets or _budgets(by_strategy.get(baseline, cheapest))
-            found += _of_one(_Scope(task, model, baseline, measured, seed), by_strategy)
-    return found
+            summaries += _of_one(_Scope(task, model, baseline, measured, seed), by_strategy)
+    return summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +290,8 @@ def _majority(tries: Sequence[Record]) -> bool:
     groups: list[tuple[Any, list[Record]]] = []
     for record in tries:
         value = AUTO.read(record.answer)
-        for known, members in groups:
-            if value is not None and known is not None and AUTO.same(known, value):
+        for answer, members in groups:
+            if value is not None and answer is not None and AUTO.same(answer, value):
                 members.append(record)
                 break
         else:

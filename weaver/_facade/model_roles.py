@@ -21,9 +21,9 @@ class Cast:
     @staticmethod
     def key_of(settings: Settings) -> tuple[Any, ...]:
         """What decides which models a run has."""
-        given = (settings.model, settings.planner_model, settings.judge_model, settings.synthesizer_model)
+        models = (settings.model, settings.planner_model, settings.judge_model, settings.synthesizer_model)
         return (
-            *map(_identity, given),
+            *map(_identity, models),
             settings.base_url,
             settings.api_key.get_secret_value() if settings.api_key else None,
             tuple(sorted(settings.own_headers.items())),
@@ -52,14 +52,14 @@ class Cast:
                 if not isinstance(given, Model):
                     raise ConfigurationError(f"{given!r} is not a model.", hint="See weaver.models.Model.")
                 return given
-            if (known := built.get(given or "")) is None:
+            if (model := built.get(given or "")) is None:
                 from weaver._models.compose import layered
                 from weaver._models.layers.limit import EndpointLimits
 
-                one = await chosen(given)
-                own = settings.models.get(one.name) or settings.models.get(given or "") or ModelSettings()
-                known = layered(
-                    one,
+                opened = await chosen(given)
+                own = settings.models.get(opened.name) or settings.models.get(given or "") or ModelSettings()
+                model = layered(
+                    opened,
                     retries=own.retries,
                     limits=EndpointLimits(own.concurrency, own.rpm, own.tpm, own.max_concurrency),
                     fallbacks=[await chosen(name) for name in own.fallbacks],
@@ -69,13 +69,13 @@ class Cast:
                     from weaver._models.reply_cache.store import ReplyStore
 
                     added = {"effort": own.effort, "extra": own.extra, "fallbacks": own.fallbacks}
-                    known = Cached(known, ReplyStore(), which=own.cache, settings=added)
-                built[given or ""] = known
-            return known
+                    model = Cached(model, ReplyStore(), which=own.cache, settings=added)
+                built[given or ""] = model
+            return model
 
         async def chosen(name: str | None) -> Model:
             """The model of a name with its prices and settings, without retries and limits."""
-            if (one := plain.get(name or "")) is None:
+            if (model := plain.get(name or "")) is None:
                 from weaver._models.catalog.resolve import choose
                 from weaver._models.layers.configured import Configured
                 from weaver._models.layers.prices import Priced
@@ -89,21 +89,21 @@ class Cast:
                 )
                 if name is None:
                     notes.append(f"Model {choice.model.name}: {choice.reason}")
-                one = choice.model
-                if (prices := settings.prices.get(one.name)) is not None:
-                    one = Priced(one, prices)
-                own = settings.models.get(one.name) or settings.models.get(name or "")
+                model = choice.model
+                if (prices := settings.prices.get(model.name)) is not None:
+                    model = Priced(model, prices)
+                own = settings.models.get(model.name) or settings.models.get(name or "")
                 if own is not None:
-                    one = Configured(
-                        one,
+                    model = Configured(
+                        model,
                         effort=own.effort,
                         extra=own.extra,
                         headers=own.headers,
                         timeout=own.timeout,
                         context=own.context,
                     )
-                plain[name or ""] = one
-            return one
+                plain[name or ""] = model
+            return model
 
         roles = {
             "planner": settings.planner_model,

@@ -149,7 +149,7 @@ def asking(task: Task, question: str) -> Task:
 
 async def together(work: Sequence[Awaitable[Any]]) -> None:
     """Wait for all of ``work``; on the first error cancel the rest, wait for it, and raise the error."""
-    tasks = [asyncio.ensure_future(one) for one in work]
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
     try:
         for finished in asyncio.as_completed(tasks):
             await finished

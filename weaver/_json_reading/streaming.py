@@ -97,7 +97,7 @@ class JsonReader:
 
     def is_open(self, value: Any) -> bool:
         """Whether ``value`` (an object or array inside `root`) may still grow."""
-        return any(value is one for one in self._stack)
+        return any(value is container for container in self._stack)
 
     @property
     def open_values(self) -> list[Any]:
@@ -117,10 +117,10 @@ class JsonReader:
         self._text = self._text[self._at :] + piece
         self._at = 0
         self._chars += len(piece)
-        self._most = most = _FREE_STEPS + self._chars // self._chars_per_step
-        while self._steps < most and self._state():
+        self._most = budget = _FREE_STEPS + self._chars // self._chars_per_step
+        while self._steps < budget and self._state():
             self._steps += 1
-        if self._steps >= most:  # so many small things are no answer of a model
+        if self._steps >= budget:  # so many small things are no answer of a model
             self._state = self._given_up
             self._given_up()
 
@@ -144,10 +144,10 @@ class JsonReader:
             self._at = tag if tag >= 0 else len(self._text)  # the start of a tag, perhaps
             return False
         self._at = match.end()
-        what = match.group()
-        if what in {"{", "["}:
-            self._open(what)
-        elif what[1] == "/":  # all before was a thought whose opening tag was in the prompt
+        token = match.group()
+        if token in {"{", "["}:
+            self._open(token)
+        elif token[1] == "/":  # all before was a thought whose opening tag was in the prompt
             self.values.clear()
             self.lead = ""
         else:
@@ -341,10 +341,10 @@ class JsonReader:
         self._state = self._item
 
     def _end(self, mark: str) -> bool:
-        wanted = dict if mark == "}" else list
-        if not any(one.__class__ is wanted for one in self._stack):
+        expected = dict if mark == "}" else list
+        if not any(container.__class__ is expected for container in self._stack):
             return self._fail()
-        while self._stack.pop().__class__ is not wanted:
+        while self._stack.pop().__class__ is not expected:
             self._keys.pop()
         self._keys.pop()
         if not self._stack:
@@ -364,8 +364,8 @@ class JsonReader:
 
     def _fail(self) -> bool:
         """Give up the open value, which is prose in brackets mostly; keep what is complete inside it."""
-        for one in self._stack:
-            inside = one.values() if one.__class__ is dict else one
+        for container in self._stack:
+            inside = container.values() if container.__class__ is dict else container
             self.values += [
                 Found(value) for value in inside if isinstance(value, dict | list) and not self.is_open(value)
             ]

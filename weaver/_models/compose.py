@@ -36,11 +36,11 @@ def layered(
     models = (model, *fallbacks)
     chain = [
         Retrying(
-            Limited(one, limits if one is model else None, gates=gates),
+            Limited(inner, limits if inner is model else None, gates=gates),
             retries=RETRIES if retries is None else retries,
             # The next model is a better way out of a rate limit than a minute of waiting.
             patience=PATIENCE if place == len(fallbacks) else 0.0,
         )
-        for place, one in enumerate(models)
+        for place, inner in enumerate(models)
     ]
     return chain[0] if len(chain) == 1 else Fallbacks(chain)

@@ -156,19 +156,19 @@ class EndpointCosts:
 
     def length(self, role: str, share: float = 0.5) -> float | None:
         """The quantile ``share`` of a role's answers, in tokens; None before 3 of them."""
-        known = self.lengths.get(role, ())
-        if len(known) < 3:
+        lengths = self.lengths.get(role, ())
+        if len(lengths) < 3:
             return None
         quantile, at = self._quantiles.get((role, share), (0.0, -1))
-        if at < 0 or self._lengths_learned - at >= _STALE or len(known) < _STALE:
-            quantile, at = median(known, share), self._lengths_learned
+        if at < 0 or self._lengths_learned - at >= _STALE or len(lengths) < _STALE:
+            quantile, at = median(lengths, share), self._lengths_learned
             self._quantiles[role, share] = quantile, at
         return quantile
 
     def last_length(self, role: str) -> float | None:
         """Tokens of a role's latest answer; None before the first."""
-        known = self.lengths.get(role)
-        return known[-1] if known else None
+        lengths = self.lengths.get(role)
+        return lengths[-1] if lengths else None
 
     @property
     def measured(self) -> Measured:
@@ -226,7 +226,7 @@ class EndpointCosts:
             "waits": _short(list(self.waits)[-last:]),
             "cached": _short(list(self.cached)[-last:]),
             "lengths": {role: _short(list(values)[-last:]) for role, values in self.lengths.items()},
-            "errors": {what: _short(list(values)[-last:]) for what, values in self.errors.items()},
+            "errors": {kind: _short(list(values)[-last:]) for kind, values in self.errors.items()},
         }
 
     def _advance(self, now: float) -> None:
@@ -239,10 +239,10 @@ def median(values: Iterable[float], share: float = 0.5) -> float:
     """The quantile ``share`` of ``values``, oldest first: each counts 2 % less than the one after it."""
     ordered = list(values)
     weighted = sorted((value, DECAY ** (len(ordered) - 1 - i)) for i, value in enumerate(ordered))
-    left = share * sum(weight for _, weight in weighted)
+    weight_left = share * sum(weight for _, weight in weighted)
     for value, weight in weighted:
-        left -= weight
-        if left <= 0:
+        weight_left -= weight
+        if weight_left <= 0:
             return value
     return weighted[-1][0] if weighted else 0.0
 
@@ -299,8 +299,8 @@ def costs_of(model: Model) -> EndpointCosts:
             costs.load(*key)
         return costs
     number = id(model)
-    known = _by_object.get(number)
-    if known is None or known[0]() is not model:
+    measured = _by_object.get(number)
+    if measured is None or measured[0]() is not model:
         alive = weakref.ref(model, lambda _: _by_object.pop(number, None))
-        known = _by_object[number] = (alive, EndpointCosts())
-    return known[1]
+        measured = _by_object[number] = (alive, EndpointCosts())
+    return measured[1]

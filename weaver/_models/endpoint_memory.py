@@ -130,11 +130,11 @@ class EndpointMemory:
         """Forget all facts that fit every given argument. Returns their number."""
         with self._lock:
             self._refresh()
-            wanted = (endpoint, model, namespace)
+            wanted_key = (endpoint, model, namespace)
             keys = [
                 key
                 for key in self._facts
-                if all(want is None or want == part for want, part in zip(wanted, key, strict=True))
+                if all(want is None or want == part for want, part in zip(wanted_key, key, strict=True))
             ]
             for key in keys:
                 self._change(key, None)
@@ -156,11 +156,11 @@ class EndpointMemory:
                     self._timer = None
                 if not self._unwritten:
                     return
-                kept = sorted(self._facts.values(), key=lambda fact: fact.at)[-_MAX_FACTS:]
+                newest = sorted(self._facts.values(), key=lambda fact: fact.at)[-_MAX_FACTS:]
                 self._unwritten.clear()
             # A slow disk must not hold up the event loop, which reads and puts meanwhile.
             with suppress(OSError, ValueError):
-                self._write([fact for fact in kept if self._counts(fact)])
+                self._write([fact for fact in newest if self._counts(fact)])
             with self._lock:
                 self._read_at = _version_of(self.path)
                 for key, fact in self._unwritten.items():
@@ -237,17 +237,17 @@ def memory(environ: Mapping[str, str] | None = None) -> EndpointMemory:
     """The memory of this user: one for each ``WEAVER_HOME`` (of ``environ``, default ``os.environ``)."""
     environ = os.environ if environ is None else environ
     folders = tuple(map(environ.get, HOME_VARIABLES))
-    if (known := _by_folders.get(folders)) is None:
+    if (memory_of_folders := _by_folders.get(folders)) is None:
         path = home(environ) / FILE
-        known = _memories.setdefault(path, EndpointMemory(path))
-        _by_folders[folders] = known
-    return known
+        memory_of_folders = _memories.setdefault(path, EndpointMemory(path))
+        _by_folders[folders] = memory_of_folders
+    return memory_of_folders
 
 
 @atexit.register
 def _flush_all() -> None:
-    for known in list(_memories.values()):
-        known.flush()
+    for memory_to_flush in list(_memories.values()):
+        memory_to_flush.flush()
 
 
 def _version_of(path: Path) -> tuple[int, int] | None:
@@ -272,4 +272,4 @@ def _facts_in(value: Any) -> Iterator[Fact]:
 
 def _objects(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, dict):
-        yield from ((key, one) for key, one in value.items() if isinstance(one, dict))
+        yield from ((key, item) for key, item in value.items() if isinstance(item, dict))

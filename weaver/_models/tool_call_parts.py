@@ -84,11 +84,11 @@ def _in_a_row(text: str) -> list[str]:
     values = list(_objects(text))
     if len(values) < 2:
         return [text]
-    kept: list[Any] = []
+    in_order: list[Any] = []
     for value in values:
-        if value and value not in kept:
-            kept.append(value)
-    return [json.dumps(value, ensure_ascii=False) for value in kept] or ["{}"]
+        if value and value not in in_order:
+            in_order.append(value)
+    return [json.dumps(value, ensure_ascii=False) for value in in_order] or ["{}"]
 
 
 def _objects(text: str) -> Iterator[Any]:

@@ -41,14 +41,14 @@ def estimate(plan: Plan, *, question: str = "", prices: Prices | None = None) ->
         question: the task's text; the synthesis reads it.
         prices: of the model; None leaves the cost unknown.
     """
-    asked = estimate_tokens(question) + OVERHEAD_TOKENS
+    prompt_tokens = estimate_tokens(question) + OVERHEAD_TOKENS
     if not plan.subtasks:
-        usage = Usage(calls=1, input_tokens=asked, output_tokens=SUBTASK_TOKENS, estimated=True)
+        usage = Usage(calls=1, input_tokens=prompt_tokens, output_tokens=SUBTASK_TOKENS, estimated=True)
         return Estimate(_priced(usage, prices), (), SUBTASK_TOKENS, 1.0)
     tokens = {subtask.id: _tokens(subtask) for subtask in plan.subtasks}
     synthesis = 0 if plan.merge in NO_CALL else SYNTHESIS_TOKENS
     total = sum(tokens.values()) + synthesis
-    read = asked + sum(tokens.values()) if synthesis else 0
+    read = prompt_tokens + sum(tokens.values()) if synthesis else 0
     for subtask in plan.subtasks:
         read += estimate_tokens(subtask.prompt) + OVERHEAD_TOKENS + sum(tokens[d] for d in subtask.depends_on)
     chain = longest_chain(plan, tokens)

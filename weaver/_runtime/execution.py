@@ -163,9 +163,9 @@ class Execution:
         main = asyncio.ensure_future(self._guarded(root))
         beside = self._beside()
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
-        left = TimeBudget(state.deadline).left
+        seconds = TimeBudget(state.deadline).left
         try:
-            await asyncio.wait({main, stop_asked}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({main, stop_asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not main.done():
                 state.stop_for("deadline")  # unless somebody has stopped it for another reason
                 await self._stop(main)
@@ -284,10 +284,10 @@ class Execution:
         state = self.state
         if answer is None or not self._checks_output:
             return answer
-        left = TimeBudget(state.deadline).left if state.cancel_reason is None else 0.0
+        seconds = TimeBudget(state.deadline).left if state.cancel_reason is None else 0.0
         check = asyncio.ensure_future(state.hooks.checked_output(answer, context_of(root.context)))
         try:
-            await asyncio.wait({check}, timeout=None if left is None else max(left, CHECK_GRACE))
+            await asyncio.wait({check}, timeout=None if seconds is None else max(seconds, CHECK_GRACE))
             if check.done():
                 answer = await check
                 if state.withheld is not None:
@@ -372,8 +372,8 @@ class Execution:
             if t.state in ("succeeded", "timed_out", "cancelled") and t.text.strip():
                 texts.setdefault(t.depth, []).append(f"{t.title}: {t.text.strip()}")
         parts = texts[min(texts)] if texts else []
-        if not parts and (said := root.context.text_so_far.strip()):
-            parts = [said]
+        if not parts and (text := root.context.text_so_far.strip()):
+            parts = [text]
         return Answer("\n\n".join(parts), complete=False) if parts else None
 
     def _result(self, root: Run, model: str, answer: Answer | None) -> Result[Any]:

@@ -114,6 +114,8 @@ async def _ready(service: Service, request: Request) -> Response:  # noqa: ARG00
 
 async def _no_route(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
-    what = "does not exist" if status == 404 else f"does not take {request.method}"
-    problem = ApiError(status, f"{request.url.path[:200]} {what}. The API is under /v1.", code="unknown_url")
+    reason = "does not exist" if status == 404 else f"does not take {request.method}"
+    problem = ApiError(
+        status, f"{request.url.path[:200]} {reason}. The API is under /v1.", code="unknown_url"
+    )
     return _error(problem)

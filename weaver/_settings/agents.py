@@ -109,13 +109,13 @@ def _yaml(text: str, path: Path) -> Any:
         """Refuses a key that stands twice, where YAML's own reader silently takes the last one."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-                if key.value in seen:
+                if key.value in keys:
                     raise yaml.constructor.ConstructorError(
                         problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark
                     )
-                seen.add(key.value)
+                keys.add(key.value)
             return super().construct_mapping(node, deep)
 
     try:
@@ -123,5 +123,5 @@ def _yaml(text: str, path: Path) -> Any:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error)
-        raise ConfigurationError(f"{path}{where}: not valid YAML: {what}.") from None
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigurationError(f"{path}{where}: not valid YAML: {problem}.") from None

@@ -320,7 +320,7 @@ class Settings(BaseModel):
         if isinstance(policy := values.get("policy"), _Given):
             values["policy"] = policy.replaced(_policy_from, policy)
         try:
-            return cls.model_validate({name: given.value for name, given in values.items()})
+            return cls.model_validate({name: raw.value for name, raw in values.items()})
         except ValidationError as error:
             raise _explained(error, values) from None
 
@@ -337,9 +337,9 @@ class Settings(BaseModel):
         }
         if not values:
             return self
-        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        explicit = {name: getattr(self, name) for name in self.model_fields_set}
         try:
-            return type(self).model_validate(kept | {name: given.value for name, given in values.items()})
+            return type(self).model_validate(explicit | {name: raw.value for name, raw in values.items()})
         except ValidationError as error:
             raise _explained(error, values) from None
 
@@ -408,8 +408,8 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
     hint = ""
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
-        given = values.get(name)
-        place = given.place if given else name
+        raw = values.get(name)
+        place = raw.place if raw else name
         if name in _TABLES:
             place += "".join(f".{part}" for part in problem["loc"][1:])
         if problem["type"] == "extra_forbidden":
@@ -417,9 +417,9 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
             close = difflib.get_close_matches(name, Settings.model_fields, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(Settings.model_fields)}."
             continue
-        said = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        shown = "" if given is None or name in _SECRET else f" (given: {_shown(given.value)})"
-        line = f"{place}: {said}{shown}"
+        message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        suffix = "" if raw is None or name in _SECRET else f" (given: {_shown(raw.value)})"
+        line = f"{place}: {message}{suffix}"
         if line not in problems:
             problems.append(line)
     return ConfigurationError("; ".join(problems) + ".", hint=hint)

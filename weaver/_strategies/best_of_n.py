@@ -181,8 +181,8 @@ async def _verified(run: Run, verify: Any, answer: Answer) -> bool | float:
 
 
 async def _rating(run: Run, task: Task, answer: Answer) -> float:
-    asked = f"{shown(task)}\n\n{fenced(answer.text, 'answer')}"
-    request = Request((system(RATE), user(asked)), max_tokens=256, temperature=0.1)
+    prompt = f"{shown(task)}\n\n{fenced(answer.text, 'answer')}"
+    request = Request((system(RATE), user(prompt)), max_tokens=256, temperature=0.1)
     return (await run.parsed(request, Rating, name="rate")).score / 10
 
 
@@ -190,8 +190,8 @@ async def _choice(run: Run, task: Task, answers: Sequence[Answer]) -> Answer:
     """The best of ``answers``, which the judge sees in random order; the first if it cannot tell."""
     shuffled = run.random.sample(answers, len(answers))
     listed = [fenced(a.text, f"answer {i}") for i, a in enumerate(shuffled, start=1)]
-    asked = "\n\n".join((shown(task), *listed))
-    request = Request((system(CHOOSE), user(asked)), max_tokens=256, temperature=0.1)
+    prompt = "\n\n".join((shown(task), *listed))
+    request = Request((system(CHOOSE), user(prompt)), max_tokens=256, temperature=0.1)
     try:
         best = (await run.parsed(request, Choice, name="choose")).best
     except BudgetExceededError:
@@ -204,14 +204,14 @@ async def _choice(run: Run, task: Task, answers: Sequence[Answer]) -> Answer:
 
 async def _tournament(run: Run, task: Task, answers: Sequence[Answer]) -> Answer:
     """Knock-out: the pairs of a round are judged at the same time; with an odd number the last one rests."""
-    left = run.random.sample(answers, len(answers))
-    while len(left) > 1:
-        pairs = [left[i : i + 2] for i in range(0, len(left) - 1, 2)]
+    candidates = run.random.sample(answers, len(answers))
+    while len(candidates) > 1:
+        pairs = [candidates[i : i + 2] for i in range(0, len(candidates) - 1, 2)]
         judging = [partial(_choice, task=task, answers=pair) for pair in pairs]
         matches = await each(run, task, judging, name="match")
-        rest = left[2 * len(pairs) :]
-        left = [
+        rest = candidates[2 * len(pairs) :]
+        candidates = [
             said(match) or replace(pair[0], complete=False)
             for match, pair in zip(matches, pairs, strict=True)
         ] + rest
-    return left[0]
+    return candidates[0]

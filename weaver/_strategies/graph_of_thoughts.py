@@ -105,11 +105,11 @@ def _fitting(run: Run, branches: int, merges: int) -> tuple[int, int] | None:
 
     A note says so if they are fewer than wanted. Every draft and every merge is written and scored.
     """
-    left, wanted = run.remaining.threads, ALWAYS + 2 * (branches + merges)
-    if left is None or left >= wanted:
+    available, needed = run.remaining.threads, ALWAYS + 2 * (branches + merges)
+    if available is None or available >= needed:
         return branches, merges
-    run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
-    room = (left - ALWAYS) // 2
+    run.note(f"Only {available} of {needed} threads may be started; raise max_threads for more.")
+    room = (available - ALWAYS) // 2
     fewer = min(merges, max(1, room // 3))
     return (min(branches, room - fewer), fewer) if room >= 2 else None
 

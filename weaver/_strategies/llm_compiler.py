@@ -93,12 +93,12 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
     Args:
         max_replans: how often the joiner may ask for another plan.
     """
-    given = (*task.tools, *(task.agent.tools if task.agent else ()))
-    tools = await run.context.state.tools.toolsets.resolved(given)
+    task_tools = (*task.tools, *(task.agent.tools if task.agent else ()))
+    tools = await run.context.state.tools.toolsets.resolved(task_tools)
     compiler = Compiler(run, task, {tool.spec.name: tool for tool in tools})
     async with run.fork(name="call") as threads:
         thought = ""
-        for left in range(max_replans, -1, -1):
+        for replans_left in range(max_replans, -1, -1):
             plan = await compiler.plan(threads, thought)
             if not compiler.steps and not plan.joined:
                 break
@@ -106,10 +106,16 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
             if repeated and thought:
                 run.note("The new plan has nothing new; the task is answered with what there is.")
             await compiler.finished()
-            if left == 0 or (repeated and thought):
+            if replans_left == 0 or (repeated and thought):
                 return Answer((await compiler.join(Finished, LAST)).answer)
             joined = await compiler.join(Joined, CHOICE)
-            log_stop(run, "llm_compiler.joiner/1", joined.action == "finish", max_replans - left, max_replans)
+            log_stop(
+                run,
+                "llm_compiler.joiner/1",
+                joined.action == "finish",
+                max_replans - replans_left,
+                max_replans,
+            )
             if joined.action == "finish" and joined.answer:
                 return Answer(joined.answer)
             thought = joined.thought
@@ -170,8 +176,8 @@ class Compiler:
 
     async def join(self, shape: type[J], choice: str) -> J:
         """Ask what follows from the results."""
-        asked = f"{shown(self.task)}\n\n{self._results()}"
-        request = Request((system(JOIN % {"choice": choice}), user(asked)), temperature=0.0)
+        prompt = f"{shown(self.task)}\n\n{self._results()}"
+        request = Request((system(JOIN % {"choice": choice}), user(prompt)), temperature=0.0)
         return await self.run.parsed(request, shape, role="synthesizer", name="join")
 
     def _start(self, threads: Threads, steps: Sequence[Step]) -> None:
@@ -212,11 +218,11 @@ class Compiler:
 
     def _planning(self, thought: str) -> tuple[Message, ...]:
         tools = "\n".join(map(_signature, self.specs.values()))
-        told = PLAN % {"first": max(self.steps, default=0) + 1, "tools": tools}
-        asked = [shown(self.task)]
+        instruction = PLAN % {"first": max(self.steps, default=0) + 1, "tools": tools}
+        prompt = [shown(self.task)]
         if thought:
-            asked.append(AGAIN % {"done": self._results(), "thought": fenced(thought, "thought")})
-        return system(told), *EXAMPLE, user("\n\n".join(asked))
+            prompt.append(AGAIN % {"done": self._results(), "thought": fenced(thought, "thought")})
+        return system(instruction), *EXAMPLE, user("\n\n".join(prompt))
 
 
 def _signature(spec: ToolSpec) -> str:

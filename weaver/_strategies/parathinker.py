@@ -61,10 +61,10 @@ async def parathinker(
     thoughts: dict[str, Said] = {}
 
     async def think(run: Run, task: Task) -> Answer:
-        thoughts[run.path] = said = Said(thread_listener(run))
+        thoughts[run.path] = text = Said(thread_listener(run))
         request = Request(opening(task), max_tokens=task.max_tokens or think_tokens)
-        reply = await run.think(request, listen=said.hear)
-        return answer_of(run.context, reply, said.text)
+        reply = await run.think(request, listen=text.hear)
+        return answer_of(run.context, reply, text.text)
 
     tasks = samples(run, task, paths, temperature=temperature, mark=False)
     enough = {"first": 1, "half": math.ceil(len(tasks) / 2), "last": len(tasks)}[termination]
@@ -73,10 +73,14 @@ async def parathinker(
             ended = await threads.join(Quorum(enough, otherwise="wait"))
             run.offer(Answer(ended[0].text, complete=False))
         except NoAnswerError:
-            if not any(said.text.strip() for said in thoughts.values()):
+            if not any(accumulator.text.strip() for accumulator in thoughts.values()):
                 raise
     log_stop(run, f"parathinker.{termination}/1", enough < len(tasks), enough, len(tasks))
-    lines = [said.text for t in threads.all if (said := thoughts.get(t.id)) and said.text.strip()]
+    lines = [
+        accumulator.text
+        for t in threads.all
+        if (accumulator := thoughts.get(t.id)) and accumulator.text.strip()
+    ]
     # A resumed run would cut the paths elsewhere.
     lines = await run.verdict("thoughts", lines)
     listed = "\n\n".join(fenced(text, f"line of thought {i}") for i, text in enumerate(lines, start=1))

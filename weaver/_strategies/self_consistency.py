@@ -25,8 +25,8 @@ WINDOW = {"beta": 1, "dirichlet": 1, "entropy": 5}
 
 
 def _clash(options: Mapping[str, Any]) -> str:
-    most, first = options["samples"], options["first_m"]
-    return f"first_m is {first}, of {most} samples" if first is not None and first > most else ""
+    samples, first = options["samples"], options["first_m"]
+    return f"first_m is {first}, of {samples} samples" if first is not None and first > samples else ""
 
 
 @strategy("self_consistency", source="Self-consistency, Wang et al. 2022, arXiv 2203.11171", clash=_clash)
@@ -121,8 +121,8 @@ def _winner(votes: Votes, lengths: dict[int, int] | None) -> Answer:
     """The majority's first answer, or its shortest; its confidence is the share of the votes."""
     if lengths is None or votes.leader is None:
         return replace(votes.winner(), confidence=votes.share)
-    most = votes.counts[0]
+    top_votes = votes.counts[0]
     drawn = [
-        b for group in votes.groups if len(group) == most for b in group.ballots if isinstance(b, Answer)
+        b for group in votes.groups if len(group) == top_votes for b in group.ballots if isinstance(b, Answer)
     ]
     return replace(min(drawn, key=lambda answer: lengths[id(answer)]), confidence=votes.share)

@@ -51,8 +51,8 @@ async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None) -> 
     await must_continue(run, "Budget forcing")
     turn = Turn(run, opening(task), THINK)
     while True:
-        left = None if think_tokens is None else max(1, think_tokens - turn.tokens)
-        thinking = Request(stop=("</think>",), max_tokens=left)
+        tokens_left = None if think_tokens is None else max(1, think_tokens - turn.tokens)
+        thinking = Request(stop=("</think>",), max_tokens=tokens_left)
         reply = await turn.go_on(thinking, name="thinking", listen=thread_listener(run))
         cut = reply.finish == "length"
         if cut or wait == 0:
@@ -62,8 +62,8 @@ async def _forced(run: Run, task: Task, wait: int, think_tokens: int | None) -> 
     listen = speaking(run, "direct")
     if task.output is not None or task.tools:
         thoughts = fenced(turn.text.removeprefix(THINK), "thoughts on the task")
-        known = "\n\n".join(filter(None, (task.context, thoughts)))
-        return await run.reason(replace(task, context=known), listen=listen)
+        context = "\n\n".join(filter(None, (task.context, thoughts)))
+        return await run.reason(replace(task, context=context), listen=listen)
     turn.text = turn.text.rstrip() + END + (FINAL if cut else "")
     reply = await turn.go_on(Request(max_tokens=task.max_tokens), name="answer", listen=listen)
     return answer_of(run.context, reply)

@@ -74,18 +74,18 @@ async def skeleton_of_thought(
     skeleton = fenced("\n".join(f"{i}. {text}" for i, text in points.items()), "skeleton")
     if run.context.parent is None:
         run.emit(AnswerStarted("points"))
-    told = 0
+    emitted = 0
     async with run.fork(name="point") as threads:
         for i, text in points.items():
-            asked = adding(replace(task, title=text), EXPAND % {"skeleton": skeleton, "index": i})
-            threads.start(asked, body=partial(_expand, start=f"{i}. {text}"))
+            point = adding(replace(task, title=text), EXPAND % {"skeleton": skeleton, "index": i})
+            threads.start(point, body=partial(_expand, start=f"{i}. {text}"))
         threads.close()
         async for _ in threads.as_finished():
             run.offer(Answer(_whole(threads.all), complete=False))
-            while told < len(threads.all) and threads.all[told].finished:
+            while emitted < len(threads.all) and threads.all[emitted].finished:
                 if run.context.parent is None:
-                    run.emit(AnswerDelta(threads.all[told].text + "\n"))
-                told += 1
+                    run.emit(AnswerDelta(threads.all[emitted].text + "\n"))
+                emitted += 1
     missing = tuple(t.title for t in threads.all if t.state != "succeeded")
     whole = all(t.answer is not None and t.answer.complete for t in threads.all)
     return Answer(_whole(threads.all), complete=whole, missing=missing)

@@ -219,8 +219,10 @@ class Tree:
         return answer_of(self.run.context, reply)
 
     async def _propose(self, run: Run, state: State) -> Answer:
-        told = PROPOSE % {"most": self.n_generate}
-        steps = (await run.parsed(self._asking(told, state), Proposals, role="thread", name="propose")).steps
+        instruction = PROPOSE % {"most": self.n_generate}
+        steps = (
+            await run.parsed(self._asking(instruction, state), Proposals, role="thread", name="propose")
+        ).steps
         return Answer("\n".join(steps), output=steps[: self.n_generate])
 
     async def _sample(self, run: Run, state: State) -> Answer:
@@ -246,8 +248,8 @@ class Tree:
     def _asking(self, told: str, state: State) -> Request:
         """The instructions, then the task and the steps so far as data."""
         steps = [fenced(state.text, "steps so far")] if state.steps else []
-        asked = "\n\n".join([shown(self.task), *steps])
-        return Request((system(told), user(asked)), max_tokens=self.task.max_tokens)
+        prompt = "\n\n".join([shown(self.task), *steps])
+        return Request((system(told), user(prompt)), max_tokens=self.task.max_tokens)
 
 
 def _bare(line: str) -> str:

@@ -276,12 +276,12 @@ def _construct(kind: Any, values: dict[str, Any]) -> Any:
         absent: dict[str, Any] = dict.fromkeys(required)
         return kind.model_construct(_fields_set=set(values), **absent | values)
     made = object.__new__(kind)
-    for one in dataclasses.fields(kind):
-        if one.name in values:
-            value = values[one.name]
-        elif one.default_factory is not dataclasses.MISSING:
-            value = one.default_factory()
+    for item in dataclasses.fields(kind):
+        if item.name in values:
+            value = values[item.name]
+        elif item.default_factory is not dataclasses.MISSING:
+            value = item.default_factory()
         else:
-            value = None if one.default is dataclasses.MISSING else one.default
-        object.__setattr__(made, one.name, value)
+            value = None if item.default is dataclasses.MISSING else item.default
+        object.__setattr__(made, item.name, value)
     return made

@@ -101,8 +101,8 @@ async def _corrected(run: Run, finding: Finding, conflicts: Sequence[Conflict]) 
         for c in conflicts
         if c.resolution is not None
     )
-    asked = f"The settled values:\n{fenced(settled)}\n\nThe text:\n{fenced(finding.text.strip(), 'text')}"
-    request = Request((system(CORRECT), user(asked)), temperature=0.0)
+    prompt = f"The settled values:\n{fenced(settled)}\n\nThe text:\n{fenced(finding.text.strip(), 'text')}"
+    request = Request((system(CORRECT), user(prompt)), temperature=0.0)
     try:
         reply = await run.think(request, role="synthesizer", name="correct")
     except (ModelError, BudgetExceededError) as error:

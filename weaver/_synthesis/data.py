@@ -68,7 +68,7 @@ def together(type_: Any, parts: Parts) -> tuple[Any, str]:
         values.setdefault(finding.title, []).append(value)
     fitting = output_type(type_)
     problem = ""
-    for candidate in combine([(title, one) for title, several in values.items() for one in several]):
+    for candidate in combine([(title, item) for title, several in values.items() for item in several]):
         try:
             return fitting.validated(candidate), ""
         except MisfitError as error:
@@ -82,7 +82,7 @@ Values = Sequence[tuple[str, Any]]
 
 def _list(values: Values) -> Iterator[list[Any]]:
     """Lists joined; else the values as they are."""
-    yield [one for _, value in values for one in (value if isinstance(value, list) else [value])]
+    yield [item for _, value in values for item in (value if isinstance(value, list) else [value])]
     yield [value for _, value in values]
 
 

@@ -79,9 +79,9 @@ def speak(run: Run, answer: Answer, source: str = "findings") -> Answer:
     """Tell listeners an answer that no model streamed; only the rest, where its beginning has been told."""
     if run.context.parent is not None:  # a thread's answer is not the user's
         return answer
-    told = run.context.state.spoken
-    if told and answer.text.startswith(told):
-        if rest := answer.text[len(told) :]:
+    streamed = run.context.state.spoken
+    if streamed and answer.text.startswith(streamed):
+        if rest := answer.text[len(streamed) :]:
             run.emit(AnswerDelta(rest))
         return answer
     run.emit(AnswerStarted(source))

@@ -58,9 +58,9 @@ def last_of(plan: Plan) -> str | None:
     needed: set[str] = set()
     waiting = list(last.depends_on)
     while waiting:
-        if (one := waiting.pop()) not in needed:
-            needed.add(one)
-            waiting.extend(by_id[one].depends_on)
+        if (candidate := waiting.pop()) not in needed:
+            needed.add(candidate)
+            waiting.extend(by_id[candidate].depends_on)
     return last.id if len(needed) == len(plan.subtasks) - 1 else None
 
 
@@ -69,8 +69,8 @@ def _voted(findings: list[Finding]) -> Finding | None:
     if len(findings) == 1:
         return findings[0]
     votes = Counter(_same(f.text) for f in findings)
-    (best, most), *others = votes.most_common(2)
-    if most < 2 or (others and others[0][1] == most):
+    (best, top), *others = votes.most_common(2)
+    if top < 2 or (others and others[0][1] == top):
         return None
     return next(f for f in findings if _same(f.text) == best)
 
@@ -83,8 +83,8 @@ async def _judged(run: Run, task: Task, findings: list[Finding]) -> Finding:
     answers = "\n\n".join(f"Answer {n}:\n{fenced(f.text.strip())}" for n, f in enumerate(findings, 1))
     question = f"The task:\n{fenced(task.question, 'task')}"
     parts = (transcript(task.earlier), question, answers, "The number of the best answer:")
-    asked = "\n\n".join(filter(None, parts))
-    request = Request((system(JUDGE), user(asked)), max_tokens=JUDGEMENT_TOKENS, temperature=0.0)
+    prompt = "\n\n".join(filter(None, parts))
+    request = Request((system(JUDGE), user(prompt)), max_tokens=JUDGEMENT_TOKENS, temperature=0.0)
     try:
         reply = await run.think(request, role="judge", name="pick")
     except (ModelError, BudgetExceededError) as error:

@@ -59,10 +59,10 @@ def synthesizer_messages(
         settled: conflicts and how they were resolved.
     """
     # The examples answer in prose, which is no example where the answer has a form of its own.
-    shown = () if task.output is not None else _SHOWN
+    examples = () if task.output is not None else _SHOWN
     question = _asked(task.question, findings, missing, settled)
     question = "\n\n".join(filter(None, (transcript(task.earlier), question)))
-    return (system(INSTRUCTIONS), *shown, user(question))
+    return (system(INSTRUCTIONS), *examples, user(question))
 
 
 def _asked(question: str, findings: Sequence[Finding], missing: Sequence[str], settled: str = "") -> str:

@@ -45,11 +45,11 @@ class Reference:
         run.offer(listed(parts.findings, parts.gaps))
         findings = await as_settled(run, parts.findings, parts.conflicts)
         frame = Frame([f.text.strip() for f in findings])
-        told: list[str] = []
+        notes: list[str] = []
 
         def tell(text: str) -> None:
             if text:
-                told.append(text)
+                notes.append(text)
                 if run.context.parent is None:
                     run.emit(AnswerDelta(text))
 
@@ -64,17 +64,17 @@ class Reference:
         try:
             if run.context.parent is None:
                 run.emit(AnswerStarted("synthesis"))
-            asked = Task(
+            request_task = Task(
                 messages=_messages(task, findings, parts),
                 title="synthesis",
                 temperature=TEMPERATURE if run.context.temperature is None else run.context.temperature,
             )
             with run.context.under(span):
-                answer = await run.reason(asked, role="synthesizer", listen=hear)
+                answer = await run.reason(request_task, role="synthesizer", listen=hear)
             whole = answer.complete
             if answer.text.strip() != frame.written.strip():  # another attempt, or a conclusion, replaced it
                 frame = Frame(frame.parts)
-                told.clear()
+                notes.clear()
                 if run.context.parent is None:
                     run.emit(AnswerStarted("synthesis"))
                 tell(frame.add(answer.text))
@@ -93,7 +93,7 @@ class Reference:
             run.note(f"The answer referred to a part more than once: {', '.join(frame.again[:8])}.")
         if parts.gaps:
             tell(f"\n\n{missing_line(parts.gaps)}")
-        return Answer("".join(told), complete=whole and not parts.gaps, missing=parts.gaps)
+        return Answer("".join(notes), complete=whole and not parts.gaps, missing=parts.gaps)
 
 
 class Frame:
@@ -129,10 +129,10 @@ class Frame:
         """What was held back, and the parts that the frame did not refer to."""
         text = self._put_in(self._held)
         self._held = ""
-        left = [part for n, part in enumerate(self.parts, 1) if n not in self._used and part]
+        unused = [part for n, part in enumerate(self.parts, 1) if n not in self._used and part]
         self._used.update(range(1, len(self.parts) + 1))
-        apart = "\n\n" if left and not self._empty else ""
-        return text + apart + "\n\n".join(left)
+        apart = "\n\n" if unused and not self._empty else ""
+        return text + apart + "\n\n".join(unused)
 
     def _put_in(self, text: str) -> str:
         whole = _MARK.sub(self._part, text)
@@ -152,14 +152,14 @@ class Frame:
 
 
 def _messages(task: Task, findings: Sequence[Finding], parts: Parts) -> tuple[Message, ...]:
-    asked = [*filter(None, [transcript(task.earlier)]), f"The task:\n{fenced(task.question, 'task')}"]
-    asked += [
+    prompt = [*filter(None, [transcript(task.earlier)]), f"The task:\n{fenced(task.question, 'task')}"]
+    prompt += [
         f"Part [[{n}]] on {f.title!r}:\n{fenced(f.text.strip(), 'part')}" for n, f in enumerate(findings, 1)
     ]
     if parts.settled:
-        asked.append(parts.settled)
-    asked.append("Write the frame of the answer, with a mark for each part.")
-    return system(INSTRUCTIONS), user("\n\n".join(asked))
+        prompt.append(parts.settled)
+    prompt.append("Write the frame of the answer, with a mark for each part.")
+    return system(INSTRUCTIONS), user("\n\n".join(prompt))
 
 
 reference = Reference()

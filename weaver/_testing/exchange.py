@@ -144,12 +144,12 @@ class Answering:
 
 def _status_of(error: errors.ModelError) -> tuple[int, bytes, dict[str, str]]:
     """A scripted error as an HTTP answer."""
-    known: list[tuple[type[errors.ModelError], int]] = [
+    statuses: list[tuple[type[errors.ModelError], int]] = [
         (errors.AuthenticationError, 401),
         (errors.BadRequestError, 400),
         (errors.RateLimitError, 429),
         (errors.ModelTimeoutError, 408),
     ]
-    status = next((code for kind, code in known if isinstance(error, kind)), 500)
+    status = next((code for kind, code in statuses if isinstance(error, kind)), 500)
     headers = {} if error.retry_after is None else {"Retry-After": f"{error.retry_after:g}"}
     return status, json.dumps({"error": {"message": str(error), "code": status}}).encode(), headers

@@ -220,8 +220,8 @@ def malformed(at: int = 2) -> Insert:
 
 def error_event(message: str = "injected fault", code: int = 500, at: int = 2) -> Insert:
     """An error reported inside the stream."""
-    said = json.dumps({"error": {"message": message, "code": code}})
-    return Insert(b"data: " + said.encode() + b"\n\n", at)
+    payload = json.dumps({"error": {"message": message, "code": code}})
+    return Insert(b"data: " + payload.encode() + b"\n\n", at)
 
 
 def comment(at: int = 2) -> Insert:

@@ -160,19 +160,21 @@ class JournalChecks:
         """Who reads on from the last number misses nothing, and gets nothing twice."""
         journal, reader = reopen(), reopen()
         epoch = (await journal.open("r")).epoch
-        seen: list[tuple[int, object]] = []
+        received: list[tuple[int, object]] = []
 
         async def write() -> None:
             for i in range(0, 300, 3):
                 await journal.publish("r", epoch, [{"n": i + k} for k in range(3)])
 
         async def read() -> None:
-            while len(seen) < 300:
-                seen.extend((n, e["n"]) for n, e in await reader.events("r", after=len(seen), limit=7))
+            while len(received) < 300:
+                received.extend(
+                    (n, e["n"]) for n, e in await reader.events("r", after=len(received), limit=7)
+                )
                 await asyncio.sleep(0)
 
         await asyncio.gather(write(), read())
-        assert seen == [(i + 1, i) for i in range(300)]
+        assert received == [(i + 1, i) for i in range(300)]
         await journal.aclose()
         await reader.aclose()
 

@@ -75,8 +75,8 @@ class Scripted:
             return True
         if callable(self.when):
             return self.when(request)
-        said = text_of(request)
-        return self.when in said if isinstance(self.when, str) else bool(self.when.search(said))
+        prompt = text_of(request)
+        return self.when in prompt if isinstance(self.when, str) else bool(self.when.search(prompt))
 
 
 @dataclass(slots=True)
@@ -128,9 +128,9 @@ class ScriptedModel:
     max_in_flight: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        given = [self.replies] if isinstance(self.replies, str | Scripted) else list(self.replies)
-        once = 1 if len(given) > 1 and all(isinstance(r, str) for r in given) else None
-        self._script = [Scripted(r, times=once) if isinstance(r, str) else r for r in given]
+        replies = [self.replies] if isinstance(self.replies, str | Scripted) else list(self.replies)
+        once = 1 if len(replies) > 1 and all(isinstance(r, str) for r in replies) else None
+        self._script = [Scripted(r, times=once) if isinstance(r, str) else r for r in replies]
 
     async def capabilities(self) -> Capabilities:
         """What the test said it can."""

@@ -248,9 +248,9 @@ class Server:
 
     def _chance(self, request: Request) -> random.Random:
         """By what is asked and how often it was, not by the order in which requests arrive."""
-        asked = hashlib.sha256(text_of(request).encode("utf-8", "replace")).hexdigest()
-        self._seen[asked] += 1
-        return random.Random(f"{self._seed}/{asked}/{self._seen[asked]}")
+        digest = hashlib.sha256(text_of(request).encode("utf-8", "replace")).hexdigest()
+        self._seen[digest] += 1
+        return random.Random(f"{self._seed}/{digest}/{self._seen[digest]}")
 
     def _unauthorized(self, http: web.Request) -> web.Response | None:
         if self._api_key is None or http.headers.get("Authorization") == f"Bearer {self._api_key}":

@@ -67,8 +67,8 @@ class ServerProcess:
     def stats(self) -> dict[str, int]:
         """`Server.stats` of the other process."""
         with urlopen(self.url.removesuffix("/v1") + "/stats") as answer:
-            found: dict[str, int] = json.load(answer)
-        return found
+            stats: dict[str, int] = json.load(answer)
+        return stats
 
 
 async def _serve() -> None:

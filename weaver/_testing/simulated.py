@@ -166,11 +166,11 @@ class SimulatedModel:
                 served.closed = "cancelled"
 
     async def _deltas(self, request: Request, served: Served) -> AsyncGenerator[Delta, None]:
-        said = text_of(request)
-        key = f"{self.seed}/{request.seed}/{said}"
+        prompt = text_of(request)
+        key = f"{self.seed}/{request.seed}/{prompt}"
         rng = random.Random(hashlib.sha256(key.encode()).digest())
         work = self.world(request, rng)
-        served.right = rng.random() < self.chance(work.difficulty, estimate_tokens(said) + work.thinking)
+        served.right = rng.random() < self.chance(work.difficulty, estimate_tokens(prompt) + work.thinking)
         text = work.right if served.right else work.wrong
         words = re.findall(r"\S+\s*|\s+", text)
         stop = next((s for s in request.stop if s in text), None)
@@ -189,7 +189,7 @@ class SimulatedModel:
             words = words[size:]
         yield UsageReport(
             Usage(
-                input_tokens=estimate_tokens(said),
+                input_tokens=estimate_tokens(prompt),
                 output_tokens=served.tokens,
                 reasoning_tokens=thinking,
                 cached_tokens=served.cached,

@@ -170,17 +170,17 @@ class Chunks:
 
     def _finish(self, finish: Finish) -> bytes:
         choice = {"index": 0, **self._nothing, "finish_reason": finish.reason}
-        said: dict[str, Any] = {**self.frame, "choices": [choice]}
+        payload: dict[str, Any] = {**self.frame, "choices": [choice]}
         match self._dialect:
             case "vllm":
                 choice["stop_reason"] = finish.stop
             case "sglang":
                 choice["matched_stop"] = finish.stop
             case "llama.cpp":
-                said["__verbose"] = {"stopping_word": finish.stop or ""}
+                payload["__verbose"] = {"stopping_word": finish.stop or ""}
             case "openai":
                 pass
-        return event(said)
+        return event(payload)
 
     def _logprobs(self, delta: Logprobs) -> dict[str, Any]:
         if self._raw and self._dialect != "llama.cpp":

@@ -94,8 +94,8 @@ class Approvals:
 
     async def ask(self, request: ApprovalRequest) -> Approval:
         """Wait for somebody's answer."""
-        if (known := self._always.get(request.tool)) is not None:
-            return known
+        if (decision := self._always.get(request.tool)) is not None:
+            return decision
         if self._callback is None and self._emit is None:
             return NOBODY
         pending = self._pending[request.id] = _Pending(request.tool)

@@ -212,8 +212,8 @@ def tool(
     def made(function: Callable[..., Any]) -> FunctionTool | SchemaTool:
         if schema is None:
             return FunctionTool(function, name=name, description=description, options=settings)
-        told = description or inspect.getdoc(function) or ""
-        return SchemaTool(ToolSpec(name or function.__name__, told, schema), function, options=settings)
+        text = description or inspect.getdoc(function) or ""
+        return SchemaTool(ToolSpec(name or function.__name__, text, schema), function, options=settings)
 
     return made if function is None else made(function)
 
@@ -247,14 +247,14 @@ def by_name(values: tuple[Any, ...]) -> dict[str, Tool]:
     """
     tools: dict[str, Tool] = {}
     for value in values:
-        one = as_tool(value)
-        other = tools.get(one.spec.name)
-        if other is not None and identity(other) != identity(one):
+        converted = as_tool(value)
+        other = tools.get(converted.spec.name)
+        if other is not None and identity(other) != identity(converted):
             raise ConfigurationError(
-                f"Two tools have the name {one.spec.name!r}.",
+                f"Two tools have the name {converted.spec.name!r}.",
                 hint="Give one of them another: @tool(name=...).",
             )
-        tools[one.spec.name] = other or one
+        tools[converted.spec.name] = other or converted
     return tools
 
 

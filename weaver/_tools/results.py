@@ -65,17 +65,17 @@ class ResultStore:
             ToolError: the arguments do not fit, or there is no such result.
         """
         try:
-            wanted = json.loads(arguments or "{}")
-            name, start = str(wanted["id"]), max(0, int(wanted.get("start", 0)))
-            length = min(self.max_chars, max(1, int(wanted.get("length", self.max_chars))))
+            values = json.loads(arguments or "{}")
+            name, start = str(values["id"]), max(0, int(values.get("start", 0)))
+            length = min(self.max_chars, max(1, int(values.get("length", self.max_chars))))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise InvalidToolArgumentsError(
                 f"{READ_RESULT} takes id, and may take start and length."
             ) from None
         text = self._results.get(name)
         if text is None:
-            known = ", ".join(self._results) or "none"
-            raise ToolError(f"There is no result {name!r}; there are: {known}.")
+            names = ", ".join(self._results) or "none"
+            raise ToolError(f"There is no result {name!r}; there are: {names}.")
         end = min(len(text), start + length)
         return f"{text[start:end]}\n\n[characters {start:,} to {end:,} of {len(text):,}]"
 

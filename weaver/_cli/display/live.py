@@ -179,14 +179,14 @@ class LiveView:
         return title
 
     def _table(self, width: int, most: int) -> Table:
-        shown, hidden = self._visible(most)
+        visible, hidden = self._visible(most)
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         table.add_column(justify="right", no_wrap=True)
         table.add_column(justify="right", no_wrap=True)
         now = time.monotonic()
-        for name, row in shown:
+        for name, row in visible:
             mark, plain, style = _MARKS.get(row.state, ("?", "?", ""))
             title = Text("  " * (row.depth - 1) + one_line(row.title or name, 120))
             if row.remark:

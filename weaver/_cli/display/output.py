@@ -100,8 +100,8 @@ FORMS: dict[Form, type[AnswerText] | type[OneObject] | type[EventLines]] = {
 
 def refused(error: Exception, *, strategy: str = "") -> Result[Any]:
     """The result of a run that could not even begin, so that ``--json`` always prints its object."""
-    known = error.result if isinstance(error, errors.WeaverError) else None
-    return known or Result(
+    partial_result = error.result if isinstance(error, errors.WeaverError) else None
+    return partial_result or Result(
         run_id="",
         status="failed",
         answer="",

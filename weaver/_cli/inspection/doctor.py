@@ -99,16 +99,16 @@ def doctor(as_json: bool, forget: str | None) -> int:
     Exit code: 0 when a question could be answered, 1 when not or when something is broken.
     """
     if forget is not None:
-        known = memory()
-        number = known.forget(endpoint=forget.strip().rstrip("/") or None)
-        known.flush()
+        endpoint_facts = memory()
+        number = endpoint_facts.forget(endpoint=forget.strip().rstrip("/") or None)
+        endpoint_facts.flush()
         click.echo(f"Forgot {number} {'fact' if number == 1 else 'facts'} about endpoints.", err=True)
-    found = run_async(lambda: diagnose(os.environ))
+    checks = run_async(lambda: diagnose(os.environ))
     if as_json:
-        click.echo(json.dumps({"ok": found.ok, **asdict(found)}, indent=2))
+        click.echo(json.dumps({"ok": checks.ok, **asdict(checks)}, indent=2))
     else:
-        click.echo(drawn(found))
-    return 0 if found.ok else 1
+        click.echo(drawn(checks))
+    return 0 if checks.ok else 1
 
 
 async def diagnose(environ: Mapping[str, str], cwd: Path | None = None) -> Diagnosis:
@@ -171,12 +171,12 @@ def _settings(environ: Mapping[str, str], cwd: Path | None) -> tuple[Settings | 
     except ConfigurationError as error:
         return None, [Check("Settings", "settings", "problem", error.message, error.hint)]
     names = sorted(settings.model_fields_set - {"api_key", "headers"})
-    shown = ", ".join(f"{name}={getattr(settings, name)}" for name in names if name != "base_url")
-    return settings, [Check("Settings", "settings", "ok", shown)] if shown else []
+    summary = ", ".join(f"{name}={getattr(settings, name)}" for name in names if name != "base_url")
+    return settings, [Check("Settings", "settings", "ok", summary)] if summary else []
 
 
 def _keys(environ: Mapping[str, str]) -> list[Check]:
-    found = [
+    checks = [
         Check(
             "Keys",
             key.variable,
@@ -187,14 +187,14 @@ def _keys(environ: Mapping[str, str]) -> list[Check]:
         for key in detect.keys(environ)
     ]
     none = Check("Keys", "API keys", "missing", "none is set", "For example: export OPENAI_API_KEY=...")
-    return found or [none]
+    return checks or [none]
 
 
 async def _base_url(settings: Settings | None, environ: Mapping[str, str]) -> list[Check]:
     """The explicit endpoint, if there is one."""
     own = BY_PREFIX["openai"]
-    given = settings.base_url if settings else None
-    place, url = ("base_url", given) if given else ("OPENAI_BASE_URL", own.base(environ))
+    configured_url = settings.base_url if settings else None
+    place, url = ("base_url", configured_url) if configured_url else ("OPENAI_BASE_URL", own.base(environ))
     if not url:
         return []
     try:
@@ -258,14 +258,16 @@ def _sources(environ: Mapping[str, str]) -> list[Check]:
 def _extras(environ: Mapping[str, str]) -> list[Check]:
     checks = []
     for title, distribution, purpose, extra in _EXTRAS:
-        wanted = extra == "otlp" and any(
-            environ.get(f"OTEL_EXPORTER_OTLP_{what}ENDPOINT", "").strip() for what in ("", "TRACES_")
+        is_configured = extra == "otlp" and any(
+            environ.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT", "").strip() for signal in ("", "TRACES_")
         )
         try:
             checks.append(Check("Extras", title, "ok", f"{distribution} {version_of(distribution)}"))
         except PackageNotFoundError:
-            state: State = "problem" if wanted else "missing"
-            why = "not installed, but OTEL_EXPORTER_OTLP_ENDPOINT is set" if wanted else "not installed"
+            state: State = "problem" if is_configured else "missing"
+            why = (
+                "not installed, but OTEL_EXPORTER_OTLP_ENDPOINT is set" if is_configured else "not installed"
+            )
             get = f'pip install "weaver-reasoning[{extra}]"'
             checks.append(Check("Extras", title, state, f"{why} ({purpose})", f"Get it with: {get}"))
     return checks
@@ -299,10 +301,10 @@ async def _taken(
     base = settings.base_url or BY_PREFIX["openai"].base(environ)
     try:
         if name is None and not base:
-            found = await resolve.find(environ, servers)
-            return found.name, found.reason + _first_fetched(found.name, environ), ""
-        told = settings.base_url is not None
-        if name and (served := resolve.source_of(name, elsewhere=base is not None, told=told)):
+            detected = await resolve.find(environ, servers)
+            return detected.name, detected.reason + _first_fetched(detected.name, environ), ""
+        is_explicit = settings.base_url is not None
+        if name and (served := resolve.source_of(name, elsewhere=base is not None, told=is_explicit)):
             return _served(name, *served, environ)
         key = settings.api_key.get_secret_value() if settings.api_key else None
         choice = await resolve.choose(
@@ -325,8 +327,8 @@ def _served(name: str, prefix: str, rest: str, environ: Mapping[str, str]) -> tu
     offered = {offer.name.partition("/")[2] for offer in registry.offers(prefix, environ)}
     if not rest or rest in offered or Path(rest).expanduser().is_file():
         return name, "it is named in the settings", ""
-    known = ", ".join(f"{prefix}/{one}" for one in sorted(offered))
-    return None, f"{name} is neither a known model nor a file.", f"Known: {known}."
+    model_names = ", ".join(f"{prefix}/{model}" for model in sorted(offered))
+    return None, f"{name} is neither a known model nor a file.", f"Known: {model_names}."
 
 
 def _first_fetched(name: str, environ: Mapping[str, str]) -> str:
@@ -339,6 +341,6 @@ def _first_fetched(name: str, environ: Mapping[str, str]) -> str:
 
 def _some(names: list[str]) -> str:
     """The first few of many names."""
-    shown = [Path(name).name if name.startswith("/") else name for name in names[:4]]
-    first = ", ".join(shown)
+    labels = [Path(name).name if name.startswith("/") else name for name in names[:4]]
+    first = ", ".join(labels)
     return f"{first} and {len(names) - 4} more" if len(names) > 4 else first or "no models"

@@ -46,16 +46,16 @@ def models(place: str | None, as_json: bool) -> int:
     With a PROVIDER (openai, groq, ollama, ...) or the URL of a server: ask that one for all its models.
     """
     if place is None:
-        found = run_async(lambda: usable(os.environ))
+        usable_models = run_async(lambda: usable(os.environ))
     else:
-        found = run_async(lambda: listed_at(place, os.environ))
+        usable_models = run_async(lambda: listed_at(place, os.environ))
     if as_json:
-        click.echo(json.dumps([asdict(model) for model in found], indent=2))
-    elif found:
-        click.echo(drawn(found))
+        click.echo(json.dumps([asdict(model) for model in usable_models], indent=2))
+    elif usable_models:
+        click.echo(drawn(usable_models))
     else:
         click.echo("No model can be used yet. `weaver doctor` says how to get one.", err=True)
-    return 0 if found else 1
+    return 0 if usable_models else 1
 
 
 async def usable(environ: Mapping[str, str]) -> list[Usable]:
@@ -64,7 +64,7 @@ async def usable(environ: Mapping[str, str]) -> list[Usable]:
     Raises:
         ConfigurationError: a variable that says where to look is wrong.
     """
-    found = [
+    choices = [
         Usable(key.variable, key.model or "", note="and every other model of this provider")
         for key in detect.keys(environ)
         if not key.needs_litellm or resolve.litellm_installed()
@@ -72,7 +72,7 @@ async def usable(environ: Mapping[str, str]) -> list[Usable]:
     for server in await detect.servers(environ):
         provider = BY_PREFIX.get(server.prefix)
         usual = provider is not None and _same_place(server.url, provider.url)
-        found += [
+        choices += [
             Usable(
                 f"{server.kind} at {server.url}",
                 f"{server.prefix if usual else 'openai'}/{model}",
@@ -86,8 +86,8 @@ async def usable(environ: Mapping[str, str]) -> list[Usable]:
         except ConfigurationError as error:  # the others can be used all the same
             tell_error(error)
             continue
-        found += [Usable(plugins.owner(point), offer.name, note=offer.note) for offer in offers]
-    return found
+        choices += [Usable(plugins.owner(point), offer.name, note=offer.note) for offer in offers]
+    return choices
 
 
 async def listed_at(place: str, environ: Mapping[str, str]) -> list[Usable]:

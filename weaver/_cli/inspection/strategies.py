@@ -27,11 +27,11 @@ def strategies(names: tuple[str, ...], as_json: bool) -> None:
 
     A NAME may also be a strategy of your own: path/to/file.py:name.
     """
-    found = [_named(name) for name in names] if names else everything()
+    listed = [_named(name) for name in names] if names else everything()
     if as_json:
-        click.echo(json.dumps([as_dict(strategy) for strategy in found]))
+        click.echo(json.dumps([as_dict(strategy) for strategy in listed]))
         return
-    for number, strategy in enumerate(found):
+    for number, strategy in enumerate(listed):
         if number:
             click.echo()
         click.echo(printable(drawn(strategy)))
@@ -43,13 +43,13 @@ def _named(name: str) -> Strategy:
 
 def everything() -> list[Strategy]:
     """All strategies by name; one that cannot be loaded is listed with the reason."""
-    found: list[Strategy] = []
+    strategies: list[Strategy] = []
     for name in registry.names():
         try:
-            found.append(registry.load(name))
+            strategies.append(registry.load(name))
         except ConfigurationError as error:
-            found.append(replace(_NOTHING, name=name, summary=f"(broken) {error}"))
-    return found
+            strategies.append(replace(_NOTHING, name=name, summary=f"(broken) {error}"))
+    return strategies
 
 
 async def _nothing(*_: Any) -> Any: ...

@@ -42,16 +42,16 @@ def check_one(file: str, form: str, as_json: bool) -> int:
     """
     format_named(form)
     text = text_from(file, "trajectory")
-    shown = "stdin" if file == "-" else file
-    problems, found = check(text, form), statistics(text, form)
+    label = "stdin" if file == "-" else file
+    problems, figures = check(text, form), statistics(text, form)
     places = [_place(text, problem.at) for problem in problems]
     if as_json:
-        click.echo(json.dumps(_as_dict(file, form, problems, places, found)))
+        click.echo(json.dumps(_as_dict(file, form, problems, places, figures)))
         return 1 if problems else 0
     for problem, (line, column) in zip(problems, places, strict=True):
-        click.echo(printable(f"{shown}:{line}:{column}: {problem.message}"))
-    click.echo(f"{shown}: {count(len(problems), 'problem')}" if problems else f"{shown} is fine ({form})")
-    for name, value in asdict(found).items():
+        click.echo(printable(f"{label}:{line}:{column}: {problem.message}"))
+    click.echo(f"{label}: {count(len(problems), 'problem')}" if problems else f"{label} is fine ({form})")
+    for name, value in asdict(figures).items():
         click.echo(f"  {name:<22}{f'{value:.3f}' if isinstance(value, float) else f'{value:,}':>10}")
     return 1 if problems else 0
 

@@ -108,13 +108,13 @@ def compare(
     """
     from weaver._evals.records import read_records
 
-    shown = _Shown(out, baseline or BASELINE, (token_budget, latency_budget, time_budget), as_json)
+    view = _Shown(out, baseline or BASELINE, (token_budget, latency_budget, time_budget), as_json)
     if report_only:
         if out is None:
             raise click.UsageError("--report-only needs --out.")
         header, records = read_records(out / RUNS)
         _check_baseline(baseline, [], records)
-        shown.show(header, records)
+        view.show(header, records)
         return 0
     named = split_names(strategies or "")
     if not tasks or not named:
@@ -125,31 +125,33 @@ def compare(
     for name in named:
         load_named_files(name)
     settings = settings_from(options)
-    folder = shown.folder = out or _fresh_folder()
+    folder = view.folder = out or _fresh_folder()
     before = read_records(folder / RUNS)[1] if baseline and (folder / RUNS).exists() else []
     _check_baseline(baseline, named, before)
-    asked = _Asked(tasks, named, chosen, n, repeats, concurrency, retry_failed, instruction)
+    settings_of_comparison = _Asked(tasks, named, chosen, n, repeats, concurrency, retry_failed, instruction)
     try:
         if simulate:
-            _on_virtual_time(lambda: _simulated(asked, settings, folder))
+            _on_virtual_time(lambda: _simulated(settings_of_comparison, settings, folder))
         else:
-            run_until_interrupted(lambda: _real(asked, settings, folder))
+            run_until_interrupted(lambda: _real(settings_of_comparison, settings, folder))
     except KeyboardInterrupt:
         click.echo(f"What was finished is in {folder / RUNS}; go on with --out {folder}.", err=True)
         raise
     header, records = read_records(folder / RUNS)
-    shown.show(header, records)
+    view.show(header, records)
     if ungraded := [r for r in records if not r.graded]:
-        what = f"{count(len(ungraded), 'run')} could not be graded ({ungraded[0].why})."
-        click.echo(f"note: {what} The same command grades them again, without running them again.", err=True)
+        problem = f"{count(len(ungraded), 'run')} could not be graded ({ungraded[0].why})."
+        click.echo(
+            f"note: {problem} The same command grades them again, without running them again.", err=True
+        )
     return 0
 
 
 def _check_baseline(baseline: str | None, strategies: Sequence[str], before: Sequence[Record]) -> None:
     """Refuse a baseline that nothing can be measured against: it is neither run now nor was it before."""
-    known = {*strategies, *(record.strategy for record in before)}
-    if baseline is not None and baseline not in known:
-        raise UnknownNameError("strategy in this comparison", baseline, known)
+    names = {*strategies, *(record.strategy for record in before)}
+    if baseline is not None and baseline not in names:
+        raise UnknownNameError("strategy in this comparison", baseline, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +189,8 @@ class _Shown:
         summaries = summarize(records, baseline=self.baseline, budgets=self._budgets(records))
         simulated = bool(header.get("simulated"))
         if self.as_json:
-            found = {"simulated": simulated, "summaries": [s.as_dict() for s in summaries]}
-            click.echo(json.dumps(found))
+            document = {"simulated": simulated, "summaries": [s.as_dict() for s in summaries]}
+            click.echo(json.dumps(document))
         else:
             from rich.console import Console
 
@@ -209,12 +211,12 @@ class _Shown:
 
         [first, *_] = summarize(records, baseline=self.baseline)
         tokens, latency, time = self.budgets
-        found = first.budgets
+        budgets = first.budgets
         if tokens:
-            found = replace(found, tokens=tokens)
+            budgets = replace(budgets, tokens=tokens)
         if latency:
-            found = replace(found, latency_tokens=latency)
-        return replace(found, seconds=time) if time else found
+            budgets = replace(budgets, latency_tokens=latency)
+        return replace(budgets, seconds=time) if time else budgets
 
 
 async def _real(asked: _Asked, settings: Settings, folder: Path) -> None:
@@ -263,10 +265,10 @@ def _comparison(
     from weaver._evals.tasks import load
     from weaver._settings.settings import Settings as Known
 
-    seed, told = settings.seed or 0, asked.instruction
+    seed, instruction = settings.seed or 0, asked.instruction
     tasks = [load(name, n=asked.n, seed=seed, judge=judge) for name in asked.tasks]
     return Comparison(
-        tasks=[task if told is None else replace(task, instruction=told) for task in tasks],
+        tasks=[task if instruction is None else replace(task, instruction=instruction) for task in tasks],
         strategies=asked.strategies,
         models=models,
         settings=Known.model_validate(

@@ -154,8 +154,8 @@ def _gate(decision: Decision) -> str:
     """What a run would do with the plan."""
     forecast = decision.forecast
     width = f" in {count(forecast.width, 'thread')}" if decision.parallel and forecast is not None else ""
-    what = f"fork{width}" if decision.parallel else "answer directly"
-    return f"Decision: {what} ({one_line(decision.reason, 300)})"
+    action = f"fork{width}" if decision.parallel else "answer directly"
+    return f"Decision: {action} ({one_line(decision.reason, 300)})"
 
 
 def _ending(made: Plan) -> str:

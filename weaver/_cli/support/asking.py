@@ -105,11 +105,11 @@ class Keyboard:
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            said = os.read(self._descriptor, 65_536).decode("utf-8", "replace")
+            chunk = os.read(self._descriptor, 65_536).decode("utf-8", "replace")
         except OSError:  # the terminal is gone
-            said = ""
+            chunk = ""
         with suppress(RuntimeError):  # the run is over, and its loop closed
-            loop.call_soon_threadsafe(self._heard, said)
+            loop.call_soon_threadsafe(self._heard, chunk)
 
     def _heard(self, said: str) -> None:
         # What is typed when no question waits (the last one timed out) must not answer the next one.

@@ -57,8 +57,8 @@ def settings_from(options: dict[str, Any]) -> Settings:
         ConfigurationError: naming what is wrong.
     """
     load_named_files(options.get("strategy"))
-    given = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
-    return Settings.load(flags=True, **given)
+    explicit = {name: options[name] for name in Settings.model_fields if options.get(name) is not None}
+    return Settings.load(flags=True, **explicit)
 
 
 def load_named_files(strategy: Any) -> None:

@@ -53,13 +53,13 @@ def guarded(command: click.Command, arguments: list[str] | None) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        shown = error
-        return _quietly(lambda: shown.show(sys.stderr), shown.exit_code)
+        visible_error = error
+        return _quietly(lambda: visible_error.show(sys.stderr), visible_error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _quietly(lambda: click.echo("Interrupted.", err=True), INTERRUPTED)
     except SystemExit as end:  # somebody's own code; its number would be taken for one of our exit codes
-        said = f"Error: a function that weaver called tried to end the program (SystemExit: {end.code})."
-        return _quietly(lambda: click.echo(said, err=True), 1)
+        message = f"Error: a function that weaver called tried to end the program (SystemExit: {end.code})."
+        return _quietly(lambda: click.echo(message, err=True), 1)
     except Exception as error:  # noqa: BLE001 - the last line of defence
         inner = leaf(error)
         if isinstance(inner, BrokenPipeError):
@@ -110,8 +110,8 @@ def _tell(error: Exception) -> None:
         return
     from weaver._display.words import printable
 
-    said = printable(" ".join(str(error).split()))[:300]
-    click.echo(f"Error: unexpected {type(error).__name__}: {said}", err=True)
+    message = printable(" ".join(str(error).split()))[:300]
+    click.echo(f"Error: unexpected {type(error).__name__}: {message}", err=True)
     if not debug:
         click.echo(
             "  This is a bug in weaver or in a plugin. Please report it with what "

@@ -83,12 +83,12 @@ def _allow_open_files() -> None:
     except ImportError:  # Windows has no such limit
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CALLS + 1024
+    wanted_files = MAX_CALLS + 1024
     if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+        wanted_files = min(wanted_files, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted_files:
         with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted_files, hard))
 
 
 def run_until_interrupted(function: Callable[[], Awaitable[T]]) -> T:

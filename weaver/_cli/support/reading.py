@@ -29,18 +29,18 @@ def read_text(place: str) -> str:
         UnreadableError: the file cannot be read, is not text, or is too long.
     """
     path = Path(place).expanduser()
-    shown = "stdin" if place == "-" else str(path)
+    label = "stdin" if place == "-" else str(path)
     try:
         with nullcontext(sys.stdin.buffer) if place == "-" else path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UnreadableError(f"{shown} cannot be read: {error.strerror or error}") from None
+        raise UnreadableError(f"{label} cannot be read: {error.strerror or error}") from None
     if len(content) > MAX_BYTES:
-        raise TooLongError(f"{shown} is longer than {MAX_BYTES:,} bytes")
+        raise TooLongError(f"{label} is longer than {MAX_BYTES:,} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableError(f"{shown} is not UTF-8 text") from None
+        raise UnreadableError(f"{label} is not UTF-8 text") from None
 
 
 def text_from(place: str, what: str, *, hint: str = "") -> str:

@@ -57,7 +57,7 @@ def _configured(*processors: SpanProcessor) -> Iterator[Telemetry]:
     from weaver._tracing.export.setup import configure
 
     session = configure(processors=processors)
-    said = len(session.notes)
+    count_before = len(session.notes)
     _say(session.notes)
     try:
         with session:
@@ -67,7 +67,7 @@ def _configured(*processors: SpanProcessor) -> Iterator[Telemetry]:
             finally:
                 _current.reset(token)
     finally:
-        _say(session.notes[said:])
+        _say(session.notes[count_before:])
 
 
 def _say(notes: list[str]) -> None:

@@ -37,19 +37,19 @@ def init(file: str, force: bool, schema: str | None) -> None:
             f"{beside} is there already, and it is another schema.",
             hint="Replace it with --force, or name the one to use with --schema.",
         )
-    shown = shlex.quote(str(path))
+    quoted_path = shlex.quote(str(path))
     name = re.sub(r"[^A-Za-z0-9-]+", "-", path.stem).strip("-") or "workflow"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if schema is None:
             beside.write_text(schema_text(), encoding="utf-8")
-        path.write_text(starter(name, shown, schema or f"./{SCHEMA_FILE}"), encoding="utf-8")
+        path.write_text(starter(name, quoted_path, schema or f"./{SCHEMA_FILE}"), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}.") from None
     click.echo(f"{path} is written. Next:")
     for command in ("validate", "plan", "test"):
-        click.echo(f"  weaver {command} {shown}")
-    click.echo(f'  weaver run {shown} -i topic="green tea"')
+        click.echo(f"  weaver {command} {quoted_path}")
+    click.echo(f'  weaver run {quoted_path} -i topic="green tea"')
 
 
 def _other(schema: Path) -> bool:

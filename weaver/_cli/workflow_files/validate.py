@@ -34,13 +34,13 @@ def validate(files: tuple[str, ...], root: str | None, elsewhere: bool, as_json:
     from weaver._workflows.validation.loader import examine
     from weaver._workflows.validation.registry import Surroundings
 
-    found: list[Problem] = []
+    listed_problems: list[Problem] = []
     warnings: list[Problem] = []
     for file in files:
         surroundings = Surroundings(strict=not elsewhere)
         source = sys.stdin.buffer.read() if file == "-" else Path(file)
         workflow, problems = examine(source, root=root, surroundings=surroundings, name="<stdin>")
-        found += sorted(problems.found)
+        listed_problems += sorted(problems.found)
         warnings += sorted(problems.warnings)
         if not as_json:
             for problem in sorted(problems.found):
@@ -51,11 +51,11 @@ def validate(files: tuple[str, ...], root: str | None, elsewhere: bool, as_json:
                 steps, inputs = count(len(workflow.steps), "step"), count(len(workflow.inputs), "input")
                 click.echo(f"{file}: {workflow.name} is fine ({inputs}, {steps})")
     if as_json:
-        every = [_as_dict(p, "error") for p in found] + [_as_dict(w, "warning") for w in warnings]
+        every = [_as_dict(p, "error") for p in listed_problems] + [_as_dict(w, "warning") for w in warnings]
         click.echo(json.dumps(every))
-    elif found:
-        click.echo(count(len(found), "problem"), err=True)
-    return 2 if found else 0
+    elif listed_problems:
+        click.echo(count(len(listed_problems), "problem"), err=True)
+    return 2 if listed_problems else 0
 
 
 def _as_dict(problem: Problem, severity: str) -> dict[str, object]:

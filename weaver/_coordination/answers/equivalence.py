@@ -32,14 +32,14 @@ from weaver.errors import ConfigurationError, UnknownNameError
 
 def _read_auto(text: str) -> Any:
     marked = final_answer(text)
-    said = marked if marked is not None else trimmed(text)
-    if not said:
+    candidate = marked if marked is not None else trimmed(text)
+    if not candidate:
         return None
-    if said[0] in "{[" and (value := json_value(said)) is not NOTHING_FOUND:
+    if candidate[0] in "{[" and (value := json_value(candidate)) is not NOTHING_FOUND:
         return ("json", value)
-    if marked is None and not is_short(said):
-        return Value("text", plain(said) or said)
-    return read_value(said)
+    if marked is None and not is_short(candidate):
+        return Value("text", plain(candidate) or candidate)
+    return read_value(candidate)
 
 
 def _same_auto(a: Any, b: Any) -> bool | None:
@@ -77,16 +77,20 @@ def number(tolerance: float = 1e-6) -> Equivalence:
 
 def _read_choice(text: str) -> str | None:
     marked = final_answer(text)
-    for said in (marked, trimmed(text)):
-        if said and (match := re.match(r"^\(?(?:option\s+|choice\s+)?([A-J])\)?(?:[.):,\s]|$)", said)):
+    for candidate in (marked, trimmed(text)):
+        if candidate and (
+            match := re.match(r"^\(?(?:option\s+|choice\s+)?([A-J])\)?(?:[.):,\s]|$)", candidate)
+        ):
             return match[1]
-    found = re.findall(r"\b(?:answer|option|choice)[ \t]{0,4}(?:is|:)?[ \t]{0,4}\(?([A-J])\)?(?![\w'])", text)
-    return found[-1] if found else None
+    letters = re.findall(
+        r"\b(?:answer|option|choice)[ \t]{0,4}(?:is|:)?[ \t]{0,4}\(?([A-J])\)?(?![\w'])", text
+    )
+    return letters[-1] if letters else None
 
 
 def _read_bool(text: str) -> str | None:
-    for said in (final_answer(text), text):
-        words = plain(said).split() if said else []
+    for candidate in (final_answer(text), text):
+        words = plain(candidate).split() if candidate else []
         for word in (words[0], words[-1]) if words else ():
             if word in BOOLEANS:
                 return BOOLEANS[word]
@@ -119,8 +123,8 @@ def items_of(text: str) -> list[Any] | None:
         parts = bullets
     else:
         # A comma between digits that group ("1,234") does not separate.
-        said = " ".join((marked or trimmed(text)).strip("{}[]()").split())
-        parts = re.split(r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*(?:and\s+)?|\s+and\s+", said)
+        items_text = " ".join((marked or trimmed(text)).strip("{}[]()").split())
+        parts = re.split(r"\s*;\s*|\s*,(?!\d{3}(?!\d))\s*(?:and\s+)?|\s+and\s+", items_text)
     items = [_read_item(p) for p in parts if p.strip()] if len(parts) <= MAX_ITEMS else []
     return [i for i in items if i is not None] or None
 
@@ -144,21 +148,23 @@ def _same_set(a: list[Any], b: list[Any]) -> bool | None:
     a, b = _distinct(a), _distinct(b)
     if len(a) != len(b):
         return False
-    left = list(b)
+    unmatched = list(b)
     for item in a:
-        match = next((other for other in left if _same_item(item, other)), None)
+        match = next((other for other in unmatched if _same_item(item, other)), None)
         if match is None:
-            return None if any(isinstance(i, Value) and i.kind == "text" for i in (item, *left)) else False
-        left.remove(match)
+            return (
+                None if any(isinstance(i, Value) and i.kind == "text" for i in (item, *unmatched)) else False
+            )
+        unmatched.remove(match)
     return True
 
 
 def _distinct(items: list[Any]) -> list[Any]:
-    kept: list[Any] = []
+    distinct: list[Any] = []
     for item in items:
-        if not any(_same_item(item, k) for k in kept):
-            kept.append(item)
-    return kept
+        if not any(_same_item(item, k) for k in distinct):
+            distinct.append(item)
+    return distinct
 
 
 def _same_item(a: Any, b: Any) -> bool | None:

@@ -54,17 +54,17 @@ def judged(run: Run, question: str) -> Equivalence:
         return _Words(words) if words else None
 
     async def arbiter(pairs: Sequence[tuple[str, str]]) -> Sequence[bool | None]:
-        shown = "\n\n".join(
+        listing = "\n\n".join(
             f"Pair {n}\nA:\n{fenced(a[:_MAX_CHARS])}\nB:\n{fenced(b[:_MAX_CHARS])}"
             for n, (a, b) in enumerate(pairs, 1)
         )
-        asked = f"{QUESTION}\n\nThe question:\n{fenced(question, 'question')}\n\n{shown}"
+        prompt = f"{QUESTION}\n\nThe question:\n{fenced(question, 'question')}\n\n{listing}"
         try:
-            said: _Verdicts = await run.parsed(asked, _Verdicts, role="judge", name="same")
+            judgement: _Verdicts = await run.parsed(prompt, _Verdicts, role="judge", name="same")
         except (ModelError, InvalidOutputError, BudgetExceededError) as error:
             run.note(f"Answers in other words count as different: {error.message}")
             return [None] * len(pairs)
-        verdicts = {v.pair: v.verdict == "same" for v in said.verdicts}
+        verdicts = {v.pair: v.verdict == "same" for v in judgement.verdicts}
         return [verdicts.get(n) for n in range(1, len(pairs) + 1)]
 
     return Equivalence("judge", read, lambda a, b: True if a == b else None, arbiter)

@@ -60,7 +60,7 @@ def json_keys(value: Any, tolerance: float = 1e-9) -> tuple[Hashable, ...]:
             return 0
         if isinstance(part, dict):
             return {str(key): form(part[key]) for key in sorted(part, key=str)}
-        return [form(one) for one in part] if isinstance(part, list) else part
+        return [form(item) for item in part] if isinstance(part, list) else part
 
     text = json.dumps(form(value))
     if not numbers or not math.isfinite(numbers[0]):

@@ -35,9 +35,9 @@ class Formula:
 
 def read_formula(text: str) -> Formula | None:
     """The marked answer (or the whole text) as a formula; None when it is empty."""
-    said = answer_of(text)
-    form = plain_math(said)
-    return Formula(form, quantity(said)) if form else None
+    answer = answer_of(text)
+    form = plain_math(answer)
+    return Formula(form, quantity(answer)) if form else None
 
 
 def same_formula(a: Formula, b: Formula) -> bool | None:
@@ -76,8 +76,8 @@ async def compare_by_algebra(pairs: Sequence[tuple[str, str]], *, seconds: float
 
     The process gets the texts as JSON on its standard input and nothing else; cancelling kills it.
     """
-    asked = [(answer_of(a), answer_of(b)) for a, b in pairs[:_MAX_PAIRS]]
-    bounded = [pair if max(map(len, pair)) <= _MAX_CHARS else None for pair in asked]
+    formulas = [(answer_of(a), answer_of(b)) for a, b in pairs[:_MAX_PAIRS]]
+    bounded = [pair if max(map(len, pair)) <= _MAX_CHARS else None for pair in formulas]
     path = os.pathsep.join(p for p in sys.path if p)
     result: list[bool | None] = [None] * len(pairs)
     with anyio.move_on_after(seconds):

@@ -73,16 +73,16 @@ def with_open_points(answer: Answer, conflicts: Sequence[Conflict], *, strict: b
     Args:
         strict: an unresolved conflict also makes the answer incomplete, and so the run's status ``partial``.
     """
-    left = unresolved(conflicts)
-    if not left:
+    open_conflicts = unresolved(conflicts)
+    if not open_conflicts:
         return answer
-    unsaid = [c for c in left if not all(mentions(answer.text, v.value) for v in c.values)]
+    unsaid = [c for c in open_conflicts if not all(mentions(answer.text, v.value) for v in c.values)]
     if unsaid and answer.output is None:
         points = "\n".join(f"- {open_point(c)}." for c in unsaid)
         answer = replace(
             answer, text=f"{answer.text}\n\nThe findings disagree, and this stays open:\n{points}"
         )
     if strict:
-        missing = (*answer.missing, *map(open_point, left))
+        missing = (*answer.missing, *map(open_point, open_conflicts))
         answer = replace(answer, complete=False, missing=missing)
     return answer

@@ -111,7 +111,7 @@ def _doubts(matters: Sequence[Matter]) -> list[_Doubt]:
     topical = [m for m in matters if m.topic is not None]
     near = near_pairs([m.topic for m in topical if m.topic is not None])
     pairs = ((topical[i], topical[j]) for i, j in near)
-    between = [_Doubt((one, 0), (other, 0)) for one, other in pairs if _may_be_one(one, other)]
+    between = [_Doubt((first, 0), (other, 0)) for first, other in pairs if _may_be_one(first, other)]
     return within + between
 
 
@@ -124,7 +124,7 @@ def _may_be_one(one: Matter, other: Matter) -> bool:
 
 async def _arbitrated(doubts: list[_Doubt]) -> list[_Doubt]:
     """Let equivalences that can decide more by themselves (algebra) do so; what is left is for a model."""
-    left = [d for d in doubts if not d.within or d.one[0].same.arbiter is None]
+    open_doubts = [d for d in doubts if not d.within or d.one[0].same.arbiter is None]
     for matter in {id(d.one[0]): d.one[0] for d in doubts if d.within}.values():
         if matter.same.arbiter is None:
             continue
@@ -132,23 +132,23 @@ async def _arbitrated(doubts: list[_Doubt]) -> list[_Doubt]:
         pairs = [(matter.groups[d.one[1]][0].full, matter.groups[d.other[1]][0].full) for d in mine]
         verdicts = await matter.same.arbiter(pairs)
         _act((d, "compatible" if same else "conflict") for d, same in zip(mine, verdicts, strict=False))
-    return left
+    return open_doubts
 
 
 async def _ask(run: Run, matters: list[Matter], doubts: list[_Doubt]) -> None:
     """Ask the judge about the doubts, once, and act on what it says."""
-    asked, rest = doubts[:MAX_ASKED], doubts[MAX_ASKED:]
+    now, rest = doubts[:MAX_ASKED], doubts[MAX_ASKED:]
     if rest:
         run.note(f"{len(rest)} pairs of statements that cannot be compared mechanically were not compared.")
-    shown = "\n\n".join(f"Pair {n}\n{_shown(d)}" for n, d in enumerate(asked, 1))
+    listing = "\n\n".join(f"Pair {n}\n{_shown(d)}" for n, d in enumerate(now, 1))
     try:
-        said: _Verdicts = await run.parsed(
-            f"{QUESTION}\n\n{shown}", _Verdicts, role="judge", name="conflicts"
+        judgement: _Verdicts = await run.parsed(
+            f"{QUESTION}\n\n{listing}", _Verdicts, role="judge", name="conflicts"
         )
     except (ModelError, InvalidOutputError, BudgetExceededError) as error:
         run.note(f"Statements that cannot be compared mechanically count as different: {error.message}")
         return
-    verdicts = [(asked[v.pair - 1], v.verdict) for v in said.verdicts if 1 <= v.pair <= len(asked)]
+    verdicts = [(now[v.pair - 1], v.verdict) for v in judgement.verdicts if 1 <= v.pair <= len(now)]
     _act((d, "compatible" if v == "unrelated" else v) for d, v in verdicts if d.within)
     for doubt, verdict in verdicts:
         if not doubt.within and verdict == "conflict":
@@ -169,16 +169,16 @@ def _act(verdicts: Iterable[tuple[_Doubt, str]]) -> None:
 
 def _join(matters: list[Matter], doubt: _Doubt) -> None:
     """Two matters are the same: put the sides of the later one into the earlier one."""
-    one, other = doubt.one[0], doubt.other[0]
-    if not any(m is one for m in matters) or not any(m is other for m in matters):
+    first, other = doubt.one[0], doubt.other[0]
+    if not any(m is first for m in matters) or not any(m is other for m in matters):
         return
     for side in other.sides:
-        one.add(*side)
+        first.add(*side)
     matters[:] = [m for m in matters if m is not other]
 
 
 def _conflicts(matters: Sequence[Matter]) -> list[Conflict]:
-    found: list[Conflict] = []
+    conflicts: list[Conflict] = []
     partitions: list[set[frozenset[str]]] = []
     for matter in matters:
         conflict = matter.conflict()
@@ -187,8 +187,8 @@ def _conflicts(matters: Sequence[Matter]) -> list[Conflict]:
             continue
         if matter.topic is None:
             partitions.append(matter.partition)
-        found.append(conflict)
-    return found
+        conflicts.append(conflict)
+    return conflicts
 
 
 def _shown(doubt: _Doubt) -> str:

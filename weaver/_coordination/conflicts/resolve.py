@@ -82,22 +82,22 @@ class _Settling:
 
     async def settle(self) -> None:
         """Climb the ladder for each."""
-        run, left = self._run, []
+        run, remaining = self._run, []
         for i, conflict in enumerate(self._found):
             resolution = await climb(run, conflict, self._threads, self._free)
             if resolution is None and self._paid:
-                left.append(i)
+                remaining.append(i)
             else:
                 await self._settle(run, i, partial(_known, resolution))
-        if len(left) > MAX_PAID:
-            run.note(f"{len(left) - MAX_PAID} conflicts are left open: there are too many to look into.")
-            left = left[:MAX_PAID]
+        if len(remaining) > MAX_PAID:
+            run.note(f"{len(remaining) - MAX_PAID} conflicts are left open: there are too many to look into.")
+            remaining = remaining[:MAX_PAID]
         depth = run.remaining.depth
-        if len(left) == 1 or (depth is not None and depth < 2):
-            for i in left:
+        if len(remaining) == 1 or (depth is not None and depth < 2):
+            for i in remaining:
                 await self._look_into(run, i)
-        elif left:
-            await self._at_once(left)
+        elif remaining:
+            await self._at_once(remaining)
 
     async def _at_once(self, left: Sequence[int]) -> None:
         """Several conflicts at the same time, each in a thread with a path and randomness of its own."""
@@ -137,9 +137,9 @@ class _Settling:
         span = self._span(run, conflict)
         try:
             with run.context.under(span):
-                said = await run.step(f"verdict/conflict/{_slug(conflict)}", verdict)
-            if said is not None:
-                conflict = self._found[i] = replace(conflict, resolution=Resolution(**said))
+                recorded = await run.step(f"verdict/conflict/{_slug(conflict)}", verdict)
+            if recorded is not None:
+                conflict = self._found[i] = replace(conflict, resolution=Resolution(**recorded))
         finally:
             run.context.state.tracing.end_conflict(span, conflict)
             self._tell(i)

@@ -103,12 +103,12 @@ class Matter:
 
     def unite(self, i: int, j: int) -> None:
         """Two groups can both hold, unless something on the one side excludes something on the other."""
-        one, other = sorted((self._side[i], self._side[j]))
-        members = {side: [n for n, s in enumerate(self._side) if s == side] for side in (one, other)}
-        if any(frozenset((a, b)) in self.apart for a in members[one] for b in members[other]):
+        first, other = sorted((self._side[i], self._side[j]))
+        members = {side: [n for n, s in enumerate(self._side) if s == side] for side in (first, other)}
+        if any(frozenset((a, b)) in self.apart for a in members[first] for b in members[other]):
             return
         for n in members[other]:
-            self._side[n] = one
+            self._side[n] = first
 
     @property
     def sides(self) -> list[list[Statement]]:
@@ -151,13 +151,13 @@ def answer_matters(
         key = (" ".join(thread.task.question.split()), thread.task.context)
         by_question.setdefault(key, []).append(thread)
     matters = []
-    for asked in by_question.values():
-        if len(asked) < 2:
+    for group in by_question.values():
+        if len(group) < 2:
             continue
-        how = same or equivalence(asked[0].task.equivalence)
-        matter = Matter(asked[0].task.label, ANSWER, None, how)
-        statements = [s for thread in asked if (s := _answer_statement(thread, how)) is not None]
-        claimed = all(_claims_of(t) for t in asked)
+        how = same or equivalence(group[0].task.equivalence)
+        matter = Matter(group[0].task.label, ANSWER, None, how)
+        statements = [s for thread in group if (s := _answer_statement(thread, how)) is not None]
+        claimed = all(_claims_of(t) for t in group)
         if claimed and not ignore_claims and any(_is_prose(s) for s in statements):
             continue
         for statement in statements:

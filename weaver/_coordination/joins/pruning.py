@@ -43,7 +43,7 @@ async def judged(run: Run, finished: Thread, pending: Pending) -> list[Thread]:
     if not others:
         return same
     parts = "\n\n".join(fenced(t.task.question, f"part {t.id}") for t in others)
-    asked = Request(
+    request = Request(
         messages=(
             system(PROMPT),
             user(
@@ -54,7 +54,7 @@ async def judged(run: Run, finished: Thread, pending: Pending) -> list[Thread]:
         temperature=0.0,
     )
     try:
-        verdict = await run.parsed(asked, _Verdict, role="judge", name=f"prune/{finished.id}")
+        verdict = await run.parsed(request, _Verdict, role="judge", name=f"prune/{finished.id}")
     except (ModelError, InvalidOutputError, BudgetExceededError) as error:
         run.note(f"Whether to prune could not be judged: {error.message}")
         return same

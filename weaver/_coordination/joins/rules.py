@@ -247,8 +247,8 @@ class _Until(Waiting):
 
     async def decide(self, thread: Any, outstanding: int) -> CancelReason | None:  # noqa: ARG002
         if thread.state == "succeeded":
-            said = self.predicate(tuple(self.succeeded))
-            self.met = bool(await said if inspect.isawaitable(said) else said)
+            outcome = self.predicate(tuple(self.succeeded))
+            self.met = bool(await outcome if inspect.isawaitable(outcome) else outcome)
         return "settled" if self.met else None
 
 

@@ -23,10 +23,10 @@ def date_of(text: str) -> str | None:
 
     Dates like 03/04/2024, whose order of day and month nobody can tell, are none; nor are bare years.
     """
-    said = " ".join(text.casefold().split()).strip(" .")
-    said = re.sub(r"^(?:(?:on|in)\s+)?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+)?", "", said)
+    phrase = " ".join(text.casefold().split()).strip(" .")
+    phrase = re.sub(r"^(?:(?:on|in)\s+)?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s+)?", "", phrase)
     for form in _FORMS:
-        if match := form.fullmatch(said):
+        if match := form.fullmatch(phrase):
             parts = match.groupdict()
             month = _month(parts.get("month")) or int(parts.get("number") or 0)
             day = parts.get("day")

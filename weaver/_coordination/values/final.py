@@ -33,15 +33,15 @@ def final_answer(text: str) -> str | None:
     Looks for, the last one of each counting: ``\boxed{...}``, ``#### ...``, a JSON object with a key
     ``answer``, and "(final) answer is ..." or "Answer: ...".
     """
-    found = _marked(text)
-    if found is None:
+    marked = _marked(text)
+    if marked is None:
         return None
-    kind, said = found
+    kind, content = marked
     if kind == "json":
-        return said.strip()
+        return content.strip()
     if kind == "words":
-        return trimmed(_SENTENCE_END.split(said[:500])[0]) or None
-    return trimmed(said)
+        return trimmed(_SENTENCE_END.split(content[:500])[0]) or None
+    return trimmed(content)
 
 
 def written_answer(text: str) -> str:
@@ -50,16 +50,16 @@ def written_answer(text: str) -> str:
     Marks are those of `final_answer`. Only space around the answer is taken off, and the emphasis that began
     before the mark.
     """
-    found = _marked(text)
-    if found is None:
+    marked = _marked(text)
+    if marked is None:
         return text.strip()
-    kind, said = found
-    said = said.strip()
+    kind, content = marked
+    content = content.strip()
     for emphasis in ("**", "__") if kind == "words" else ():
-        before = text[: text.rfind(said)].rpartition("\n")[2]
-        if said.endswith(emphasis) and before.count(emphasis) % 2 and said.count(emphasis) % 2:
-            return said.removesuffix(emphasis).rstrip()
-    return said
+        before = text[: text.rfind(content)].rpartition("\n")[2]
+        if content.endswith(emphasis) and before.count(emphasis) % 2 and content.count(emphasis) % 2:
+            return content.removesuffix(emphasis).rstrip()
+    return content
 
 
 def _marked(text: str) -> tuple[Literal["boxed", "hashes", "json", "words"], str] | None:
@@ -152,15 +152,15 @@ def _loaded(text: str) -> Any:
 def _embedded(text: str) -> Any:
     """The last object or array inside running text; bounded, so that a page of brackets costs little."""
     decoder = json.JSONDecoder()
-    found: Any = NOTHING_FOUND
+    value: Any = NOTHING_FOUND
     position, tries = 0, 0
     while tries < 50 and (match := re.compile(r"[{\[]").search(text, position)):
         tries += 1
         try:
-            found, position = decoder.raw_decode(text, match.start())
+            value, position = decoder.raw_decode(text, match.start())
         except (ValueError, RecursionError):
             position = match.start() + 1
-    return found
+    return value
 
 
 def trimmed(text: str) -> str:

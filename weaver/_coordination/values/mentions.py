@@ -14,13 +14,13 @@ _MOST = 500
 
 def last_number(text: str) -> Quantity | None:
     """The last number in running text, without its unit; None when there is none."""
-    found = None
-    for found in NUMBER.finditer(text):  # noqa: B007 - only the last one matters
+    last = None
+    for last in NUMBER.finditer(text):  # noqa: B007 - only the last one matters
         pass
-    if found is None:
+    if last is None:
         return None
-    start, end = _start(text, found), found.end()
-    if (before := re.search(r"\d{1,9}\s*/\s*$", text[max(0, start - 16) : start])) and found[
+    start, end = _start(text, last), last.end()
+    if (before := re.search(r"\d{1,9}\s*/\s*$", text[max(0, start - 16) : start])) and last[
         "digits"
     ].isdigit():
         start -= len(before.group())
@@ -32,7 +32,7 @@ def quantities_in(text: str) -> list[Quantity]:
 
     Reads the first five hundred at most.
     """
-    found: list[Quantity] = []
+    quantities: list[Quantity] = []
     read_until = 0
     for match in NUMBER.finditer(text):
         start = _start(text, match)
@@ -44,19 +44,19 @@ def quantities_in(text: str) -> list[Quantity]:
         for count in range(len(words), -1, -1):
             read = quantity((number + "".join(words[:count])).rstrip(".!?"))
             if read is not None and read.dimension is not None:
-                found.append(read)
+                quantities.append(read)
                 read_until = match.end() + len("".join(words[:count]))
                 break
-        if len(found) >= _MOST:
+        if len(quantities) >= _MOST:
             break
-    return found
+    return quantities
 
 
 def mentions(text: str, value: str) -> bool:
     """Whether ``text`` has ``value`` in it: the same quantity in any writing, or the same words."""
     read = read_value(value)
     if isinstance(read, Quantity):
-        return any(same_value(read, found, rounding=True) is True for found in quantities_in(text))
+        return any(same_value(read, quantity, rounding=True) is True for quantity in quantities_in(text))
     words = read.value if isinstance(read, Value) and read.kind == "text" else plain(value)
     return bool(words) and re.search(rf"(?<!\w){re.escape(words)}(?!\w)", plain(text)) is not None
 

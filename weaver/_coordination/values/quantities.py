@@ -146,12 +146,12 @@ def quantity(text: str, unit: str = "") -> Quantity | None:
             return None
     scale, rest = _scale(rest, money=unit in _MONEY)
     own = rest.strip(" ()")
-    known = unit_of(own)
-    if own and known is None and not _unitlike(own):
+    unit_known = unit_of(own)
+    if own and unit_known is None and not _unitlike(own):
         return None
     if not own:
-        own, known = unit.strip(), unit_of(unit)
-    base = known or Unit("")
+        own, unit_known = unit.strip(), unit_of(unit)
+    base = unit_known or Unit("")
     low = value * scale
     high = second[0] * scale if second else low
     last = Fraction(10) ** places * scale
@@ -163,7 +163,7 @@ def quantity(text: str, unit: str = "") -> Quantity | None:
         value=middle * base.factor + base.offset,
         written=middle,
         unit=own,
-        dimension=known.dimension if known else None,
+        dimension=unit_known.dimension if unit_known else None,
         rounding=Fraction(0) if exact else last / 2 * base.factor,
         last_place=last / 2 * base.factor,
         spread=(high - low) / 2 * base.factor,

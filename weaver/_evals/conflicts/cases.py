@@ -85,8 +85,8 @@ class Case:
         """Whether a value is the true one; None when nobody in this case says it."""
         if value == self.truth:
             return True
-        said = [t.right for t in self.threads if t.text == value]
-        return said[0] if said else (False if value == self.false else None)
+        verdicts = [t.right for t in self.threads if t.text == value]
+        return verdicts[0] if verdicts else (False if value == self.false else None)
 
 
 @dataclass(frozen=True, slots=True)

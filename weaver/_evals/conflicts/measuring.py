@@ -99,5 +99,5 @@ def _answered(case: Case, result: Result[object]) -> Outcome:
         return "open"
     set_right = re.findall(r"was settled as: (.*)\.", result.answer)
     written = re.findall(r"the value is (.*)", result.answer)
-    said = (set_right or written or [""])[-1]
-    return "right" if case.is_right(said.strip()) else "wrong"
+    last_answer = (set_right or written or [""])[-1]
+    return "right" if case.is_right(last_answer.strip()) else "wrong"

@@ -90,12 +90,12 @@ class Actors:
         return str(self._rng[role].randint(10**6, 10**7))
 
     def _debater(self, request: Request) -> str:
-        said = text_of(request)
-        mine = re.findall(r"```yours\nValue: (.*)", said)[-1]
-        others = re.findall(r"```claim\nValue: (.*)", said)
-        wanted = [o for o in others if bool(self._case.is_right(o)) != bool(self._case.is_right(mine))]
+        prompt = text_of(request)
+        mine = re.findall(r"```yours\nValue: (.*)", prompt)[-1]
+        others = re.findall(r"```claim\nValue: (.*)", prompt)
+        opposing = [o for o in others if bool(self._case.is_right(o)) != bool(self._case.is_right(mine))]
         chance = self._can.swayed if self._case.is_right(mine) else self._can.yields
-        return _derived(wanted[0] if wanted and self._lucky("debate", chance) else mine)
+        return _derived(opposing[0] if opposing and self._lucky("debate", chance) else mine)
 
     def _judge(self, request: Request) -> str:
         candidates = re.findall(r"Candidate (\w):\n`{3,}\n(.*)", text_of(request))
@@ -120,8 +120,8 @@ class Actors:
         """Whether values in other words are the same one."""
         verdicts = []
         for n, block in enumerate(re.split(r"\nPair \d+\n", text_of(request))[1:], 1):
-            one, other = re.findall(r"`{3,}\n(.*)\n", block)[:2]
-            same = self._case.is_right(one) is self._case.is_right(other)
+            first, other = re.findall(r"`{3,}\n(.*)\n", block)[:2]
+            same = self._case.is_right(first) is self._case.is_right(other)
             right = self._lucky("same", self._can.compare)
             verdicts.append({"pair": n, "verdict": "same" if same == right else "different"})
         return json.dumps({"verdicts": verdicts})

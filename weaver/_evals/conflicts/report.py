@@ -89,10 +89,10 @@ def _competence() -> str:
         "obeys": "the synthesizer keeps to what was settled",
     }
     rows = [f"| {meanings[f.name]} | {getattr(can, f.name):.0%} |" for f in fields(can)]
-    told = (
+    sentence = (
         "| a synthesizer that is told nothing takes the value of one finding, each as likely as the other | |"
     )
-    return "\n".join(["| | chance |", "|---|---|", *rows, told])
+    return "\n".join(["| | chance |", "|---|---|", *rows, sentence])
 
 
 def _by_policy(measured: dict[str, list[Measured]]) -> str:
@@ -104,9 +104,9 @@ def _by_policy(measured: dict[str, list[Measured]]) -> str:
     for name, cases in measured.items():
         bad = [m for m in cases if m.case.contradicts]
         good = [m for m in cases if not m.case.contradicts]
-        found = [m for m in bad if m.found]
+        detected = [m for m in bad if m.found]
         cells = [
-            _share(len(found), len(bad)),
+            _share(len(detected), len(bad)),
             *(_share(sum(m.resolved == o for m in bad), len(bad)) for o in ("right", "wrong", "open")),
             _share(sum(m.alarm for m in good), len(good)),
             *(_share(sum(m.answered == o for m in bad), len(bad)) for o in ("right", "wrong", "open")),
@@ -118,12 +118,12 @@ def _by_policy(measured: dict[str, list[Measured]]) -> str:
 
 
 def _explained(measured: dict[str, list[Measured]]) -> str:
-    before, found = measured["not compared"], measured["found, left open"]
+    before, compared = measured["not compared"], measured["found, left open"]
     bad = [m for m in before if m.case.contradicts]
-    calm, asked = ([m for m in cases if not m.case.contradicts] for cases in (before, found))
+    calm, contradicting = ([m for m in cases if not m.case.contradicts] for cases in (before, compared))
     costs = {
-        "tokens": _extra([m.tokens for m in asked], [m.tokens for m in calm]),
-        "calls": _extra([m.calls for m in asked], [m.calls for m in calm]),
+        "tokens": _extra([m.tokens for m in contradicting], [m.tokens for m in calm]),
+        "calls": _extra([m.calls for m in contradicting], [m.calls for m in calm]),
     }
     return f"""\
 Shares are of the tasks with a contradiction, false alarms of those without one; in brackets the 95 %

@@ -31,8 +31,8 @@ def load(name: str, *, n: int, seed: int, judge: Model | None = None) -> TaskSet
     """
     if n < 1:
         raise ConfigurationError(f"{n} items are too few to compare on.", hint="Give -n 1 or more.")
-    place, given = _split(name)
-    options = parameters(given, name)
+    place, arguments = _split(name)
+    options = parameters(arguments, name)
     chosen = options.pop("grader", None)
     if place.startswith(GYM):
         from weaver._evals.tasks.gym import gym

@@ -63,7 +63,7 @@ def _item(line: str, place: str, number: int, grader_name: str | None, judge: Mo
     if data.get("answer") is None:
         raise ConfigurationError(f"{place}: there is no answer.")
     answer = data["answer"]
-    known = {"question", "prompt", "problem", "answer", "id", "grader"}
+    keys = {"question", "prompt", "problem", "answer", "id", "grader"}
     kind = grader_name or data.get("grader") or "auto"
     if not isinstance(kind, str):
         raise ConfigurationError(f"{place}: the grader must be a name.")
@@ -73,7 +73,7 @@ def _item(line: str, place: str, number: int, grader_name: str | None, judge: Mo
             question=question,
             answer=answer if isinstance(answer, str) else json.dumps(answer),
             grader=grader(kind, judge=judge),
-            metadata={k: v for k, v in data.items() if k not in known},
+            metadata={k: v for k, v in data.items() if k not in keys},
             graded_by=title(kind, judge),
         )
         check_answer(item)

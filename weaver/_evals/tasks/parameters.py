@@ -17,15 +17,15 @@ def parameters(text: str, task: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: a piece without ``=``.
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for piece in _pieces(text):
         key, equals, value = piece.partition("=")
         if not equals or not key.strip():
             raise ConfigurationError(
                 f"{piece.strip()!r} in task {task!r} is no parameter.", hint="Write NAME:key=value,key=value."
             )
-        found[key.strip()] = _value(value.strip())
-    return found
+        values[key.strip()] = _value(value.strip())
+    return values
 
 
 def _pieces(text: str) -> list[str]:

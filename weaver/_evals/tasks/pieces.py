@@ -38,11 +38,11 @@ def pieces(parts: Sequence[Part], most: int) -> list[Piece]:
     cut.down_to(most, with_heads=True)
     groups = [(cut.below(tree), tree) for tree in cut.trees] + [(head, head[-1:]) for head in cut.heads[::-1]]
     home = {part: number for number, (members, _) in enumerate(groups) for part in members}
-    found = []
+    matches = []
     for number, (members, results) in enumerate(groups):
         after = {home[need] for member in members for need in parts[member].after} - {number}
-        found.append(Piece(members, results, tuple(sorted(after))))
-    return found
+        matches.append(Piece(members, results, tuple(sorted(after))))
+    return matches
 
 
 def independent_pieces(parts: Sequence[Part], most: int) -> list[Piece]:
@@ -87,11 +87,11 @@ class _Cut:
 
     def below(self, tree: Numbers) -> Numbers:
         """All parts of a tree, in the order of work."""
-        found = set(tree)
+        nodes = set(tree)
         for number in range(max(tree, default=-1), -1, -1):
-            if number in found:
-                found.update(self.parts[number].after)
-        return tuple(sorted(found))
+            if number in nodes:
+                nodes.update(self.parts[number].after)
+        return tuple(sorted(nodes))
 
     def work(self, tree: Numbers) -> int:
         """Of all parts of a tree."""

@@ -103,10 +103,10 @@ def generate(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[
         ConfigurationError: a value is not a whole number of at least 1 (2 where two are needed).
     """
     make, structure, judged = GENERATORS[name]
-    known = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    keywords = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key, value in options.items():
-        if key not in known:
-            raise UnknownNameError(f"parameter of task {name!r}", key, known)
+        if key not in keywords:
+            raise UnknownNameError(f"parameter of task {name!r}", key, keywords)
         low, high = value if isinstance(value, tuple) else (value, value)
         least = 1 if key == "digits" else 2
         whole = all(isinstance(v, int) and not isinstance(v, bool) for v in (low, high))
@@ -154,14 +154,14 @@ def _reduced(numbers: list[int], sign: str, total: Callable[[list[int]], int]) -
 
 def _chain(rng: random.Random, steps: int, digits: int) -> tuple[int, str, tuple[Part, ...]]:
     value = _number(rng, digits)
-    said, parts = [f"Start with {value}."], []
+    sentences, parts = [f"Start with {value}."], []
     for i in range(steps):
         other = _number(rng, digits)
         if rng.random() < 0.5 and value > other:
-            said.append(f"Subtract {other}.")
+            sentences.append(f"Subtract {other}.")
             question, value = f"What is {value} - {other}?", value - other
         else:
-            said.append(f"Add {other}.")
+            sentences.append(f"Add {other}.")
             question, value = f"What is {value} + {other}?", value + other
         parts.append(Part(question, str(value), (i - 1,) if i else ()))
-    return value, " ".join(said), tuple(parts)
+    return value, " ".join(sentences), tuple(parts)

@@ -63,37 +63,37 @@ class StructuredWorld:
 
     def __call__(self, request: Request, rng: random.Random) -> Work:
         """What the request asks for."""
-        said = text_of(request)
-        item = next((i for i in self._items if _places(i.question, said)), None)
+        prompt = text_of(request)
+        item = next((i for i in self._items if _places(i.question, prompt)), None)
         if item is None:
-            return self._piece(request, said, rng)
+            return self._piece(request, prompt, rng)
         if (properties := _planned(request)) is not None:
             return Work(self._plan(item, properties), DIRECTLY, 0, 0.1)
         if (number := _number_of_parts(request)) is not None:
             return _surely(self._split(item, number))
-        if _COMPILES in said:
+        if _COMPILES in prompt:
             return _surely(self._calls(item))
         if "organisation" in _properties(request):
             listed = item.structure == "independent" and len(item.parts) <= POINTS
             return _surely(json.dumps({"organisation": "A" if listed else "B"}))
-        if point := _EXPANDS.search(said):
+        if point := _EXPANDS.search(prompt):
             return self._point(item, int(point[1]), rng)
-        if _ORGANISES in said:
+        if _ORGANISES in prompt:
             return _surely(_skeleton(item, continued=request.prefill))
         if _properties(request).keys() >= _JOINED:
-            return self._joined(item, said, rng)
-        if found := _found(item, said):
-            return self._merge(item, found, rng)
+            return self._joined(item, prompt, rng)
+        if quoted := _found(item, prompt):
+            return self._merge(item, quoted, rng)
         work = max(1, sum(p.work for p in item.parts))
         right = f"Answer: {item.answer}"
         return Work(right, f"Answer: {_wrong(item.answer, rng)}", STEP_TOKENS * work, 0.3 * work)
 
     def _piece(self, request: Request, said: str, rng: random.Random) -> Work:
         """A thread's work: its prompt begins with its own questions; those of its dependencies follow."""
-        asked = [
+        questions = [
             (place, -len(prompt), prompt) for prompt in self._jobs for place in _places(prompt, said)[:1]
         ]
-        job = self._jobs[min(asked)[2]] if asked else self._listed(said)
+        job = self._jobs[min(questions)[2]] if questions else self._listed(said)
         if job is None:
             return Work("I do not know.", "I do not know.", 20, 0.0)
         if _planned(request) is not None:
@@ -112,22 +112,22 @@ class StructuredWorld:
     def _job(self, item: Item, piece: Piece) -> _Job:
         """The piece as a thread is asked to work on it; remembered, to be recognised when it is."""
         questions = [item.parts[number].question for number in piece.members]
-        asked = questions[0]
+        question = questions[0]
         if len(questions) > 1:
-            asked = f"Work out, in this order: {'; '.join(map(_heading, questions))}."
+            question = f"Work out, in this order: {'; '.join(map(_heading, questions))}."
         results = tuple(item.parts[number] for number in piece.results)
-        job = _Job(asked, results, sum(item.parts[number].work for number in piece.members))
-        return self._jobs.setdefault(asked, job)
+        job = _Job(question, results, sum(item.parts[number].work for number in piece.members))
+        return self._jobs.setdefault(question, job)
 
     def _cut(self, item: Item, most: int) -> list[tuple[_Job, list[int]]]:
         """Pieces as jobs, each with the places of those that it needs. The same work is there only once."""
-        found: dict[str, tuple[_Job, list[int]]] = {}
+        jobs: dict[str, tuple[_Job, list[int]]] = {}
         places: list[int] = []
         for piece in pieces(item.parts, most):
             job = self._job(item, piece)
-            found.setdefault(job.prompt, (job, sorted({places[needed] for needed in piece.after})))
-            places.append([*found].index(job.prompt))
-        return list(found.values())
+            jobs.setdefault(job.prompt, (job, sorted({places[needed] for needed in piece.after})))
+            places.append([*jobs].index(job.prompt))
+        return list(jobs.values())
 
     def _plan(self, item: Item, properties: Mapping[str, Any]) -> str:
         subtasks = [
@@ -152,13 +152,13 @@ class StructuredWorld:
         return json.dumps({"value": [{"title": job.prompt[:60], "prompt": job.prompt} for job in parts]})
 
     def _calls(self, item: Item) -> str:
-        found = self._cut(item, 32)
-        if len(found) == 1:
+        jobs = self._cut(item, 32)
+        if len(jobs) == 1:
             return f"1. ask({json.dumps(item.question)})\njoin()"
         lines = []
-        for number, (job, after) in enumerate(found, start=1):
-            known = "".join(f"\n(${needed + 1})" for needed in after)
-            lines.append(f"{number}. ask({json.dumps(job.prompt + known)})")
+        for number, (job, after) in enumerate(jobs, start=1):
+            references = "".join(f"\n(${needed + 1})" for needed in after)
+            lines.append(f"{number}. ask({json.dumps(job.prompt + references)})")
         return "\n".join([*lines, "join()"])
 
     def _point(self, item: Item, number: int, rng: random.Random) -> Work:
@@ -173,12 +173,12 @@ class StructuredWorld:
         for number in range(len(item.parts) - 1, -1, -1):
             if number in done:
                 done.update(item.parts[number].after)
-        left = [part for number, part in enumerate(item.parts) if number not in done]
-        whole = all(part.after for part in left) and all(
+        open_parts = [part for number, part in enumerate(item.parts) if number not in done]
+        whole = all(part.after for part in open_parts) and all(
             answer == item.parts[number].answer for number, answer in found.items()
         )
         wrong = f"Answer: {_wrong(item.answer, rng)}"
-        work = sum(part.work for part in left)
+        work = sum(part.work for part in open_parts)
         return Work(
             f"Answer: {item.answer}" if whole else wrong,
             wrong,
@@ -188,8 +188,8 @@ class StructuredWorld:
 
     def _joined(self, item: Item, said: str, rng: random.Random) -> Work:
         """What follows from calls: their answers merged, or the one answer that there is."""
-        if found := _found(item, said):
-            merged = self._merge(item, found, rng)
+        if quoted := _found(item, said):
+            merged = self._merge(item, quoted, rng)
         else:
             text = "Answer: " + (re.findall(r"^Answer: (.*)", said, re.MULTILINE) or [""])[-1]
             merged = replace(_surely(text), thinking=STEP_TOKENS // 2)
@@ -208,8 +208,8 @@ def _surely(text: str) -> Work:
 def _properties(request: Request) -> Mapping[str, Any]:
     """Of the JSON object that is asked for; {} when none is."""
     schema = request.output.schema if request.output is not None else {}
-    found = schema.get("properties", {})
-    return found if isinstance(found, dict) else {}
+    properties = schema.get("properties", {})
+    return properties if isinstance(properties, dict) else {}
 
 
 def _planned(request: Request) -> Mapping[str, Any] | None:
@@ -232,11 +232,11 @@ def _places(question: str, said: str) -> list[int]:
 
 def _found(item: Item, said: str) -> dict[int, str]:
     """The answers that findings give, by the numbers of the parts."""
-    found = {}
+    quoted = {}
     for number, part in enumerate(item.parts):
         if match := re.search(re.escape(part.question) + r"\s+Answer: ([^\n]*)", said):
-            found[number] = match[1].strip()
-    return found
+            quoted[number] = match[1].strip()
+    return quoted
 
 
 def _heading(question: str) -> str:

@@ -95,7 +95,7 @@ class Server:
 
 def keys(environ: Mapping[str, str]) -> list[Key]:
     """The keys of known providers in the environment, in the order in which they are tried."""
-    found = [
+    keys_found = [
         Key(variable, provider.default and f"{provider.prefix}/{provider.default}")
         for provider in NATIVE
         if provider.hosted
@@ -108,8 +108,8 @@ def keys(environ: Mapping[str, str]) -> list[Key]:
         if environ.get(variable, "").strip()
     ]
     # OpenAI's own key first, then the key that needs litellm: the order in which most people mean them.
-    return [*(k for k in found if k.variable == "OPENAI_API_KEY"), *others] + [
-        k for k in found if k.variable != "OPENAI_API_KEY"
+    return [*(k for k in keys_found if k.variable == "OPENAI_API_KEY"), *others] + [
+        k for k in keys_found if k.variable != "OPENAI_API_KEY"
     ]
 
 
@@ -122,19 +122,19 @@ def places(environ: Mapping[str, str]) -> list[tuple[str, Endpoint, str]]:
     Raises:
         ConfigurationError: one of these is not a URL.
     """
-    if (given := environ.get(SERVERS_VARIABLE)) is not None:
+    if (listed := environ.get(SERVERS_VARIABLE)) is not None:
         return [
             ("server", endpoint(url, place=SERVERS_VARIABLE), "openai")
-            for url in given.split(",")
+            for url in listed.split(",")
             if url.strip()
         ]
-    found = []
+    places_found = []
     for kind, url, prefix in USUAL:
         at = endpoint(url, place=kind)
         if kind == "Ollama" and (moved := environ.get("OLLAMA_HOST", "").strip()):
             at = endpoint(moved, place="OLLAMA_HOST", port=11434)
-        found.append((kind, at, prefix))
-    return found
+        places_found.append((kind, at, prefix))
+    return places_found
 
 
 async def servers(environ: Mapping[str, str], *, seconds: float = PROBE_SECONDS) -> list[Server]:
@@ -151,16 +151,16 @@ async def servers(environ: Mapping[str, str], *, seconds: float = PROBE_SECONDS)
         ConfigurationError: see `places`.
     """
     looked_at = places(environ)
-    found: list[Server | None] = [None] * len(looked_at)
+    answers: list[Server | None] = [None] * len(looked_at)
 
     async def look(i: int) -> None:
         kind, at, prefix = looked_at[i]
-        found[i] = await _server(kind, at, prefix, seconds)
+        answers[i] = await _server(kind, at, prefix, seconds)
 
     async with anyio.create_task_group() as group:
         for i in range(len(looked_at)):
             group.start_soon(look, i)
-    return [server for server in found if server is not None]
+    return [server for server in answers if server is not None]
 
 
 async def _server(kind: str, at: Endpoint, prefix: str, seconds: float) -> Server:
@@ -276,10 +276,10 @@ def first_chat_model(listed: list[Listed], at: Endpoint) -> str:
     Raises:
         ConfigurationError: there is none.
     """
-    found = next((item.id for item in listed if not _NO_CHAT.search(item.id)), None)
-    if found is None:
+    model = next((item.id for item in listed if not _NO_CHAT.search(item.id)), None)
+    if model is None:
         raise ConfigurationError(
             f"The server at {at.url} lists no model that can hold a chat.",
             hint="Load one there, or give its name with --model.",
         )
-    return found
+    return model

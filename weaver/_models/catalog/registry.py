@@ -87,13 +87,13 @@ def source(prefix: str) -> ModelSource:
     if prefix not in points:
         raise UnknownNameError("model source", prefix, points)
     point = points[prefix]
-    found = plugins.load(point, "model source")
-    if not isinstance(found, ModelSource):
+    model_source = plugins.load(point, "model source")
+    if not isinstance(model_source, ModelSource):
         raise ConfigurationError(
             f"The model source {prefix!r} of {plugins.owner(point)} has no `offers` and `open`.",
             hint="See weaver.models.ModelSource.",
         )
-    return found
+    return model_source
 
 
 def offers(prefix: str, environ: Mapping[str, str]) -> Sequence[Offer]:
@@ -102,6 +102,6 @@ def offers(prefix: str, environ: Mapping[str, str]) -> Sequence[Offer]:
     Raises:
         UnknownNameError, ConfigurationError: as `source`; also when its code raises.
     """
-    found = source(prefix)
+    model_source = source(prefix)
     with plugins.code_of(installed()[prefix], "model source", "cannot list its models"):
-        return found.offers(environ)
+        return model_source.offers(environ)

@@ -79,15 +79,15 @@ async def choose(
             "A key was given, but neither a model nor a base URL to use it for.",
             hint="Say which model, for example openai/gpt-5-mini.",
         )
-    found = await find(environ)
-    return Choice(await found.open(opening), found.reason)
+    choice = await find(environ)
+    return Choice(await choice.open(opening), choice.reason)
 
 
 def _with_slash(name: str) -> str:
     """``openai:gpt-5-mini`` as ``openai/gpt-5-mini``; tags such as ``qwen3:8b`` stay."""
     prefix, colon, rest = name.partition(":")
-    known = prefix in BY_PREFIX or prefix in LITELLM_PREFIXES or prefix in registry.installed()
-    return f"{prefix}/{rest}" if colon and known and not rest.startswith("//") else name
+    is_provider = prefix in BY_PREFIX or prefix in LITELLM_PREFIXES or prefix in registry.installed()
+    return f"{prefix}/{rest}" if colon and is_provider and not rest.startswith("//") else name
 
 
 def source_of(name: str, *, elsewhere: bool = False, told: bool = False) -> tuple[str, str] | None:
@@ -162,11 +162,11 @@ async def _named(name: str, api_key: str | None, opening: registry.Opening) -> M
     """The model of a provider."""
     prefix, slash, rest = name.partition("/")
     if not slash:
-        found = family(name)
-        if found is None:
+        known_family = family(name)
+        if known_family is None:
             raise _unknown(name)
-        prefix, rest = found, name
-        name = f"{found}/{name}"
+        prefix, rest = known_family, name
+        name = f"{known_family}/{name}"
     if not rest.strip():
         raise ConfigurationError(
             f"The model name {name!r} has no model after the provider.", hint="For example openai/gpt-5-mini."
@@ -280,11 +280,11 @@ def _account(environ: Mapping[str, str]) -> dict[str, str]:
         "OpenAI-Organization": ("OPENAI_ORG_ID", "OPENAI_ORGANIZATION"),
         "OpenAI-Project": ("OPENAI_PROJECT_ID", "OPENAI_PROJECT"),
     }
-    found = {
+    accounts = {
         header: next((value for name in names if (value := environ.get(name, "").strip())), "")
         for header, names in named.items()
     }
-    return {header: value for header, value in found.items() if value}
+    return {header: value for header, value in accounts.items() if value}
 
 
 def _openai(  # noqa: PLR0917 - one caller's worth of a constructor's arguments
@@ -309,13 +309,13 @@ def _openai(  # noqa: PLR0917 - one caller's worth of a constructor's arguments
 
 def _unknown(name: str) -> UnknownNameError:
     prefix, slash, _ = name.partition("/")
-    known = {*BY_PREFIX, *LITELLM_PREFIXES, *registry.installed(), LOCAL}
+    prefixes = {*BY_PREFIX, *LITELLM_PREFIXES, *registry.installed(), LOCAL}
     if slash:
-        return UnknownNameError("model provider", prefix, known, hint=_near(prefix, known))
+        return UnknownNameError("model provider", prefix, prefixes, hint=_near(prefix, prefixes))
     return UnknownNameError(
         "model",
         name,
-        known,
+        prefixes,
         hint=f"Write it with its provider, for example openai/{name} or ollama/{name}, or give --base-url. "
         "`weaver models` lists what can be used here.",
     )

@@ -33,11 +33,11 @@ def address_of(url: str) -> Address:
     is_secure = parts.scheme == "https"
     usual = 443 if is_secure else 80
     host, port = _ascii(parts.hostname or ""), parts.port or usual
-    shown = f"[{host.partition('%')[0]}]" if ":" in host else host
+    shown_host = f"[{host.partition('%')[0]}]" if ":" in host else host
     target = quote(parts.path or "/", safe=_PATH)
     if parts.query:
         target = f"{target}?{quote(parts.query, safe=_QUERY)}"
-    return Address(is_secure, host, port, shown if port == usual else f"{shown}:{port}", target)
+    return Address(is_secure, host, port, shown_host if port == usual else f"{shown_host}:{port}", target)
 
 
 def _ascii(host: str) -> str:

@@ -101,10 +101,10 @@ class HTTPClient:
     # ---- connections that are kept
 
     def _kept(self, address: Address) -> Connection | None:
-        kept = self._idle.get((address.host, address.port, address.is_secure))
+        idle = self._idle.get((address.host, address.port, address.is_secure))
         oldest = self._loop.time() - KEEP_ALIVE
-        while kept:
-            connection = kept.pop()
+        while idle:
+            connection = idle.pop()
             if connection.is_usable and connection.idle_since > oldest:
                 return connection
             connection.abort()
@@ -120,9 +120,13 @@ class HTTPClient:
         self._sweeper = None
         now = self._loop.time()
         next_at = float("inf")
-        for place, kept in list(self._idle.items()):
-            young = [one for one in kept if one.is_usable and one.idle_since > now - KEEP_ALIVE + 0.001]
-            for connection in set(kept).difference(young):
+        for place, idle in list(self._idle.items()):
+            young = [
+                idle_connection
+                for idle_connection in idle
+                if idle_connection.is_usable and idle_connection.idle_since > now - KEEP_ALIVE + 0.001
+            ]
+            for connection in set(idle).difference(young):
                 connection.abort()
             if young:
                 self._idle[place] = young

@@ -69,9 +69,9 @@ class PerLoop(Generic[T]):
     async def get(self) -> T:
         """Return the running loop's."""
         loop = asyncio.get_running_loop()
-        known = self._of_loops.get(loop)
-        if known is not None:
-            return known.value
+        client = self._of_loops.get(loop)
+        if client is not None:
+            return client.value
         for other in [other for other in self._of_loops if other.is_closed()]:
             del self._of_loops[other]
         self._of_loops[loop] = made = _Kept(self._make())
@@ -80,9 +80,9 @@ class PerLoop(Generic[T]):
 
     async def aclose(self) -> None:
         """Close the running loop's. Those of other loops close when these shut down."""
-        known = self._of_loops.pop(asyncio.get_running_loop(), None)
-        if known is not None:
-            await known.aclose()
+        client = self._of_loops.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
 
 
 def _start_closing(loop: asyncio.AbstractEventLoop, known: _Kept[Any]) -> None:
@@ -91,10 +91,10 @@ def _start_closing(loop: asyncio.AbstractEventLoop, known: _Kept[Any]) -> None:
 
 
 def _close_forgotten(of_loops: dict[asyncio.AbstractEventLoop, _Kept[Any]]) -> None:
-    for loop, known in of_loops.items():
+    for loop, client in of_loops.items():
         if not loop.is_closed():
             with suppress(RuntimeError):  # it closes just now, and the value with it
-                loop.call_soon_threadsafe(_start_closing, loop, known)
+                loop.call_soon_threadsafe(_start_closing, loop, client)
 
 
 def open_client(proxy: str | None, *, connect_timeout: float, idle_timeout: float) -> Client:

@@ -257,8 +257,8 @@ class Connection(asyncio.Protocol):
         except HttpParserError as error:
             if not self._whole:
                 begun = bool(exchange.status)
-                known = str(error) or type(error).__name__
-                self.abort(DisconnectedError(known) if begun else NotHTTPError(known))
+                message = str(error) or type(error).__name__
+                self.abort(DisconnectedError(message) if begun else NotHTTPError(message))
                 return
             self._close_after = True
         if self._whole:
@@ -363,8 +363,8 @@ class Connection(asyncio.Protocol):
         if self.is_paused or (unsent and unsent != self._unsent):
             self._heard = self.loop.time()
         self._unsent = unsent
-        left = self._heard + self._idle_timeout - self.loop.time()
-        if left > 1e-6:
-            self._timer = self.loop.call_later(left, self._look)
+        seconds = self._heard + self._idle_timeout - self.loop.time()
+        if seconds > 1e-6:
+            self._timer = self.loop.call_later(seconds, self._look)
         else:
             self.abort(SilenceError(f"silent for {self._idle_timeout:g} s"))

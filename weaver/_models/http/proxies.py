@@ -22,8 +22,8 @@ def proxy_for(url: str) -> str | None:
         return None
     from urllib.request import getproxies, proxy_bypass  # loads a tenth of a second of modules
 
-    known = getproxies()
-    proxy = (known.get(parts.scheme) or known.get("all") or "").strip()
+    proxies = getproxies()
+    proxy = (proxies.get(parts.scheme) or proxies.get("all") or "").strip()
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
     excepted = proxy_bypass(host) or (parts.port is not None and proxy_bypass(f"{host}:{parts.port}"))

@@ -40,9 +40,9 @@ class Fallbacks(Layer):
     @property
     def prices(self) -> Prices | None:
         """The highest of all, so that a budget holds whoever answers; None if any is unknown."""
-        known = [m.prices for m in self._models]
-        prices = [p for p in known if p is not None]
-        if len(prices) < len(known):
+        prices_of_models = [m.prices for m in self._models]
+        prices = [p for p in prices_of_models if p is not None]
+        if len(prices) < len(prices_of_models):
             return None
         return Prices(
             max(p.input for p in prices),
@@ -55,24 +55,24 @@ class Fallbacks(Layer):
 
     async def capabilities(self) -> Capabilities:
         """What all of them can do."""
-        found: list[Capabilities] = []
+        capabilities: list[Capabilities] = []
 
         async def ask(model: Model) -> None:
-            found.append(await model.capabilities())
+            capabilities.append(await model.capabilities())
 
         async with anyio.create_task_group() as tasks:
             for model in self._models:
                 tasks.start_soon(ask, model)
         return Capabilities(
-            json_schema=all(c.json_schema for c in found),
-            json_object=all(c.json_object for c in found),
-            tools=all(c.tools for c in found),
-            logprobs=all(c.logprobs for c in found),
-            completions=all(c.completions for c in found),
-            prefill=all(c.prefill for c in found),
-            slots=min((c.slots for c in found if c.slots is not None), default=None),
-            context=min((c.context for c in found if c.context is not None), default=None),
-            small=any(c.small for c in found),
+            json_schema=all(c.json_schema for c in capabilities),
+            json_object=all(c.json_object for c in capabilities),
+            tools=all(c.tools for c in capabilities),
+            logprobs=all(c.logprobs for c in capabilities),
+            completions=all(c.completions for c in capabilities),
+            prefill=all(c.prefill for c in capabilities),
+            slots=min((c.slots for c in capabilities if c.slots is not None), default=None),
+            context=min((c.context for c in capabilities if c.context is not None), default=None),
+            small=any(c.small for c in capabilities),
         )
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:

@@ -169,7 +169,7 @@ class _Passing:
     async def __aenter__(self) -> Stream:
         self._log = log = current_call.get()
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        asked_at = loop.time()
         self._gate = gate = await self._layer.gate()
         tokens = None if log is None else log.probable_tokens
         if tokens is None:
@@ -178,7 +178,7 @@ class _Passing:
             self._pass = await gate.enter("" if log is None else log.run, tokens)
         finally:
             if log is not None:
-                log.queue_seconds += loop.time() - asked
+                log.queue_seconds += loop.time() - asked_at
         try:
             stream = await self._inside.__aenter__()
         except BaseException as error:

@@ -116,19 +116,23 @@ class Retrying(Layer):
         upto = min(self._longest, self._base * 2.0 ** (state.attempt_number - 1))
         # Half of it at least for a server that is overloaded: full jitter may use up all tries at once.
         wait = self._chance.uniform(upto / 2 if isinstance(error, RateLimitError) else 0.0, upto)
-        asked = error.retry_after
+        retry_after = error.retry_after
         # A little more than asked, or all who were refused together come back together.
-        return wait if asked is None else max(wait, asked + self._chance.uniform(0.0, min(1.0, asked / 10)))
+        return (
+            wait
+            if retry_after is None
+            else max(wait, retry_after + self._chance.uniform(0.0, min(1.0, retry_after / 10)))
+        )
 
     def _is_enough(self, began: float, patience: float, state: RetryCallState) -> bool:
         log = current_call.get()
         now = current_time()
         deadline = float("inf") if log is None else log.deadline
         error = _error_of(state)
-        asked = error.retry_after
+        retry_after = error.retry_after
         if now + state.upcoming_sleep >= deadline:
             return True
-        if asked is not None and deadline == float("inf") and asked > 2 * self._patience:
+        if retry_after is not None and deadline == float("inf") and retry_after > 2 * self._patience:
             return True
         if not isinstance(error, RateLimitError):
             return state.attempt_number > self._retries

@@ -64,10 +64,10 @@ def model_error(error: Exception, failures: Failures, *, begun: bool) -> ModelEr
 
 def _chain(error: Exception) -> Iterator[Exception]:
     """The error and what it was raised for, the outermost first."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     link: BaseException | None = error
-    while isinstance(link, Exception) and id(link) not in seen and len(seen) < _MAX_LINKS:
-        seen.add(id(link))
+    while isinstance(link, Exception) and id(link) not in visited and len(visited) < _MAX_LINKS:
+        visited.add(id(link))
         yield link
         original = getattr(link, "original_exception", None)
         inner = original if isinstance(original, BaseException) else None

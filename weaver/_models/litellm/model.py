@@ -210,9 +210,9 @@ class LiteLLMModel:
         }
 
     def _entry(self) -> Mapping[str, Any]:
-        known = _ready.model_cost
-        found = known.get(self.name) or known.get(self.name.partition("/")[2])
-        return found if isinstance(found, dict) else {}
+        catalog = _ready.model_cost
+        entry = catalog.get(self.name) or catalog.get(self.name.partition("/")[2])
+        return entry if isinstance(entry, dict) else {}
 
 
 class LiteLLMStream:

@@ -135,9 +135,9 @@ class Dialect:
             body["stream"] = False
         if "logprobs" in self.without:
             body.pop("top_logprobs", None)
-        if (most := body.pop("max_tokens", None)) is not None and self.max_tokens is not None:
+        if (max_tokens := body.pop("max_tokens", None)) is not None and self.max_tokens is not None:
             name = self.max_tokens if "messages" in body else "max_tokens"
-            body[name] = most if self.most_tokens is None else min(most, self.most_tokens)
+            body[name] = max_tokens if self.most_tokens is None else min(max_tokens, self.most_tokens)
         if (choice := body.get("tool_choice")) is not None:
             if isinstance(choice, dict) and self.tool_choice != "named":
                 choice = body["tool_choice"] = "required"
@@ -215,12 +215,12 @@ class Dialect:
         name = next((n for n in ("max_tokens", "max_completion_tokens") if n in sent), None)
         if name is None or not (_TOO_LONG.search(text) or name in named):
             return None
-        asked = int(sent[name])
+        requested = int(sent[name])
         if _WINDOW.search(text):
             return None  # it depends on the prompt: see `room_in`
-        if (most := _number(_MOST, text)) is not None and 0 < most < asked:
-            self.most_tokens = most
-            return Step(name, f"at most {most} are asked for")
+        if (maximum := _number(_MOST, text)) is not None and 0 < maximum < requested:
+            self.most_tokens = maximum
+            return Step(name, f"at most {maximum} are asked for")
         if _NOT_TAKEN.search(text) and re.search(rf"\b{name}\b", text):
             self.max_tokens = "max_completion_tokens" if name == "max_tokens" and "messages" in sent else None
             return Step(name, "" if self.max_tokens else "the server's own is used")
@@ -232,15 +232,15 @@ class Dialect:
         window = _number(_WINDOW, complaint.text)
         if name is None or window is None:
             return None
-        asked, text = int(sent[name]), complaint.text
+        requested, text = int(sent[name]), complaint.text
         prompt, total = _number(_IN_PROMPT, text), _number(_IN_ALL, text)
-        if prompt is None and total is not None and total > asked:
-            prompt = total - asked
+        if prompt is None and total is not None and total > requested:
+            prompt = total - requested
         if prompt is None:  # unless the prompt alone is too long, half of it may fit
-            room = min(asked, window) // 2 if asked >= window or "max_" in text else 0
+            room = min(requested, window) // 2 if requested >= window or "max_" in text else 0
         else:
             room = window - prompt - _MARGIN
-        return room if 1 <= room < asked else None
+        return room if 1 <= room < requested else None
 
     def suspects(self, complaint: Complaint, sent: Mapping[str, Any]) -> set[str]:
         """Optional fields of a request that was refused for no reason that can be told."""
@@ -266,8 +266,8 @@ class Dialect:
         """Take over what was learned earlier; what has another shape is skipped."""
         if facts.get("max_tokens", "") in {None, "max_completion_tokens"}:
             self.max_tokens = facts["max_tokens"]
-        if isinstance(most := facts.get("most_tokens"), int) and most > 0:
-            self.most_tokens = most
+        if isinstance(maximum := facts.get("most_tokens"), int) and maximum > 0:
+            self.most_tokens = maximum
         if facts.get("tool_choice") in {"required", "auto"}:
             self.tool_choice = facts["tool_choice"]
         self.system = self.system and facts.get("system") is not False

@@ -74,11 +74,11 @@ class OpenAIModel:
         self.provider = provider
         self.endpoint = place.url
         self.model_id = model_id or name.removeprefix("openai/")
-        given = {**place.headers, **(headers or {})}
+        all_headers = {**place.headers, **(headers or {})}
         if api_key and place.host.endswith(_AZURE):
-            given.setdefault("api-key", api_key.strip())
-        self._headers = _headers(api_key, given)
-        secrets = (api_key or "", *given.values(), *place.query_values)
+            all_headers.setdefault("api-key", api_key.strip())
+        self._headers = _headers(api_key, all_headers)
+        secrets = (api_key or "", *all_headers.values(), *place.query_values)
         self._failures = Failures(name, place.url, secrets)
         self._proxy = proxy_for(place.url)
         self._clients = PerLoop(
@@ -263,9 +263,9 @@ def _headers(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
     headers = _merged(headers, extra)
     for name, value in headers.items():
         if not (value.isprintable() and value.isascii()):
-            what = "API key" if name == "Authorization" else f"header {name!r}"
+            label = "API key" if name == "Authorization" else f"header {name!r}"
             raise ConfigurationError(
-                f"The {what} holds a character that cannot be sent.",
+                f"The {label} holds a character that cannot be sent.",
                 hint="Look for line breaks or typographic characters in it.",
             )
     return headers

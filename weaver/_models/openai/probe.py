@@ -140,12 +140,12 @@ def parameters_in(name: str) -> float | None:
 
 def _parsed(body: bytes | None) -> dict[str, Any] | None:
     try:
-        found = from_json(body) if body else None
+        document = from_json(body) if body else None
     except ValueError:
         return None
-    if isinstance(found, list):  # Together's bare list
-        return {"data": found}
-    return found if isinstance(found, dict) else None
+    if isinstance(document, list):  # Together's bare list
+        return {"data": document}
+    return document if isinstance(document, dict) else None
 
 
 def _entry(listed: dict[str, Any], model_id: str) -> dict[str, Any]:

@@ -218,8 +218,8 @@ class OpenAIStream:
             if body.startswith(b"["):
                 self._not_events(body)
                 return
-            what = f"answered with JSON that is no answer: {self._failures.clean(str(error))}"
-            self._failure = self._failures.protocol(what)
+            problem = f"answered with JSON that is no answer: {self._failures.clean(str(error))}"
+            self._failure = self._failures.protocol(problem)
         else:
             self._end()
 
@@ -231,8 +231,8 @@ class OpenAIStream:
 
     def _not_events(self, start: bytes) -> None:
         kind = self._response.headers.get("content-type", "no type").partition(";")[0]
-        shown = self._failures.clean(start[:80].decode("utf-8", "replace"))
-        self._failure = self._failures.protocol(f"answered with {kind} and not with events: {shown!r}")
+        excerpt = self._failures.clean(start[:80].decode("utf-8", "replace"))
+        self._failure = self._failures.protocol(f"answered with {kind} and not with events: {excerpt!r}")
 
     def _end_by_mark(self) -> None:
         """``[DONE]``. Servers that send no finish reason end so, and also those that failed."""
@@ -275,11 +275,11 @@ class OpenAIStream:
             self._failure = self._failures.silent("began to answer and then went silent", self._idle_timeout)
 
     def _too_large(self) -> None:
-        what = f"sent more than {self._max_bytes} bytes for one answer"
+        problem = f"sent more than {self._max_bytes} bytes for one answer"
         if self._said_something():
-            self._failure = self._failures.broken(what)
+            self._failure = self._failures.broken(problem)
         else:
-            self._failure = self._failures.protocol(what, "")
+            self._failure = self._failures.protocol(problem, "")
 
     @property
     def _settled(self) -> bool:
@@ -292,7 +292,11 @@ class OpenAIStream:
 def _error_in(payload: bytes) -> Any:
     """An error event's data, in the envelope that errors have elsewhere."""
     try:
-        found = from_json(payload)
+        document = from_json(payload)
     except ValueError:
-        found = payload.decode("utf-8", "replace")
-    return found if isinstance(found, dict) and found.keys() & {"error", "errors"} else {"error": found}
+        document = payload.decode("utf-8", "replace")
+    return (
+        document
+        if isinstance(document, dict) and document.keys() & {"error", "errors"}
+        else {"error": document}
+    )

@@ -79,9 +79,9 @@ def widest(speeds: Speeds, fork: Shape, limit: int | None = None) -> int:
 
     A wider fork must be 2 % faster than a narrower one: threads that gain nothing are not started.
     """
-    most = max(1, min(fork.parts, speeds.slots or fork.parts, limit or fork.parts))
+    broadest = max(1, min(fork.parts, speeds.slots or fork.parts, limit or fork.parts))
     best, seconds = 1, fork_seconds(speeds, in_threads(fork, 1), width=1)
-    for width in range(2, most + 1):
+    for width in range(2, broadest + 1):
         if (wider := fork_seconds(speeds, in_threads(fork, width), width=width)) < 0.98 * seconds:
             best, seconds = width, wider
     return best
@@ -99,7 +99,7 @@ def break_even(speeds: Speeds, parts: int, *, plan: int, merge: int) -> float:
     """Tokens of an answer from which a fork is faster; infinity where it never is. Prompts count nothing."""
     width = min(parts, speeds.slots or parts)
     slower = 1 + speeds.slowdown * (width - 1)
-    left = 1 - (1 + REPEATED) * UNEVEN * slower * ceil(parts / width) / parts
+    margin = 1 - (1 + REPEATED) * UNEVEN * slower * ceil(parts / width) / parts
     calls = bool(plan) + bool(merge)
     # A fork has one first token more than a direct answer for each call besides its threads.
-    return (plan + merge + calls * speeds.first_token * speeds.decode) / left if left > 0 else inf
+    return (plan + merge + calls * speeds.first_token * speeds.decode) / margin if margin > 0 else inf

@@ -240,7 +240,7 @@ class _About:
         prompt = conversation_tokens(task.conversation) + estimate_tokens(task.context)
         prompt += sum(map(estimate_tokens, run.context.instructions))
         root = run.context.parent is None
-        left = run.remaining
+        remaining = run.remaining
         return cls(
             speeds,
             costs,
@@ -249,16 +249,16 @@ class _About:
             prompt + THREAD_PROMPT,
             costs.in_flight,
             anyio.current_time() - run.context.state.started if root else 0.0,
-            left.threads,
-            left.seconds,
-            left.cost_usd,
+            remaining.threads,
+            remaining.seconds,
+            remaining.cost_usd,
             quality_gain(task, parts, length, can, costs),
         )
 
     def merge_tokens(self, merge: str) -> int:
         """Tokens that a merge writes: as in `MERGE_TOKENS`, else as many as merges wrote until now."""
-        known = self.costs.length("synthesizer") or WRITTEN_MERGE
-        return round(MERGE_TOKENS.get(merge, min(known, 1.2 * self.length.tokens)))
+        tokens = self.costs.length("synthesizer") or WRITTEN_MERGE
+        return round(MERGE_TOKENS.get(merge, min(tokens, 1.2 * self.length.tokens)))
 
     def usd(self, read: float, written: float) -> float | None:
         """US dollars of so many tokens; None where the prices are unknown."""

@@ -83,10 +83,10 @@ def expected_tokens(task: Task, parts: int) -> float:
 
 
 def _read(text: str, parts: int, *, compares: bool) -> tuple[float, Nature, bool]:
-    if asked := list(_ASKED.finditer(text)):
+    if matches := list(_ASKED.finditer(text)):
         sizes = [
             (int(low) + int(high or low)) / 2 * (1.0 if unit.lower().startswith("token") else TOKENS_PER_WORD)
-            for low, high, unit in (found.groups() for found in asked)
+            for low, high, unit in (match.groups() for match in matches)
         ]
         each = bool(_EACH.search(text) or _COUNTED.search(text)) and len(set(sizes)) == 1
         return (sizes[0] * parts if each else sum(sizes)), "length asked for", each

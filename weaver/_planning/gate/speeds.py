@@ -80,17 +80,17 @@ def speeds_of(model: Model, costs: EndpointCosts, can: Capabilities) -> Speeds |
     """
     kind = kind_of(model)
     prior = PRIORS[kind] if kind is not None else None
-    known = costs.measured
+    measured = costs.measured
     base = replace(prior or PRIORS["hosted"], slots=can.slots, kind=kind)
-    if known.decode is None or known.first_token is None:
+    if measured.decode is None or measured.first_token is None:
         return base if prior is not None else None
     return replace(
         base,
-        first_token=known.first_token,
-        prefill=known.prefill or (base.prefill if prior is not None else 1e6),
-        decode=known.decode,
-        slowdown=base.slowdown if known.slowdown is None else known.slowdown,
-        wait=known.wait or 0.0,
-        cached=base.cached if known.cached is None else known.cached,
+        first_token=measured.first_token,
+        prefill=measured.prefill or (base.prefill if prior is not None else 1e6),
+        decode=measured.decode,
+        slowdown=base.slowdown if measured.slowdown is None else measured.slowdown,
+        wait=measured.wait or 0.0,
+        cached=base.cached if measured.cached is None else measured.cached,
         basis="measured",
     )

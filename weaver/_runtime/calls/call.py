@@ -405,12 +405,12 @@ class Call:
             usage = reported if reported.calls == 1 else replace(reported, calls=1)
         else:
             nothing_sent = reply.state != "succeeded" and reply.first_delta is None
-            said = sum(map(estimate_tokens, (reply.text, reply.reasoning, reply.refusal)))
-            said += sum(estimate_tokens(c.arguments) for c in reply.tool_calls)
+            estimate = sum(map(estimate_tokens, (reply.text, reply.reasoning, reply.refusal)))
+            estimate += sum(estimate_tokens(c.arguments) for c in reply.tool_calls)
             usage = Usage(
                 calls=1,
                 input_tokens=0 if nothing_sent and reply.state == "failed" else self._input_estimate,
-                output_tokens=max(said, self.chunks, reported.output_tokens if reported else 0),
+                output_tokens=max(estimate, self.chunks, reported.output_tokens if reported else 0),
                 reasoning_tokens=estimate_tokens(reply.reasoning),
                 cost_usd=None,
                 estimated=not (nothing_sent and reply.state == "failed"),
@@ -455,8 +455,8 @@ class Call:
 
 
 def _place(role: str, path: str) -> str:
-    known = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
-    return known.get(role) or (f"Thread {path}" if path else "The answer")
+    labels = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
+    return labels.get(role) or (f"Thread {path}" if path else "The answer")
 
 
 def _size(delta: Delta) -> int:

@@ -153,8 +153,8 @@ class Ledger:
         if self.outer is not None:
             outer = self.outer.reserve(input_tokens, probable_tokens, prices=prices, model=model)
         tokens = input_tokens + probable_tokens
-        if (left := self._own_tokens) is not None:
-            tokens = min(tokens, left)
+        if (available := self._own_tokens) is not None:
+            tokens = min(tokens, available)
         cost = _price(prices, input_tokens, probable_tokens)
         if (money := self._own_cost) is not None:
             cost = min(cost, money)
@@ -229,8 +229,8 @@ class Ledger:
 
     def hold(self, tokens: int) -> Reservation:
         """Set tokens aside for later (for the synthesizer). Give them back with `release`."""
-        left = self.tokens_left
-        held = 0 if left is None else min(tokens, left)
+        available = self.tokens_left
+        held = 0 if available is None else min(tokens, available)
         self.reserved_tokens += held
         self._held_tokens += held
         outer = self.outer.hold(held) if self.outer is not None else None
@@ -263,16 +263,16 @@ class Ledger:
 
     def about(self, reservation: Reservation) -> dict[str, float]:
         """Attributes of a call's span: what is spent and reserved of which limits; {} without any."""
-        found: dict[str, float] = {}
+        attributes: dict[str, float] = {}
         if self.limits.tokens is not None:
-            found[sc.BUDGET_LIMIT] = self.limits.tokens
-            found[sc.BUDGET_SPENT] = self.spent.total_tokens
-            found[sc.BUDGET_RESERVED] = reservation.tokens
+            attributes[sc.BUDGET_LIMIT] = self.limits.tokens
+            attributes[sc.BUDGET_SPENT] = self.spent.total_tokens
+            attributes[sc.BUDGET_RESERVED] = reservation.tokens
         if self.limits.cost_usd is not None:
-            found[sc.BUDGET_COST_LIMIT] = float(self.limits.cost_usd)
-            found[sc.BUDGET_COST_SPENT] = self.spent.cost_usd or 0.0
-            found[sc.BUDGET_COST_RESERVED] = reservation.cost_usd
-        return found
+            attributes[sc.BUDGET_COST_LIMIT] = float(self.limits.cost_usd)
+            attributes[sc.BUDGET_COST_SPENT] = self.spent.cost_usd or 0.0
+            attributes[sc.BUDGET_COST_RESERVED] = reservation.cost_usd
+        return attributes
 
     @property
     def _own_tokens(self) -> int | None:

@@ -44,8 +44,8 @@ class TimeBudget:
 
     def at(self, share: float) -> float:
         """Return the event-loop time at which a share of the time left has passed, or infinity."""
-        left = self.left
-        return inf if left is None else current_time() + share * left
+        seconds = self.left
+        return inf if seconds is None else current_time() + share * seconds
 
     @property
     def conclude_at(self) -> float:
@@ -63,14 +63,17 @@ class TimeBudget:
         Args:
             seconds: what the caller allows; None for no limit of its own.
         """
-        left = self.left
-        return min(inf if seconds is None else seconds, inf if left is None else CONFLICT_SHARE * left)
+        seconds_until_deadline = self.left
+        return min(
+            inf if seconds is None else seconds,
+            inf if seconds_until_deadline is None else CONFLICT_SHARE * seconds_until_deadline,
+        )
 
     @property
     def threads_until(self) -> float | None:
         """When threads must stop to leave time for the synthesis (event-loop time); None: no deadline."""
-        left = self.left
-        if left is None:
+        seconds = self.left
+        if seconds is None:
             return None
-        kept_seconds = min(max(SYNTHESIS_SHARE * left, SYNTHESIS_SECONDS), SYNTHESIS_MAX_SHARE * left)
+        kept_seconds = min(max(SYNTHESIS_SHARE * seconds, SYNTHESIS_SECONDS), SYNTHESIS_MAX_SHARE * seconds)
         return self.deadline_at - kept_seconds

@@ -39,17 +39,22 @@ class Shape(Generic[T]):
     ) -> None:
         self.type = output_type(type_)
         self.name = re.sub(r"\W+", "_", name or self.type.name)[:64]
-        shown = dict(schema or self.type.json_schema)
-        self._fields = frozenset(shown.get("properties") or ())
-        if self._fields and "$ref" not in shown:
-            shown.setdefault("type", "object")
-        self.is_wrapped = shown.get("type") != "object" and "$ref" not in shown
+        schema_shown = dict(schema or self.type.json_schema)
+        self._fields = frozenset(schema_shown.get("properties") or ())
+        if self._fields and "$ref" not in schema_shown:
+            schema_shown.setdefault("type", "object")
+        self.is_wrapped = schema_shown.get("type") != "object" and "$ref" not in schema_shown
         if self.is_wrapped:
             definitions: dict[str, Any] = {
-                key: shown.pop(key) for key in ("$defs", "definitions") if key in shown
+                key: schema_shown.pop(key) for key in ("$defs", "definitions") if key in schema_shown
             }
-            shown = {"type": "object", "properties": {"value": shown}, "required": ["value"], **definitions}
-        self.schema = OutputSchema(self.name, shown)
+            schema_shown = {
+                "type": "object",
+                "properties": {"value": schema_shown},
+                "required": ["value"],
+                **definitions,
+            }
+        self.schema = OutputSchema(self.name, schema_shown)
 
     def parse(self, text: str, *, cut: bool = True) -> T:
         """The value in ``text`` that fits, the last of several; prose, fences and drafts may stand around it.
@@ -63,7 +68,7 @@ class Shape(Generic[T]):
             InvalidOutputError: no JSON that fits; the message says what does not, or where it is no JSON.
         """
         values = [item.value for item in read_json(text) if not (cut and _may_go_on(item))][-_MOST_VALUES:]
-        candidates = [one for value in reversed(values) for one in self._readings(value)]
+        candidates = [reading for value in reversed(values) for reading in self._readings(value)]
         # Any object fits a type without required fields: one that has a field comes before one that has none.
         candidates.sort(key=lambda one: not self._has_a_field(one))
         if self.is_wrapped and not cut:
@@ -78,8 +83,8 @@ class Shape(Generic[T]):
                 return value
         if problem is None or not values:
             where = problem_in(text)
-            what = f"The output's JSON is wrong at {where}" if where else "The output has no JSON"
-            raise InvalidOutputError(f"{what}: {text[:200]!r}.")
+            summary = f"The output's JSON is wrong at {where}" if where else "The output has no JSON"
+            raise InvalidOutputError(f"{summary}: {text[:200]!r}.")
         raise InvalidOutputError(f"The output does not fit {self.name}: {problem}.") from problem
 
     def _readings(self, value: Any) -> Iterator[Any]:
@@ -113,9 +118,9 @@ def bare_values(text: str, choices: Mapping[str, Any]) -> Iterator[Any]:
     if len(bare) > _MOST_BARE_CHARS:
         return
     word = bare.strip("*_`\"' \t\r\n").rstrip(".").strip("*_`\"' ")
-    for one in (bare, word):
+    for candidate in (bare, word):
         try:
-            value = json.loads(one)
+            value = json.loads(candidate)
         except (ValueError, RecursionError):
             continue
         if not isinstance(value, dict | list):

@@ -46,18 +46,18 @@ class RetoldText:
             self._retold.clear()
         self._retold.append((kind, text))
         while self._before:
-            known_kind, known = self._before[0]
+            known_kind, before = self._before[0]
             if kind != known_kind:
                 return self.again()
             if kind == MARK:
                 self._before.popleft()
                 return []
-            length = min(len(text), len(known) - self._offset)
-            if not known.startswith(text[:length], self._offset):
+            length = min(len(text), len(before) - self._offset)
+            if not before.startswith(text[:length], self._offset):
                 return self.again()
             self._offset += length
             text = text[length:]
-            if self._offset == len(known):
+            if self._offset == len(before):
                 self._before.popleft()
                 self._offset = 0
             if not text:

@@ -126,17 +126,17 @@ class Story:
             yield ThreadRestarted(event["thread"], RESUMED).as_dict()
 
     def _told(self, line: str, kind: str, text: str) -> Iterator[Json]:
-        if (known := self._texts.get(line)) is None:
+        if (retold := self._texts.get(line)) is None:
             yield self._segment(line, (kind, text))
             return
-        for segment in known.news(kind, text):
+        for segment in retold.news(kind, text):
             yield self._segment(line, segment)
 
     def _caught_up(self, line: str) -> Iterator[Json]:
         """The line has ended; where it had been longer before, what it is now replaces that."""
-        known = self._texts.pop(line, None)
-        if known is not None and known.is_behind:
-            for segment in known.again():
+        retold = self._texts.pop(line, None)
+        if retold is not None and retold.is_behind:
+            for segment in retold.again():
                 yield self._segment(line, segment)
 
     def _segment(self, line: str, segment: Segment) -> Json:

@@ -163,8 +163,8 @@ class ThreadContext:
 
         What it said before stands in front of it while it is being concluded (`concluding`).
         """
-        said = [c for c in self.open_calls if c.reply.role in ANSWERING]
-        latest = said[-1].text_so_far if said else self._last_text
+        answering = [c for c in self.open_calls if c.reply.role in ANSWERING]
+        latest = answering[-1].text_so_far if answering else self._last_text
         return "\n\n".join(filter(None, (self._said_before, latest)))
 
     def words(self) -> str:
@@ -489,8 +489,8 @@ class ThreadContext:
         if not threads:
             return task
         parts = [fenced(t.text, f"finding {t.title}") for t in threads]
-        found = "\n\n".join([task.context, *parts] if task.context else parts)
-        return replace(task, context=found)
+        context = "\n\n".join([task.context, *parts] if task.context else parts)
+        return replace(task, context=context)
 
     def thread_path(self, prefix: str, given: str | None) -> str:
         """A path for a new thread that no other thread has: numbered, or by the id that a plan gave it."""
@@ -498,8 +498,8 @@ class ThreadContext:
             self._threads[prefix] = number = self._threads.get(prefix, 0) + 1
             name = f"{prefix}{number}"
         else:
-            self._threads[f"={given}"] = seen = self._threads.get(f"={given}", 0) + 1
-            name = given if seen == 1 else f"{given}~{seen}"
+            self._threads[f"={given}"] = count = self._threads.get(f"={given}", 0) + 1
+            name = given if count == 1 else f"{given}~{count}"
         return f"{self.path}/{name}" if self.path else name
 
     def key(self, name: str) -> str:

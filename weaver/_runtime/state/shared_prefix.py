@@ -128,13 +128,13 @@ def _beginning(request: Request) -> str:
 
 def _worth_waiting(costs: EndpointCosts, prices: Prices | None) -> float:
     """Seconds that the first call probably takes to be read, if waiting saves more than that; else 0."""
-    known = costs.measured
-    if known.first_token is None:
+    measured = costs.measured
+    if measured.first_token is None:
         return 0.0
-    reading = SHARED_TOKENS / known.prefill if known.prefill else 0.0
-    wait = known.first_token + reading
+    reading = SHARED_TOKENS / measured.prefill if measured.prefill else 0.0
+    wait = measured.first_token + reading
     saved = reading  # prompts that are read one after another, and need not be
     if any(costs.cached) and prices is not None and prices.cached is not None:
         saved += SHARED_TOKENS * (prices.input - prices.cached) / 1e6 * SECONDS_PER_USD
-    worth = saved > wait or reading > known.first_token
-    return wait if worth and (any(costs.cached) or reading > known.first_token) else 0.0
+    worth = saved > wait or reading > measured.first_token
+    return wait if worth and (any(costs.cached) or reading > measured.first_token) else 0.0

@@ -142,15 +142,15 @@ class Threads:
 
         Ends when all have finished and the fork is closed.
         """
-        seen = 0
+        count = 0
         while True:
-            while seen < len(self._finished):
-                thread = self._finished[seen]
-                seen += 1
+            while count < len(self._finished):
+                thread = self._finished[count]
+                count += 1
                 if thread.state != "cancelled":
                     self._context.joined(thread)
                 yield thread
-            if self._closed and seen == len(self.all):
+            if self._closed and count == len(self.all):
                 return
             await self._news.wait()
 
@@ -173,13 +173,13 @@ class Threads:
             context.span, rule=rule.name, threads=list(spans.items()), needed=state.needed
         )
         reason: CancelReason | None = None
-        told: list[Thread] = []
+        finished: list[Thread] = []
         pending = PendingThreads(self.all)
         finishing = self.as_finished()
         try:
             async for thread in finishing:
-                told.append(thread)
-                outstanding = len(self.all) - len(told) if self._closed else MORE
+                finished.append(thread)
+                outstanding = len(self.all) - len(finished) if self._closed else MORE
                 reason = await state.finished(thread, outstanding=outstanding)
                 if reason is not None:
                     self.cancel(reason)
@@ -190,8 +190,8 @@ class Threads:
                     self.prune(*unneeded)
         finally:
             await finishing.aclose()
-            later = [(t.id, t.span) for t in told if t.span is not None and t.id not in spans]
-            received = [t.id for t in told if t.state == "succeeded"]
+            later = [(t.id, t.span) for t in finished if t.span is not None and t.id not in spans]
+            received = [t.id for t in finished if t.state == "succeeded"]
             tracing.end_join(span, received=received, reason=reason or "all finished", later=later)
         self.close()
         winners: list[Thread] = state.winners()
@@ -324,11 +324,11 @@ async def open_fork(run: Handle, tasks: Iterable[Task], *, terms: Terms, name: s
             group.start_soon(threads.watch, terms.hedge)
         reason: CancelReason = "not_needed"
         try:
-            given = False
+            has_tasks = False
             for task in tasks:
                 threads.start(task)
-                given = True
-            if given:
+                has_tasks = True
+            if has_tasks:
                 threads.close()
             yield threads
         except Exception as error:  # noqa: BLE001 - raised again below, outside the group, which would wrap it

@@ -136,8 +136,8 @@ def missing(threads: list[Any], what: str) -> str:
 
 
 def _listed(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:8])
-    return shown if len(ids) <= 8 else f"{shown} and {len(ids) - 8} more"
+    listing = ", ".join(ids[:8])
+    return listing if len(ids) <= 8 else f"{listing} and {len(ids) - 8} more"
 
 
 def _short(error: BaseException) -> str:

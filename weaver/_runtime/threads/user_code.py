@@ -29,8 +29,8 @@ async def answered(body: Callable[[Any, Task], Any], run: Any, task: Task, *, wh
     try:
         coming = body(run, task)
         if not inspect.isawaitable(coming):
-            what = f"is not async and returned {_short(coming)}"
-            raise StrategyError(f"{who}{_where(body)} {what}.", hint=HINT)
+            problem = f"is not async and returned {_short(coming)}"
+            raise StrategyError(f"{who}{_where(body)} {problem}.", hint=HINT)
         answer = await coming
     except SystemExit as end:
         # Let through, it would end the whole program from inside the event loop.
@@ -42,16 +42,16 @@ async def answered(body: Callable[[Any, Task], Any], run: Any, task: Task, *, wh
         raise StrategyError(f"{who}{_where(body)} returned {_short(answer)}, not an Answer.", hint=HINT)
     text: Any = answer.text
     if not isinstance(text, str):
-        what = f"returned an Answer whose text is {_short(text)}"
-        raise StrategyError(f"{who}{_where(body)} {what}, not a text.", hint="Write `Answer(str(value))`.")
+        problem = f"returned an Answer whose text is {_short(text)}"
+        raise StrategyError(f"{who}{_where(body)} {problem}, not a text.", hint="Write `Answer(str(value))`.")
     return answer
 
 
 def _short(value: Any) -> str:
     if value is None:
         return "None"
-    said = repr(value)
-    return f"{said if len(said) <= 60 else said[:59] + '…'} (of type {type(value).__name__})"
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:59] + '…'} (of type {type(value).__name__})"
 
 
 def _where(body: Callable[..., Any]) -> str:

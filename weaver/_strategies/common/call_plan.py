@@ -34,8 +34,8 @@ class Step:
     needs: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        given = ", ".join(f"{k}={json.dumps(v)}" for k, v in self.arguments.items())
-        return f"{self.number}. {self.tool}({given})"
+        arguments = ", ".join(f"{k}={json.dumps(v)}" for k, v in self.arguments.items())
+        return f"{self.number}. {self.tool}({arguments})"
 
 
 class CallPlan:
@@ -100,12 +100,12 @@ class CallPlan:
                 problem = str(error)
             else:
                 named = {number_of(m) for m in REFERENCE.finditer(json.dumps(arguments))}
-                if not (lost := named & self._left_out):
+                if not (dropped := named & self._left_out):
                     self._known.add(number)
                     needs = tuple(sorted(named & (self._known - {number})))
                     self.steps.append(Step(number, tool, arguments, needs))
                     return
-                problem = f"it refers to {', '.join(f'${n}' for n in sorted(lost))}, which was left out"
+                problem = f"it refers to {', '.join(f'${n}' for n in sorted(dropped))}, which was left out"
         if number not in self._known:
             self._left_out.add(number)
         self.problems.append(f"Step {number} was left out: {problem}.")

@@ -66,10 +66,10 @@ def member(module: ModuleType, name: str) -> Callable[..., Any]:
     if not hasattr(module, name):
         own = [n for n, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
         raise UnknownNameError(f"function in {module.__file__ or module.__name__}", name, own)
-    found = getattr(module, name)
-    if not callable(found):
+    value = getattr(module, name)
+    if not callable(value):
         raise ConfigurationError(f"{name} of {module.__file__ or module.__name__} is not a function.")
-    return found  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]
 
 
 def module_of(path: Path) -> ModuleType:
@@ -83,9 +83,9 @@ def module_of(path: Path) -> ModuleType:
         changed = path.stat().st_mtime_ns
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}.") from None
-    known = _loaded.get(path)
-    if known is not None and known[0] == changed:
-        return known[1]
+    loaded = _loaded.get(path)
+    if loaded is not None and loaded[0] == changed:
+        return loaded[1]
     name = f"weaver_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

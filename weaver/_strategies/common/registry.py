@@ -83,15 +83,15 @@ class Strategy:
 
     def demands(self, options: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], str]]:
         """Who needs which capabilities, and what there is instead, with these options; often nobody."""
-        found = [
+        missing_needs = [
             (f"Option {name} of strategy {self.name!r}", tuple(needs), "Leave the option out,")
             for name, needs in self.option_needs.items()
             if name in options and options[name] != self.options[name][1]
         ]
         if self.needs:
             instead = "Choose another strategy (`weaver strategies`)"
-            found.insert(0, (f"Strategy {self.name!r}", self.needs, instead))
-        return found
+            missing_needs.insert(0, (f"Strategy {self.name!r}", self.needs, instead))
+        return missing_needs
 
     def check_together(self, options: Mapping[str, Any]) -> None:
         """Refuse options that do not go together.
@@ -121,8 +121,8 @@ class Strategy:
             try:
                 values[name] = _adapter(self.function, name, type_).validate_python(meant)
             except ConfigurationError as error:
-                said = f"Option {name} of strategy {self.name!r}: {error.message}"
-                raise ConfigurationError(said, hint=error.hint) from error
+                message = f"Option {name} of strategy {self.name!r}: {error.message}"
+                raise ConfigurationError(message, hint=error.hint) from error
             except ValidationError as error:
                 raise ConfigurationError(
                     f"Option {name} of strategy {self.name!r} is {value!r}: {error.errors()[0]['msg']}."
@@ -142,12 +142,12 @@ _MAX_ADAPTERS = 256
 
 def _adapter(function: Function, option: str, type_: Any) -> TypeAdapter[Any]:
     """The check of an option, made once: that takes a millisecond."""
-    known = _adapters.get((function, option))
-    if known is None or known[0] is not type_:
+    adapter = _adapters.get((function, option))
+    if adapter is None or adapter[0] is not type_:
         if len(_adapters) >= _MAX_ADAPTERS:
             _adapters.pop(next(iter(_adapters)))
-        known = _adapters[function, option] = (type_, TypeAdapter(type_))
-    return known[1]
+        adapter = _adapters[function, option] = (type_, TypeAdapter(type_))
+    return adapter[1]
 
 
 def strategy(
@@ -170,8 +170,8 @@ def strategy(
     """
 
     def register(function: F) -> F:
-        known = described(function, name, source=source, needs=needs)
-        _registered[name] = replace(known, clash=clash, reads_documents=reads_documents)
+        described_strategy = described(function, name, source=source, needs=needs)
+        _registered[name] = replace(described_strategy, clash=clash, reads_documents=reads_documents)
         return function
 
     return register
@@ -218,17 +218,17 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
         ConfigurationError: an option is wrong, or a plugin cannot be loaded.
     """
     if isinstance(given, partial) and not given.args:
-        found, _ = find(given.func)
-        options = found.parsed_options(given.keywords)
-        found.check_together(options)
-        return found, options
+        inner, _ = find(given.func)
+        options = inner.parsed_options(given.keywords)
+        inner.check_together(options)
+        return inner, options
     if not isinstance(given, str):
         return _known(given) or described(given, getattr(given, "__name__", "strategy")), {}
     if (match := IN_FILE.fullmatch(given)) is not None:
         name, text = _name_in_file(match), match["rest"] or ""
     else:
         name, _, text = given.partition(":")
-    found = load(name)
+    inner = load(name)
     texts: dict[str, str] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         key, equals, value = part.partition("=")
@@ -237,9 +237,9 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
                 f"{part!r} in strategy {given!r} is no option.", hint="Write NAME:key=value,key=value."
             )
         texts[key.strip()] = value.strip()
-    options = found.parsed_options(texts)
-    found.check_together(options)
-    return found, options
+    options = inner.parsed_options(texts)
+    inner.check_together(options)
+    return inner, options
 
 
 def load(name: str) -> Strategy:
@@ -255,8 +255,8 @@ def load(name: str) -> Strategy:
                 if isinstance(loaded, Strategy):
                     _registered[name] = replace(loaded, name=name)
                 else:
-                    known = _known(loaded) or described(_method(loaded, "it"), name)
-                    _registered[name] = replace(known, name=name)
+                    described_strategy = _known(loaded) or described(_method(loaded, "it"), name)
+                    _registered[name] = replace(described_strategy, name=name)
     if name not in _registered:
         hint = FILES_HINT if is_file(name) else ""
         raise UnknownNameError("strategy", name, names(), hint=hint)
@@ -289,10 +289,12 @@ def load_file(given: str) -> Strategy:
             f"{match['path']} has {len(own)} strategies.", hint="Name one: path/to/file.py:name."
         )
     _method(function, f"{match['name']} in {match['path']}")
-    known = next((s for s in own if s.function is function), None)
+    own_strategy = next((s for s in own if s.function is function), None)
     name = _name_in_file(match)
-    _registered[name] = found = replace(known, name=name) if known is not None else described(function, name)
-    return found
+    _registered[name] = registered = (
+        replace(own_strategy, name=name) if own_strategy is not None else described(function, name)
+    )
+    return registered
 
 
 def is_file(given: str) -> bool:

@@ -87,11 +87,11 @@ def log_stop(run: Run, policy: str, stopped: bool, drawn: int, most: int, *, sha
 
 def affordable(run: Run, wanted: int) -> int:
     """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
-    left = run.remaining.threads
-    number = wanted if left is None or left >= wanted else max(1, left)
+    remaining = run.remaining.threads
+    number = wanted if remaining is None or remaining >= wanted else max(1, remaining)
     run.context.log_decision("width", f"{number} threads", f"{wanted} threads", policy="limits/1")
     if number < wanted:
-        run.note(f"Only {left} of {wanted} threads may be started; raise max_threads for more.")
+        run.note(f"Only {remaining} of {wanted} threads may be started; raise max_threads for more.")
     return number
 
 
@@ -158,12 +158,12 @@ def note_losses(
         what: the threads, in words.
         heard: whether a thread has a part in the answer: `said` or `spoken`.
     """
-    lost = [t for t in threads if not heard(t) and t.cancel_reason not in UNNEEDED]
-    if lost:
-        ended = Counter(getattr(t.error, "message", None) or t.cancel_reason or t.state for t in lost)
+    losers = [t for t in threads if not heard(t) and t.cancel_reason not in UNNEEDED]
+    if losers:
+        ended = Counter(getattr(t.error, "message", None) or t.cancel_reason or t.state for t in losers)
         why = "; ".join(f"{number} ended with: {how.rstrip('.')}" for how, number in ended.items())
         run.note(f"Only {len(list(filter(heard, threads)))} of {wanted} {what} answered. {why}.")
-    return lost
+    return losers
 
 
 def with_losses(
@@ -180,8 +180,8 @@ def with_losses(
     Not for a search that ended because no further thread could change its answer. Arguments as for
     `note_losses`; that fewer threads than ``wanted`` were started at all, `affordable` has noted.
     """
-    lost = note_losses(run, threads, wanted, what=what, heard=heard)
-    if not lost and len(threads) >= wanted:
+    losers = note_losses(run, threads, wanted, what=what, heard=heard)
+    if not losers and len(threads) >= wanted:
         return answer
     gone = wanted - len(list(filter(heard, threads)))
     return replace(answer, complete=False, missing=(*answer.missing, f"{gone} of {wanted} {what}"))

@@ -88,11 +88,13 @@ def conflict_policies(value: str | Sequence[str | ConflictPolicy] | None) -> Lad
     if isinstance(value, str):
         return parse_ladder(value.replace("+", ","))
     ladder: list[ConflictPolicy] = []
-    for one in value:
-        if isinstance(one, str):
-            ladder += parse_ladder(one)
-        elif callable(one):
-            ladder.append(one)
+    for policy in value:
+        if isinstance(policy, str):
+            ladder += parse_ladder(policy)
+        elif callable(policy):
+            ladder.append(policy)
         else:
-            raise ConfigurationError(f"{one!r} is not a conflict policy.", hint="Give a name or a function.")
+            raise ConfigurationError(
+                f"{policy!r} is not a conflict policy.", hint="Give a name or a function."
+            )
     return tuple(ladder)

@@ -98,8 +98,8 @@ class Turn:
             messages.append(assistant(self.text))
             if self.ask:
                 messages.append(user(self.ask))
-        asked = replace(request, messages=tuple(messages), prefill=bool(self.text) and not self.ask)
-        reply = await self.run.think(asked, name=name, listen=listen)
+        continued = replace(request, messages=tuple(messages), prefill=bool(self.text) and not self.ask)
+        reply = await self.run.think(continued, name=name, listen=listen)
         apart = "\n" if self.text and self.ask and not self.text[-1].isspace() else ""
         self.text += apart + reply.reasoning + reply.text
         self.tokens += reply.usage.output_tokens

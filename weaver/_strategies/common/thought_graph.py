@@ -51,14 +51,14 @@ class Thought:
     @property
     def volume(self) -> int:
         """The number of thoughts that may have contributed to it."""
-        seen: set[Thought] = set()
+        visited: set[Thought] = set()
         waiting = list(self.made_from)
         while waiting:
             thought = waiting.pop()
-            if thought not in seen:
-                seen.add(thought)
+            if thought not in visited:
+                visited.add(thought)
                 waiting.extend(thought.made_from)
-        return len(seen)
+        return len(visited)
 
 
 class Operation(Protocol):
@@ -99,9 +99,9 @@ class Generate:
         """See the class."""
         starts: list[tuple[Thought, ...]] = [(t,) for t in thoughts] or [()]
         sources = [s for s in starts for _ in range(self.num_branches_response)]
-        asked = [_asked(task, self.prompt, source, alone=self.alone) for source in sources]
+        tasks = [_asked(task, self.prompt, source, alone=self.alone) for source in sources]
         made = []
-        for source, answer in zip(sources, await _answers(run, task, asked, "thought"), strict=True):
+        for source, answer in zip(sources, await _answers(run, task, tasks, "thought"), strict=True):
             if answer is not None:
                 parts = [answer.text] if self.split is None else self.split(answer.text)
                 made += [Thought(part, made_from=source, whole=answer.complete) for part in parts]
@@ -116,8 +116,8 @@ class Improve:
 
     async def __call__(self, run: Run, task: Task, thoughts: Sequence[Thought]) -> list[Thought]:
         """A thought that could not be improved stays as it is."""
-        asked = [_asked(task, self.prompt, (thought,)) for thought in thoughts]
-        answers = await _answers(run, task, asked, "improvement", least=0)
+        tasks = [_asked(task, self.prompt, (thought,)) for thought in thoughts]
+        answers = await _answers(run, task, tasks, "improvement", least=0)
         return [
             old if new is None else Thought(new.text, made_from=(old,), whole=new.complete)
             for old, new in zip(thoughts, answers, strict=True)
@@ -133,8 +133,8 @@ class Aggregate:
 
     async def __call__(self, run: Run, task: Task, thoughts: Sequence[Thought]) -> list[Thought]:
         """See the class."""
-        asked = [_asked(task, self.prompt, thoughts)] * self.num_responses
-        answers = await _answers(run, task, asked, "aggregate")
+        tasks = [_asked(task, self.prompt, thoughts)] * self.num_responses
+        answers = await _answers(run, task, tasks, "aggregate")
         made_from = tuple(thoughts)
         return [Thought(a.text, made_from=made_from, whole=a.complete) for a in answers if a is not None]
 
@@ -157,8 +157,8 @@ class Score:
         return [replace(t, score=scores.get(t.text, t.score)) for t in thoughts]
 
     async def _rate(self, run: Run, task: Task, text: str) -> Answer:
-        asked = f"{shown(task)}\n\n{fenced(text, 'answer')}"
-        request = Request((system(RATE), user(asked)), max_tokens=64, temperature=0.0)
+        prompt = f"{shown(task)}\n\n{fenced(text, 'answer')}"
+        request = Request((system(RATE), user(prompt)), max_tokens=64, temperature=0.0)
         score = float((await run.parsed(request, Rating, name="score")).score)
         return Answer(f"{score:g}", output=score)
 
@@ -299,5 +299,5 @@ async def _answers(
 
 
 async def _said_by(check: Check, thought: Thought) -> Any:
-    found = check(thought.text)
-    return await found if inspect.isawaitable(found) else found
+    answer = check(thought.text)
+    return await answer if inspect.isawaitable(answer) else answer

@@ -87,5 +87,5 @@ def _heard(talk: Sequence[Message], answers: Sequence[Answer | None], own: int) 
     mine = answers[own]
     others = [a.text for i, a in enumerate(answers) if a is not None and i != own]
     listed = "\n\n".join(fenced(text, f"agent {i}") for i, text in enumerate(others, start=1))
-    asked = OTHERS % {"answers": listed} if others else ALONE
-    return (*talk, assistant(mine.text if mine else "(no answer)"), user(asked))
+    prompt = OTHERS % {"answers": listed} if others else ALONE
+    return (*talk, assistant(mine.text if mine else "(no answer)"), user(prompt))

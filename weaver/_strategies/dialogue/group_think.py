@@ -69,22 +69,24 @@ async def group_think(
 
     async def think(own: Run, asked: Task) -> Answer:
         name = asked.title
-        told = adding(asked, RULES % {"name": name, "number": len(tasks)})
+        instructed = adding(asked, RULES % {"name": name, "number": len(tasks)})
         turn = Turn(own, (), ask="" if (await own.capabilities()).prefill else GO_ON)
         reply: Reply | None = None
         while turn.tokens < tokens and (reply is None or reply.finish == "length"):
             # A step, so that a resumed run sees what it saw the first time.
             others = await own.step("seen", lambda: _others(written, name))
-            shown = [fenced(text, who) for who, text in others]
-            seen = adding(told, OTHERS % {"others": "\n\n".join(shown)}) if shown else told
-            turn.before = opening(seen)
-            written[name] = said = Said(thread_listener(own), start=turn.text)
-            reply = await turn.go_on(Request(max_tokens=min(chunk, tokens - turn.tokens)), listen=said.hear)
+            quotes = [fenced(text, who) for who, text in others]
+            turn_task = adding(instructed, OTHERS % {"others": "\n\n".join(quotes)}) if quotes else instructed
+            turn.before = opening(turn_task)
+            written[name] = accumulator = Said(thread_listener(own), start=turn.text)
+            reply = await turn.go_on(
+                Request(max_tokens=min(chunk, tokens - turn.tokens)), listen=accumulator.hear
+            )
         assert reply is not None, "tokens is at least 1"
         return answer_of(own.context, reply, turn.text)
 
     drawn = samples(run, task, thinkers, temperature=temperature, mark=False)
-    tasks = [replace(one, title=name) for one, name in zip(drawn, names, strict=False)]
+    tasks = [replace(draw, title=name) for draw, name in zip(drawn, names, strict=False)]
     async with run.fork(tasks, body=think, name="thinker", deadline=stop_at(run)) as threads:
         try:
             await threads.join()
@@ -92,9 +94,9 @@ async def group_think(
             if not any(said.text.strip() for said in written.values()):
                 raise
     # A resumed run would cut the thinkers elsewhere.
-    told = await run.verdict("written", await _others(written, ""))
-    run.offer(Answer("\n\n".join(f"{name}: {text.strip()}" for name, text in told), complete=False))
-    notes = "\n\n".join(fenced(text, name) for name, text in told)
+    recorded = await run.verdict("written", await _others(written, ""))
+    run.offer(Answer("\n\n".join(f"{name}: {text.strip()}" for name, text in recorded), complete=False))
+    notes = "\n\n".join(fenced(text, name) for name, text in recorded)
     summary = adding(replace(task, tools=()), MERGE + notes)
     answer = await run.reason(summary, role="synthesizer", listen=speaking(run))
     return with_losses(run, answer, threads.all, thinkers, what="thinkers", heard=spoken)
@@ -102,4 +104,4 @@ async def group_think(
 
 async def _others(written: dict[str, Said], name: str) -> list[tuple[str, str]]:
     """Pairs of who and what, without what ``name`` has written."""
-    return [(who, said.text) for who, said in written.items() if who != name and said.text.strip()]
+    return [(who, text.text) for who, text in written.items() if who != name and text.text.strip()]

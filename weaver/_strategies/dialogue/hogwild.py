@@ -74,22 +74,22 @@ async def hogwild(
     """
     told_without_tools(run, task)
     drawn = samples(run, task, workers, temperature=temperature, mark=False)
-    tasks = [replace(one, title=name) for one, name in zip(drawn, NAMES, strict=False)]
-    names = " and ".join(one.title for one in tasks)
+    tasks = [replace(draw, title=name) for draw, name in zip(drawn, NAMES, strict=False)]
+    names = " and ".join(draw.title for draw in tasks)
     shared = Shared()
 
     async def work(own: Run, asked: Task) -> Answer:
         name = asked.title
-        told = adding(asked, RULES % {"names": names, "name": name})
+        instructed = adding(asked, RULES % {"names": names, "name": name})
         prefill = (await own.capabilities()).prefill
         mine: list[str] = []
         used = unchecked = silent = 0
         whole = True
         while used < tokens and silent < 2:
             # A step, so that a resumed run sees what it saw the first time.
-            seen = await own.step("seen", lambda: shared.view(name))
+            view = await own.step("seen", lambda: shared.view(name))
             start = CHECK if unchecked >= check_tokens else ""
-            request = _asking(told, seen, f"{name} [{len(mine) + 1}]: ", start, prefill=prefill)
+            request = _asking(instructed, view, f"{name} [{len(mine) + 1}]: ", start, prefill=prefill)
             # A step ends with its paragraph, and where a worker begins to speak for another one.
             stop = ("\n\n", *(f"\n{other.title} [" for other in tasks[:3]))
             request = replace(request, stop=stop, max_tokens=min(step_tokens, tokens - used))
@@ -118,8 +118,8 @@ async def hogwild(
         return shared.answer
     steps = await run.verdict("steps", shared.text)  # in another order, perhaps, in a resumed run
     run.offer(Answer(steps, complete=False))
-    asked = adding(replace(task, tools=()), FINISH + fenced(steps, "steps"))
-    answer = await run.reason(asked, role="synthesizer", listen=speaking(run))
+    final_task = adding(replace(task, tools=()), FINISH + fenced(steps, "steps"))
+    answer = await run.reason(final_task, role="synthesizer", listen=speaking(run))
     return with_losses(run, answer, threads.all, workers, what="workers", heard=spoken)
 
 
@@ -145,14 +145,18 @@ class Shared:
     @property
     def text(self) -> str:
         """All steps, those that were cut last."""
-        cut = [(who, said.text.strip()) for who, said in self.unfinished.items()]
+        cut = [(who, accumulator.text.strip()) for who, accumulator in self.unfinished.items()]
         return "\n\n".join(f"{who}: {text}" for who, text in (*self.history, *cut) if text)
 
 
-def _asking(told: Task, seen: Sequence[Sequence[str]], header: str, start: str, *, prefill: bool) -> Request:
+def _asking(
+    instructed: Task, seen: Sequence[Sequence[str]], header: str, start: str, *, prefill: bool
+) -> Request:
     """The request for a worker's next step, in the layout of the paper's cache."""
     if seen:
-        told = adding(told, HISTORY % {"steps": "\n\n".join(fenced(text, who) for who, text in seen)})
+        instructed = adding(
+            instructed, HISTORY % {"steps": "\n\n".join(fenced(text, who) for who, text in seen)}
+        )
     if prefill:
-        return Request((*opening(told), assistant(header + start)), prefill=True)
-    return Request(opening(adding(told, f"{STEP} Begin with: {start}" if start else STEP)))
+        return Request((*opening(instructed), assistant(header + start)), prefill=True)
+    return Request(opening(adding(instructed, f"{STEP} Begin with: {start}" if start else STEP)))

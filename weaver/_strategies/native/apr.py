@@ -89,23 +89,23 @@ class Apr(Format):
         """One thread for each sub-search called last, beginning at its node; unknown nodes are left out."""
         called = said.rpartition(CALL)[2]
         nodes = nodes_of(context)
-        found: dict[str, Branch] = {}
+        branches: dict[str, Branch] = {}
         for index, _, name in _START.findall(called):
             if name in nodes:
                 begins = f"Moving to Node #{name}\nCurrent State: {nodes[name].text}"
-                found.setdefault(index, Branch(f"{index}@{name}", f"node #{name}", begins, context=""))
-        return list(found.values())
+                branches.setdefault(index, Branch(f"{index}@{name}", f"node #{name}", begins, context=""))
+        return list(branches.values())
 
     def join(self, context: str, told: Sequence[Told]) -> str:
         """The parent's context with the call replaced by the results."""
-        kept = context.rpartition(CALL)[0]
+        kept_context = context.rpartition(CALL)[0]
         lines = [FOUND]
         for t in told:
             index, _, node = t.branch.key.partition("@")
             where = f"in Sub Search {index} at level 1 at Node #{node}"
             path = path_found(t.branch.begins + t.text)
             lines += [f"<No Solution {where}>"] if path is None else [f"<Goal Reached {where}>", path]
-        return kept + "\n".join([*lines, END_FOUND]) + "\n"
+        return kept_context + "\n".join([*lines, END_FOUND]) + "\n"
 
     def harmless(self, text: str) -> str:
         """As `Format.harmless`; a search cannot report for its siblings either."""
@@ -172,10 +172,10 @@ class Apr(Format):
             problems.append(Problem("numbering", f"Sub-searches are numbered {numbers}.", at))
         if len(matches) > self.max_branches:
             problems.append(Problem("count", f"{len(matches)} sub-searches, over {self.max_branches}.", at))
-        known = _named(text[:end])
+        names = _named(text[:end])
         for m in matches:
             node = m[3] if opening == CALL else m[4]
-            if node not in known:
+            if node not in names:
                 problems.append(Problem("state", f"Node #{node} was never generated.", m.start()))
             if int(m[2] if opening == CALL else m[3]) != 1:
                 problems.append(Problem("misplaced", "Sub-searches are one level deep.", m.start()))

@@ -74,9 +74,9 @@ class Pasta(Format):
 
     def join(self, context: str, told: Sequence[Told]) -> str:
         """The context with each promise followed by its text. Keys are ``number@position of the promise``."""
-        kept = {int(t.branch.key.partition("@")[2]): t.text for t in told}
+        texts = {int(t.branch.key.partition("@")[2]): t.text for t in told}
         return "".join(
-            p.text + (f"<async>{kept[p.at]}</async>" if p.at in kept else "")
+            p.text + (f"<async>{texts[p.at]}</async>" if p.at in texts else "")
             for p in self.scanner().scan(context)
         )
 

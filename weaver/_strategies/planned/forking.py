@@ -85,8 +85,8 @@ class Forking:
             answer = await sequential(run, task)
             self._learn(run, verdict, answer, forked=False)
             return answer
-        left = run.remaining.threads
-        width = self.max_subtasks if left is None else min(self.max_subtasks, left)
+        available = run.remaining.threads
+        width = self.max_subtasks if available is None else min(self.max_subtasks, available)
         if listed is not None:
             return await self._follow_list(run, task, width, manner, verdict)
         speculate = self.speculate and judgement.lean == "unsure" and verdict.speculate
@@ -175,10 +175,10 @@ class Forking:
     async def _plan_and_fork(
         self, run: Run, task: Task, width: int, manner: Manner, verdict: Verdict, *, speculate: bool
     ) -> Answer:
-        left = run.remaining.seconds
+        seconds = run.remaining.seconds
         async with run.fork() as spare, manner.open_threads(run) as threads:
             # Under a deadline the direct answer is also the insurance against a slow plan.
-            insure = left is not None and run.context.parent is None
+            insure = seconds is not None and run.context.parent is None
             direct = Speculation(run, spare, task) if speculate or insure else None
             following = Following(run, task, threads, manner, on_found=direct.drop if direct else None)
             # Where the parts may be put into fewer threads, none can start before all are known.
@@ -294,10 +294,10 @@ def _expected_merge(manner: Manner, task: Task, judgement: Judgement, listed: Pl
 
 
 def _cannot_fork(run: Run) -> str:
-    left = run.remaining
-    if left.depth == 0:
+    remaining = run.remaining
+    if remaining.depth == 0:
         return "threads may not fork any deeper"
-    if left.threads is not None and left.threads < 2:
+    if remaining.threads is not None and remaining.threads < 2:
         return "the budget of threads is used up"
     return ""
 

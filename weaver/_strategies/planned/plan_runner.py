@@ -116,20 +116,20 @@ class Following:
         self._names: dict[str, str] = {}
         self._attempt = 1
         self._not_started: list[str] = []
-        share, most = SYNTHESIS_TOKENS
-        left = run.remaining.tokens
-        self._held = run.context.ledger.hold(0 if left is None else min(most, int(share * left)))
+        share, maximum = SYNTHESIS_TOKENS
+        available = run.remaining.tokens
+        self._held = run.context.ledger.hold(0 if available is None else min(maximum, int(share * available)))
 
     def start(self, subtask: Subtask) -> None:
         """Start the subtask's thread, unless that of an invalid plan before can go on."""
         promised = subtask.id in self._names
         after = tuple(map(self._name, subtask.depends_on))
-        if (known := self._earlier.pop(subtask.id, None)) is not None:
-            if not promised and (known.subtask, known.after) == (subtask, after):
-                self._begun[subtask.id] = known
-                self._names[subtask.id] = known.name
+        if (earlier := self._earlier.pop(subtask.id, None)) is not None:
+            if not promised and (earlier.subtask, earlier.after) == (subtask, after):
+                self._begun[subtask.id] = earlier
+                self._names[subtask.id] = earlier.name
                 return
-            known.thread.cancel("pruned")
+            earlier.thread.cancel("pruned")
         name = self._name(subtask.id)
         try:
             body = partial(self._work_on, body=self._body_of(subtask))
@@ -191,18 +191,18 @@ class Following:
             parts_in_order = [begun.thread for begun in self._begun.values()]
             rule = AllTold(Telling(run, merge, parts_in_order, self._is_part))
         await self._finished(self._threads, rule)
-        wanted = self._wanted()
+        needed_threads = self._wanted()
         for _ in range(manner.replans):
-            lost = [t for t in wanted if not self._found(t)]
-            if not lost or not _worth_replanning(run, lost):
+            failed = [t for t in needed_threads if not self._found(t)]
+            if not failed or not _worth_replanning(run, failed):
                 break
-            found = [t for t in wanted if self._found(t)]
-            added = await self._replanned(plan, found, lost)
-            wanted = [*found, *added] if added else wanted
+            usable = [t for t in needed_threads if self._found(t)]
+            added = await self._replanned(plan, usable, failed)
+            needed_threads = [*usable, *added] if added else needed_threads
             if not added:
                 break
-        findings = [t for t in wanted if self._found(t)]
-        lost = [t for t in wanted if not self._found(t)]
+        findings = [t for t in needed_threads if self._found(t)]
+        failed = [t for t in needed_threads if not self._found(t)]
         if not findings:
             run.context.ledger.release(self._held)
             run.note("No thread of the plan found anything; the task is answered directly.")
@@ -212,7 +212,7 @@ class Following:
         if manner.ladder is not None and len(findings) > 1:
             conflicts = await settle_conflicts(run, findings, ladder=manner.ladder)
         run.context.ledger.release(self._held)
-        missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in lost)]
+        missing = [*self._not_started, *(f"{t.title}: {_how_lost(t)}" for t in failed)]
         whole = len(self._begun) == 1
         parts = Parts(plan, findings, missing, conflicts, briefing(conflicts), whole)
         run.context.log_decision(
@@ -223,17 +223,17 @@ class Following:
             because="the user"
             if manner.merge is not auto
             else "the output type, the task's words or the plan",
-            features={"parts": float(len(findings)), "lost": float(len(lost))},
+            features={"parts": float(len(findings)), "lost": float(len(failed))},
         )
         answer = await merge(run, self._task, parts)
         if name_of(merge) == "write" and (wrong := self._contradicted(answer, conflicts)):
             run.note(
                 f"The synthesis contradicted what was settled about {'; '.join(wrong)}; it was asked again."
             )
-            told = (
+            note = (
                 f"{parts.settled}\n\nAn earlier answer got this wrong, do not repeat it: {'; '.join(wrong)}."
             )
-            answer = await merge(run, self._task, replace(parts, settled=told, whole=False))
+            answer = await merge(run, self._task, replace(parts, settled=note, whole=False))
         return self._respecting(conflicts, answer)
 
     def _contradicted(self, answer: Answer, conflicts: Sequence[Conflict]) -> list[str]:

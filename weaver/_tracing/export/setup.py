@@ -91,8 +91,8 @@ class Telemetry:
             if delivery.dropped:
                 where = f" to {_shown(delivery.endpoint)}" if delivery.endpoint else ""
                 why = delivery.trouble or (self._overheard.first if self._overheard else "")
-                lost = f"{delivery.dropped:,} of {delivery.ended:,} spans were not sent{where}"
-                self.notes.append(f"{lost}: {_shown(why)[:200]}." if why else f"{lost}.")
+                message = f"{delivery.dropped:,} of {delivery.ended:,} spans were not sent{where}"
+                self.notes.append(f"{message}: {_shown(why)[:200]}." if why else f"{message}.")
         if self.store is not None and self.store.trouble:
             self.notes.append(f"{self.store.dropped:,} spans were not kept locally: {self.store.trouble}")
         if self._overheard is not None and not any(d.dropped for d in self._deliveries):
@@ -102,11 +102,11 @@ class Telemetry:
         from weaver._tracing.export.otlp_exporter import STALLED_SECONDS, reachable, within
 
         endpoint = _endpoint(self._environ, "METRICS")
-        lost = f"Metrics were not sent to {_shown(endpoint)}"
+        message = f"Metrics were not sent to {_shown(endpoint)}"
         if "otlp" in _wanted(self._environ, "METRICS") and not reachable(endpoint):
-            self.notes.append(f"{lost}: nothing answers there.")
+            self.notes.append(f"{message}: nothing answers there.")
         elif not within(STALLED_SECONDS, meters.shutdown):
-            self.notes.append(f"{lost}: it does not answer in time.")
+            self.notes.append(f"{message}: it does not answer in time.")
 
 
 def configure(
@@ -131,10 +131,10 @@ def configure(
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return telemetry
     keep = Retention.from_environment(environ)
-    wanted = _wanted(environ, "TRACES")
+    wanted_exporter = _wanted(environ, "TRACES")
     metrics = _wanted(environ, "METRICS")
     store = store_wanted(environ)
-    if not (wanted or metrics or store or processors):
+    if not (wanted_exporter or metrics or store or processors):
         return telemetry
 
     if store:
@@ -142,7 +142,11 @@ def configure(
         from weaver._tracing.store.sqlite import Store
 
         telemetry.store = StoreWriter(Store(environ=environ), keep=keep)
-    provider: Any = _provider(telemetry, wanted, processors) if wanted or metrics or processors else None
+    provider: Any = (
+        _provider(telemetry, wanted_exporter, processors)
+        if wanted_exporter or metrics or processors
+        else None
+    )
     if telemetry.store is not None:
         from weaver._tracing.export.local_span import LocalProvider
 
@@ -246,14 +250,14 @@ def _no_meters() -> Any:
 
 def _can_send(name: str, environ: Mapping[str, str], signal: str, notes: list[str]) -> bool:
     """Whether the exporter ``name`` is known and installed; a note says why not."""
-    what = signal.lower()
+    label = signal.lower()
     if name != "otlp":
         notes.append(
             f"OTEL_{signal}_EXPORTER: there is no exporter {name!r} here; known: otlp, console, none."
         )
         return False
     if find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-        notes.append(f"No {what} are sent: the OTLP exporter is not installed. Get it with: {PIP}")
+        notes.append(f"No {label} are sent: the OTLP exporter is not installed. Get it with: {PIP}")
         return False
     protocol = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get(
         "OTEL_EXPORTER_OTLP_PROTOCOL"

@@ -45,7 +45,7 @@ def operation_of(request: Request) -> str:
 
 def of_request(request: Request, *, model: str, provider: str, endpoint: str, role: str) -> Attributes:
     """What is known of a call when it starts (samplers see these)."""
-    found: Attributes = {
+    attributes: Attributes = {
         sc.OPERATION: operation_of(request),
         sc.PROVIDER: provider,
         sc.REQUEST_MODEL: model,
@@ -54,30 +54,30 @@ def of_request(request: Request, *, model: str, provider: str, endpoint: str, ro
     }
     host, port = server_of(endpoint)
     if host:
-        found[sc.SERVER_ADDRESS] = host
+        attributes[sc.SERVER_ADDRESS] = host
         if port is not None:
-            found[sc.SERVER_PORT] = port
+            attributes[sc.SERVER_PORT] = port
     if request.max_tokens is not None:
-        found[sc.REQUEST_MAX_TOKENS] = request.max_tokens
+        attributes[sc.REQUEST_MAX_TOKENS] = request.max_tokens
     if request.temperature is not None:
-        found[sc.REQUEST_TEMPERATURE] = float(request.temperature)
+        attributes[sc.REQUEST_TEMPERATURE] = float(request.temperature)
     if request.top_p is not None:
-        found[sc.REQUEST_TOP_P] = float(request.top_p)
+        attributes[sc.REQUEST_TOP_P] = float(request.top_p)
     if request.seed is not None:
-        found[sc.REQUEST_SEED] = request.seed
+        attributes[sc.REQUEST_SEED] = request.seed
     if request.stop:
-        found[sc.REQUEST_STOP] = request.stop
+        attributes[sc.REQUEST_STOP] = request.stop
     if request.reasoning_effort is not None:
-        found[sc.REQUEST_REASONING] = request.reasoning_effort
+        attributes[sc.REQUEST_REASONING] = request.reasoning_effort
     if request.output is not None or request.json_object:
-        found[sc.OUTPUT_TYPE] = "json"
-    return found
+        attributes[sc.OUTPUT_TYPE] = "json"
+    return attributes
 
 
 def of_reply(reply: Reply) -> Attributes:
     """What a finished call adds. Tokens and cost are those of this call, and of no other span."""
     usage = reply.usage
-    found: Attributes = {
+    attributes: Attributes = {
         sc.RESPONSE_MODEL: reply.model,
         sc.CALL_NAME: reply.name,
         sc.TASK_STATE: reply.state,
@@ -85,32 +85,32 @@ def of_reply(reply: Reply) -> Attributes:
         sc.USAGE_OUTPUT: usage.output_tokens,
     }
     if usage.estimated:
-        found[sc.USAGE_ESTIMATED] = True
+        attributes[sc.USAGE_ESTIMATED] = True
     if usage.cached_tokens:
-        found[sc.USAGE_CACHE_READ] = usage.cached_tokens
+        attributes[sc.USAGE_CACHE_READ] = usage.cached_tokens
     if usage.reasoning_tokens:
-        found[sc.USAGE_REASONING] = usage.reasoning_tokens
+        attributes[sc.USAGE_REASONING] = usage.reasoning_tokens
     if usage.cost_usd is not None:
-        found[sc.COST_AMOUNT] = usage.cost_usd
-        found[sc.COST_CURRENCY] = "USD"
-        found[sc.COST_SOURCE] = "local"
+        attributes[sc.COST_AMOUNT] = usage.cost_usd
+        attributes[sc.COST_CURRENCY] = "USD"
+        attributes[sc.COST_SOURCE] = "local"
     if reply.finish is not None:
-        found[sc.RESPONSE_FINISH] = (reply.finish,)
+        attributes[sc.RESPONSE_FINISH] = (reply.finish,)
     if reply.first_delta is not None:
-        found[sc.RESPONSE_FIRST_CHUNK] = reply.first_delta
+        attributes[sc.RESPONSE_FIRST_CHUNK] = reply.first_delta
     if reply.queue_seconds:
-        found[sc.QUEUE_WAIT_MS] = round(reply.queue_seconds * 1000, 3)
+        attributes[sc.QUEUE_WAIT_MS] = round(reply.queue_seconds * 1000, 3)
     if reply.retries:
-        found[sc.CALL_RETRIES] = len(reply.retries)
+        attributes[sc.CALL_RETRIES] = len(reply.retries)
     if reply.fallbacks:
-        found[sc.CALL_FALLBACKS] = len(reply.fallbacks)
+        attributes[sc.CALL_FALLBACKS] = len(reply.fallbacks)
     if reply.is_cached:
-        found[sc.CALL_CACHED] = True
+        attributes[sc.CALL_CACHED] = True
     if reply.replayed:
-        found[sc.CALL_REPLAYED] = True
+        attributes[sc.CALL_REPLAYED] = True
     if reply.cancel_reason is not None:
-        found[sc.CANCEL_REASON] = reply.cancel_reason
-    return found
+        attributes[sc.CANCEL_REASON] = reply.cancel_reason
+    return attributes
 
 
 def labels_of(reply: Reply, request: Request) -> dict[str, str]:
@@ -131,78 +131,80 @@ def labels_of(reply: Reply, request: Request) -> dict[str, str]:
 
 def of_usage(usage: Usage) -> Attributes:
     """Sums, under names that cannot be mistaken for a call's own usage."""
-    found: Attributes = {
+    attributes: Attributes = {
         sc.SUM_CALLS: usage.calls,
         sc.SUM_INPUT: usage.input_tokens,
         sc.SUM_OUTPUT: usage.output_tokens,
     }
     if usage.reasoning_tokens:
-        found[sc.SUM_REASONING] = usage.reasoning_tokens
+        attributes[sc.SUM_REASONING] = usage.reasoning_tokens
     if usage.cost_usd is not None:
-        found[sc.SUM_COST] = usage.cost_usd
+        attributes[sc.SUM_COST] = usage.cost_usd
     if usage.estimated:
-        found[sc.USAGE_ESTIMATED] = True
-    return found
+        attributes[sc.USAGE_ESTIMATED] = True
+    return attributes
 
 
 def of_report(report: ThreadReport) -> Attributes:
     """How a thread ended."""
-    found: Attributes = {sc.TASK_STATE: report.state, sc.TASK_ATTEMPT: report.attempts}
-    found.update(of_usage(report.usage))
+    attributes: Attributes = {sc.TASK_STATE: report.state, sc.TASK_ATTEMPT: report.attempts}
+    attributes.update(of_usage(report.usage))
     if report.cancel_reason is not None:
-        found[sc.CANCEL_REASON] = report.cancel_reason
-    return found
+        attributes[sc.CANCEL_REASON] = report.cancel_reason
+    return attributes
 
 
 def of_plan(plan: Plan) -> Attributes:
     """A plan's shape: ids and edges (``a->b``: b depends on a), no text of the model's."""
-    found: Attributes = {sc.PLAN_PARALLEL: plan.parallel, sc.PLAN_SUBTASKS: len(plan.subtasks)}
+    attributes: Attributes = {sc.PLAN_PARALLEL: plan.parallel, sc.PLAN_SUBTASKS: len(plan.subtasks)}
     if plan.subtasks:
-        found[sc.PLAN_IDS] = tuple(s.id for s in plan.subtasks)
-        found[sc.PLAN_EDGES] = tuple(f"{d}->{s.id}" for s in plan.subtasks for d in s.depends_on)
+        attributes[sc.PLAN_IDS] = tuple(s.id for s in plan.subtasks)
+        attributes[sc.PLAN_EDGES] = tuple(f"{d}->{s.id}" for s in plan.subtasks for d in s.depends_on)
     if plan.merge is not None:
-        found[sc.PLAN_MERGE] = plan.merge
-    return found
+        attributes[sc.PLAN_MERGE] = plan.merge
+    return attributes
 
 
 def of_conflict(conflict: Conflict) -> Attributes:
     """How a conflict went: who disagreed, which policy settled it, and for whom; no values."""
     threads = dict.fromkeys(t for v in conflict.values for t in v.threads)
-    found: Attributes = {
+    attributes: Attributes = {
         sc.CONFLICT_THREADS: tuple(threads),
         sc.CONFLICT_COUNT: len(conflict.values),
         sc.CONFLICT_RESOLVED: conflict.resolution is not None,
     }
     if conflict.resolution is not None:
         chosen = conflict.resolution.value
-        found[sc.CONFLICT_STRATEGY] = conflict.resolution.policy
-        found[sc.CONFLICT_WINNERS] = tuple(t for v in conflict.values if v.value == chosen for t in v.threads)
-    return found
+        attributes[sc.CONFLICT_STRATEGY] = conflict.resolution.policy
+        attributes[sc.CONFLICT_WINNERS] = tuple(
+            t for v in conflict.values if v.value == chosen for t in v.threads
+        )
+    return attributes
 
 
 def of_result(result: Result[object]) -> Attributes:
     """A run's sums and measures."""
     metrics = result.metrics
-    found = of_usage(result.usage)
-    found[sc.RUN_STATUS] = result.status
-    found[sc.THREADS] = metrics.threads
-    found[sc.THREADS_CANCELLED] = metrics.cancelled_threads
-    found[sc.MAX_IN_FLIGHT] = metrics.max_in_flight
-    found[sc.CONFLICT_COUNT] = len(result.conflicts)
-    found[sc.CRITICAL_TOKENS] = metrics.critical_path_tokens
-    found[sc.CRITICAL_SECONDS] = metrics.critical_path_seconds
+    attributes = of_usage(result.usage)
+    attributes[sc.RUN_STATUS] = result.status
+    attributes[sc.THREADS] = metrics.threads
+    attributes[sc.THREADS_CANCELLED] = metrics.cancelled_threads
+    attributes[sc.MAX_IN_FLIGHT] = metrics.max_in_flight
+    attributes[sc.CONFLICT_COUNT] = len(result.conflicts)
+    attributes[sc.CRITICAL_TOKENS] = metrics.critical_path_tokens
+    attributes[sc.CRITICAL_SECONDS] = metrics.critical_path_seconds
     if result.verified is not None:
-        found[sc.RUN_VERIFIED] = result.verified
+        attributes[sc.RUN_VERIFIED] = result.verified
     if metrics.queue_seconds:
-        found[sc.QUEUE_WAIT_MS] = round(metrics.queue_seconds * 1000, 3)
+        attributes[sc.QUEUE_WAIT_MS] = round(metrics.queue_seconds * 1000, 3)
     if path := critical_threads(result.threads):
-        found[sc.CRITICAL_PATH] = tuple(path)
+        attributes[sc.CRITICAL_PATH] = tuple(path)
     if result.decision is not None:
-        found[sc.DECISION_PARALLEL] = result.decision.parallel
-        found[sc.DECISION_BY] = result.decision.by
+        attributes[sc.DECISION_PARALLEL] = result.decision.parallel
+        attributes[sc.DECISION_BY] = result.decision.by
         if result.decision.forecast is not None:
-            found |= of_forecast(result.decision.forecast)
-    return found
+            attributes |= of_forecast(result.decision.forecast)
+    return attributes
 
 
 def of_forecast(forecast: Forecast) -> Attributes:

@@ -150,7 +150,7 @@ class Content:
         if not self.capture:
             return
         instructions, messages = input_of(request, self._shown)
-        shown: dict[str, str] = {}
+        texts: dict[str, str] = {}
         full: dict[str, Callable[[], str]] = {}
         # The full texts are made where they are written, which is not in the run's event loop.
         for name, value, whole in (
@@ -163,10 +163,10 @@ class Content:
             ),
         ):
             if value:
-                shown[name], was_cut = as_attribute(value, ATTRIBUTE_CHARS)
+                texts[name], was_cut = as_attribute(value, ATTRIBUTE_CHARS)
                 if was_cut:
                     full[name] = whole
-        self._put(span, shown, full)
+        self._put(span, texts, full)
 
     def _shown(self, text: str) -> str:
         """Redacted, and no longer than what can be shown of it.

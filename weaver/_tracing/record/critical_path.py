@@ -39,12 +39,12 @@ def critical_path(nodes: Iterable[Node], *, slack: float = 1e-6) -> list[str]:
         slack: how much two pieces that follow each other may overlap, in the nodes' unit of time.
     """
     inside: dict[str | None, list[Node]] = {}
-    known: set[str] = set()
+    on_path: set[str] = set()
     for node in nodes:
-        known.add(node.id)
+        on_path.add(node.id)
         if node.waited_for:
             inside.setdefault(node.parent, []).append(node)
-    roots = [n for parent, group in inside.items() if parent is None or parent not in known for n in group]
+    roots = [n for parent, group in inside.items() if parent is None or parent not in on_path for n in group]
     path: list[str] = []
     stack: list[Node] = _chain(roots, float("inf"), slack)[::-1]
     while stack:

@@ -103,5 +103,5 @@ class Redactor:
 
 
 def _keep(match: re.Match[str]) -> str:
-    kept = next((g for g in match.groups() if g is not None), "")
-    return f"{kept}{MASK}@" if match.group(0).endswith("@") else f"{kept}{MASK}"
+    prefix = next((g for g in match.groups() if g is not None), "")
+    return f"{prefix}{MASK}@" if match.group(0).endswith("@") else f"{prefix}{MASK}"

@@ -118,18 +118,18 @@ class Tracing(Starting):
         """
         if not span.is_recording():
             return
-        found: dict[str, AttributeValue] = {sc.JOIN_REASON: reason or "all finished"}
+        attributes: dict[str, AttributeValue] = {sc.JOIN_REASON: reason or "all finished"}
         if later:
             for name, thread in later:
                 span.add_link(thread.get_span_context(), {sc.TASK_ID: name})
             before = (getattr(span, "attributes", None) or {}).get(sc.DEPENDS_ON, ())
-            found[sc.DEPENDS_ON] = tuple(itertools.islice((*before, *(n for n, _ in later)), MAX_IDS))
+            attributes[sc.DEPENDS_ON] = tuple(itertools.islice((*before, *(n for n, _ in later)), MAX_IDS))
         if isinstance(received, int):
-            found[sc.JOIN_RECEIVED] = received
+            attributes[sc.JOIN_RECEIVED] = received
         else:
-            found[sc.JOIN_RECEIVED] = len(received)
-            found[sc.JOIN_RECEIVED_IDS] = tuple(received[:MAX_IDS])
-        span.set_attributes(found)
+            attributes[sc.JOIN_RECEIVED] = len(received)
+            attributes[sc.JOIN_RECEIVED_IDS] = tuple(received[:MAX_IDS])
+        span.set_attributes(attributes)
         span.end()
 
     def end_conflict(self, span: Span, conflict: Conflict) -> None:
@@ -270,10 +270,10 @@ class Tracing(Starting):
         flags = int(context.trace_flags) & 0xFF
         if getattr(span, "is_local_only", False):
             return {}  # nobody else knows that trace
-        found = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"}
+        headers = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"}
         if context.trace_state:
-            found["tracestate"] = context.trace_state.to_header()
-        return found
+            headers["tracestate"] = context.trace_state.to_header()
+        return headers
 
     def trace_id(self, span: Span) -> str | None:
         """The trace's id, 32 hex digits; None when the span is not recorded."""

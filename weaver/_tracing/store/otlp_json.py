@@ -33,7 +33,7 @@ def otlp_json(spans: Sequence[SpanRecord], *, service: str = "weaver") -> dict[s
 
 
 def _span(span: SpanRecord) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    record: dict[str, Any] = {
         "traceId": span.trace_id,
         "spanId": span.span_id,
         "name": span.name,
@@ -44,18 +44,18 @@ def _span(span: SpanRecord) -> dict[str, Any]:
         "status": {"code": _STATUS.get(span.status, 0), "message": span.status_text},
     }
     if span.parent_id:
-        found["parentSpanId"] = span.parent_id
+        record["parentSpanId"] = span.parent_id
     if span.events:
-        found["events"] = [
+        record["events"] = [
             {"name": e.name, "timeUnixNano": str(e.at_ns), "attributes": _attributes(e.attributes)}
             for e in span.events
         ]
     if span.links:
-        found["links"] = [
+        record["links"] = [
             {"traceId": k.trace_id, "spanId": k.span_id, "attributes": _attributes(k.attributes)}
             for k in span.links
         ]
-    return found
+    return record
 
 
 def _attributes(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ class SpanRecord:
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-able form that `span_from` reads back."""
-        found: dict[str, Any] = {
+        record: dict[str, Any] = {
             "trace": self.trace_id,
             "id": self.span_id,
             "parent": self.parent_id,
@@ -71,12 +71,12 @@ class SpanRecord:
             "attributes": dict(self.attributes),
         }
         if self.status_text:
-            found["status_text"] = self.status_text
+            record["status_text"] = self.status_text
         if self.events:
-            found["events"] = [[e.name, e.at_ns, dict(e.attributes)] for e in self.events]
+            record["events"] = [[e.name, e.at_ns, dict(e.attributes)] for e in self.events]
         if self.links:
-            found["links"] = [[k.trace_id, k.span_id, dict(k.attributes)] for k in self.links]
-        return found
+            record["links"] = [[k.trace_id, k.span_id, dict(k.attributes)] for k in self.links]
+        return record
 
 
 def span_from(value: Mapping[str, Any]) -> SpanRecord:

@@ -159,13 +159,13 @@ class Store:
                     (like,),
                 ).fetchall()
         if not rows:
-            known = [row.run_id for row in self.runs(limit=200)]
-            if not known:
+            run_ids = [row.run_id for row in self.runs(limit=200)]
+            if not run_ids:
                 raise ConfigurationError(
                     f"No run has been kept in {self.path}.",
                     hint=f"`weaver run` keeps its runs there, unless {STORE_ENV}=off.",
                 )
-            raise UnknownNameError("run", name, known, hint="`weaver trace list` shows what is there.")
+            raise UnknownNameError("run", name, run_ids, hint="`weaver trace list` shows what is there.")
         if len(rows) > 1:
             ids = ", ".join(sorted(row[0] for row in rows))
             raise ConfigurationError(f"Several runs begin with {name!r}: {ids}.", hint="Give more of the id.")
@@ -173,13 +173,13 @@ class Store:
 
     def spans(self, row: RunRow) -> list[SpanRecord]:
         """The spans of one run, in the order they were written: its root and everything below it."""
-        found: list[SpanRecord] = []
+        records: list[SpanRecord] = []
         with self._reading() as db:
             for (body,) in db.execute(
                 "SELECT body FROM spans WHERE trace_id = ? ORDER BY rowid", (row.trace_id,)
             ):
-                found += [span_from(value) for value in json.loads(zlib.decompress(body))]
-        return _below(found, row, alone=self._alone(row))
+                records += [span_from(value) for value in json.loads(zlib.decompress(body))]
+        return _below(records, row, alone=self._alone(row))
 
     def texts(self, row: RunRow) -> dict[tuple[str, str], str]:
         """Full texts by (span id, attribute)."""
@@ -244,8 +244,8 @@ class Store:
 
     def _alone(self, row: RunRow) -> bool:
         with self._reading() as db:
-            found = db.execute("SELECT count(*) FROM runs WHERE trace_id = ?", (row.trace_id,)).fetchone()
-        return bool(found[0] == 1)
+            count = db.execute("SELECT count(*) FROM runs WHERE trace_id = ?", (row.trace_id,)).fetchone()
+        return bool(count[0] == 1)
 
     def _sweep(self, db: sqlite3.Connection) -> None:
         """Remove spans and texts that belong to no run any more."""
@@ -360,12 +360,12 @@ def _below(spans: Sequence[SpanRecord], row: RunRow, *, alone: bool) -> list[Spa
     parents = {s.span_id: s.parent_id for s in spans}
 
     def mine(span_id: str | None) -> bool:
-        seen = 0
-        while span_id is not None and seen <= len(parents):
+        position = 0
+        while span_id is not None and position <= len(parents):
             if span_id == row.span_id:
                 return True
             span_id = parents.get(span_id)
-            seen += 1
+            position += 1
         return False
 
     return [s for s in spans if mine(s.span_id)]

@@ -72,13 +72,13 @@ class Piece:
 
     def walk(self) -> list[Piece]:
         """This piece and all below it, in tree order."""
-        found: list[Piece] = []
+        pieces: list[Piece] = []
         stack: list[Piece] = [self]
         while stack:
             piece = stack.pop()
-            found.append(piece)
+            pieces.append(piece)
             stack.extend(reversed(piece.children))
-        return found
+        return pieces
 
 
 @dataclass(slots=True)
@@ -180,10 +180,10 @@ def view_of(
     now = max(now_ns, *(s.end_ns or s.start_ns for s in spans))
     end_ns = origin.end_ns or now
     inside: dict[str | None, list[SpanRecord]] = {}
-    known = {s.span_id for s in spans} | {origin.span_id}
+    ids = {s.span_id for s in spans} | {origin.span_id}
     for span in spans:
         if span.span_id != origin.span_id:
-            parent = span.parent_id if span.parent_id in known else origin.span_id
+            parent = span.parent_id if span.parent_id in ids else origin.span_id
             inside.setdefault(parent, []).append(span)
     top = _piece(origin, None, origin.start_ns, end_ns)
     stack = [top]
@@ -230,8 +230,8 @@ def _root_of(spans: Sequence[SpanRecord], wanted: str | None) -> SpanRecord:
             return span
     # The root never ended: stand in for it.
     first = min(spans, key=lambda s: s.start_ns)
-    known = {s.span_id for s in spans}
-    missing = wanted or next((s.parent_id for s in spans if s.parent_id not in known), None) or "root"
+    ids = {s.span_id for s in spans}
+    missing = wanted or next((s.parent_id for s in spans if s.parent_id not in ids), None) or "root"
     return SpanRecord(first.trace_id, missing, None, "run", first.start_ns)
 
 

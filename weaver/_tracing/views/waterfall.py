@@ -255,9 +255,9 @@ def _foot(view: RunView, signs: Signs) -> list[RenderableType]:
     cut = [p for p in view.pieces if p.state == "cancelled" and p.kind == "thread"]
     if cut:
         reasons = Counter(p.reason or "unknown" for p in cut)
-        told = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
+        summary = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
         names = ", ".join(str(p.thread) for p in cut[:8]) + (", ..." if len(cut) > 8 else "")
-        parts.append(_line("Cancelled", f"{_many(len(cut), 'thread')} ({told}): {names}"))
+        parts.append(_line("Cancelled", f"{_many(len(cut), 'thread')} ({summary}): {names}"))
     parts += _failures(view)
     parts += [_conflict(p) for p in view.pieces if p.kind == "conflict"]
     notes = view.root.span.attributes.get(sc.RUN_NOTES) or ()
@@ -274,8 +274,8 @@ def _failures(view: RunView) -> list[Text]:
             reasons.setdefault(reason, []).append(clean(piece.thread or piece.label))
     lines = []
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1]))[:6]:
-        told = ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
-        lines.append(_line("Failed", f"{told}: {reason}", "red"))
+        summary = ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
+        lines.append(_line("Failed", f"{summary}: {reason}", "red"))
     if len(reasons) > 6:
         lines.append(_line("Failed", f"for {len(reasons) - 6:,} more reasons", "red"))
     return lines
@@ -287,18 +287,18 @@ def _path(view: RunView, signs: Signs) -> list[Text]:
     if not steps:
         return []
     whole = max(view.root.seconds, 1e-9)
-    told: dict[str, float] = {}
+    seconds_by_label: dict[str, float] = {}
     for piece in steps:
         owner: Piece = piece
         while owner.kind in ("call", "tool", "other") and owner.parent and owner.parent.kind != "run":
             owner = owner.parent
         name = clean(owner.thread or owner.label)
-        told[name] = told.get(name, 0.0) + piece.own_seconds
-    shown = list(told.items())
-    if len(shown) > 12:
-        least = sorted(told.values())[-12]
-        shown = [(name, s) for name, s in shown if s >= least][:12]
-    chain = f" {signs.arrow} ".join(f"{n} {seconds(s)} ({s / whole:.0%})" for n, s in shown)
+        seconds_by_label[name] = seconds_by_label.get(name, 0.0) + piece.own_seconds
+    items = list(seconds_by_label.items())
+    if len(items) > 12:
+        least = sorted(seconds_by_label.values())[-12]
+        items = [(name, s) for name, s in items if s >= least][:12]
+    chain = f" {signs.arrow} ".join(f"{n} {seconds(s)} ({s / whole:.0%})" for n, s in items)
     calls = [p for p in view.path if p.kind == "call"]
     queue = sum(p.queue_seconds for p in calls)
     first = sum(float(p.span.attributes.get(sc.RESPONSE_FIRST_CHUNK, 0.0)) for p in calls)
@@ -338,7 +338,7 @@ def _roles(view: RunView) -> Table:
 def _conflict(piece: Piece) -> Text:
     about = piece.span.attributes
     threads = ", ".join(str(t) for t in about.get(sc.CONFLICT_THREADS) or ())
-    what = clean(piece.label.removeprefix("conflict: "))
+    subject = clean(piece.label.removeprefix("conflict: "))
     if about.get(sc.CONFLICT_RESOLVED):
         winners = ", ".join(str(t) for t in about.get(sc.CONFLICT_WINNERS) or ()) or "nobody"
         how = f"settled by {clean(str(about.get(sc.CONFLICT_STRATEGY, '?')))} for {winners}"
@@ -346,7 +346,7 @@ def _conflict(piece: Piece) -> Text:
             how += f": {clean(str(value))[:120]}"
     else:
         how = "not settled"
-    return _line("Conflict", f"{what}, between {threads}; {how}", "magenta")
+    return _line("Conflict", f"{subject}, between {threads}; {how}", "magenta")
 
 
 def _line(name: str, text: str, style: str = "bright_black") -> Text:

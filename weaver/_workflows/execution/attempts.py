@@ -69,16 +69,16 @@ class Attempts:
 
     async def _again(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Answer:
         delay = self.one.retry.delay
-        for left in range(self.one.retry.times, -1, -1):
+        for tries_left in range(self.one.retry.times, -1, -1):
             try:
-                return await self._in_time(run, names, task, last=not left)
+                return await self._in_time(run, names, task, last=not tries_left)
             except (BudgetExceededError, ConfigurationError):
                 raise
             except (WeaverError, _TooLongError) as error:
-                if not left:
+                if not tries_left:
                     raise
                 because = error.message if isinstance(error, WeaverError) else str(error)
-                tries = f"try {self.one.retry.times - left + 2} of {self.one.retry.times + 1}"
+                tries = f"try {self.one.retry.times - tries_left + 2} of {self.one.retry.times + 1}"
                 run.note(f"{run.path} is tried again: {because} ({tries})")
                 run.emit(ThreadRestarted(run.path, because))
                 if run.context.thread is not None:
@@ -137,8 +137,8 @@ class Attempts:
             run.note(f"{run.path}: {took}; the fallback is used.")
             value = self.one.compiled.fallback.value(names)
             return Answer(text_of(value), output=None if isinstance(value, str) else value)
-        if self.one.on_timeout == "partial" and (said := self._so_far(run)) is not None:
-            return _cut(said, f"{took}; what there was by then is used")
+        if self.one.on_timeout == "partial" and (answer := self._so_far(run)) is not None:
+            return _cut(answer, f"{took}; what there was by then is used")
         self._failed()
         raise Ending("timed_out", f"{took[0].upper()}{took[1:]}.")
 
@@ -148,8 +148,8 @@ class Attempts:
             self.one.output is None or run.context.offered.output is not None
         ):
             return run.context.offered
-        said = run.context.text_so_far.strip()
-        return Answer(said) if said and self.one.output is None else None
+        text = run.context.text_so_far.strip()
+        return Answer(text) if text and self.one.output is None else None
 
     def _once(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
         if self.one.does == "function":
@@ -177,34 +177,36 @@ class Attempts:
         Raises:
             ExpressionError: a text has no value.
         """
-        one = self.one
-        assert one.compiled.task is not None
-        prompt = one.compiled.task.prompt(names)
+        prepared = self.one
+        assert prepared.compiled.task is not None
+        prompt = prepared.compiled.task.prompt(names)
         if self.progress.conflicts:
-            found = [self.progress.conflicts.get(id_, ()) for id_ in (one.id, *one.compiled.waits_for)]
-            told = [brief for conflicts in found if (brief := briefing(conflicts))]
-            prompt = "\n\n".join([prompt, *told])
+            conflicts_of_steps = [
+                self.progress.conflicts.get(id_, ()) for id_ in (prepared.id, *prepared.compiled.waits_for)
+            ]
+            briefs = [brief for conflicts in conflicts_of_steps if (brief := briefing(conflicts))]
+            prompt = "\n\n".join([prompt, *briefs])
         return Task(
             prompt,
             title=title,
-            output=one.output,
-            tools=one.tools,
+            output=prepared.output,
+            tools=prepared.tools,
             agent=self._agent(names),
-            max_tokens=one.max_tokens,
-            temperature=one.temperature,
+            max_tokens=prepared.max_tokens,
+            temperature=prepared.temperature,
         )
 
     def _agent(self, names: Mapping[str, Any]) -> Agent | None:
-        one = self.one
-        if one.compiled.agent is None:
-            return one.agent
-        name = text_of(one.compiled.agent.value(names))
-        if name not in one.agents:
+        prepared = self.one
+        if prepared.compiled.agent is None:
+            return prepared.agent
+        name = text_of(prepared.compiled.agent.value(names))
+        if name not in prepared.agents:
             raise StepError(
-                f"Step {one.id}: there is no agent {name!r}.",
-                hint=f"Known: {', '.join(one.agents) or 'none'}.",
+                f"Step {prepared.id}: there is no agent {name!r}.",
+                hint=f"Known: {', '.join(prepared.agents) or 'none'}.",
             )
-        return one.agents[name]
+        return prepared.agents[name]
 
     async def _function(self, run: Run, names: Mapping[str, Any]) -> Answer:
         assert self.one.function is not None
@@ -212,10 +214,10 @@ class Attempts:
         return await call_function(run, self.one, arguments, self.progress.setting, self.progress.values)
 
     async def _nested(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        one, used = self.one, self.one.used
+        prepared, used = self.one, self.one.used
         assert used is not None
-        given = one.compiled.arguments.value(names) if one.compiled.arguments else {}
-        inputs = checked_inputs(used.workflow, given, where=f"Step {one.id}")
+        arguments = prepared.compiled.arguments.value(names) if prepared.compiled.arguments else {}
+        inputs = checked_inputs(used.workflow, arguments, where=f"Step {prepared.id}")
         defaults, models = used.workflow.defaults, used.workflow.models
         if ignored := [role for role in OUTER_ROLES if getattr(models, role) is not None]:
             run.note(
@@ -224,7 +226,7 @@ class Attempts:
             )
         if defaults.budget is not None:
             run.limit(limits_of(defaults.budget), f"Workflow {used.workflow.name!r}")
-        work = self.progress.nested(one, inputs)
+        work = self.progress.nested(prepared, inputs)
         if (
             defaults.deadline is None
             or (until := anyio.current_time() + defaults.deadline) >= run.context.deadline

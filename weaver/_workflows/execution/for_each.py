@@ -63,22 +63,22 @@ class Items:
         items = self._list()
         if not items:
             return Answer("", output=[])
-        one = self.one
+        prepared = self.one
         try:
             async with self.run_.fork(
                 body=self._work,
                 name="item",
                 timeout=NO_TIMEOUT,
-                on_error="fail_fast" if one.on_error == "fail_fast" else "keep",
+                on_error="fail_fast" if prepared.on_error == "fail_fast" else "keep",
                 on_timeout="fail",
             ) as threads:
                 winners = await self._joined(threads, items)
         finally:
             self._record(items)
-        if one.step.conflicts:
-            told = [t for t in threads.all if t.state == "succeeded"]
-            conflicts = await settle_conflicts(self.run_, told, ladder=self.progress.ladder(one))
-            self.progress.conflicts[one.id] = conflicts
+        if prepared.step.conflicts:
+            finished = [t for t in threads.all if t.state == "succeeded"]
+            conflicts = await settle_conflicts(self.run_, finished, ladder=self.progress.ladder(prepared))
+            self.progress.conflicts[prepared.id] = conflicts
         return self._answer(winners, threads, len(items))
 
     def _list(self) -> list[Any]:
@@ -88,10 +88,10 @@ class Items:
             return []
         if not isinstance(value, list):
             raise StepError(f"Step {self.one.id}: for_each needs a list, and got {type(value).__name__}.")
-        most = self.one.step.max_items
-        if len(value) > most:
-            self.run_.note(f"Step {self.one.id}: only the first {most} of {len(value)} items are worked on.")
-        return value[:most]
+        limit = self.one.step.max_items
+        if len(value) > limit:
+            self.run_.note(f"Step {self.one.id}: only the first {limit} of {len(value)} items are worked on.")
+        return value[:limit]
 
     async def _joined(self, threads: Threads, items: list[Any]) -> list[Thread]:
         rule = self.progress.rule(self.run_, self.one)
@@ -116,12 +116,12 @@ class Items:
             threads.close()
 
     def _start(self, threads: Threads, index: int, item: Any) -> bool:
-        one = self.one
-        title = f"{one.title} {index + 1}{_name(item)}"
-        names = self.names | {one.step.item_name: item, "index": index}
+        prepared = self.one
+        title = f"{prepared.title} {index + 1}{_name(item)}"
+        names = self.names | {prepared.step.item_name: item, "index": index}
         problem: Exception | None = None
         try:
-            task = self.attempts.task(names, title) if one.does == "task" else Task(title, title=title)
+            task = self.attempts.task(names, title) if prepared.does == "task" else Task(title, title=title)
         except (ExpressionError, WeaverError) as error:
             task, problem = Task(title, title=title), error
         self._given[str(index + 1)] = (names, task, problem)
@@ -195,23 +195,23 @@ class Items:
 
     def _missing(self, winners: list[Thread], threads: Threads, count: int) -> list[str]:
         """Which items have no output, or only a part of one, and why: each cause once."""
-        lost: dict[tuple[str, str], list[int]] = {}
+        reasons: dict[tuple[str, str], list[int]] = {}
         for t in threads.all:
             if t.state in ("failed", "timed_out") or t.cancel_reason in ("budget", "deadline"):
                 why = str(t.error) if t.error is not None else f"the {t.cancel_reason} came first"
-                lost.setdefault((t.state, why.rstrip(".")), []).append(_number(t))
+                reasons.setdefault((t.state, why.rstrip(".")), []).append(_number(t))
         parts: dict[str, list[int]] = {}
         for t in winners:
-            for what in t.answer.missing if t.answer is not None else ():
-                parts.setdefault(what, []).append(_number(t))
+            for gap in t.answer.missing if t.answer is not None else ():
+                parts.setdefault(gap, []).append(_number(t))
         if len(threads.all) < count and not self.settled:
-            lost["waiting", self._unstarted] = list(range(len(threads.all) + 1, count + 1))
+            reasons["waiting", self._unstarted] = list(range(len(threads.all) + 1, count + 1))
         return [
             *(
                 f"{_items(numbers, count)} {ended(state, several=len(numbers) > 1)}: {why}"
-                for (state, why), numbers in lost.items()
+                for (state, why), numbers in reasons.items()
             ),
-            *(f"{_items(numbers, count)}: {what}" for what, numbers in parts.items()),
+            *(f"{_items(numbers, count)}: {gap}" for gap, numbers in parts.items()),
         ]
 
 
@@ -234,8 +234,8 @@ def _items(numbers: list[int], count: int) -> str:
     """``item 3 of 5``, ``3 of 5 items (1, 2, 4)``."""
     if len(numbers) == 1:
         return f"item {numbers[0]} of {count}"
-    shown = ", ".join(map(str, sorted(numbers)[:_NUMBERS])) + (", ..." if len(numbers) > _NUMBERS else "")
-    return f"{len(numbers)} of {count} items ({shown})"
+    listing = ", ".join(map(str, sorted(numbers)[:_NUMBERS])) + (", ..." if len(numbers) > _NUMBERS else "")
+    return f"{len(numbers)} of {count} items ({listing})"
 
 
 class _Watched:

@@ -38,8 +38,8 @@ async def call_function(
         value = setting.functions[tool.spec.name]
     else:
         call = ToolCall(f"step-{one.id}", tool.spec.name, json.dumps(arguments, ensure_ascii=False))
-        said = await use_tool(run.context, {tool.spec.name: tool}, call)
-        value = said if gives_text(tool) else _json(said)
+        result = await use_tool(run.context, {tool.spec.name: tool}, call)
+        value = result if gives_text(tool) else _json(result)
     if one.output is not None:
         try:
             value = TypeAdapter(one.output).validate_python(value)

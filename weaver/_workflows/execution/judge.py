@@ -25,5 +25,5 @@ async def score(run: Run, task: str, finding: Finding) -> float:
         WeaverError: the judge cannot be asked, or gives no number.
     """
     prompt = f"{PROMPT}\n\nTask: {finding.title or task}\n\n{fenced(finding.text, 'answer')}"
-    said = await run.parsed(prompt, _Score, role="judge", name=f"judge/{finding.thread.replace('/', '-')}")
-    return said.score / 10
+    rating = await run.parsed(prompt, _Score, role="judge", name=f"judge/{finding.thread.replace('/', '-')}")
+    return rating.score / 10

@@ -256,12 +256,12 @@ async def _with_model(agent: Agent, given: Given) -> Agent:
 
 def _same_agents(prepared: Prepared, agents: Mapping[str, Agent]) -> None:
     """Put agents with opened models in the place of those that only name them."""
-    for one in prepared.steps.values():
-        one.agents = {name: agents[agent.name] for name, agent in one.agents.items()}
-        if one.agent is not None:
-            one.agent = agents[one.agent.name]
-        if one.used is not None:
-            _same_agents(one.used, agents)
+    for prepared_step in prepared.steps.values():
+        prepared_step.agents = {name: agents[agent.name] for name, agent in prepared_step.agents.items()}
+        if prepared_step.agent is not None:
+            prepared_step.agent = agents[prepared_step.agent.name]
+        if prepared_step.used is not None:
+            _same_agents(prepared_step.used, agents)
 
 
 def _new() -> Weaver:

@@ -59,9 +59,9 @@ class Flow:
             if not self.progress.stopped:
                 self._offer(run)
                 raise
-            for id_, one in self.prepared.steps.items():
+            for id_, prepared_step in self.prepared.steps.items():
                 state = self.progress.record(id_)["state"]
-                if one.on_error == "fail_fast" and state in ("failed", "timed_out"):
+                if prepared_step.on_error == "fail_fast" and state in ("failed", "timed_out"):
                     run.note(f"Step {id_} {ended(state)}, and the workflow with it (on_error: fail_fast).")
             if isinstance(error, NoAnswerError):
                 # For the run that means "take what there is"; under fail_fast it has failed.
@@ -78,11 +78,11 @@ class Flow:
 
     async def _start_all(self, run: Run, threads: Threads) -> None:
         async with anyio.create_task_group() as waiting:
-            for one in self.prepared.steps.values():
-                if one.step.join is not None and one.step.for_each is None:
-                    waiting.start_soon(self._after_join, run, threads, one)
+            for prepared_step in self.prepared.steps.values():
+                if prepared_step.step.join is not None and prepared_step.step.for_each is None:
+                    waiting.start_soon(self._after_join, run, threads, prepared_step)
                 else:
-                    self._start(run, threads, one, one.compiled.waits_for)
+                    self._start(run, threads, prepared_step, prepared_step.compiled.waits_for)
 
     def _start(self, run: Run, threads: Threads, one: PreparedStep, after: tuple[str, ...]) -> None:
         try:
@@ -116,20 +116,20 @@ class Flow:
             async with anyio.create_task_group() as waiting:
                 for thread in racing:
                     waiting.start_soon(tell, thread)
-                for left in range(len(racing) - 1, -1, -1):
+                for running in range(len(racing) - 1, -1, -1):
                     thread = await receive.receive()
-                    if await state.finished(thread, outstanding=left) is not None:
+                    if await state.finished(thread, outstanding=running) is not None:
                         break
                 waiting.cancel_scope.cancel()
         winners = state.winners()
-        kept = {
+        kept_records = {
             need
             for other in self.prepared.steps.values()
             if other is not one
             for need in other.compiled.waits_for
         }
         for thread in racing:
-            if not thread.finished and thread.id.rpartition("/")[2] not in kept:
+            if not thread.finished and thread.id.rpartition("/")[2] not in kept_records:
                 thread.cancel("lost_race")
         if not winners:
             self.progress.records[one.id] |= {"state": "skipped", "error": state.unmet}
@@ -148,14 +148,16 @@ class Flow:
     def _decide(self, run: Run) -> None:
         rows = levels(self.prepared.workflow.compiled.graph)
         wide = any(len(row) > 1 for row in rows)
-        several = any(one.step.for_each is not None for one in self.prepared.steps.values())
+        several = any(
+            prepared_step.step.for_each is not None for prepared_step in self.prepared.steps.values()
+        )
         run.decide(wide or several, "user", f"the workflow {self.prepared.workflow.name} says so")
 
     def _answer(self, run: Run) -> Answer:
         """The outputs, and what is missing; the outermost workflow puts that into the run's notes."""
         missing = list(self._unjoined)
-        for id_, one in self.prepared.steps.items():
-            missing += self._lost(run, id_, one)
+        for id_, prepared_step in self.prepared.steps.items():
+            missing += self._lost(run, id_, prepared_step)
         outputs = self._outputs(missing)
         if all(value is None for value in outputs.values()):
             if missing:
@@ -163,8 +165,8 @@ class Flow:
             why = " ".join(f"{id_}: {r['error']}" for id_, r in self.progress.records.items() if r["error"])
             return Answer(f"There was nothing to do. {why}".strip(), output=outputs)
         if run.context.parent is None:
-            for what in missing:
-                run.note(_sentence(what))
+            for gap in missing:
+                run.note(_sentence(gap))
         text = text_of(outputs.get("answer")) or (
             text_of(next(iter(outputs.values()))) if len(outputs) == 1 else text_of(outputs)
         )
@@ -176,16 +178,16 @@ class Flow:
         state = record["state"]
         if state == "succeeded":
             answer = thread.answer if thread is not None else None
-            return [f"step {id_}: {what}" for what in answer.missing] if answer is not None else []
+            return [f"step {id_}: {gap}" for gap in answer.missing] if answer is not None else []
         reason = thread.cancel_reason if thread is not None else None
         if state == "skipped" or reason == "lost_race":
             return []
         why = record["error"] or (f"the {reason} came first" if reason in ("budget", "deadline") else "")
-        what = f"step {id_} {ended(state)}" + (f": {why}" if why else "")
+        gap = f"step {id_} {ended(state)}" + (f": {why}" if why else "")
         if one.on_error == "skip" and state != "cancelled":
-            run.note(_sentence(f"{what.rstrip('.')}; the rest went on without it"))
+            run.note(_sentence(f"{gap.rstrip('.')}; the rest went on without it"))
             return []
-        return [] if one.on_error == "skip" else [what]
+        return [] if one.on_error == "skip" else [gap]
 
     def _outputs(self, missing: list[str]) -> dict[str, Any]:
         """The outputs by name; what of them cannot be worked out is null, and said in ``missing``."""

@@ -97,13 +97,15 @@ class Progress:
 
     def explained(self, error: ExpressionError) -> str:
         """What is wrong with an expression, and which steps without an output are behind it."""
-        said = str(error)
+        message = str(error)
         for id_ in error.steps if isinstance(error, NoValueError) else ():
             if id_ in self.records and self.records[id_]["output"] is None:
                 state = self.record(id_)["state"]
                 if state != "succeeded":
-                    said += f"; step {id_!r} {ended(state)} and has no output (default(x, y) is y for null)"
-        return said
+                    message += (
+                        f"; step {id_!r} {ended(state)} and has no output (default(x, y) is y for null)"
+                    )
+        return message
 
     def rule(self, run: Run, one: PreparedStep) -> JoinRule:
         """The join of a step, or `All` without one."""

@@ -37,48 +37,48 @@ class StepWork:
         self.attempts = Attempts(progress, one)
 
     async def __call__(self, run: Run, task: Task) -> Answer:  # noqa: ARG002 - a body's signature
-        progress, one = self.progress, self.one
-        progress.refresh(one.compiled.waits_for)
-        if (why := progress.stopping(one)) is not None:
+        progress, prepared = self.progress, self.one
+        progress.refresh(prepared.compiled.waits_for)
+        if (why := progress.stopping(prepared)) is not None:
             raise Ending("skipped", why)
         try:
             answer = await self._work(run)
         except Ending:
             raise
         except ExpressionError as error:
-            self.attempts.fail(StepError(f"Step {one.id}: {progress.explained(error)}."))
+            self.attempts.fail(StepError(f"Step {prepared.id}: {progress.explained(error)}."))
         except Exception as error:  # noqa: BLE001 - raised again
             self.attempts.fail(error)
-        record = progress.records[one.id]
+        record = progress.records[prepared.id]
         record["output"] = progress.values.get(run.path, plain_output(answer))
         record["text"] = answer.text
         return answer
 
     async def _work(self, run: Run) -> Answer:
-        progress, one, step = self.progress, self.one, self.step
+        progress, prepared, step = self.progress, self.one, self.step
         names = progress.names
-        if one.compiled.condition is not None and not evaluate(one.compiled.condition, names):
-            progress.tolerated.add(one.id)
+        if prepared.compiled.condition is not None and not evaluate(prepared.compiled.condition, names):
+            progress.tolerated.add(prepared.id)
             raise Ending("skipped", f"Its condition is false: {step.if_}")
         attempts = self.attempts
         if step.deadline is not None:
             attempts.until = anyio.current_time() + step.deadline
         if step.budget is not None:
-            run.limit(limits_of(step.budget), f"Step {one.id!r}")
+            run.limit(limits_of(step.budget), f"Step {prepared.id!r}")
         with anyio.CancelScope(deadline=attempts.until) as clock:
             if step.approve is not None:
                 reply = await self._approval(run, names)
                 if not reply.approved:
-                    run.note(f"Step {one.id} was not approved.")
+                    run.note(f"Step {prepared.id} was not approved.")
                     raise Ending("skipped", f"It was not approved. {reply.comment}".strip())
-                if one.does == "approve":
-                    said = {"approved": True, "comment": reply.comment}
-                    return Answer(reply.comment or "approved", output=said)
+                if prepared.does == "approve":
+                    value = {"approved": True, "comment": reply.comment}
+                    return Answer(reply.comment or "approved", output=value)
             if step.conflicts and step.for_each is None:
                 await self._settle_needs(run)
         if clock.cancelled_caught:
             return attempts.late(run, names)
-        token = current_step.set((f"{progress.path}{one.id}", None))
+        token = current_step.set((f"{progress.path}{prepared.id}", None))
         try:
             if step.for_each is not None:
                 return await Items(attempts, run, names).run()
@@ -95,33 +95,33 @@ class StepWork:
     # ---- asking a person
 
     async def _approval(self, run: Run, names: Mapping[str, Any]) -> Reply:
-        approve, one = self.step.approve, self.one
+        approve, prepared = self.step.approve, self.one
         assert approve is not None
-        assert one.compiled.approve is not None
-        message = text_of(one.compiled.approve.value(names))
-        setting, path = self.progress.setting, f"{self.progress.path}{one.id}"
-        question = Question(self.progress.prepared.workflow.name, one.id, message, path)
+        assert prepared.compiled.approve is not None
+        message = text_of(prepared.compiled.approve.value(names))
+        setting, path = self.progress.setting, f"{self.progress.path}{prepared.id}"
+        question = Question(self.progress.prepared.workflow.name, prepared.id, message, path)
 
         async def ask() -> dict[str, Any]:
             if setting.agreed(path):
                 return asdict(Reply(True))
             if setting.approve is None:
                 return asdict(self._without_a_reply(run, approve, "nobody could be asked"))
-            said: Any = None
+            response: Any = None
             async with setting.turn:
                 with anyio.move_on_after(approve.timeout) as clock:
-                    said = await _called(setting.approve, question)
+                    response = await _called(setting.approve, question)
             if clock.cancelled_caught:
                 return asdict(self._without_a_reply(run, approve, "nobody answered in time"))
-            return asdict(said if isinstance(said, Reply) else Reply(bool(said)))
+            return asdict(response if isinstance(response, Reply) else Reply(bool(response)))
 
         return Reply(**await run.step("approve", ask))
 
     def _without_a_reply(self, run: Run, approve: Approval, why: str) -> Reply:
         """What ``otherwise`` says, and a note about it."""
         counts = "approved" if approve.otherwise == "approve" else "not approved"
-        said = "otherwise" in approve.model_fields_set
-        source = "the file says so" if said else "the default; `otherwise` is what changes it"
+        has_default = "otherwise" in approve.model_fields_set
+        source = "the file says so" if has_default else "the default; `otherwise` is what changes it"
         run.note(f"Step {self.one.id}: {why}, so it counts as {counts} ({source}).")
         return Reply(approve.otherwise == "approve")
 
@@ -129,5 +129,5 @@ class StepWork:
 async def _called(function: Any, question: Any) -> Any:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
         return await function(question)
-    said = await anyio.to_thread.run_sync(function, question, abandon_on_cancel=True)
-    return await said if inspect.isawaitable(said) else said
+    reply = await anyio.to_thread.run_sync(function, question, abandon_on_cancel=True)
+    return await reply if inspect.isawaitable(reply) else reply

@@ -98,8 +98,8 @@ def _make_evaluator() -> Callable[[Expression, Mapping[str, Any]], Any]:
                 ast.Name, ast.Constant, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call,
                 ast.Slice, ast.Dict, ast.List, ast.ListComp,
             )  # fmt: skip
-            known: dict[Any, Any] = dict(self.nodes)  # type: ignore[has-type]
-            self.nodes = {node: known[node] for node in allowed} | {
+            nodes: dict[Any, Any] = dict(self.nodes)  # type: ignore[has-type]
+            self.nodes = {node: nodes[node] for node in allowed} | {
                 ast.Attribute: self._field,
                 ast.Subscript: self._item,
             }
@@ -226,8 +226,8 @@ def _fitting(name: str, given: tuple[Any, ...]) -> None:
         raise ExpressionError(f"{function.signature} cannot take {len(given)} arguments")
     for value, kinds in zip(given, function.takes, strict=False):
         if kinds and not plain_kind(value).one_of(*kinds):
-            wanted = " or ".join(Kind(kind).words for kind in kinds)
-            raise ExpressionError(f"{name}() takes {wanted}, not {_kind(value)}")
+            expected = " or ".join(Kind(kind).words for kind in kinds)
+            raise ExpressionError(f"{name}() takes {expected}, not {_kind(value)}")
 
 
 def _of_numbers(*values: Any) -> bool:

@@ -105,10 +105,10 @@ def _sum(values: list[Any]) -> Any:
 
 
 def _unique(values: list[Any]) -> list[Any]:
-    seen: dict[str, Any] = {}
+    distinct: dict[str, Any] = {}
     for value in values:
-        seen.setdefault(json.dumps(value, sort_keys=True), value)
-    return list(seen.values())
+        distinct.setdefault(json.dumps(value, sort_keys=True), value)
+    return list(distinct.values())
 
 
 def _flatten(values: list[Any]) -> list[Any]:
@@ -141,8 +141,8 @@ def text_of(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    shown = text_of(value)
-    return repr(shown if len(shown) <= 40 else shown[:37] + "...")
+    text = text_of(value)
+    return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
 def _listed(*functions: Function) -> dict[str, Function]:
@@ -153,9 +153,9 @@ def _function(
     signature: str, takes: str, gives: Kind | Callable[[list[Kind]], Kind], does: Callable[..., Any], doc: str
 ) -> Function:
     """``takes`` names the kinds of each argument: ``"string|number, integer?"``; ``any`` allows all."""
-    wanted = [part.strip() for part in takes.split(",")]
-    kinds = tuple(() if part == "any" else tuple(part.rstrip("?").split("|")) for part in wanted)
-    required = sum(not part.endswith("?") for part in wanted)
+    parameters = [part.strip() for part in takes.split(",")]
+    kinds = tuple(() if part == "any" else tuple(part.rstrip("?").split("|")) for part in parameters)
+    required = sum(not part.endswith("?") for part in parameters)
     result = gives if callable(gives) else _fixed(gives)
     return Function(signature, kinds, result, does, doc, required)
 

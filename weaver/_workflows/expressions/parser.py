@@ -130,8 +130,8 @@ def _without_keywords(text: str, bare: str) -> str:
         bare: the same without what stands in quotes.
     """
     letters = list(text)
-    for found in _ONLY_PYTHON.finditer(bare):
-        letters[found.start()] = chr(ord(text[found.start()]) - ord("a") + ord("\uff41"))
+    for match in _ONLY_PYTHON.finditer(bare):
+        letters[match.start()] = chr(ord(text[match.start()]) - ord("a") + ord("\uff41"))
     return "".join(letters)
 
 
@@ -146,9 +146,9 @@ def _place_as_in(text: str, parsed: str, tree: ast.expr) -> None:
 
 def _reject_foreign(bare: str) -> None:
     """Say how operators of other languages are written here, in a text without what stands in quotes."""
-    for pattern, what, hint in _FOREIGN:
-        if (found := pattern.search(bare)) is not None and not _keyword_argument(bare, found):
-            raise ExpressionError(what, hint=hint, offset=found.start())
+    for pattern, problem, hint in _FOREIGN:
+        if (match := pattern.search(bare)) is not None and not _keyword_argument(bare, match):
+            raise ExpressionError(problem, hint=hint, offset=match.start())
 
 
 def _keyword_argument(text: str, found: re.Match[str]) -> bool:
@@ -160,12 +160,12 @@ def _keyword_argument(text: str, found: re.Match[str]) -> bool:
 
 
 def _syntax(error: SyntaxError) -> tuple[str]:
-    said = (error.msg or "").lower()
-    if "never closed" in said:
+    message = (error.msg or "").lower()
+    if "never closed" in message:
         return ("a bracket is opened and never closed",)
-    if "unterminated" in said:
+    if "unterminated" in message:
         return ("a quote is opened and never closed",)
-    if "unmatched" in said:
+    if "unmatched" in message:
         return ("a bracket is closed and never opened",)
     return ("this is not an expression",)
 

@@ -20,7 +20,10 @@ def parameters(tool: Tool) -> dict[str, ValueSpec]:
     """The types of a function's parameters, by name."""
     schema = tool.spec.parameters
     definitions = schema.get("$defs", {})
-    return {name: spec_of(one, definitions) for name, one in schema.get("properties", {}).items()}
+    return {
+        name: spec_of(property_schema, definitions)
+        for name, property_schema in schema.get("properties", {}).items()
+    }
 
 
 def result(tool: Tool) -> ValueSpec:
@@ -62,7 +65,7 @@ def spec_of(
         name = str(schema["$ref"]).rpartition("/")[2]
         return UNKNOWN if name in within else spec_of(definitions[name], definitions, (*within, name))
     if "anyOf" in schema:
-        options = [one for one in schema["anyOf"] if one.get("type") != "null"]
+        options = [option for option in schema["anyOf"] if option.get("type") != "null"]
         if len(options) != 1:
             return UNKNOWN
         nullable = len(options) < len(schema["anyOf"])
@@ -77,6 +80,6 @@ def spec_of(
         spec["items"] = spec_of(schema["items"], definitions, within)
     if "properties" in schema and not schema.get("additionalProperties"):
         fields = schema["properties"]
-        spec["properties"] = {name: spec_of(one, definitions, within) for name, one in fields.items()}
+        spec["properties"] = {name: spec_of(option, definitions, within) for name, option in fields.items()}
         spec["required"] = tuple(schema.get("required", ()))
     return ValueSpec(**spec)

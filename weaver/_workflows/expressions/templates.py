@@ -118,14 +118,14 @@ def parse_template(text: str) -> Template:
     parts: list[str | Slot] = []
     literal, at, number = "", 0, 0
     errors: list[tuple[ExpressionError, int, int]] = []
-    while (found := text.find(OPEN, at)) >= 0:
-        if found and text[found - 1] == "$" and text[found - 1 :].startswith(ESCAPED):
-            literal += text[at : found - 1] + OPEN
-            at = found + len(OPEN)
+    while (opening := text.find(OPEN, at)) >= 0:
+        if opening and text[opening - 1] == "$" and text[opening - 1 :].startswith(ESCAPED):
+            literal += text[at : opening - 1] + OPEN
+            at = opening + len(OPEN)
             number += 1
             continue
-        literal += text[at:found]
-        start = found + len(OPEN)
+        literal += text[at:opening]
+        start = opening + len(OPEN)
         end = _end_of_slot(text, start)
         if end < 0:
             never = ExpressionError(f"{OPEN} is never closed", hint=f"end it with {CLOSE}")

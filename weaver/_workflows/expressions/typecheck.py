@@ -119,19 +119,19 @@ class Inference:
         end = _end(self._expression, base)
         last = self._expression.text.find(name, end) - at if end >= 0 else 0
         if owner.name not in ("any", "object", "null"):
-            what = f"{owner.label or _shown(base)} is {owner.words}, it has no field {name!r}"
+            problem = f"{owner.label or _shown(base)} is {owner.words}, it has no field {name!r}"
             hint = "take one item: x[0].name, or [i.name for i in x]" if owner.name == "array" else ""
-            return self._wrong(node, what, hint, last=max(0, last))
-        found = owner.field(name)
-        if found is None:
+            return self._wrong(node, problem, hint, last=max(0, last))
+        field = owner.field(name)
+        if field is None:
             label = owner.label or _shown(base)
-            what = (
+            problem = (
                 f"there is no {owner.noun} {name!r}"
                 if owner.noun != "field"
                 else f"{label} has no field {name!r}"
             )
-            return self._wrong(node, what, did_you_mean(name, owner.fields or ()), last=max(0, last))
-        return found.or_null() if owner.nullable else found
+            return self._wrong(node, problem, did_you_mean(name, owner.fields or ()), last=max(0, last))
+        return field.or_null() if owner.nullable else field
 
     def _subscript(self, node: ast.Subscript) -> Kind:
         owner = self._of(node.value)
@@ -168,31 +168,31 @@ class Inference:
             kinds = [self._number(node.left), self._number(node.right)]
             whole = all(k.name == "integer" for k in kinds) and not isinstance(node.op, ast.Div)
             return INTEGER if whole else NUMBER
-        left, right = self._of(node.left), self._of(node.right)
-        data = left.data or right.data
-        for kind, side in ((left, node.left), (right, node.right)):
+        left_kind, right = self._of(node.left), self._of(node.right)
+        data = left_kind.data or right.data
+        for kind, side in ((left_kind, node.left), (right, node.right)):
             if not kind.one_of("string", "array", "number", "null"):
                 return self._wrong(side, f"{kind.words} cannot be added", "use text(x)")
-        if "any" in (left.name, right.name):
+        if "any" in (left_kind.name, right.name):
             return Kind(data=data)
-        if left.name == right.name or (left.numeric and right.numeric):
-            if left.name == "array":
-                return array(either([left.each, right.each]), data=data)
-            return Kind("number" if left.name != right.name else left.name, data=data)
-        if "null" in (left.name, right.name):
+        if left_kind.name == right.name or (left_kind.numeric and right.numeric):
+            if left_kind.name == "array":
+                return array(either([left_kind.each, right.each]), data=data)
+            return Kind("number" if left_kind.name != right.name else left_kind.name, data=data)
+        if "null" in (left_kind.name, right.name):
             return ANY
-        return self._wrong(node, f"{left.words} and {right.words} cannot be added", "use text(x)")
+        return self._wrong(node, f"{left_kind.words} and {right.words} cannot be added", "use text(x)")
 
     def _compare(self, node: ast.Compare) -> Kind:
         left_node = node.left
-        left = self._of(left_node)
+        left_kind = self._of(left_node)
         for operator, right_node in zip(node.ops, node.comparators, strict=True):
             right = self._of(right_node)
             if isinstance(operator, (ast.In, ast.NotIn)):
-                self._contains(left, right, left_node, right_node)
+                self._contains(left_kind, right, left_node, right_node)
             else:
-                self._comparable(operator, left, right, left_node, right_node)
-            left, left_node = right, right_node
+                self._comparable(operator, left_kind, right, left_node, right_node)
+            left_kind, left_node = right, right_node
         return BOOLEAN
 
     def _contains(self, item: Kind, container: Kind, item_node: ast.expr, node: ast.expr) -> None:
@@ -233,30 +233,32 @@ class Inference:
             and right.enum is not None
             and not set(left.enum) & set(right.enum)
         ):
-            known, node = (left, right_node) if len(left.enum) > 1 else (right, left_node)
+            listed, node = (left, right_node) if len(left.enum) > 1 else (right, left_node)
             self._wrong(
                 node,
                 f"{_shown(node)} is none of the possible values",
-                did_you_mean(str((right if known is left else left).enum[0]), map(str, known.enum or ())),  # type: ignore[index]
+                did_you_mean(str((right if listed is left else left).enum[0]), map(str, listed.enum or ())),  # type: ignore[index]
             )
 
     def _call(self, node: ast.Call) -> Kind:
         assert isinstance(node.func, ast.Name)
         name = node.func.id
-        given = [self._of(argument) for argument in node.args]
-        data = any(kind.data for kind in given)
+        argument_kinds = [self._of(argument) for argument in node.args]
+        data = any(kind.data for kind in argument_kinds)
         if name not in FUNCTIONS:
             return self._wrong(node, f"there is no function {name!r}", did_you_mean(name, FUNCTIONS, most=40))
         function = FUNCTIONS[name]
-        if not function.required <= len(given) <= len(function.takes):
+        if not function.required <= len(argument_kinds) <= len(function.takes):
             return self._wrong(
-                node, f"{name}() is called with {len(given)} arguments", f"write {function.signature}"
+                node,
+                f"{name}() is called with {len(argument_kinds)} arguments",
+                f"write {function.signature}",
             )
-        for kind, wanted, argument in zip(given, function.takes, node.args, strict=False):
-            if wanted and not kind.one_of(*wanted):
-                names = " or ".join(Kind(w).words for w in wanted)
+        for kind, expected, argument in zip(argument_kinds, function.takes, node.args, strict=False):
+            if expected and not kind.one_of(*expected):
+                names = " or ".join(Kind(w).words for w in expected)
                 return self._wrong(argument, f"{name}() takes {names}, {_shown(argument)} is {kind.words}")
-        return function.gives(given).tainted(data)
+        return function.gives(argument_kinds).tainted(data)
 
     def _comprehension(self, node: ast.ListComp) -> Kind:
         outer = dict(self._names)

@@ -68,8 +68,8 @@ class Kind:
         """The kind of a field; ANY when fields are not known; None when there is no such field."""
         if self.name == "any" or (self.name == "object" and self.fields is None):
             return Kind(data=self.data)
-        found = (self.fields or {}).get(name) if self.name == "object" else None
-        return found.tainted(self.data) if found is not None else None
+        field = (self.fields or {}).get(name) if self.name == "object" else None
+        return field.tainted(self.data) if field is not None else None
 
     @property
     def each(self) -> Kind:
@@ -180,30 +180,30 @@ def _may_be(number: str, given: Kind) -> bool:
     return number == "number" or (number == "integer" and given.enum is None)
 
 
-def accepts(wanted: ValueSpec, given: Kind, *, template: bool = False) -> str | None:
+def accepts(wanted: ValueSpec, accepted: Kind, *, template: bool = False) -> str | None:
     """Why values of kind ``given`` cannot be what ``wanted`` asks for, or None.
 
     Args:
         template: the value is a text with insertions, so it is a string whatever was inserted.
     """
     if template:
-        given = STRING
-    if wanted.type == "any" or given.name == "any":
+        accepted = STRING
+    if wanted.type == "any" or accepted.name == "any":
         return None
-    if given.name == "null":
+    if accepted.name == "null":
         return None if wanted.nullable else f"{of_spec(wanted).words} is expected, null is given"
-    if not given.one_of(wanted.type) and not (given.numeric and _may_be(wanted.type, given)):
-        return f"{of_spec(wanted).words} is expected, {given.words} is given"
-    wrong = [value for value in given.enum or () if wanted.enum is not None and value not in wanted.enum]
+    if not accepted.one_of(wanted.type) and not (accepted.numeric and _may_be(wanted.type, accepted)):
+        return f"{of_spec(wanted).words} is expected, {accepted.words} is given"
+    wrong = [value for value in accepted.enum or () if wanted.enum is not None and value not in wanted.enum]
     if wrong:
         return f"{wrong[0]!r} is none of {', '.join(map(repr, wanted.enum or ()))}"
-    if wanted.type == "array" and wanted.items is not None and given.item is not None:
-        return accepts(wanted.items, given.item)
-    if wanted.type == "object" and wanted.properties is not None and given.fields is not None:
+    if wanted.type == "array" and wanted.items is not None and accepted.item is not None:
+        return accepts(wanted.items, accepted.item)
+    if wanted.type == "object" and wanted.properties is not None and accepted.fields is not None:
         for name in wanted.needs:
-            if name not in given.fields:
+            if name not in accepted.fields:
                 return f"the field {name!r} is missing"
-        for name, kind in given.fields.items():
+        for name, kind in accepted.fields.items():
             if name in wanted.properties and (why := accepts(wanted.properties[name], kind)) is not None:
                 return f"{name}: {why}"
     return None

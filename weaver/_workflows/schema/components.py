@@ -67,8 +67,8 @@ class _Short:
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
         long = handler(schema)
         fields = handler.resolve_ref_schema(long).get("properties", {})
-        one = {k: v for k, v in fields.get(self.key, {}).items() if k not in ("default", "title")}
-        return {"anyOf": [one, long]}
+        short_schema = {k: v for k, v in fields.get(self.key, {}).items() if k not in ("default", "title")}
+        return {"anyOf": [short_schema, long]}
 
 
 def text_list(value: Any) -> Any:
@@ -98,10 +98,10 @@ def _from_environment(value: Any) -> Any:
 def _named(value: Any) -> Any:
     """Refuse ``${env:}`` and other variables that no system has."""
     if isinstance(value, str):
-        for found in ENVIRONMENT.finditer(value):
-            if not re.fullmatch(r"[A-Za-z_]\w*", found[1].strip(), re.ASCII):
+        for match in ENVIRONMENT.finditer(value):
+            if not re.fullmatch(r"[A-Za-z_]\w*", match[1].strip(), re.ASCII):
                 raise ValueError(
-                    f"{found[0]} names no variable; write ${{env:NAME}}, with the variable's name"
+                    f"{match[0]} names no variable; write ${{env:NAME}}, with the variable's name"
                 )
     return value
 

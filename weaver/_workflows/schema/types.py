@@ -142,8 +142,8 @@ class ValueSpec(BaseModel):
         }  # fmt: skip
         for name, type_ in for_type.items():
             if getattr(self, name) is not None and self.type != type_:
-                shown = key_of(name, type(self).model_fields[name])
-                return f"{shown} goes with type {type_}, not {self.type}"
+                label = key_of(name, type(self).model_fields[name])
+                return f"{label} goes with type {type_}, not {self.type}"
         if (self.minimum is not None or self.maximum is not None) and self.type not in ("integer", "number"):
             return f"minimum and maximum go with numbers, not {self.type}"
         if missing := [n for n in self.required or () if n not in (self.properties or {})]:
@@ -189,9 +189,9 @@ class ValueSpec(BaseModel):
             "min_length": self.min_items if self.type == "array" else self.min_length,
             "max_length": self.max_items if self.type == "array" else self.max_length,
         }  # fmt: skip
-        given = {key: value for key, value in limits.items() if value is not None and self.enum is None}
-        if given or self.description:
-            base = Annotated[base, Field(description=self.description or None, **given)]
+        limits_set = {key: value for key, value in limits.items() if value is not None and self.enum is None}
+        if limits_set or self.description:
+            base = Annotated[base, Field(description=self.description or None, **limits_set)]
         return base | None if self.nullable else base
 
     def _bare_type(self, name: str) -> Any:
@@ -227,8 +227,8 @@ class ValueSpec(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             at = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-            said = in_words(first["msg"])
-            return f"{at}: {said}" if at else said
+            message = in_words(first["msg"])
+            return f"{at}: {message}" if at else message
         return None
 
     def read(self, text: str) -> Any:
@@ -264,8 +264,8 @@ def _json(text: str) -> Any:
     except json.JSONDecodeError as error:
         if error.pos >= len(text) or error.msg.startswith("Unterminated"):
             raise ValueError("the JSON is not closed: a bracket or a quote is missing at its end") from None
-        what = f"{error.msg[:1].lower()}{error.msg[1:]} before {text[error.pos : error.pos + 20]!r}"
-        raise ValueError(f"this is no JSON: {what}") from None
+        problem = f"{error.msg[:1].lower()}{error.msg[1:]} before {text[error.pos : error.pos + 20]!r}"
+        raise ValueError(f"this is no JSON: {problem}") from None
     except RecursionError:
         raise ValueError("the JSON is nested too deep") from None
 
@@ -274,10 +274,10 @@ _SUBJECT = re.compile(r"\b(Input|String|List|Tuple|Mapping|Dictionary) should")
 _ASIDE = re.compile(r" after validation, not \d+|, unable to parse string as an? \w+")
 
 
-def in_words(said: str) -> str:
+def in_words(message: str) -> str:
     """What pydantic says of a value, for people who do not know pydantic."""
-    said = _ASIDE.sub("", _SUBJECT.sub("it should", said)).replace("dictionary", "mapping")
-    return said[:1].lower() + said[1:]
+    message = _ASIDE.sub("", _SUBJECT.sub("it should", message)).replace("dictionary", "mapping")
+    return message[:1].lower() + message[1:]
 
 
 def _json_or(text: str, otherwise: Any) -> Any:
@@ -346,8 +346,14 @@ class _Written:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
         long = handler(schema)
-        one = {"type": "string", "enum": list(TYPE_NAMES)}
-        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1, "maxItems": 1}, long]}
+        type_schema = {"type": "string", "enum": list(TYPE_NAMES)}
+        return {
+            "anyOf": [
+                type_schema,
+                {"type": "array", "items": type_schema, "minItems": 1, "maxItems": 1},
+                long,
+            ]
+        }
 
 
 Value = Annotated[ValueSpec, _Written()]

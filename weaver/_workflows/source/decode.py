@@ -70,51 +70,51 @@ def syntax_problems(name: str, text: str, error: Any) -> Iterator[Problem]:
     mark = error.problem_mark or error.context_mark
     place = mark_place(mark) if mark is not None else Place()
     lines = text.split("\n")
-    said = str(error.problem or "not valid YAML")
+    message = str(error.problem or "not valid YAML")
     context = str(error.context or "")
     tabs = [n for n, line in enumerate(lines, 1) if re.match(r" *\t", line) and line.strip()]
-    if place.line in tabs or "\t" in _at(lines, place) or (said.startswith("found character") and tabs):
+    if place.line in tabs or "\t" in _at(lines, place) or (message.startswith("found character") and tabs):
         for line in [n for n in tabs if lines[n - 1].startswith("\t") or n == place.line] or [place.line]:
             column = lines[line - 1].find("\t") + 1
             yield Problem(
                 name, Place(line, max(1, column)), "", "a tab is used to indent", "indent with spaces"
             )
         return
-    what, hint = said, ""
-    if said.startswith("mapping values are not allowed"):
-        what, hint = (
+    problem, hint = message, ""
+    if message.startswith("mapping values are not allowed"):
+        problem, hint = (
             "a ':' is not expected here",
             "quote the text if it has ': ' in it, or check the indentation",
         )
-    elif said.startswith("found character that cannot start any token"):
-        what = f"a text cannot begin with {_at(lines, place)!r}"
+    elif message.startswith("found character that cannot start any token"):
+        problem = f"a text cannot begin with {_at(lines, place)!r}"
         hint = "put it in quotes"
-    elif "unexpected end of stream" in said and "quoted scalar" in context:
+    elif "unexpected end of stream" in message and "quoted scalar" in context:
         place = mark_place(error.context_mark)
-        what, hint = "a quote is opened and never closed", "close it, or double the quote inside"
-    elif said.startswith("did not find expected ',' or"):
-        what = f"a {said[-3:-1].strip(chr(39))!r} or a comma is missing"
+        problem, hint = "a quote is opened and never closed", "close it, or double the quote inside"
+    elif message.startswith("did not find expected ',' or"):
+        problem = f"a {message[-3:-1].strip(chr(39))!r} or a comma is missing"
         hint = f"it was opened in line {error.context_mark.line + 1}"
-    elif "could not find expected ':'" in said:
-        what, hint = "a ':' is missing", "write key: value"
+    elif "could not find expected ':'" in message:
+        problem, hint = "a ':' is missing", "write key: value"
         if error.context_mark is not None:
             place = mark_place(error.context_mark)
     elif (
-        said.startswith("did not find expected key")
+        message.startswith("did not find expected key")
         or "block collection" in context
         or "block mapping" in context
     ):
-        what, hint = "this line does not line up with the ones above", "check its indentation"
-    elif said.startswith("found unknown escape character"):
-        what, hint = (
+        problem, hint = "this line does not line up with the ones above", "check its indentation"
+    elif message.startswith("found unknown escape character"):
+        problem, hint = (
             "an unknown \\ escape in a double-quoted text",
             "use single quotes, or double the backslash",
         )
-    elif "nesting depth" in said:  # newer parsers have a limit of their own, and read ahead of ours
-        what = f"nested more than {MAX_DEPTH} deep"
-    elif "anchor" in said or "alias" in said:
-        what, hint = "text that begins with & or * must be quoted", "put it in quotes"
-    yield Problem(name, place, "", what, hint)
+    elif "nesting depth" in message:  # newer parsers have a limit of their own, and read ahead of ours
+        problem = f"nested more than {MAX_DEPTH} deep"
+    elif "anchor" in message or "alias" in message:
+        problem, hint = "text that begins with & or * must be quoted", "put it in quotes"
+    yield Problem(name, place, "", problem, hint)
 
 
 def _at(lines: list[str], place: Place) -> str:

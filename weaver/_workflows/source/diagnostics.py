@@ -118,8 +118,8 @@ def listed(names: Sequence[str], *, most: int = 12) -> str:
     """A hint with the first ``most`` of the names that are known."""
     if not names or not most:
         return ""
-    shown = ", ".join(names[:most])
-    return f"known: {shown}" + (", ..." if len(names) > most else "")
+    listing = ", ".join(names[:most])
+    return f"known: {listing}" + (", ..." if len(names) > most else "")
 
 
 def shortened(name: str) -> str:

@@ -129,8 +129,8 @@ class Source:
     def value_place(self, keys: Keys) -> Place:
         """Where the value at ``keys`` begins, or that of the nearest existing parent."""
         while keys:
-            if (found := self.node(keys)) is not None:
-                return found.place
+            if (node := self.node(keys)) is not None:
+                return node.place
             keys = keys[:-1]
         return self.root.place if self.root is not None else Place()
 
@@ -189,8 +189,8 @@ def read_file(path: Path, name: str, problems: Problems) -> Source:
     source = Source(name, path=path)
     try:
         if not path.is_file():
-            what = "is a folder, not a file" if path.is_dir() else "there is no such file"
-            problems.add(Problem(name, Place(), "", what))
+            problem = "is a folder, not a file" if path.is_dir() else "there is no such file"
+            problems.add(Problem(name, Place(), "", problem))
             return source
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -202,8 +202,8 @@ def read_file(path: Path, name: str, problems: Problems) -> Source:
 
 def parse(content: str | bytes, name: str, problems: Problems) -> Source:
     """Parse a text that was not read from a file by us; whatever is wrong goes to ``problems``."""
-    given = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-    return _parse_into(Source(name), given, problems)
+    raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    return _parse_into(Source(name), raw, problems)
 
 
 def _parse_into(source: Source, content: bytes, problems: Problems) -> Source:

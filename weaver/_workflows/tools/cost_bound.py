@@ -76,10 +76,10 @@ def worst_case(
     outputs: dict[str, int | None] = {}
     steps: dict[str, Most] = {}
     for id_ in _in_order(prepared.workflow):
-        one = prepared.steps[id_]
-        steps[id_] = most = Most(0) if id_ in skipped else _of_step(one, outputs, prices)
-        per_thread = one.max_tokens
-        outputs[id_] = None if per_thread is None or most.items is None else per_thread * most.items
+        step = prepared.steps[id_]
+        steps[id_] = bound = Most(0) if id_ in skipped else _of_step(step, outputs, prices)
+        per_thread = step.max_tokens
+        outputs[id_] = None if per_thread is None or bound.items is None else per_thread * bound.items
     ordered = {id_: steps[id_] for id_ in prepared.steps}
     total = Most(
         None,
@@ -104,14 +104,14 @@ def _of_step(one: PreparedStep, outputs: Mapping[str, int | None], prices: Price
     tries = 1 + one.retry.times
     times = items * tries
     extra = items if one.step.join is not None and "best" in one.step.join else 0
-    most = Most(
+    step_bound = Most(
         items,
         None if calls is None else calls * times + extra,
         None if tokens is None else tokens * times,
         None if cost is None else cost * times,
         bound,
     )
-    return _within(most, one.step.budget)
+    return _within(step_bound, one.step.budget)
 
 
 def _items(one: PreparedStep) -> int:
@@ -127,11 +127,11 @@ def _calls(one: PreparedStep) -> tuple[int | None, str]:
     assert one.strategy is not None
     name = one.strategy.name
     options = {key: default for key, (_, default) in one.strategy.options.items()}
-    given = getattr(one.body, "keywords", {})
+    keywords = getattr(one.body, "keywords", {})
     if name not in _CALLS:
         return None, f"how many calls {name} makes is decided while it runs"
     try:
-        calls = _CALLS[name]({**options, **given})
+        calls = _CALLS[name]({**options, **keywords})
     except (KeyError, TypeError, ValueError):
         return None, f"how many calls {name} makes is decided while it runs"
     if one.output is not None:
@@ -154,10 +154,10 @@ def _tokens(
         inputs = None if inputs is None or before is None else inputs + before
     if calls is None or one.max_tokens is None or inputs is None:
         return None, None
-    made, seen = calls * one.max_tokens, calls * inputs
+    made, input_tokens = calls * one.max_tokens, calls * inputs
     if prices is None:
-        return made + seen, None
-    return made + seen, (seen * prices.input + made * prices.output) / 1e6
+        return made + input_tokens, None
+    return made + input_tokens, (input_tokens * prices.input + made * prices.output) / 1e6
 
 
 def _within(most: Most, budget: Any) -> Most:

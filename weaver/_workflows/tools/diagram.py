@@ -52,15 +52,15 @@ def mermaid(prepared: Prepared) -> str:
     """A flowchart for Markdown pages."""
     graph = prepared.workflow.compiled.graph
     lines = ["flowchart LR"]
-    for id_, one in prepared.steps.items():
-        label = f"{_safe(id_)}<br/>{_safe(_kind(one))}"
-        left, right = {"approve": ("{{", "}}"), "uses": ("[[", "]]"), "function": ("[/", "/]")}.get(
-            one.step.does, ("[", "]")
+    for id_, step in prepared.steps.items():
+        label = f"{_safe(id_)}<br/>{_safe(_kind(step))}"
+        opening, right = {"approve": ("{{", "}}"), "uses": ("[[", "]]"), "function": ("[/", "/]")}.get(
+            step.step.does, ("[", "]")
         )
-        lines.append(f'    {_node(id_)}{left}"{label}"{right}')
+        lines.append(f'    {_node(id_)}{opening}"{label}"{right}')
     for id_, needs in reduced(graph).items():
-        one = prepared.steps[id_]
-        note = "|if|" if one.step.if_ is not None else ""
+        step = prepared.steps[id_]
+        note = "|if|" if step.step.if_ is not None else ""
         lines += [f"    {_node(need)} -->{note} {_node(id_)}" for need in needs]
     return "\n".join(lines)
 
@@ -86,7 +86,7 @@ def svg(prepared: Prepared, worst: WorstCase) -> str:
     chain = set(zip(worst.chain, worst.chain[1:], strict=False))
     for id_, needs in reduced(graph).items():
         parts += [_edge(at[need], at[id_], hot=(need, id_) in chain) for need in needs]
-    parts += [_box(one, at[id_], hot=id_ in worst.chain) for id_, one in prepared.steps.items()]
+    parts += [_box(step, at[id_], hot=id_ in worst.chain) for id_, step in prepared.steps.items()]
     return "\n".join([*parts, "</svg>"])
 
 
@@ -132,16 +132,16 @@ def _kind(one: PreparedStep) -> str:
     step = one.step
     match step.does:
         case "function":
-            what = f"function {step.function}"
+            label = f"function {step.function}"
         case "uses":
-            what = str(step.uses)
+            label = str(step.uses)
         case "approve":
-            what = "a person approves"
+            label = "a person approves"
         case _:
             name = one.strategy.name if one.strategy is not None else "sequential"
             agent = f" as {step.agent}" if step.agent else ""
-            what = f"{name}{agent}"
-    return f"{what}, each item" if step.for_each is not None else what
+            label = f"{name}{agent}"
+    return f"{label}, each item" if step.for_each is not None else label
 
 
 def _facts(one: PreparedStep, most: Most, decided: Foreseen | None) -> list[str]:

@@ -64,7 +64,7 @@ async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Out
     async def approve(question: Question) -> bool:
         return case.approvals.get(question.path, True)
 
-    given = Given(
+    hooks = Given(
         tools,
         approve=approve,
         functions=case.functions,
@@ -72,8 +72,8 @@ async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Out
     )
     try:
         checked_inputs(workflow, case.inputs, hint="They are `inputs` of the case.")
-        weaver = Weaver(given.only_model, deadline=SECONDS)
-        start = await started(workflow, case.inputs, weaver.settings, given, {})
+        weaver = Weaver(hooks.only_model, deadline=SECONDS)
+        start = await started(workflow, case.inputs, weaver.settings, hooks, {})
         result = await _result(weaver, start.task, start.changes)
     except ConfigurationError as error:
         if case.status == "failed":
@@ -147,10 +147,10 @@ def _names(result: Result[Any], strategy: FlowStrategy) -> dict[str, Any]:
 
 def _values(text: str, names: Mapping[str, Any]) -> str:
     """What the names at the top of an expectation were, so that nobody has to guess."""
-    shown = [
+    values = [
         f"{name} = {_short(names[name])}" for name in ("outputs", "answer", "calls", "status") if name in text
     ]
-    return f" ({', '.join(shown)})" if shown else ""
+    return f" ({', '.join(values)})" if values else ""
 
 
 def _short(value: Any) -> str:
@@ -281,13 +281,13 @@ def virtual(workflow: Definition, case: Case) -> bool:
 
 
 def _functions(workflow: Definition) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for id_, step in workflow.steps.items():
         if step.function is not None:
-            found.add(step.function)
+            names.add(step.function)
         if (used := workflow.compiled.steps[id_].workflow) is not None:
-            found |= _functions(used)
-    return found
+            names |= _functions(used)
+    return names
 
 
 def dry(workflow: Definition) -> Given:

@@ -92,13 +92,13 @@ class Checker(Checks):
         if NAME.fullmatch(name) and name not in _RESERVED:
             return
         if name in _RESERVED:
-            what, hint = f"{name!r} is a word of the expression language", "choose another name"
+            problem, hint = f"{name!r} is a word of the expression language", "choose another name"
         else:
-            what = f"{name!r} cannot be used in expressions: names have letters a-z, digits and _"
+            problem = f"{name!r} cannot be used in expressions: names have letters a-z, digits and _"
             plain = _plain(name)
             better = re.sub(r"\W+", "_", plain).strip("_") if plain.isascii() else ""
             hint = f"for example {better}" if NAME.fullmatch(better) else ""
-        self.texts.wrong(keys, what, hint, key=True)
+        self.texts.wrong(keys, problem, hint, key=True)
 
     def _models(self) -> None:
         if not self.surroundings.strict:
@@ -157,44 +157,44 @@ class Checker(Checks):
     def _parse(self, id_: str, step: Step) -> CompiledStep:
         keys: Keys = ("steps", id_)
         texts = self.texts
-        found: list[Reading] = []
+        references: list[Reading] = []
         out = CompiledStep(id_, needs=tuple(dict.fromkeys(step.needs)))
         if step.if_ is not None and (condition := texts.expression(step.if_, (*keys, "if"))) is not None:
             out.condition = condition
-            found.append(Reading(condition, (*keys, "if")))
+            references.append(Reading(condition, (*keys, "if")))
         if isinstance(step.for_each, str):
             if (items := texts.expression(step.for_each, (*keys, "for_each"))) is not None:
                 out.items = items
-                found.append(Reading(items, (*keys, "for_each")))
+                references.append(Reading(items, (*keys, "for_each")))
         elif step.for_each is not None:
             out.items = texts.values(step.for_each, (*keys, "for_each"))
-            found += readings_in(out.items, (*keys, "for_each"))
+            references += readings_in(out.items, (*keys, "for_each"))
         for name, text in (("task", step.task), ("agent", step.agent)):
             if text is not None:
                 template = texts.template(text, (*keys, name))
                 setattr(out, name, template)
-                found += readings(template, (*keys, name))
+                references += readings(template, (*keys, name))
         if step.approve is not None:
             out.approve = texts.template(step.approve.message, (*keys, "approve", "message"))
-            found += readings(out.approve, (*keys, "approve", "message"))
-        for name, attribute, given in (
+            references += readings(out.approve, (*keys, "approve", "message"))
+        for name, attribute, source_text in (
             ("with", "arguments", step.with_),
             ("fallback", "fallback", step.fallback),
         ):
-            if given is not None:
-                values = texts.values(given, (*keys, name))
+            if source_text is not None:
+                values = texts.values(source_text, (*keys, name))
                 setattr(out, attribute, values)
-                found += readings_in(values, (*keys, name))
-        self.readings[id_] = found
+                references += readings_in(values, (*keys, name))
+        self.readings[id_] = references
         return out
 
     # ---- order
 
     def _order(self) -> None:
-        known = {*self.workflow.steps, *self.broken}
+        ids = {*self.workflow.steps, *self.broken}
         for id_, step in self.workflow.steps.items():
             compiled = self.compiled.steps[id_]
-            waits = [n for n in compiled.needs if self._need(id_, n, known, step)]
+            waits = [n for n in compiled.needs if self._need(id_, n, ids, step)]
             minds: set[str] = set()
             for reading in self.readings[id_]:
                 for path in reading.used:
@@ -221,20 +221,20 @@ class Checker(Checks):
 
     def _cycles(self) -> None:
         waits = self.compiled.graph
-        found = graph.cycles(waits)
-        for cycle in found:
+        loops = graph.cycles(waits)
+        for cycle in loops:
             first, second = cycle[0], cycle[1 % len(cycle)]
-            shown = " -> ".join([*cycle, first])
+            path = " -> ".join([*cycle, first])
             where, hint = self._edge(first, second)
-            self.texts.wrong(where, f"these steps wait for each other: {shown}", hint)
-        stuck = {id_ for cycle in found for id_ in cycle}
+            self.texts.wrong(where, f"these steps wait for each other: {path}", hint)
+        stuck = {id_ for cycle in loops for id_ in cycle}
         for id_, need in graph.behind(waits, stuck).items():
             self.texts.wrong(
                 ("steps", id_),
                 f"the step is never reached: it waits for {need!r}, which cannot start",
                 key=True,
             )
-        if found:
+        if loops:
             for compiled in self.compiled.steps.values():
                 compiled.waits_for = ()
 
@@ -273,8 +273,8 @@ class Checker(Checks):
     def _kinds(self) -> None:
         for id_, step in self.workflow.steps.items():
             kind = step_kind(step, output_kind(step, self._given(id_, step), id_=id_), id_=id_)
-            known = self.unsaid(id_, *SHAPING) and not self.odd(id_)
-            self.kinds[id_] = kind if known else of_any_shape(kind)
+            is_checkable = self.unsaid(id_, *SHAPING) and not self.odd(id_)
+            self.kinds[id_] = kind if is_checkable else of_any_shape(kind)
         for id_ in self.broken:
             self.kinds.setdefault(id_, ANY)
 
@@ -289,9 +289,9 @@ class Checker(Checks):
 
     def _outputs(self) -> None:
         names = self.names(self.kinds)
-        for name, given in self.workflow.outputs.items():
+        for name, output in self.workflow.outputs.items():
             keys: Keys = ("outputs", name)
-            values = self.texts.values(given, keys)
+            values = self.texts.values(output, keys)
             self.compiled.outputs[name] = values
             self.compiled.output_kinds[name] = self.texts.infer_values(values, keys, names)
         if not self.workflow.outputs:

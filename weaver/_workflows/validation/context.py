@@ -63,9 +63,9 @@ class Checks:
             unfinished: steps that may have come to nothing where the expression stands.
         """
         inputs = inputs_kind(self.workflow.inputs)
-        lost = dict.fromkeys(self.lost_inputs, ANY)
+        names = dict.fromkeys(self.lost_inputs, ANY)
         return {
-            "inputs": record({**(inputs.fields or {}), **lost}, noun="input"),
+            "inputs": record({**(inputs.fields or {}), **names}, noun="input"),
             "steps": record(
                 {id_: unsure(kind) if id_ in unfinished else kind for id_, kind in self.kinds.items()},
                 noun="step",
@@ -90,12 +90,12 @@ class Checks:
                 self.surroundings.tool(name)
             except WeaverError as error:
                 if self.surroundings.strict:
-                    known = {*self.surroundings.tool_names(), *self.workflow.mcp}
-                    hint = did_you_mean(name, known) or error.hint.rstrip(".")
+                    tools = {*self.surroundings.tool_names(), *self.workflow.mcp}
+                    hint = did_you_mean(name, tools) or error.hint.rstrip(".")
                     self.texts.wrong((*keys, index), f"there is no tool {name!r}", hint)
 
     def check_strategy(self, strategy: Any, keys: Keys) -> None:
         """Report an unknown strategy, unknown options, and values that do not fit."""
-        for option, what, hint in self.surroundings.strategy_problem(strategy.name, strategy.options):
+        for option, problem, hint in self.surroundings.strategy_problem(strategy.name, strategy.options):
             at: Keys = (*keys, option) if option is not None else (*keys, "name")
-            self.texts.wrong(at, what, hint)
+            self.texts.wrong(at, problem, hint)

@@ -63,11 +63,11 @@ def explained(
         if entry["type"] == "missing" and (loc in left_out or _said_already(entry["loc"], odd)):
             continue
         keys = _existing(loc, source.data, keep_last=entry["type"] in ("missing", "extra_forbidden"))
-        given = _at(source.data, keys)
+        value = _at(source.data, keys)
         kind, context = entry["type"], entry.get("ctx", {})
         if kind == "extra_forbidden":
-            what, hint = _unknown_key(keys, root)
-            yield keys, source.problem(source.key_place(keys), keys, what, hint)
+            problem, hint = _unknown_key(keys, root)
+            yield keys, source.problem(source.key_place(keys), keys, problem, hint)
             continue
         if kind == "missing":
             where = keys[:-1]
@@ -82,25 +82,25 @@ def explained(
             model = model_at(root, keys) if kind.startswith("model") else None
             short = getattr(model, "short_form", "")
             expected = f"{short} or a mapping is expected" if short else _EXPECTED[kind]
-            what = f"{expected}, not {_shown(given)}"
-            hint = _for_type(kind, given) or (
+            problem = f"{expected}, not {_shown(value)}"
+            hint = _for_type(kind, value) or (
                 _named(keys, root) if kind.startswith(("dict", "mapping")) else ""
             )
         elif kind == "literal_error":
             allowed = [str(a) for a in _literals(context.get("expected", ""))]
-            what = f"{_shown(given)} is none of {', '.join(allowed)}"
-            hint = did_you_mean(str(given), allowed, most=0)
+            problem = f"{_shown(value)} is none of {', '.join(allowed)}"
+            hint = did_you_mean(str(value), allowed, most=0)
         elif kind in ("value_error", "assertion_error"):
-            what, _, hint = str(context.get("error", entry["msg"])).partition("; ")
-            if _worth_showing(given, what) and not _SECRET.search(str(keys[-1:])):
-                what += f" (given: {_shown(given)})"
+            problem, _, hint = str(context.get("error", entry["msg"])).partition("; ")
+            if _worth_showing(value, problem) and not _SECRET.search(str(keys[-1:])):
+                problem += f" (given: {_shown(value)})"
         elif kind == "secret":
-            what, _, hint = entry["msg"].partition("; ")
+            problem, _, hint = entry["msg"].partition("; ")
         else:
-            what = in_words(entry["msg"])
-            if given is not None and not isinstance(given, (dict, list)):
-                what += f", not {_shown(given)}"
-        yield keys, source.problem(source.value_place(keys), keys, what, hint)
+            problem = in_words(entry["msg"])
+            if value is not None and not isinstance(value, (dict, list)):
+                problem += f", not {_shown(value)}"
+        yield keys, source.problem(source.value_place(keys), keys, problem, hint)
 
 
 def _said_already(loc: tuple[Any, ...], odd: list[tuple[Any, ...]]) -> bool:
@@ -168,21 +168,21 @@ def _for_type(kind: str, given: Any) -> str:
 
 def _unknown_key(keys: Keys, root: type[BaseModel]) -> tuple[str, str]:
     key = str(keys[-1])
-    shown = shortened(key)
+    key_shown = shortened(key)
     model = model_at(root, keys[:-1])
-    known = keys_of(model) if model is not None else []
+    known_keys = keys_of(model) if model is not None else []
     if model is not None and (hint := _ELSEWHERE.get((model.__name__, key))) is not None:
-        return f"there is no key {shown!r} here", hint
+        return f"there is no key {key_shown!r} here", hint
     if " " in key and not set(key) & {":"}:
-        return f"there is no key {shown!r} here", "a text with a comma inside { } or [ ] needs quotes"
-    if "properties" in known:
-        close = did_you_mean(key, known, cutoff=0.75)
+        return f"there is no key {key_shown!r} here", "a text with a comma inside { } or [ ] needs quotes"
+    if "properties" in known_keys:
+        close = did_you_mean(key, known_keys, cutoff=0.75)
         hint = close if close.startswith("did") else "name the fields of an object under `properties`"
     else:
-        meant = closest(key, known)
-        first = sorted(known, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+        meant = closest(key, known_keys)
+        first = sorted(known_keys, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
         hint = f"did you mean {meant!r}?" if meant is not None else listed(first)
-    return f"there is no key {shown!r} here", hint
+    return f"there is no key {key_shown!r} here", hint
 
 
 def _example(keys: Keys, root: type[BaseModel]) -> str:

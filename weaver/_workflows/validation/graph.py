@@ -10,7 +10,7 @@ Graph = Mapping[str, Sequence[str]]
 
 def cycles(graph: Graph) -> list[list[str]]:
     """One cycle of each group of steps that wait for each other, in order of waiting."""
-    found: list[list[str]] = []
+    loops: list[list[str]] = []
     done: set[str] = set()
     for start in graph:
         if start in done:
@@ -29,15 +29,15 @@ def cycles(graph: Graph) -> list[list[str]]:
                 following = needs[child]
                 if following in on_path:
                     cycle = path[path.index(following) :]
-                    if not any(set(cycle) & set(other) for other in found):
-                        found.append(cycle)
+                    if not any(set(cycle) & set(other) for other in loops):
+                        loops.append(cycle)
                 elif following not in done:
                     stack.append((following, 0))
             else:
                 path.pop()
                 on_path.discard(node)
                 done.add(node)
-    return found
+    return loops
 
 
 def behind(graph: Graph, stuck: set[str]) -> dict[str, str]:
@@ -80,14 +80,14 @@ def levels(graph: Graph) -> list[list[str]]:
 
 def ancestors(graph: Graph, step: str) -> set[str]:
     """Everything that ``step`` waits for, directly or not."""
-    seen: set[str] = set()
+    visited: set[str] = set()
     stack = list(graph.get(step, ()))
     while stack:
         need = stack.pop()
-        if need not in seen:
-            seen.add(need)
+        if need not in visited:
+            visited.add(need)
             stack += graph.get(need, ())
-    return seen
+    return visited
 
 
 def reduced(graph: Graph) -> dict[str, list[str]]:

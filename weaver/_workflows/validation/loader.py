@@ -108,7 +108,7 @@ class _Loader:
         if source.root is None:
             return None
         before = len(self._problems)
-        workflow, lost = _read(source, self._problems)
+        workflow, dropped = _read(source, self._problems)
         if workflow is None:
             return None
         self._check_size(workflow, source)
@@ -117,8 +117,8 @@ class _Loader:
             for id_, step in workflow.steps.items()
             if step.uses is not None
         }
-        read = source.without(lost)
-        checker = Checker(workflow, read, self._problems, self._surroundings, lost=lost, used=used)
+        read = source.without(dropped)
+        checker = Checker(workflow, read, self._problems, self._surroundings, lost=dropped, used=used)
         compiled = checker.check()
         for id_, other in used.items():
             compiled.steps[id_].workflow = other
@@ -127,13 +127,13 @@ class _Loader:
 
     def _check_size(self, workflow: Definition, source: Source) -> None:
         steps = len(workflow.steps)
-        if steps <= MANY_STEPS or steps <= (most := Settings.load().max_steps or MANY_STEPS):
+        if steps <= MANY_STEPS or steps <= (limit := Settings.load().max_steps or MANY_STEPS):
             return
         self._problems.add(
             source.problem(
                 source.value_place(("steps",)),
                 ("steps",),
-                f"there are {steps:,} steps, and at most {most:,} are allowed",
+                f"there are {steps:,} steps, and at most {limit:,} are allowed",
                 "each step is a thread with calls of its own; set max_steps (WEAVER_MAX_STEPS) to allow more",
             )
         )
@@ -183,25 +183,25 @@ def _read(source: Source, problems: Problems) -> tuple[Definition | None, frozen
     if () in source.missing:
         return None, frozenset()
     if not isinstance(data, dict):
-        what = "a workflow is a mapping: version, name, steps"
-        problems.add(source.problem(source.value_place(()), (), what, "start with `weaver init`"))
+        complaint = "a workflow is a mapping: version, name, steps"
+        problems.add(source.problem(source.value_place(()), (), complaint, "start with `weaver init`"))
         return None, frozenset()
     if not _version(source, data, problems):
         return None, frozenset()
-    lost = set(source.missing)
-    left: Any = _without(data, lost) if lost else data
+    dropped = set(source.missing)
+    remaining: Any = _without(data, dropped) if dropped else data
     for number in range(_ROUNDS):
-        if left is None:
+        if remaining is None:
             break
         try:
-            return Definition.model_validate(left), frozenset(lost)
+            return Definition.model_validate(remaining), frozenset(dropped)
         except ValidationError as error:
             if number == 0:
-                for _, problem in explained(error, source, Definition, lost):
+                for _, problem in explained(error, source, Definition, dropped):
                     problems.add(problem)
-            cut = [_existing(left, entry["loc"]) for entry in error.errors(include_url=False)]
-            lost |= {written(keys, lost) for keys in cut}
-            left = _without(data, lost)
+            cut = [_existing(remaining, entry["loc"]) for entry in error.errors(include_url=False)]
+            dropped |= {written(keys, dropped) for keys in cut}
+            remaining = _without(data, dropped)
         except RecursionError:
             problems.add(source.problem(source.value_place(()), (), "the file is nested too deep"))
             break
@@ -217,15 +217,15 @@ def _version(source: Source, data: Mapping[str, Any], problems: Problems) -> boo
         problems.add(source.problem(source.value_place(()), (), "the key 'version' is missing", hint))
         return True
     if isinstance(version, str) and version.startswith("weaver/v"):
-        what, hint = (
+        problem, hint = (
             f"this weaver reads {VERSION}, not {version}",
             "install a newer weaver, or change the version",
         )
-        problems.add(source.problem(source.value_place(("version",)), ("version",), what, hint))
+        problems.add(source.problem(source.value_place(("version",)), ("version",), problem, hint))
         return False
-    what = f"the version is {VERSION}"
+    problem = f"the version is {VERSION}"
     problems.add(
-        source.problem(source.value_place(("version",)), ("version",), what, f"write version: {VERSION}")
+        source.problem(source.value_place(("version",)), ("version",), problem, f"write version: {VERSION}")
     )
     return True
 

@@ -146,12 +146,12 @@ class Texts:
         return of_value(at)
 
     def _no_secrets(self, text: str, keys: Keys) -> None:
-        if (found := ENVIRONMENT.search(text)) is not None:
-            place = self.source.inside(keys, found[0])
-            what = f"{found[0]} is not put into texts: prompts end up in traces and at the model"
+        if (match := ENVIRONMENT.search(text)) is not None:
+            place = self.source.inside(keys, match[0])
+            problem = f"{match[0]} is not put into texts: prompts end up in traces and at the model"
             self.problems.add(
                 self.source.problem(
-                    place, keys, what, "environment variables go into models.*.api_key and base_url"
+                    place, keys, problem, "environment variables go into models.*.api_key and base_url"
                 )
             )
 

@@ -39,8 +39,8 @@ def register(function: Callable[..., Any] | Tool, *, name: str = "") -> Tool:
         else as_tool(function)
     )
     name = name or tool.spec.name
-    known = _registered.get(name)
-    if known is not None and identity(known) != identity(tool):
+    registered = _registered.get(name)
+    if registered is not None and identity(registered) != identity(tool):
         raise ConfigurationError(f"A function named {name!r} is registered already.")
     _registered[name] = tool
     return tool
@@ -72,7 +72,7 @@ class Surroundings:
             ConfigurationError: one of them is not a tool.
         """
         if isinstance(tools, Mapping):
-            return cls({name: as_tool(given) for name, given in tools.items()}, strict)
+            return cls({name: as_tool(value) for name, value in tools.items()}, strict)
         return cls(by_name(tuple(tools)), strict)
 
     def tool_names(self) -> list[str]:
@@ -86,8 +86,8 @@ class Surroundings:
             UnknownNameError: there is none.
             ConfigurationError: a plugin's tool cannot be loaded.
         """
-        if (given := self.tools.get(name) or _registered.get(name)) is not None:
-            return given
+        if (tool := self.tools.get(name) or _registered.get(name)) is not None:
+            return tool
         if (point := _tool_points().get(name)) is None:
             hint = (
                 ""
@@ -109,22 +109,22 @@ class Surroundings:
         from weaver._strategies.common import registry
 
         try:
-            found = registry.load(name)
+            strategy = registry.load(name)
         except WeaverError as error:
             return [(None, _lower(error.message), _lower(error.hint))]
         problems: list[tuple[str | None, str, str]] = []
         parsed: dict[str, Any] = {}
         for option, value in options.items():
             try:
-                parsed |= found.parsed_options({option: value})
+                parsed |= strategy.parsed_options({option: value})
             except WeaverError as error:
                 problems.append((option, _lower(in_words(error.message)), _lower(error.hint)))
         if not problems:
             try:
-                found.check_together(parsed)
+                strategy.check_together(parsed)
             except WeaverError as error:
                 problems.append((None, _lower(error.message), _lower(error.hint)))
-        missing = [o for o, (_, default) in found.options.items() if default is inspect.Parameter.empty]
+        missing = [o for o, (_, default) in strategy.options.items() if default is inspect.Parameter.empty]
         problems += [
             (None, f"the strategy {name!r} needs the option {o!r}", "") for o in missing if o not in options
         ]
@@ -144,10 +144,10 @@ class Surroundings:
             if family(name) is not None:
                 return None
             return f"there is no model {name!r}", f"write it with its provider, for example openai/{name}"
-        known = {*BY_PREFIX, *LITELLM_PREFIXES, *installed()}
-        if prefix in known:
+        prefixes = {*BY_PREFIX, *LITELLM_PREFIXES, *installed()}
+        if prefix in prefixes:
             return None if rest.strip() else ("the model's name is missing", "for example openai/gpt-5-mini")
-        hint = did_you_mean(prefix, known, most=0)
+        hint = did_you_mean(prefix, prefixes, most=0)
         return (
             f"there is no model provider {prefix!r}",
             hint or "a server of your own needs base_url",

@@ -102,25 +102,25 @@ class StepChecker:
         kind = record({})
         if self.compiled.arguments is not None:
             kind = self.texts.infer_values(self.compiled.arguments, keys, self.inner)
-        given = kind.fields or {}
+        fields = kind.fields or {}
         all_given = self.checks.unsaid(self.id, "with")
         used = self.checks.used.get(self.id)
         if self.step.does == "uses" and used is not None:
-            for name, value in given.items():
+            for name, value in fields.items():
                 if name not in used.inputs:
                     hint = did_you_mean(name, used.inputs)
                     self.texts.wrong((*keys, name), f"{self.step.uses} has no input {name!r}", hint, key=True)
                 elif (why := accepts(used.inputs[name], value)) is not None:
                     self.texts.wrong((*keys, name), f"the input does not fit: {why}")
             for name, spec in used.inputs.items():
-                if name not in given and not spec.optional and all_given:
-                    what, hint = (
+                if name not in fields and not spec.optional and all_given:
+                    problem, hint = (
                         f"the input {name!r} of {self.step.uses} is missing",
                         f"give it: with: {{{name}: ...}}",
                     )
-                    self.texts.wrong((*self.keys, "uses"), what, hint)
+                    self.texts.wrong((*self.keys, "uses"), problem, hint)
         elif self.step.does == "function":
-            self._function(given, keys, all_given=all_given)
+            self._function(fields, keys, all_given=all_given)
 
     def _function(self, given: Mapping[str, Kind], keys: Keys, *, all_given: bool) -> None:
         name = str(self.step.function)
@@ -140,11 +140,11 @@ class StepChecker:
                 self.texts.wrong((*keys, argument), f"the argument does not fit: {why}", hint)
         for argument in tool.spec.parameters.get("required", ()):
             if argument not in given and all_given:
-                what, hint = (
+                problem, hint = (
                     f"the argument {argument!r} of {name} is missing",
                     f"give it: with: {{{argument}: ...}}",
                 )
-                self.texts.wrong((*self.keys, "function"), what, hint)
+                self.texts.wrong((*self.keys, "function"), problem, hint)
 
     def _join(self) -> None:
         if self.step.join is None:
@@ -169,14 +169,14 @@ class StepChecker:
             self.texts.wrong(keys, sentence(error.message), sentence(error.hint))
         self.compiled.until = conditions
         several = [int(n) for n in re.findall(r"quorum\(\s*(\d+)", self.step.join)]
-        most = len(self.step.for_each) if isinstance(self.step.for_each, list) else None
-        most = len(self.compiled.needs) if self.step.for_each is None else most
+        limit = len(self.step.for_each) if isinstance(self.step.for_each, list) else None
+        limit = len(self.compiled.needs) if self.step.for_each is None else limit
         if len(self.compiled.needs) < 2 and self.step.for_each is None:
             return  # said already
         if not self.checks.unsaid(self.id, "needs", "for_each"):
             return
-        if most is not None and several and max(several) > most:
-            self.texts.wrong(keys, f"a quorum of {max(several)} can never be met: there are {most}")
+        if limit is not None and several and max(several) > limit:
+            self.texts.wrong(keys, f"a quorum of {max(several)} can never be met: there are {limit}")
 
     def _conflicts(self) -> None:
         from weaver._coordination.conflicts.policies import parse_ladder

@@ -32,15 +32,15 @@ async def ask(
         callback: gets the conflict; returns a value, which may be a new one, or None to leave it open.
     """
     if inspect.iscoroutinefunction(callback):
-        said = await callback(conflict)
+        response = await callback(conflict)
     else:
-        said = await anyio.to_thread.run_sync(callback, conflict, abandon_on_cancel=True)
-        if inspect.isawaitable(said):
-            said = await said
-    if said is None or not str(said).strip():
+        response = await anyio.to_thread.run_sync(callback, conflict, abandon_on_cancel=True)
+        if inspect.isawaitable(response):
+            response = await response
+    if response is None or not str(response).strip():
         return None
-    known = match(conflict, threads, str(said))
-    return Resolution("ask", known.value if known else str(said).strip(), "as answered when asked")
+    matching = match(conflict, threads, str(response))
+    return Resolution("ask", matching.value if matching else str(response).strip(), "as answered when asked")
 
 
 async def keep(

@@ -61,10 +61,10 @@ async def debate(
 
 def _speakers(held: Sequence[Position]) -> list[Position]:
     """At most `MAX_PARTIES`, every value among them before any gets a second speaker."""
-    seen: dict[int, int] = {}
+    turns: dict[int, int] = {}
     ranked: list[tuple[int, int, Position]] = []
     for position in held:
-        order = seen[id(position.value)] = seen.get(id(position.value), 0) + 1
+        order = turns[id(position.value)] = turns.get(id(position.value), 0) + 1
         ranked.append((order, len(ranked), position))
     return [p for _, _, p in sorted(ranked, key=lambda r: r[:2])[:MAX_PARTIES]]
 
@@ -84,9 +84,9 @@ async def _round(
         speaking.close()
         _ = [thread async for thread in speaking.as_finished()]
         for party, thread in started:
-            said = thread.answer.output if thread.answer is not None else None
-            if thread.state == "succeeded" and isinstance(said, Derived):
-                spoken.append(replace(party, value=said.text, evidence=said.working or party.evidence))
+            output = thread.answer.output if thread.answer is not None else None
+            if thread.state == "succeeded" and isinstance(output, Derived):
+                spoken.append(replace(party, value=output.text, evidence=output.working or party.evidence))
     return spoken
 
 
@@ -122,5 +122,5 @@ def _agreement(conflict: Conflict, threads: Sequence[Told], parties: Sequence[_P
     if matched[0] is not None:
         return matched[0].value if all(m is matched[0] for m in matched) else None
     # A value that is new to all of them: they agree only if it is written alike.
-    said = {" ".join(p.value.casefold().split()) for p in parties}
-    return parties[0].value if len(said) == 1 and all(m is None for m in matched) else None
+    values = {" ".join(p.value.casefold().split()) for p in parties}
+    return parties[0].value if len(values) == 1 and all(m is None for m in matched) else None

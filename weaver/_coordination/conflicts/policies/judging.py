@@ -46,8 +46,8 @@ async def judge(
     run.random.shuffle(candidates)
     chosen: ConflictValue | None = None
     reason = ""
-    for asked in range(passes):
-        order = candidates if asked % 2 == 0 else candidates[::-1]
+    for attempt in range(passes):
+        order = candidates if attempt % 2 == 0 else candidates[::-1]
         value, reason = await _ask(run, conflict, threads, order)
         if value is None or (chosen is not None and value is not chosen):
             return None
@@ -64,7 +64,9 @@ async def _ask(
         held = dict.fromkeys(p.evidence for p in positions(conflict, threads) if p.value is value)
         evidence = "\n".join(f"- {e}" for e in held if e) or "(none given)"
         parts.append(f"Candidate {letter}:\n" + fenced(f"{value.value}\nEvidence:\n{evidence}"))
-    said: _Judged = await run.parsed("\n\n".join(parts), _Judged, role="judge", name="judge")
+    judgement: _Judged = await run.parsed("\n\n".join(parts), _Judged, role="judge", name="judge")
     letters = string.ascii_uppercase[: len(order)]
-    choice = said.choice.strip().strip("\"'().").removeprefix("Candidate ").strip().upper()
-    return (order[letters.index(choice)] if len(choice) == 1 and choice in letters else None), said.reason
+    choice = judgement.choice.strip().strip("\"'().").removeprefix("Candidate ").strip().upper()
+    return (
+        order[letters.index(choice)] if len(choice) == 1 and choice in letters else None
+    ), judgement.reason

@@ -134,15 +134,15 @@ def _policy(node: ast.expr, text: str, callback: Any) -> Policy:
 
 
 def _check(name: str, function: Any, options: Mapping[str, Any]) -> None:
-    known = {
+    names = {
         p.name: p.default
         for p in inspect.signature(function).parameters.values()
         if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
     }
     for option, value in options.items():
-        if option not in known:
-            raise UnknownNameError(f"option of the conflict policy {name!r}", option, known)
-        default = known[option]
+        if option not in names:
+            raise UnknownNameError(f"option of the conflict policy {name!r}", option, names)
+        default = names[option]
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if isinstance(default, str):
             fits = isinstance(value, str)
@@ -151,7 +151,7 @@ def _check(name: str, function: Any, options: Mapping[str, Any]) -> None:
         else:
             fits = number and 0 <= value <= 1
         if not fits:
-            wanted = (
+            expected = (
                 "text" if isinstance(default, str) else "1 to 100" if isinstance(default, int) else "0 to 1"
             )
-            raise ConfigurationError(f"The option {option} of {name!r} is {value!r}; it must be {wanted}.")
+            raise ConfigurationError(f"The option {option} of {name!r} is {value!r}; it must be {expected}.")

@@ -77,11 +77,13 @@ def question(conflict: Conflict, run: Run, threads: Sequence[Told]) -> str:
     Contains what the threads were asked, not what they were told by other threads.
     """
     involved = {i for value in conflict.values for i in value.threads}
-    asked = [t.task.question for t in threads if t.id in involved]
+    questions = [t.task.question for t in threads if t.id in involved]
     if conflict.attribute == ANSWER:
-        return asked[0] if asked else conflict.subject
+        return questions[0] if questions else conflict.subject
     material = [
-        fenced(q[:_MATERIAL], "task") for q in dict.fromkeys([run.context.task.question, *asked]) if q.strip()
+        fenced(q[:_MATERIAL], "task")
+        for q in dict.fromkeys([run.context.task.question, *questions])
+        if q.strip()
     ]
     return (
         "Find out one thing, from scratch and with care:\n"
@@ -94,9 +96,9 @@ def question(conflict: Conflict, run: Run, threads: Sequence[Told]) -> str:
 def match(conflict: Conflict, threads: Sequence[Told], text: str) -> ConflictValue | None:
     """The one candidate that ``text`` says; None when it says none of them, or perhaps several."""
     verdicts = [_says(conflict, value, threads, text) for value in conflict.values]
-    fitting = [v for v, said in zip(conflict.values, verdicts, strict=True) if said]
+    fitting = [v for v, verdict in zip(conflict.values, verdicts, strict=True) if verdict]
     if not fitting:
-        unsure = [v for v, said in zip(conflict.values, verdicts, strict=True) if said is None]
+        unsure = [v for v, verdict in zip(conflict.values, verdicts, strict=True) if verdict is None]
         fitting = [v for v in unsure if _contained(v.value, text)]
     return fitting[0] if len(fitting) == 1 else None
 
@@ -130,11 +132,11 @@ def _claim_of(conflict: Conflict, value: ConflictValue, thread: Told) -> Claim |
 
 def _best(topic: Topic, value: ConflictValue, claims: Sequence[Claim]) -> Claim | None:
     """The claim for this value: of the same topic, or of one alike that a judge took for the same."""
-    wanted = read_value(value.value)
+    target = read_value(value.value)
     for fits in (topic.same, topic.near):
         for claim in claims:
             read = value_of(claim)
-            if fits(topic_of(claim)) and (wanted is None or read is None or same_claimed(wanted, read)):
+            if fits(topic_of(claim)) and (target is None or read is None or same_claimed(target, read)):
                 return claim
     return next((c for c in claims if topic.same(topic_of(c))), None)
 

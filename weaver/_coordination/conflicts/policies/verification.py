@@ -50,9 +50,9 @@ async def escalate(
     derived = await _derive(run, conflict, threads, samples=1, agent=chosen)
     if not derived:
         return None
-    said = derived[0]
-    value = await _candidate(run, conflict, threads, said)
-    return Resolution("escalate", value.value if value else said.text, _evidence(agent, said))
+    outcome = derived[0]
+    value = await _candidate(run, conflict, threads, outcome)
+    return Resolution("escalate", value.value if value else outcome.text, _evidence(agent, outcome))
 
 
 async def _derive(
@@ -80,16 +80,18 @@ async def _for_candidate(
 ) -> Resolution | None:
     matched = [(await _candidate(run, conflict, threads, d), d) for d in derived]
     counts = Counter(v.value for v, _ in matched if v is not None)
-    for value, said in matched:
+    for value, outcome in matched:
         if value is None:
-            run.note(f"{about(conflict)}: a fresh thread came to {said.text!r}, which no thread had claimed.")
+            run.note(
+                f"{about(conflict)}: a fresh thread came to {outcome.text!r}, which no thread had claimed."
+            )
     ranked = counts.most_common(2)
     if not ranked or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
         return None
     winner, count = ranked[0]
-    said = next(d for v, d in matched if v is not None and v.value == winner)
+    outcome = next(d for v, d in matched if v is not None and v.value == winner)
     who = "a fresh thread" if len(derived) == 1 else f"{count} of {len(derived)} fresh threads"
-    return Resolution("verify", winner, _evidence(who, said))
+    return Resolution("verify", winner, _evidence(who, outcome))
 
 
 async def _candidate(

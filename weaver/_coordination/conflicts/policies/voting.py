@@ -22,10 +22,10 @@ async def majority(
     Args:
         share: 0.5 is a plain majority.
     """
-    value, most, total = _most(conflict)
-    if value is None or most <= share * total:
+    value, votes, total = _most(conflict)
+    if value is None or votes <= share * total:
         return None
-    return Resolution("majority", value.value, f"{most} of {total} threads ({who(value)})")
+    return Resolution("majority", value.value, f"{votes} of {total} threads ({who(value)})")
 
 
 async def clear_majority(
@@ -37,18 +37,18 @@ async def clear_majority(
 
     Threads of one model tend to share errors, so two against one says less than it seems to.
     """
-    value, most, total = _most(conflict)
-    if value is None or 3 * most <= 2 * total:
+    value, votes, total = _most(conflict)
+    if value is None or 3 * votes <= 2 * total:
         return None
-    return Resolution("clear_majority", value.value, f"{most} of {total} threads ({who(value)})")
+    return Resolution("clear_majority", value.value, f"{votes} of {total} threads ({who(value)})")
 
 
 def _most(conflict: Conflict) -> tuple[ConflictValue | None, int, int]:
     """The value that most threads hold (None for a tie), how many they are, and of how many."""
     counts = [len(v.threads) for v in conflict.values]
-    most = max(counts, default=0)
-    value = conflict.values[counts.index(most)] if counts.count(most) == 1 else None
-    return value, most, sum(counts)
+    votes = max(counts, default=0)
+    value = conflict.values[counts.index(votes)] if counts.count(votes) == 1 else None
+    return value, votes, sum(counts)
 
 
 async def confidence_weighted(
@@ -75,12 +75,12 @@ async def confidence_weighted(
         sum(default if p.confidence is None else p.confidence for p in held if p.value is value)
         for value in conflict.values
     ]
-    total, most = sum(weights), max(weights)
-    if not total or weights.count(most) != 1 or most <= share * total:
+    total, heaviest = sum(weights), max(weights)
+    if not total or weights.count(heaviest) != 1 or heaviest <= share * total:
         return None
-    value = conflict.values[weights.index(most)]
+    value = conflict.values[weights.index(heaviest)]
     return Resolution(
         "confidence_weighted",
         value.value,
-        f"{most / total:.0%} of the stated confidence ({who(value)})",
+        f"{heaviest / total:.0%} of the stated confidence ({who(value)})",
     )

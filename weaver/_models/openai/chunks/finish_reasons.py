@@ -52,8 +52,8 @@ def finish_reason(word: str) -> FinishReason:
     plain = normal(word)
     if plain in _NO_WORD:
         return "unknown"
-    if (known := _KNOWN.get(plain)) is not None:
-        return known
+    if (known_reason := _KNOWN.get(plain)) is not None:
+        return known_reason
     for family, reason in _FAMILIES:
         if family.search(plain):
             return reason

@@ -112,7 +112,7 @@ class ChunkReader:
         choices = chunk.get("choices")
         if self._source == "delta" and self._is_plain_text(chunk, choices):
             return
-        said = len(self.deltas)
+        count_before = len(self.deltas)
         finish: str | None = None
         if choices:
             if not isinstance(choices, list):
@@ -134,7 +134,7 @@ class ChunkReader:
                 raise _ShapeError("neither choices nor usage")
             if "id" not in chunk:
                 self._pass_over(json.dumps(chunk, default=str)[:200].encode())
-        self._note_finish(finish, bool(choices), len(self.deltas) > said)
+        self._note_finish(finish, bool(choices), len(self.deltas) > count_before)
         usage = self._usage.read(chunk, choices[0] if choices else None)
         if usage is not None:
             self.tokens = usage.total_tokens

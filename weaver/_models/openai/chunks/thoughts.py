@@ -67,8 +67,8 @@ class ThoughtSplitter:
             self._held = held = start
         if tag := _OPEN.match(start):
             name = next(group for group in tag.groups() if group)
-            left, right = tag.group()[0], tag.group()[-1]
-            self._close = re.compile(re.escape(f"{left}/{name}{right}"), re.IGNORECASE)
+            opening, right = tag.group()[0], tag.group()[-1]
+            self._close = re.compile(re.escape(f"{opening}/{name}{right}"), re.IGNORECASE)
             self._held = start[tag.end() :]
             self._thought = True
             return True

@@ -59,23 +59,23 @@ class UsageReader:
     def usage(self) -> Usage:
         """The usage so far. The cost is known only where the server says it."""
         of = self._greatest
-        given, produced = int(of.get("input", 0)), int(of.get("output", 0))
+        prompt_tokens, produced = int(of.get("input", 0)), int(of.get("output", 0))
         reasoning = int(of.get("reasoning", 0))
         total = int(of.get("total", 0))
         # xAI and Gemini count reasoning beside the output, which the total shows; we count it with it.
-        if reasoning and (total >= given + produced + reasoning or reasoning > produced):
+        if reasoning and (total >= prompt_tokens + produced + reasoning or reasoning > produced):
             produced += reasoning
         cached, written = int(of.get("cached", 0)), int(of.get("written", 0))
         if "input_apart" in of and cached + written > 0:
-            given += cached + written  # Anthropic's own names: what the cache had is counted apart
+            prompt_tokens += cached + written  # Anthropic's own names: what the cache had is counted apart
         cost = of.get("cost")
         return Usage(
             calls=1,
-            input_tokens=given,
+            input_tokens=prompt_tokens,
             output_tokens=produced,
             reasoning_tokens=reasoning,
-            cached_tokens=min(cached, given),
-            cache_written_tokens=min(written, given),
+            cached_tokens=min(cached, prompt_tokens),
+            cache_written_tokens=min(written, prompt_tokens),
             cost_usd=cost,
         )
 

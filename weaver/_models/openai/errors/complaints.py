@@ -130,8 +130,8 @@ def window_in(headers: Mapping[str, str]) -> float | None:
         if wait is None or wait > LONGEST_WINDOW:
             continue
         waits.append(wait)
-        left = named.get(name.replace("reset", "remaining"), "")
-        if left.strip() in {"0", "0.0"} or left.strip().startswith("-"):
+        remaining = named.get(name.replace("reset", "remaining"), "")
+        if remaining.strip() in {"0", "0.0"} or remaining.strip().startswith("-"):
             used_up.append(wait)
     return max(used_up, default=None) if used_up else min(waits, default=None)
 
@@ -192,21 +192,21 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
     stack: list[tuple[str, Any, int]] = [("", value, 0)]
     visited = 0
     while stack and visited < _MAX_VALUES:
-        key, one, depth = stack.pop()
+        key, leaf, depth = stack.pop()
         visited += 1
-        if isinstance(one, str):
-            if one[:1] in "{[" and depth < 4:  # JSON inside a text, as gateways pass on
+        if isinstance(leaf, str):
+            if leaf[:1] in "{[" and depth < 4:  # JSON inside a text, as gateways pass on
                 try:
-                    stack.append((key, json.loads(one), depth + 1))
+                    stack.append((key, json.loads(leaf), depth + 1))
                     continue
                 except (ValueError, RecursionError):
                     pass
-            yield key, one
-        elif isinstance(one, bool) or one is None:
+            yield key, leaf
+        elif isinstance(leaf, bool) or leaf is None:
             continue
-        elif isinstance(one, int | float):
-            yield key, str(one)
-        elif depth < 12 and isinstance(one, dict):
-            stack += [(str(k), v, depth + 1) for k, v in reversed(list(one.items())[:_MAX_VALUES])]
-        elif depth < 12 and isinstance(one, list):
-            stack += [(key, v, depth + 1) for v in reversed(one[:_MAX_VALUES])]
+        elif isinstance(leaf, int | float):
+            yield key, str(leaf)
+        elif depth < 12 and isinstance(leaf, dict):
+            stack += [(str(k), v, depth + 1) for k, v in reversed(list(leaf.items())[:_MAX_VALUES])]
+        elif depth < 12 and isinstance(leaf, list):
+            stack += [(key, v, depth + 1) for v in reversed(leaf[:_MAX_VALUES])]

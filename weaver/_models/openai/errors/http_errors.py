@@ -76,12 +76,12 @@ class Failures:
         if 300 <= status < 400:
             where = self.clean(headers.get("Location", "nowhere").partition("?")[0])
             return self._error(ModelProtocolError, f"redirects to {where} (HTTP {status})", _CHECK_URL)
-        said = self.clean(message_in(body)) or "no explanation"
+        explanation = self.clean(message_in(body)) or "no explanation"
         complaint = complaint_in(status, body)
-        if unnamed := [name for name in complaint.named if name not in said]:
-            said = self.clean(f"{said} ({', '.join(dict.fromkeys(unnamed))})")
+        if unnamed := [name for name in complaint.named if name not in explanation]:
+            explanation = self.clean(f"{explanation} ({', '.join(dict.fromkeys(unnamed))})")
         wait = wait_in(headers, body)
-        failed = self._for_code(status, f"answered HTTP {status}: {said}", complaint, wait)
+        failed = self._for_code(status, f"answered HTTP {status}: {explanation}", complaint, wait)
         failed.complaint = complaint
         if isinstance(failed, RateLimitError):
             if wait is None:
@@ -98,17 +98,17 @@ class Failures:
     def in_stream(self, body: Any, *, begun: bool) -> ModelError:
         """For an error that the server reports inside its answer."""
         raw = json.dumps(body, default=str).encode()
-        said = self.clean(message_of(body) or raw.decode()) or "no explanation"
-        what = f"reported an error instead of an answer: {said}"
+        explanation = self.clean(message_of(body) or raw.decode()) or "no explanation"
+        problem = f"reported an error instead of an answer: {explanation}"
         complaint = complaint_in(status_of(body), raw)
         wait = wait_in({}, raw)
         if begun:
-            failed = self.broken(f"reported an error in the middle of its answer: {said}")
+            failed = self.broken(f"reported an error in the middle of its answer: {explanation}")
             overloaded = is_overload(complaint.status, complaint.text)
             failed.retry_after = _OVERLOADED_FOR if wait is None and overloaded else wait
             failed.refuses_structure = not overloaded and not is_used_up(complaint.status, complaint.text)
         else:
-            failed = self._for_code(complaint.status, what, complaint, wait)
+            failed = self._for_code(complaint.status, problem, complaint, wait)
         failed.complaint = complaint
         return failed
 
@@ -147,8 +147,8 @@ class Failures:
             case ConnectError(number=number):
                 reason = "refuses connections"
                 if number != errno.ECONNREFUSED:
-                    known = os.strerror(number) if number and number > 0 else "no connection"
-                    reason = f"cannot be reached ({known})"
+                    message = os.strerror(number) if number and number > 0 else "no connection"
+                    reason = f"cannot be reached ({message})"
                 return self._error(ModelConnectionError, reason, "Is the server running? Check the base URL.")
             case DisconnectedError():
                 return self._error(
@@ -195,8 +195,8 @@ class Failures:
 
     def page(self, body: bytes) -> ModelError:
         """For an HTML page instead of an answer."""
-        found = self.clean(text_of_html(body.decode("utf-8", "replace")))
-        return self._error(ModelProtocolError, f"answered with {found}", _CHECK_URL)
+        page_text = self.clean(text_of_html(body.decode("utf-8", "replace")))
+        return self._error(ModelProtocolError, f"answered with {page_text}", _CHECK_URL)
 
     def _error(self, kind: type[ModelError], what: str, hint: str, wait: float | None = None) -> ModelError:
         stop = "" if what.endswith((".", "!", "?", "\u2026")) else "."

@@ -91,7 +91,7 @@ class Line:
             rewrites = dict(form.rewrites)
             stops = (until,) if until else (*ends, *(form.forks if may_fork else ()), *rewrites)
             try:
-                end, told = await self._decode(stops, may_fork=may_fork)
+                end, finding = await self._decode(stops, may_fork=may_fork)
             except BudgetExceededError as error:
                 if not self.text:
                     raise
@@ -112,11 +112,11 @@ class Line:
             if end in rewrites:
                 self.context = self.context.removesuffix(end) + rewrites[end]
                 continue
-            if told is None and end in form.forks and may_fork:
-                told = await self._fork()
-            if told:
+            if finding is None and end in form.forks and may_fork:
+                finding = await self._fork()
+            if finding:
                 taken += 1
-                self._join(told)
+                self._join(finding)
                 until = form.then_until
             if end not in form.forks:
                 return
@@ -181,19 +181,19 @@ class Line:
                     if promised is not None:
                         promised.read(text)
         finally:
-            said = "".join(self.open)
-            self.context += said
+            opened = "".join(self.open)
+            self.context += opened
             self.open.clear()
         reply = call.reply
         self.tokens -= max(1, reply.usage.output_tokens)
         self.reports_stops = self.reports_stops or bool(watch.found) or reply.stop in stops
-        self._remember(said)
-        found = watch.found
-        end = found or await self._why(stops, reply.finish, reply.stop)
-        if end in stops and not found:
+        self._remember(opened)
+        stop = watch.found
+        end = stop or await self._why(stops, reply.finish, reply.stop)
+        if end in stops and not stop:
             self.context += end
             self._remember(end)
-        if not found and reply.ended_abnormally:
+        if not stop and reply.ended_abnormally:
             end = "length"
         if end == "length":
             self._cut(f"{reply.model} {reply.why_incomplete}.")
@@ -262,26 +262,30 @@ class Line:
 
     def refused(self, count: int) -> str:
         """Why the fork is not taken, or ``""``."""
-        left, form = self.run.remaining, self.form
+        remaining, form = self.run.remaining, self.form
         if form.max_branches and count > form.max_branches:
             return f"{count} threads are more than the {form.max_branches} of {form.name}."
         if self.tokens < form.min_tokens:
             return f"{self.tokens} tokens are left, and {form.name} needs {form.min_tokens}."
-        if left.depth == 0:
+        if remaining.depth == 0:
             return "threads may not fork any deeper (max_depth)."
-        if left.threads is not None and left.threads < count:
-            return f"{left.threads} threads are left (max_threads)."
-        if left.calls is not None and left.calls < count + 1:
-            return f"{left.calls} calls are left (max_calls)."
+        if remaining.threads is not None and remaining.threads < count:
+            return f"{remaining.threads} threads are left (max_threads)."
+        if remaining.calls is not None and remaining.calls < count + 1:
+            return f"{remaining.calls} calls are left (max_calls)."
         if self.share(count) < USEFUL_TOKENS:
             return "the budget has no room for the threads (max_tokens)."
         return ""
 
     def share(self, count: int) -> int:
         """Tokens that each of ``count`` threads may write; the line itself keeps as much as one of them."""
-        most = self.decoding.thread_tokens or self.tokens
-        left = self.run.remaining.tokens
-        return most if left is None else min(most, left // (count + 1) - estimate_tokens(self.context) - 8)
+        limit = self.decoding.thread_tokens or self.tokens
+        available = self.run.remaining.tokens
+        return (
+            limit
+            if available is None
+            else min(limit, available // (count + 1) - estimate_tokens(self.context) - 8)
+        )
 
     def start(self, threads: Threads, branch: Branch, context: str, share: int) -> Line:
         """Start the thread of a branch. Its line is readable at any time, however the thread ends."""

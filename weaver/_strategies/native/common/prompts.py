@@ -38,13 +38,13 @@ class Template:
             system: instructions put before the conversation and its own system message; ``""`` for none.
             suffix: added to the last message (some models are switched by a sentence there).
         """
-        said = list(messages)
+        rendered = list(messages)
         if system:
-            own = [said.pop(0).text] if said[0].role == "system" else []
-            said.insert(0, Message("system", "\n\n".join([system, *own])))
+            own = [rendered.pop(0).text] if rendered[0].role == "system" else []
+            rendered.insert(0, Message("system", "\n\n".join([system, *own])))
         text = ""
-        for i, message in enumerate(said):
-            content = message.text + (suffix if i == len(said) - 1 else "")
+        for i, message in enumerate(rendered):
+            content = message.text + (suffix if i == len(rendered) - 1 else "")
             for token in self.control:
                 content = content.replace(token, token[0] + " " + token[1:])
             role = dict(self.roles).get(message.role, message.role)

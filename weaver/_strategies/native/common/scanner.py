@@ -112,10 +112,10 @@ class StopWatch:
 
     def read(self, text: str) -> str:
         """``text``, without what follows a stop string that it completes."""
-        seen = self._tail + text
-        hits = [(at, stop) for stop in self.stops if (at := seen.find(stop)) >= 0]
+        window = self._tail + text
+        hits = [(at, stop) for stop in self.stops if (at := window.find(stop)) >= 0]
         if hits:
             at, self.found = min(hits)
             return text[: max(0, at + len(self.found) - len(self._tail))]
-        self._tail = seen[-self._keep :] if self._keep else ""
+        self._tail = window[-self._keep :] if self._keep else ""
         return text

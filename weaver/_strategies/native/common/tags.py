@@ -81,10 +81,10 @@ class TagFormat(Grammar, Format):
         """As `Format.harmless`; complete blocks that the thread forked itself stay as they are."""
         if self.max_depth == 1:
             return disarmed(text, self.tags)
-        said: list[str] = []
+        lines: list[str] = []
         for start, end, whole in self._blocks_in(text):
-            said.append(text[start:end] if whole else disarmed(text[start:end], self.tags))
-        return "".join(said)
+            lines.append(text[start:end] if whole else disarmed(text[start:end], self.tags))
+        return "".join(lines)
 
     def parse(self, text: str) -> Trajectory:
         """The tree of a trajectory; threads without nesting are plain text up to their closing tag."""
@@ -144,16 +144,16 @@ class _Reader:
 
     def outermost(self) -> list[tuple[Block, int]]:
         """The outermost blocks and where each ends."""
-        found = []
+        spans = []
         i = 0
         while i < len(self.pieces):
             if self.pieces[i].tag == self.form.begins_block:
                 block, i = self.block(i, 1)
                 last = self.pieces[i - 1]
-                found.append((block, last.at + len(last.text)))
+                spans.append((block, last.at + len(last.text)))
             else:
                 i += 1
-        return found
+        return spans
 
     def body(self, closing: str, i: int, depth: int = 0) -> tuple[list[str | Block], int, bool]:
         """Text and blocks from piece ``i`` to the tag ``closing``: parts, next piece, whether it closed."""

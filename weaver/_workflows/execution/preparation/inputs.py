@@ -73,10 +73,10 @@ def read_inputs(
     """
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
-    for name, given in texts.items():
+    for name, text in texts.items():
         try:
             spec = workflow.inputs.get(name)
-            values[name] = given[-1] if spec is None else read_input(spec, given, whole=name in whole)
+            values[name] = text[-1] if spec is None else read_input(spec, text, whole=name in whole)
         except ValueError as error:
             wrong[name] = str(error)
     return values, wrong

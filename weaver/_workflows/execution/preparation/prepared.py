@@ -130,15 +130,17 @@ def prepare(
     }
     prepared = Prepared(workflow, {}, tuple(agents.values()) + ((own,) if own else ()))
     for id_, step in workflow.steps.items():
-        one = _step(workflow, id_, lookup, usual, f"{prefix}{id_}")
-        one.agents, one.agent = agents, own
-        one.claims = bool(step.conflicts) or id_ in compared
-        one.direct = not one.claims and not (one.strategy is not None and one.strategy.demands(one.options))
-        prepared.steps[id_] = one
+        prepared_step = _step(workflow, id_, lookup, usual, f"{prefix}{id_}")
+        prepared_step.agents, prepared_step.agent = agents, own
+        prepared_step.claims = bool(step.conflicts) or id_ in compared
+        prepared_step.direct = not prepared_step.claims and not (
+            prepared_step.strategy is not None and prepared_step.strategy.demands(prepared_step.options)
+        )
+        prepared.steps[id_] = prepared_step
         below = 0
-        if one.used is not None:
-            prepared.agents += one.used.agents
-            below = one.used.depth
+        if prepared_step.used is not None:
+            prepared.agents += prepared_step.used.agents
+            below = prepared_step.used.depth
         prepared.depth = max(prepared.depth, 1 + (step.for_each is not None) + below)
     return prepared
 
@@ -171,7 +173,7 @@ def _step(workflow: Definition, id_: str, lookup: _Lookup, usual: Usual, within:
     surroundings = lookup.surroundings
     step = workflow.steps[id_]
     defaults, compiled = workflow.defaults, workflow.compiled.steps[id_]
-    one = PreparedStep(
+    prepared_step = PreparedStep(
         id_,
         step,
         compiled,
@@ -186,25 +188,29 @@ def _step(workflow: Definition, id_: str, lookup: _Lookup, usual: Usual, within:
         max_tokens=step.max_tokens or defaults.max_tokens,
         temperature=step.temperature if step.temperature is not None else defaults.temperature,
     )
-    one.tools = lookup.tools(step.tools or ())
+    prepared_step.tools = lookup.tools(step.tools or ())
     if step.output is not None:
-        one.output = step.output.python_type(id_)
+        prepared_step.output = step.output.python_type(id_)
     if step.does == "function":
-        one.function = surroundings.tool(str(step.function))
+        prepared_step.function = surroundings.tool(str(step.function))
     elif step.does == "uses":
-        one.used = prepare(compiled.workflow, surroundings, usual, within=within, connects=lookup.connects)
+        prepared_step.used = prepare(
+            compiled.workflow, surroundings, usual, within=within, connects=lookup.connects
+        )
     elif step.does == "task":
         from weaver._strategies.common import registry
 
         if step.strategy is None and usual.strategy is not None:
-            one.strategy, one.options = registry.find(usual.strategy)
+            prepared_step.strategy, prepared_step.options = registry.find(usual.strategy)
         else:
-            given = step.strategy or defaults.strategy
-            one.strategy = registry.load(given.name if given is not None else "sequential")
-            one.options = one.strategy.parsed_options(given.options) if given is not None else {}
-        function = one.strategy.function
-        one.body = partial(function, **one.options) if one.options else function
-    return one
+            reference = step.strategy or defaults.strategy
+            prepared_step.strategy = registry.load(reference.name if reference is not None else "sequential")
+            prepared_step.options = (
+                prepared_step.strategy.parsed_options(reference.options) if reference is not None else {}
+            )
+        function = prepared_step.strategy.function
+        prepared_step.body = partial(function, **prepared_step.options) if prepared_step.options else function
+    return prepared_step
 
 
 def _agent(workflow: Definition, name: str, prefix: str, lookup: _Lookup) -> Agent:
