@@ -29,7 +29,7 @@ _CHANGES = (
 
 
 def is_workflow(argument: str) -> bool:
-    """Whether the argument names a workflow file rather than being a question that ends like one."""
+    """Return True if the argument names a workflow file rather than being a question that ends like one."""
     if not argument.lower().endswith((".yaml", ".yml")) or argument.startswith("@"):
         return False
     return not any(map(str.isspace, argument)) or Path(argument).is_file()
@@ -172,7 +172,7 @@ def _settings(options: Mapping[str, Any]) -> Settings:
 
 
 def _explicit(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """What flags say; it beats the workflow, which beats environment and settings file."""
+    """Return what flags say; it beats the workflow, which beats environment and settings file."""
     return {name: getattr(settings, name) for name in _CHANGES if options.get(name) is not None}
 
 
@@ -203,7 +203,7 @@ def inputs_of(workflow: Definition, given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _text(given: str, key: str) -> tuple[str, bool]:
-    """What a person means: ``@path`` is the text of a file, ``@-`` of stdin, ``@@`` begins with a plain @.
+    """Return the text that an argument means: ``@path`` is a file's, ``@-`` stdin's, ``@@`` a plain @.
 
     Returns:
         The text, and whether it was read from a file.

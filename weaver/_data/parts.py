@@ -143,7 +143,7 @@ class AudioPart(MediaPart):
 
     @property
     def tokens(self) -> int:
-        """About ten a second of speech."""
+        """An estimate: about ten tokens a second of speech."""
         return max(100, len(self.data or b"") // 1600)
 
 
@@ -217,7 +217,7 @@ class TextWithParts(str):
 
 
 def result_of(value: Any) -> str | None:
-    """What a function returned, as a tool's result, if parts are in it; else None."""
+    """Return what a function returned, as a tool's result, if parts are in it; else None."""
     values = value if isinstance(value, list | tuple) else [value]
     if not any(isinstance(item, MediaPart | TextPart) for item in values):
         return None

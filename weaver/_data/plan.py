@@ -108,7 +108,7 @@ def names_in(value: Any) -> list[Any] | None:
 
 
 def prompt_for(part: str, question: str, ask: str = "") -> str:
-    """What the worker of a part is asked that the plan only names.
+    """Return what the worker of a part is asked that the plan only names.
 
     Args:
         part: the part's name.

@@ -133,7 +133,7 @@ class Task:
 
     @property
     def instructions(self) -> tuple[str, ...]:
-        """What the agent and the system messages tell every model that works on this."""
+        """The agent's instructions and the system messages, for every model that works on this."""
         agent = [self.agent.instructions] if self.agent is not None else []
         instructions = [*agent, *(m.text for m in self.messages if m.role == "system")]
         return tuple(text for text in map(str.strip, instructions) if text)

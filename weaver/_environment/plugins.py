@@ -20,12 +20,12 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
 
 def owner(point: EntryPoint) -> str:
-    """Who brings an entry point: its distribution, else what it points at."""
+    """Return who brings an entry point: its distribution, else what it points at."""
     return point.dist.name if point.dist is not None else point.value
 
 
 def load(point: EntryPoint, kind: str) -> Any:
-    """What an entry point points at.
+    """Return what an entry point points at.
 
     Args:
         kind: what it should be, for the message: ``strategy``, ``tool``, ...

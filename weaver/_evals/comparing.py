@@ -76,7 +76,7 @@ class Comparison:
 
     @property
     def header(self) -> Header:
-        """What must be the same for two results to belong to one comparison, and what may grow.
+        """The facts that must agree for results to belong to one comparison, and those that may grow.
 
         Strategies may be added, and so may items behind those that are there, and models
         (`weaver._evals.header`). Concurrency may change: it stands in each record.
@@ -119,7 +119,7 @@ _NOT_LIMITS = {
 
 
 def _place(model: Model) -> str:
-    """Where a model is, without secrets; "" for those that weaver starts itself, on a port of their own."""
+    """Return a model's address without secrets; "" for those that Weaver starts itself."""
     if model.name.partition("/")[0] in {LOCAL, *registry.installed()}:
         return ""
     return public(model.endpoint)

@@ -13,7 +13,7 @@ _GROWING = ("comparison", "tasks", "models")
 
 
 def extended(before: Header, now: Header, place: str) -> Header:
-    """What a file holds after ``now`` has been added to ``before``.
+    """Return what a file holds after ``now`` has been added to ``before``.
 
     Items may be added behind those that are there, and models. All else must be the same.
 

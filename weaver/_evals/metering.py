@@ -60,26 +60,26 @@ class Metered:
 
     @property
     def name(self) -> str:
-        """Of the model inside."""
+        """The inner model's name."""
         return self._model.name
 
     @property
     def provider(self) -> str:
-        """Of the model inside."""
+        """The inner model's provider."""
         return self._model.provider
 
     @property
     def endpoint(self) -> str:
-        """Of the model inside."""
+        """The inner model's endpoint."""
         return self._model.endpoint
 
     @property
     def prices(self) -> Prices | None:
-        """Of the model inside."""
+        """The inner model's prices."""
         return self._model.prices
 
     async def capabilities(self) -> Capabilities:
-        """Of the model inside."""
+        """Return the inner model's capabilities."""
         return await self._model.capabilities()
 
     async def aclose(self) -> None:

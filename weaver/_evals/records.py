@@ -95,12 +95,12 @@ class Record:
 
     @property
     def key(self) -> Key:
-        """Which run it is."""
+        """The run's strategy, item and repeat."""
         return (self.task, self.item, self.strategy, self.model, self.repeat)
 
     @property
     def forked(self) -> bool:
-        """Whether at least two threads worked on it."""
+        """True if at least two threads worked on it."""
         return self.threads > 1
 
     def as_dict(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class RecordFile:
 
     @property
     def records(self) -> list[Record]:
-        """What has been run so far."""
+        """The records of all runs so far."""
         return list(self._records.values())
 
     def __enter__(self) -> Self:
@@ -259,7 +259,7 @@ def _read(path: Path, content: bytes) -> tuple[Header, list[Record]]:
 
 
 def _is_header_cut_short(line: bytes) -> bool:
-    """Whether a file of one unfinished line is one of ours: empty, or the start of a header."""
+    """Return True if a file of one unfinished line is one of ours: empty, or the start of a header."""
     start = b'{"comparison": '
     return line.startswith(start) or start.startswith(line)
 

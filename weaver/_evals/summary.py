@@ -286,7 +286,7 @@ def _budgets(base: Sequence[Record]) -> Budgets:
 
 
 def _majority(tries: Sequence[Record]) -> bool:
-    """Whether the most frequent answer of several runs is right; of equally frequent ones the first."""
+    """True if the most frequent answer of several runs is right; of equally frequent ones the first."""
     groups: list[tuple[Any, list[Record]]] = []
     for record in tries:
         value = AUTO.read(record.answer)

@@ -20,7 +20,7 @@ class Cast:
 
     @staticmethod
     def key_of(settings: Settings) -> tuple[Any, ...]:
-        """What decides which models a run has."""
+        """Return what decides which models a run has."""
         models = (settings.model, settings.planner_model, settings.judge_model, settings.synthesizer_model)
         return (
             *map(_identity, models),

@@ -189,7 +189,7 @@ class Weaver(TypedRuns):
         return plans[0]
 
     async def forecast(self, task: Question, plan: Plan, **changes: Unpack[Changes]) -> Decision:
-        """What the gate says about running ``plan``: predicted seconds and dollars of both ways. No call.
+        """Return the gate's forecast for ``plan``: seconds and dollars of both ways. No call.
 
         Args:
             plan: of `plan`; its planner call is not part of the prediction.
@@ -411,7 +411,7 @@ class Weaver(TypedRuns):
         return self._journals[url]
 
     def _traced(self) -> Tracing:
-        """What records the runs; made when the first one begins."""
+        """Return what records the runs; made when the first one begins."""
         if self._tracing is None:
             from weaver._tracing.export.local import local_tracing
 

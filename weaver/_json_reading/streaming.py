@@ -92,11 +92,11 @@ class JsonReader:
 
     @property
     def thinking(self) -> bool:
-        """Whether the text is inside ``<think>`` now."""
+        """True if the text is inside ``<think>`` now."""
         return self._state == self._thought
 
     def is_open(self, value: Any) -> bool:
-        """Whether ``value`` (an object or array inside `root`) may still grow."""
+        """Return True if ``value`` (an object or array inside `root`) may still grow."""
         return any(value is container for container in self._stack)
 
     @property
@@ -169,7 +169,7 @@ class JsonReader:
         return False
 
     def _item(self) -> bool:
-        """What comes next inside an object or array."""
+        """Return what comes next inside an object or array."""
         if not self._skip_blank():
             return False
         text, at = self._text, self._at
@@ -192,7 +192,7 @@ class JsonReader:
         return self._bare_value()
 
     def _skip_blank(self) -> bool:
-        """To the next thing. False when the text ends before."""
+        """Move to the next character that is not blank. False when the text ends before."""
         while True:
             if blank := _BLANK.match(self._text, self._at):
                 self._at = blank.end()
@@ -380,7 +380,7 @@ class JsonReader:
 
 
 def _may_end(rest: str) -> bool:
-    """Whether more text may show that a quote ends its string."""
+    """Return True if more text may show that a quote ends its string."""
     bare = rest.strip()
     return len(rest) < _MAX_LOOKAHEAD and (not bare or _UNDECIDED.fullmatch(bare) is not None)
 

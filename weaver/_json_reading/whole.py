@@ -63,7 +63,7 @@ def read_json(text: str) -> list[Found]:
 
 
 def problem_in(text: str) -> Problem | None:
-    """Where the JSON in ``text`` breaks the standard; None when it does not, or when there is none."""
+    """Return where the JSON in ``text`` breaks the standard; None when it does not, or when there is none."""
     text = without_thoughts(text)
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
     if start < 0:

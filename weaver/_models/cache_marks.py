@@ -12,7 +12,7 @@ LEAST_TOKENS = 1024
 
 
 def takes_marks(name: str) -> bool:
-    """Whether a model, by its name, reads ``cache_control``: Claude, wherever it is hosted."""
+    """Return True if a model, by its name, reads ``cache_control``: Claude, wherever it is hosted."""
     return name.startswith("anthropic/") or "claude" in name.lower()
 
 

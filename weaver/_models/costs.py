@@ -146,7 +146,7 @@ class EndpointCosts:
             self.save()
 
     def bias(self, what: str) -> float:
-        """What a prediction must be multiplied with; 1 until 3 of its kind have come true."""
+        """Return what a prediction must be multiplied with; 1 until 3 of its kind have come true."""
         return self.known_bias(what) or 1.0
 
     def known_bias(self, what: str) -> float | None:
@@ -172,7 +172,7 @@ class EndpointCosts:
 
     @property
     def measured(self) -> Measured:
-        """What the samples say."""
+        """The figures that the samples give."""
         if self._fit is None:
             self._fit = self._fitted()
         return self._fit

@@ -40,7 +40,7 @@ class Endpoint:
 
     @property
     def loopback(self) -> bool:
-        """Whether this is the machine itself."""
+        """True if this is the machine itself."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
             return True
         try:
@@ -53,7 +53,7 @@ class Endpoint:
         return f"{self.url}{path}?{self.query}" if self.query else f"{self.url}{path}"
 
     def beside(self, path: str) -> str:
-        """As `at`, for what a server has beside its ``/v1``."""
+        """Return the URL of a path beside ``/v1``; see `at`."""
         return replace(self, url=self.url.removesuffix("/v1")).at(path)
 
 

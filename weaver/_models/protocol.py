@@ -237,7 +237,7 @@ class Model(Protocol):
     def prices(self) -> Prices | None: ...
 
     async def capabilities(self) -> Capabilities:
-        """What the endpoint can do. Probed at most once; never raises for an unreachable server."""
+        """Return what the endpoint can do. Probed at most once; never raises for an unreachable server."""
         ...
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:

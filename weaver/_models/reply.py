@@ -62,17 +62,17 @@ class Reply:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the model came to its own end: nothing cut, filtered, refused, interrupted or lost."""
+        """True if the model came to its own end: nothing cut, filtered, refused, interrupted or lost."""
         return self.state == "succeeded" and self.finish not in _ABNORMAL and not self.refusal
 
     @property
     def ended_abnormally(self) -> bool:
-        """Whether the provider ended it for a reason that is neither the model's nor the caller's."""
+        """True if the provider ended it for a reason that is neither the model's nor the caller's."""
         return bool(self.refusal) or (self.finish in _ABNORMAL and self.finish != "length")
 
     @property
     def why_incomplete(self) -> str:
-        """How it ended if `is_complete` is False, as what happened to the model: "was stopped by ..."."""
+        """The reason where `is_complete` is False, as a predicate of the model: "was stopped by ..."."""
         if self.state == "failed":
             return f"failed ({type(self.error).__name__})" if self.error else "failed"
         if self.refusal:

@@ -132,7 +132,7 @@ class Parts:
 
     @property
     def merge(self) -> MergeName | None:
-        """How the parts become one answer, where the plan does not say so: a list stays a list."""
+        """The merge that fits the parts, where the plan names none: a list stays a list."""
         if not self._drafts or not all(draft.subtask.is_listed for draft in self._drafts):
             return None
         return None if asks_one_answer(self._question) else "concat"
@@ -198,7 +198,7 @@ class Parts:
         return self._without_cycles(subtasks)
 
     def _without_cycles(self, subtasks: list[Subtask]) -> list[Subtask]:
-        """Of each cycle, the part that was written first starts without what it would wait for."""
+        """Cut each cycle: the part that was written first waits for no part of it."""
         by_id = {s.id: s for s in subtasks}
         waiting = list(subtasks)
         placed: set[str] = set()

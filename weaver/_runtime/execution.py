@@ -352,7 +352,7 @@ class Execution:
         return rescued
 
     def _salvaged(self, root: Run) -> Answer | None:
-        """What there is in spite of the error: all if time, money or threads ran out, else the offer."""
+        """Return the partial answer after an error: all if time, money or threads ran out, else the offer."""
         state = self.state
         if state.cancel_reason is not None or isinstance(self.error, (BudgetExceededError, NoAnswerError)):
             return self._rescued(root)

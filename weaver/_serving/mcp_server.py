@@ -104,7 +104,7 @@ def mcp_server(weaver: Weaver) -> MCPServer[Any]:
 
 
 def summary(result: Result[Any]) -> dict[str, Any]:
-    """What a caller needs of a result; the whole of it is in the trace."""
+    """Return what a caller needs of a result; the whole of it is in the trace."""
     whole = result.as_dict()
     names = ("run_id", "status", "answer", "strategy", "model", "decision", "usage", "notes", "error")
     return {

@@ -153,7 +153,7 @@ def _confidence(score: bool | float) -> float | None:
 
 
 async def _verified(run: Run, verify: Any, answer: Answer) -> bool | float:
-    """What the user's function says; a sync one runs in a worker thread, so it may take its time."""
+    """Return what the user's function says; a sync one runs in a worker thread, so it may take its time."""
     name = getattr(verify, "__name__", type(verify).__name__)
 
     async def verdict() -> bool | float:

@@ -185,22 +185,22 @@ class Meter:
 
     @property
     def empty(self) -> bool:
-        """Whether there was no token yet."""
+        """True if there was no token yet."""
         return not self._group
 
     @property
     def full(self) -> bool:
-        """Whether there are enough tokens for one group."""
+        """True if there are enough tokens for one group."""
         return len(self._group) == self._window
 
     @property
     def mean(self) -> float:
-        """Of the latest group."""
+        """The mean of the latest group."""
         return self._sum / len(self._group) if self._group else 0.0
 
     @property
     def lowest(self) -> float:
-        """Of all full groups."""
+        """The lowest mean of all full groups."""
         return max(0.0, self._lowest if self._lowest < MOST else self.mean)
 
 

@@ -101,7 +101,7 @@ async def graph_of_thoughts(
 
 
 def _fitting(run: Run, branches: int, merges: int) -> tuple[int, int] | None:
-    """As many drafts and merges of the default graph as threads are left for; None: not one of each.
+    """Return the drafts and merges that the threads left allow; None: not one of each.
 
     A note says so if they are fewer than wanted. Every draft and every merge is written and scored.
     """

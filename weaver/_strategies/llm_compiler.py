@@ -137,7 +137,7 @@ class Compiler:
 
     @property
     def specs(self) -> dict[str, ToolSpec]:
-        """What may be called."""
+        """The tools that may be called."""
         return {"ask": ASK, **{name: tool.spec for name, tool in self.tools.items()}}
 
     async def plan(self, threads: Threads, thought: str) -> CallPlan:
@@ -161,7 +161,7 @@ class Compiler:
         return plan
 
     def is_new(self, plan: CallPlan) -> bool:
-        """Whether the plan makes a call that no plan before it made."""
+        """Return True if the plan makes a call that no plan before it made."""
         calls = {str(step).partition(".")[2] for step in plan.steps}
         new = bool(calls - self.seen)
         self.seen |= calls

@@ -195,7 +195,7 @@ class Board:
 
     @property
     def heard(self) -> bool:
-        """Whether any branch has said anything."""
+        """True if any branch has said anything."""
         return bool(self._finished) or any(self._probed.values())
 
     def answer(self) -> Answer:

@@ -55,7 +55,7 @@ class State:
 
     @property
     def done(self) -> bool:
-        """Whether the last step gives the answer."""
+        """True if the last step gives the answer."""
         return bool(self.steps) and re.match(r"(?i)\W*answer\s*:", self.steps[-1]) is not None
 
 

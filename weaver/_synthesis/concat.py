@@ -66,7 +66,7 @@ def _block(title: str, text: str) -> str:
 
 
 def _has_title(text: str, title: str) -> bool:
-    """Whether a text begins with its own title, as a heading, in bold, or as it is."""
+    """Return True if a text begins with its own title, as a heading, in bold, or as it is."""
     return not title or _plain(text[: 3 * len(title) + 20]).startswith(_plain(title))
 
 

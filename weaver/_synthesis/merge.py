@@ -36,12 +36,12 @@ class Parts:
 
     @property
     def findings(self) -> list[Finding]:
-        """What the threads hand up."""
+        """The threads' results."""
         return [finding for thread in self.threads if (finding := thread.finding) is not None]
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What is missing, with the parts that were cut short."""
+        """The missing parts, and those that were cut short."""
         cut = (f"{f.title}: only a part was finished" for f in self.findings if not f.answer.complete)
         return (*self.missing, *cut)
 

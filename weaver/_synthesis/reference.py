@@ -118,7 +118,7 @@ class Frame:
         return "".join(self._written)
 
     def add(self, text: str) -> str:
-        """What can be told now that the frame goes on with ``text``; the beginning of a mark is held back."""
+        """Return the text that is final now that the frame goes on; a mark's beginning is held back."""
         self._written.append(text)
         text = self._held + text
         begun = _BEGUN.search(text, max(0, len(text) - 20))
@@ -126,7 +126,7 @@ class Frame:
         return self._put_in(text[: begun.start()] if begun else text)
 
     def rest(self) -> str:
-        """What was held back, and the parts that the frame did not refer to."""
+        """Return what was held back, and the parts that the frame did not refer to."""
         text = self._put_in(self._held)
         self._held = ""
         unused = [part for n, part in enumerate(self.parts, 1) if n not in self._used and part]

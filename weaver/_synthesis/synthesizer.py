@@ -91,7 +91,7 @@ def listed(findings: Sequence[Finding], missing: Sequence[str] = ()) -> Answer:
 
 
 def listener(run: Run) -> Hear | None:
-    """Who hears a merge: the user in the root, else those who listen to the thread."""
+    """Return who hears a merge: the user in the root, else those who listen to the thread."""
     return answer_listener(run) if run.context.parent is None else thread_listener(run)
 
 

@@ -63,7 +63,7 @@ class Fault:
     """Base: does nothing. Override what should go wrong."""
 
     async def before(self, _exchange: Exchange, /) -> None:
-        """Before anything is sent."""
+        """Act before anything is sent."""
 
     def during(self, events: Events, _exchange: Exchange, /) -> Events:
         """Change the events of a streamed answer."""

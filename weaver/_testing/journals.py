@@ -157,7 +157,7 @@ class JournalChecks:
         await reader.aclose()
 
     async def test_a_reader_beside_the_writer_gets_every_event_once(self, reopen: Reopen) -> None:
-        """Who reads on from the last number misses nothing, and gets nothing twice."""
+        """A reader that continues after the last number misses nothing, and gets nothing twice."""
         journal, reader = reopen(), reopen()
         epoch = (await journal.open("r")).epoch
         received: list[tuple[int, object]] = []

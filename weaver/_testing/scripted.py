@@ -68,7 +68,7 @@ class Scripted:
     logprobs: tuple[float, ...] = ()
 
     def matches(self, request: Request) -> bool:
-        """Whether this reply answers ``request``."""
+        """Return True if this reply answers ``request``."""
         if self.times == 0:
             return False
         if self.when is None:
@@ -133,7 +133,7 @@ class ScriptedModel:
         self._script = [Scripted(r, times=once) if isinstance(r, str) else r for r in replies]
 
     async def capabilities(self) -> Capabilities:
-        """What the test said it can."""
+        """Return what the test said it can."""
         return self.can
 
     async def aclose(self) -> None:

@@ -247,7 +247,7 @@ class Server:
         self.busy -= 1
 
     def _chance(self, request: Request) -> random.Random:
-        """By what is asked and how often it was, not by the order in which requests arrive."""
+        """Seed by the request and its count, not by the order in which requests arrive."""
         digest = hashlib.sha256(text_of(request).encode("utf-8", "replace")).hexdigest()
         self._seen[digest] += 1
         return random.Random(f"{self._seed}/{digest}/{self._seen[digest]}")

@@ -82,7 +82,7 @@ async def _serve() -> None:
 
 
 def _raise_file_limit() -> None:
-    """As many connections as the system lets this process have."""
+    """Allow as many connections as the system lets this process have."""
     try:
         import resource
     except ImportError:  # not on Windows

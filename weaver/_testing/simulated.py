@@ -128,7 +128,7 @@ class SimulatedModel:
         self._read: list[str] = []
 
     async def capabilities(self) -> Capabilities:
-        """What was given, else all that a good chat endpoint has, and the number of slots."""
+        """Return what was given, else all that a good chat endpoint has, and the number of slots."""
         return self.can or Capabilities(json_schema=True, json_object=True, prefill=True, slots=self.slots)
 
     async def aclose(self) -> None:

@@ -363,7 +363,7 @@ def _with_media(result: Any) -> str | None:
 
 
 def _text_of(result: Any) -> str:
-    """What a model reads of a result: its texts, else its structured content; other parts by name."""
+    """Return what a model reads of a result: its texts, else its structured content; other parts by name."""
     parts = []
     for part in result.content:
         if part.type == "text":

@@ -33,12 +33,12 @@ class Progress(Protocol):
         ...
 
     def paused(self) -> AbstractContextManager[None]:
-        """Within this block the screen is somebody else's; what happens meanwhile is shown after it."""
+        """Leave the screen to other output in this block; events are shown after it."""
         ...
 
     @property
     def told_notes(self) -> bool:
-        """Whether notes were shown when they came; else they are told at the end."""
+        """True if notes were shown when they came; else they are told at the end."""
         ...
 
 

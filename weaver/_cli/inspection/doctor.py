@@ -79,7 +79,7 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether a run has a model and nothing is broken."""
+        """True if a run has a model and nothing is broken."""
         return self.model is not None and all(check.state != "problem" for check in self.checks)
 
 
@@ -220,7 +220,7 @@ def _server(server: detect.Server) -> Check:
 
 
 def _learned(fact: Fact) -> Check:
-    """What earlier runs learned about an endpoint."""
+    """Return what earlier runs learned about an endpoint."""
     words = ", ".join(
         f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in fact.facts.items()

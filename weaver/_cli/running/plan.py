@@ -151,7 +151,7 @@ def _expectation(expected: Estimate) -> list[str]:
 
 
 def _gate(decision: Decision) -> str:
-    """What a run would do with the plan."""
+    """Return what a run would do with the plan."""
     forecast = decision.forecast
     width = f" in {count(forecast.width, 'thread')}" if decision.parallel and forecast is not None else ""
     action = f"fork{width}" if decision.parallel else "answer directly"

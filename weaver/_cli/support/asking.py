@@ -37,12 +37,12 @@ class Person:
         self._turn = anyio.Lock()
 
     async def approve(self, question: Question) -> bool:
-        """Whether the person agrees to a workflow's step. Enter alone and Ctrl-D are a no."""
+        """Return True if the person agrees to a workflow's step. Enter alone and Ctrl-D are a no."""
         head = f"{question.workflow}, step {question.path or question.step}:"
         return await self._answer(f"{head}\n{printable(question.message)}", "Go on? [y/N]: ", _YES) == "yes"
 
     async def approve_tool(self, request: ApprovalRequest) -> Approval:
-        """Whether the person agrees to a tool call: once, always in this run, or not at all."""
+        """Return True if the person agrees to a tool call: once, always in this run, or not at all."""
         arguments = ", ".join(f"{name}={value!r}" for name, value in request.arguments.items())
         if len(arguments) > MAX_ARGUMENT_CHARS:
             arguments = arguments[:MAX_ARGUMENT_CHARS] + "..."
@@ -119,5 +119,5 @@ class Keyboard:
 
 
 def somebody_there() -> bool:
-    """Whether there is a person to ask: both the keyboard and the screen are a terminal."""
+    """Return True if there is a person to ask: both the keyboard and the screen are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()

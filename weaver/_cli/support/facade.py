@@ -61,7 +61,7 @@ def _ask(question: str) -> bool:
 
 @contextmanager
 def _ctrl_c_reaches_the_prompt() -> Iterator[None]:
-    """Under an event loop Ctrl-C only sets a flag, which the loop would read after the answer."""
+    """Let Ctrl-C end a prompt at once: under an event loop it only sets a flag."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

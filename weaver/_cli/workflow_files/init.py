@@ -53,7 +53,7 @@ def init(file: str, force: bool, schema: str | None) -> None:
 
 
 def _other(schema: Path) -> bool:
-    """Whether there is a file that is not the schema that would be written."""
+    """Return True if there is a file that is not the schema that would be written."""
     from weaver._workflows.schema.json_schema import schema_text
 
     try:

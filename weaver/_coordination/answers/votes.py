@@ -203,7 +203,7 @@ class Votes:
 
     @property
     def margin(self) -> float:
-        """By how much the leader outweighs the next group; 0 before the first answer."""
+        """The weight by which the leader exceeds the next group; 0 before the first answer."""
         if (pair := self._first_two()) is None:
             return 0.0
         leader, following = pair
@@ -216,7 +216,7 @@ class Votes:
         return float(leader.exact / self._total) if leader is not None and self._total else 0.0
 
     def settled(self, outstanding: int) -> bool:
-        """Whether the winning group stays the same whatever the ``outstanding`` ballots will say."""
+        """Return True if the winning group stays the same whatever the ``outstanding`` ballots will say."""
         if outstanding <= 0:
             return True
         if (pair := self._first_two()) is None:

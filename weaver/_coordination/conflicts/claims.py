@@ -149,7 +149,7 @@ def split_claims(text: str) -> tuple[str, tuple[Claim, ...]]:
 
 
 def _array_at_end(text: str) -> tuple[int, str]:
-    """Where an array that begins a line and ends the text starts, and the array; "" when there is none."""
+    """Return the start of an array that ends the text on its own lines, and the array; "" if none."""
     text = text.rstrip()
     at = len(text) if text.endswith("]") else 0
     for _ in range(MAX_CLAIMS):
@@ -198,5 +198,5 @@ def value_of(claim: Claim) -> Quantity | Value | None:
 
 
 def same_claimed(a: Any, b: Any) -> bool | None:
-    """Whether two values of claims can both hold: numbers may be rounded; None when it cannot be told."""
+    """True if two values of claims can both hold: numbers may be rounded; None when it cannot be told."""
     return same_value(a, b, rounding=True)

@@ -116,7 +116,7 @@ def _doubts(matters: Sequence[Matter]) -> list[_Doubt]:
 
 
 def _may_be_one(one: Matter, other: Matter) -> bool:
-    """Whether two matters of near topics are told by different threads, with values that are not the same."""
+    """True if two matters of near topics are told by different threads, with values that are not the same."""
     if one.threads & other.threads:
         return False
     return not one.same.same(one.groups[0][0].value, other.groups[0][0].value)

@@ -83,12 +83,12 @@ class Matter:
 
     @property
     def threads(self) -> set[str]:
-        """Who speaks about it."""
+        """The threads that make a statement about it."""
         return {s.thread for group in self.groups for s in group}
 
     @property
     def many_valued(self) -> bool:
-        """Whether one thread gives several values ("founders"): then they do not exclude each other."""
+        """True if one thread gives several values ("founders"): then they do not exclude each other."""
         speakers = [{s.thread for s in group} for group in self.groups]
         return any(a & b for i, a in enumerate(speakers) for b in speakers[i + 1 :])
 

@@ -88,7 +88,7 @@ def topic_of(claim: Claim) -> Topic:
 
 
 def same_topic(claim: Claim, other: Claim) -> bool:
-    """Whether two claims speak about the same for certain."""
+    """Return True if two claims speak about the same for certain."""
     return topic_of(claim).same(topic_of(other))
 
 

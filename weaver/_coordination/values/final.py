@@ -63,7 +63,7 @@ def written_answer(text: str) -> str:
 
 
 def _marked(text: str) -> tuple[Literal["boxed", "hashes", "json", "words"], str] | None:
-    """How the last answer is marked, and what stands there, untrimmed."""
+    """Return how the last answer is marked, and what stands there, untrimmed."""
     text = text[-MARKED_WITHIN:]
     boxed = last_boxed(text)
     if boxed is not None:
@@ -107,7 +107,7 @@ def shown(text: str, limit: int = 200) -> str:
 
 
 def is_short(text: str) -> bool:
-    """Whether a text is a value rather than prose: at most twelve words and no sentence break."""
+    """Return True if a text is a value rather than prose: at most twelve words and no sentence break."""
     if len(text) > LONGEST_VALUE:
         return False
     return len(text.split()) <= _SHORT_WORDS and "\n" not in text.strip() and not _SENTENCE_END.search(text)
@@ -164,7 +164,7 @@ def _embedded(text: str) -> Any:
 
 
 def trimmed(text: str) -> str:
-    r"""Without the ornaments of an answer: markdown, quotes, ``$...$``, ``\text{}``, a final full stop."""
+    r"""Strip the ornaments of an answer: markdown, quotes, ``$...$``, ``\text{}``, a final full stop."""
     text = text.strip()
     if len(text) > LONGEST_VALUE:
         return text
@@ -186,7 +186,7 @@ def trimmed(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """For comparing words: Unicode compatibility form, no case, articles, punctuation or spare space."""
+    """Normalize words: Unicode compatibility form, no case, articles, punctuation or spare space."""
     if len(text) > LONGEST_VALUE:
         return " ".join(text.split())
     folded = unicodedata.normalize("NFKC", trimmed(text)).casefold()
@@ -195,7 +195,7 @@ def plain(text: str) -> str:
 
 
 def plain_math(text: str) -> str:
-    """For comparing formulas as text: no spaces, no sizing or display commands, one form of fractions."""
+    """Normalize a formula's text: no spaces, no sizing or display commands, one form of fractions."""
     if len(text) > LONGEST_VALUE:
         return "".join(text.split())
     text = unicodedata.normalize("NFKC", trimmed(text))

@@ -53,7 +53,7 @@ def quantities_in(text: str) -> list[Quantity]:
 
 
 def mentions(text: str, value: str) -> bool:
-    """Whether ``text`` has ``value`` in it: the same quantity in any writing, or the same words."""
+    """Return True if ``text`` has ``value`` in it: the same quantity in any writing, or the same words."""
     read = read_value(value)
     if isinstance(read, Quantity):
         return any(same_value(read, quantity, rounding=True) is True for quantity in quantities_in(text))
@@ -62,7 +62,7 @@ def mentions(text: str, value: str) -> bool:
 
 
 def _start(text: str, match: re.Match[str]) -> int:
-    """Where the number starts: at its sign, unless that is a hyphen that joins it to what is before."""
+    """Return the start of the number: its sign, unless that is a hyphen that joins two words."""
     start = match.start()
     joined = match["sign"] in ("-", MINUS) and start > 0 and text[start - 1].isalnum()
     return match.start("digits") if joined else start

@@ -76,7 +76,7 @@ class Quantity:
     spread: Fraction = Fraction(0)
 
     def agrees(self, other: Quantity, *, tolerance: float = 1e-6, rounding: bool = False) -> bool | None:
-        """Whether both say the same; None when their units cannot be compared here.
+        """Return True if both say the same; None when their units cannot be compared here.
 
         A value without a unit is compared as written with one that has a unit: equal numbers agree, others
         may differ only by the unit that is missing, so they are not comparable.

@@ -82,7 +82,7 @@ class Case:
     hint: bool = False
 
     def is_right(self, value: str) -> bool | None:
-        """Whether a value is the true one; None when nobody in this case says it."""
+        """Return True if a value is the true one; None when nobody in this case says it."""
         if value == self.truth:
             return True
         verdicts = [t.right for t in self.threads if t.text == value]

@@ -117,7 +117,7 @@ class Actors:
         return json.dumps({"verdicts": verdicts})
 
     def _same(self, request: Request) -> str:
-        """Whether values in other words are the same one."""
+        """Return True if values in other words are the same one."""
         verdicts = []
         for n, block in enumerate(re.split(r"\nPair \d+\n", text_of(request))[1:], 1):
             first, other = re.findall(r"`{3,}\n(.*)\n", block)[:2]

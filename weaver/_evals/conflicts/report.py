@@ -164,7 +164,7 @@ def _sensitivity(measured: dict[tuple[float, float], list[Measured]]) -> str:
 
 
 def _reading(measured: dict[str, list[Measured]]) -> str:
-    """What can be said of any such table, with this one's numbers."""
+    """Return what can be said of any such table, with this one's numbers."""
 
     def right(name: str) -> float:
         bad = [m for m in measured[name] if m.case.contradicts]

@@ -33,7 +33,7 @@ class Piece:
 
 
 def pieces(parts: Sequence[Part], most: int) -> list[Piece]:
-    """At most ``most`` pieces; those that a piece needs come before it."""
+    """Cut a tree into at most ``most`` pieces, each after those that it needs."""
     cut = _Cut(parts)
     cut.down_to(most, with_heads=True)
     groups = [(cut.below(tree), tree) for tree in cut.trees] + [(head, head[-1:]) for head in cut.heads[::-1]]
@@ -46,7 +46,7 @@ def pieces(parts: Sequence[Part], most: int) -> list[Piece]:
 
 
 def independent_pieces(parts: Sequence[Part], most: int) -> list[Piece]:
-    """At most ``most`` pieces that need nothing of each other; all heads are left to whoever merges."""
+    """Cut a tree into at most ``most`` independent pieces; the merge works out all heads."""
     cut = _Cut(parts)
     cut.down_to(most, with_heads=False)
     return [Piece(cut.below(tree), tree) for tree in cut.trees]
@@ -94,12 +94,12 @@ class _Cut:
         return tuple(sorted(nodes))
 
     def work(self, tree: Numbers) -> int:
-        """Of all parts of a tree."""
+        """Count the operations of all parts of a tree."""
         return sum(self.parts[number].work for number in self.below(tree))
 
 
 def _shared_out(numbers: Numbers, most: int) -> list[Numbers]:
-    """In at most ``most`` runs of about the same length."""
+    """Divide into at most ``most`` runs of about the same length."""
     count = min(most, len(numbers))
     edges = [round(i * len(numbers) / count) for i in range(count + 1)]
     return [numbers[a:b] for a, b in itertools.pairwise(edges)]

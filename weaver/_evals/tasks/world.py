@@ -62,7 +62,7 @@ class StructuredWorld:
             self._jobs[part.question] = _Job(part.question, (part,), part.work)
 
     def __call__(self, request: Request, rng: random.Random) -> Work:
-        """What the request asks for."""
+        """Return what the request asks for."""
         prompt = text_of(request)
         item = next((i for i in self._items if _places(i.question, prompt)), None)
         if item is None:
@@ -168,7 +168,7 @@ class StructuredWorld:
         return Work(f"= {part.answer}", wrong, STEP_TOKENS * part.work, 0.3 * part.work)
 
     def _merge(self, item: Item, found: Mapping[int, str], rng: random.Random) -> Work:
-        """From findings to the answer. What nobody was given is worked out; what was lost is lost."""
+        """Merge findings into the answer: work out heads, leave out what was lost."""
         done = set(found)
         for number in range(len(item.parts) - 1, -1, -1):
             if number in done:
@@ -187,7 +187,7 @@ class StructuredWorld:
         )
 
     def _joined(self, item: Item, said: str, rng: random.Random) -> Work:
-        """What follows from calls: their answers merged, or the one answer that there is."""
+        """Return what follows from calls: their answers merged, or the one answer that there is."""
         if quoted := _found(item, said):
             merged = self._merge(item, quoted, rng)
         else:
@@ -206,7 +206,7 @@ def _surely(text: str) -> Work:
 
 
 def _properties(request: Request) -> Mapping[str, Any]:
-    """Of the JSON object that is asked for; {} when none is."""
+    """Return the properties of the JSON object that a request asks for; {} without one."""
     schema = request.output.schema if request.output is not None else {}
     properties = schema.get("properties", {})
     return properties if isinstance(properties, dict) else {}
@@ -219,14 +219,14 @@ def _planned(request: Request) -> Mapping[str, Any] | None:
 
 
 def _number_of_parts(request: Request) -> int | None:
-    """How many parts `fixed` asks for, if it does."""
+    """Return how many parts `fixed` asks for, if it does."""
     if request.output is None or request.output.name != "parts":
         return None
     return int(_properties(request)["value"]["minItems"])
 
 
 def _places(question: str, said: str) -> list[int]:
-    """Where a question stands in a text, as a whole: a list that goes on is another question."""
+    """Return where a question stands in a text, as a whole: a list that goes on is another question."""
     return [match.start() for match in re.finditer(re.escape(question) + r"(?![\w,])", said)]
 
 

@@ -89,7 +89,7 @@ class Server:
 
     @property
     def usable(self) -> bool:
-        """Whether it can be used right now."""
+        """True if it can be used right now."""
         return not self.problem
 
 
@@ -114,7 +114,7 @@ def keys(environ: Mapping[str, str]) -> list[Key]:
 
 
 def places(environ: Mapping[str, str]) -> list[tuple[str, Endpoint, str]]:
-    """Where local servers are looked for: (kind, endpoint, prefix).
+    """Return where local servers are looked for: (kind, endpoint, prefix).
 
     ``WEAVER_SERVERS`` (base URLs separated by commas; empty: nowhere) replaces the usual ports;
     ``OLLAMA_HOST`` moves Ollama's.

@@ -97,7 +97,7 @@ def source(prefix: str) -> ModelSource:
 
 
 def offers(prefix: str, environ: Mapping[str, str]) -> Sequence[Offer]:
-    """What the installed source for ``prefix`` offers.
+    """Return what the installed source for ``prefix`` offers.
 
     Raises:
         UnknownNameError, ConfigurationError: as `source`; also when its code raises.

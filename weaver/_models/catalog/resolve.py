@@ -116,13 +116,13 @@ def _source(prefix: str, name: str) -> registry.ModelSource:
 
 
 def _belongs_to_base(name: str) -> bool:
-    """Whether OPENAI_BASE_URL is meant for ``name``: it names no other provider that we know."""
+    """Return True if OPENAI_BASE_URL is meant for ``name``: it names no other provider that we know."""
     prefix, slash, _ = name.partition("/")
     return not slash or prefix == "openai" or (prefix not in BY_PREFIX and prefix not in LITELLM_PREFIXES)
 
 
 def litellm_installed() -> bool:
-    """Whether litellm can be imported; it is not imported to find out."""
+    """Return True if litellm can be imported; it is not imported to find out."""
     try:
         return find_spec("litellm") is not None
     except ValueError:  # somebody put a stand-in without a spec into sys.modules
@@ -190,7 +190,7 @@ async def _named(name: str, api_key: str | None, opening: registry.Opening) -> M
 
 
 def endpoint_of(provider: Provider, environ: Mapping[str, str]) -> Endpoint:
-    """Where a provider is: its own address, or the one that the environment gives instead.
+    """Return where a provider is: its own address, or the one that the environment gives instead.
 
     Raises:
         ConfigurationError: the environment's is not a URL.

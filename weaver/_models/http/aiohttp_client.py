@@ -126,7 +126,7 @@ class AiohttpResponse:
 
     @property
     def is_open(self) -> bool:
-        """Whether it still has a connection, which nobody else uses."""
+        """True if it still has a connection, which nobody else uses."""
         return self._response.connection is not None
 
     async def read(self, most: int) -> bytes:

@@ -51,7 +51,7 @@ class Exchange:
 
     @property
     def is_open(self) -> bool:
-        """Whether it still has a connection, which nobody else uses."""
+        """True if it still has a connection, which nobody else uses."""
         return self._connection is not None
 
     async def begun(self) -> None:
@@ -138,7 +138,7 @@ class Exchange:
         self.wake()
 
     def fail(self, error: TransportError) -> None:
-        """What comes is of no use; the first error stays."""
+        """Discard the rest of the answer with this error; the first error stays."""
         self._error = self._error or error
 
     def wake(self) -> None:
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether another request can be sent."""
+        """True if another request can be sent."""
         return self._transport is not None and not self._transport.is_closing() and self._exchange is None
 
     def send(self, head: bytes, body: bytes, *, keeps: bool) -> Exchange:

@@ -31,7 +31,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def _may_name_any() -> bool:
-    """Whether there is a proxy at all; macOS and Windows have them in their settings, too."""
+    """Return True if there is a proxy at all; macOS and Windows have them in their settings, too."""
     return sys.platform in ("darwin", "win32") or any(name.lower().endswith("_proxy") for name in os.environ)
 
 

@@ -37,7 +37,7 @@ class Response(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether it still has a connection, which nobody else uses."""
+        """True if it still has a connection, which nobody else uses."""
         ...
 
     async def read(self, most: int) -> bytes:

@@ -216,7 +216,7 @@ class Adaptive:
         self.limit = min(self._ceiling, self.limit + max(1.0, (_CAREFUL if near else _GROWTH) * self.limit))
 
     def _binds(self, in_flight: int) -> bool:
-        """Whether it is the limit that keeps the calls in flight so few."""
+        """Return True if it is the limit that keeps the calls in flight so few."""
         return in_flight >= self.limit * 0.8
 
     def _begin_round(self) -> None:

@@ -54,7 +54,7 @@ class Fallbacks(Layer):
         )
 
     async def capabilities(self) -> Capabilities:
-        """What all of them can do."""
+        """Return what all of them can do."""
         capabilities: list[Capabilities] = []
 
         async def ask(model: Model) -> None:

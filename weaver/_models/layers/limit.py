@@ -150,7 +150,7 @@ class Limited(Layer):
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether there is a limit on tokens."""
+        """True if there is a limit on tokens."""
         return self._limits.tokens_per_minute is not None
 
 

@@ -107,13 +107,13 @@ class LiteLLMModel:
 
     @property
     def prices(self) -> Prices | None:
-        """As given, or from litellm's list once litellm is loaded."""
+        """The prices that were set, else those of litellm's list once litellm is loaded."""
         if self._given_prices is not None or _ready is None:
             return self._given_prices
         return _prices(self._entry())
 
     async def capabilities(self) -> Capabilities:
-        """As given, or from litellm's list; nobody is asked. Prices are known after this, too."""
+        """Return those that were set, else those of litellm's list. Loads the prices, too."""
         litellm = await load()
         if self._given is not None:
             return self._given
@@ -246,7 +246,7 @@ class LiteLLMStream:
 
     @property
     def begun(self) -> bool:
-        """Whether the first delta has come, or the end."""
+        """True if the first delta has come, or the end."""
         return self._begun
 
     async def begin(self) -> None:
@@ -364,7 +364,7 @@ def _warm_up(litellm: Any) -> None:
 
 
 def _takes(entry: Mapping[str, Any], feature: str) -> bool | None:
-    """Whether a model has a feature; one that the list describes has those that stand there."""
+    """Return True if a model has a feature; one that the list describes has those that stand there."""
     if feature in entry:
         return bool(entry[feature])
     return False if any(name.startswith("supports_") for name in entry) else None

@@ -253,7 +253,7 @@ class Dialect:
         return {name for name in _OPTIONAL if name in sent} if unclear else set()
 
     def facts(self) -> dict[str, Any]:
-        """What was learned, as JSON."""
+        """Return what was learned, as JSON."""
         usual = Dialect()
         facts = {
             name: getattr(self, name)

@@ -97,11 +97,11 @@ class OpenAIModel:
 
     @property
     def prices(self) -> Prices | None:
-        """As given, or as the server's list of models says."""
+        """The prices that were set, else those that the server lists."""
         return self._prices or self._probe.prices
 
     async def capabilities(self) -> Capabilities:
-        """As given, or found by asking the server once."""
+        """Return those that were set, else ask the server once."""
         return await self._probe.capabilities()
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:

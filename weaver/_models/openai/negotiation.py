@@ -50,7 +50,7 @@ class Negotiation:
         return fields
 
     def goes_on(self, error: ModelError) -> bool:
-        """Whether to send again, changed, after ``error``."""
+        """Return True if to send again, changed, after ``error``."""
         complaint = error.complaint
         if not isinstance(complaint, Complaint):
             return False

@@ -72,7 +72,7 @@ class Probe:
             self.known = given or replace(_HOSTED, logprobs=_REASONS.match(model_id) is None)
 
     async def capabilities(self) -> Capabilities:
-        """What the server can do, as far as that is known in time. Never raises.
+        """Return what the server can do, as far as that is known in time. Never raises.
 
         A server that is slow to say it is waited for no longer than the run's deadline allows (`patience`);
         it is asked on meanwhile, and the next caller may know.

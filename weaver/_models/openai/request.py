@@ -163,7 +163,7 @@ def _response_format(output: OutputSchema) -> dict[str, Any]:
 
 
 def fits_strict_mode(schema: Any) -> bool:
-    """Whether a JSON Schema obeys the rules of OpenAI's strict mode.
+    """Return True if a JSON Schema obeys the rules of OpenAI's strict mode.
 
     Every object lists all its properties as required and allows no others. A server in strict mode
     refuses other schemas; without it, it follows them as well as it can.

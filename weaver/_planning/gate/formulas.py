@@ -75,7 +75,7 @@ def fork_seconds(speeds: Speeds, fork: Shape, *, width: int, busy: int = 0) -> f
 
 
 def widest(speeds: Speeds, fork: Shape, limit: int | None = None) -> int:
-    """How many threads at a time are fastest, within the endpoint's slots and ``limit``.
+    """Return how many threads at a time are fastest, within the endpoint's slots and ``limit``.
 
     A wider fork must be 2 % faster than a narrower one: threads that gain nothing are not started.
     """

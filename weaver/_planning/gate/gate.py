@@ -274,7 +274,7 @@ class _About:
         return self.usd(read, fork.plan + fork.written + fork.merge)
 
     def affordable(self, seconds: float, extra: float) -> bool:
-        """Whether a fork fits into what is left of the time and the money."""
+        """Return True if a fork fits into what is left of the time and the money."""
         in_time = self.left is None or seconds - self.elapsed < self.left
         return in_time and (self.usd_left is None or extra < self.usd_left)
 

@@ -27,7 +27,7 @@ _SUM = re.compile(r"\d\s*(?:[-+*/x\u00d7\u00f7^]|plus|minus|times|mal)\s*\(?\d",
 def quality_gain(
     task: Task, parts: int, length: Length, can: Capabilities, costs: EndpointCosts
 ) -> tuple[float, str]:
-    """How much likelier a fork's answer is right than a direct one, 0 to 1, and why; (0, "") if it is not."""
+    """Return a fork's gain in the chance of a right answer, 0 to 1, and why; (0, "") without one."""
     if length.asked and (costs.bias(LENGTH_KEPT) < KEPT or (can.small and LENGTH_KEPT not in costs.errors)):
         return LENGTH_ASKED, "each part has a length asked for, which this model does not keep in one answer"
     if can.small and parts >= LEAST_PARTS and len(_SUM.findall(task.user_words)) >= parts:

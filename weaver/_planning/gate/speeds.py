@@ -55,7 +55,7 @@ _GPU_SERVERS = ("vllm", "hosted_vllm", "sglang", "tgi", "tabby")
 
 
 def kind_of(model: Model) -> Kind | None:
-    """What kind of endpoint a model has; None where that cannot be told (in this process, a proxy)."""
+    """Return what kind of endpoint a model has; None where that cannot be told (in this process, a proxy)."""
     provider = model.provider.lower().replace(".", "_").replace("-", "_")
     if provider in _LLAMA and _here(model):
         return "local metal" if sys.platform == "darwin" else "local cpu"

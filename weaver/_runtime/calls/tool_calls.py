@@ -51,7 +51,7 @@ class ToolUse:
     _repeats: dict[str, int] = field(default_factory=dict)
 
     async def specs(self) -> tuple[ToolSpec, ...]:
-        """What the model is told this time: each tool's ``prepare`` may change or hide it."""
+        """Return what the model is told this time: each tool's ``prepare`` may change or hide it."""
         specs = []
         for tool in self.tools.values():
             prepare = options_of(tool).prepare

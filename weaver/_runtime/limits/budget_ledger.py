@@ -71,7 +71,7 @@ class Ledger:
 
     @property
     def limits_answers(self) -> bool:
-        """Whether a limit on tokens or cost holds here or around it, so that answers are counted."""
+        """True if a limit on tokens or cost holds here or around it, so that answers are counted."""
         own = self.limits.tokens is not None or self.limits.cost_usd is not None
         return own or (self.outer is not None and self.outer.limits_answers)
 

@@ -49,12 +49,12 @@ class TimeBudget:
 
     @property
     def conclude_at(self) -> float:
-        """When a thread is asked to conclude (event-loop time)."""
+        """Event-loop time at which a thread is asked to conclude."""
         return self.at(THINKING_SHARE)
 
     @property
     def plan_until(self) -> float:
-        """When planning stops (event-loop time)."""
+        """Event-loop time at which planning stops."""
         return self.at(PLANNING_SHARE)
 
     def for_conflicts(self, seconds: float | None) -> float:
@@ -71,7 +71,7 @@ class TimeBudget:
 
     @property
     def threads_until(self) -> float | None:
-        """When threads must stop to leave time for the synthesis (event-loop time); None: no deadline."""
+        """Event-loop time at which threads stop, to leave time for the synthesis; None: no deadline."""
         seconds = self.left
         if seconds is None:
             return None

@@ -64,7 +64,7 @@ class Asking:
 
     @property
     def way(self) -> Way:
-        """How it is asked now."""
+        """The method that is used now."""
         return self._ways[0]
 
     @property
@@ -125,7 +125,7 @@ class Asking:
                 return value, reply
 
     def steps_down(self, error: ModelError) -> bool:
-        """Whether there is a next way after ``error``, which is then taken."""
+        """Return True if there is a next way after ``error``, which is then taken."""
         refused = error.refuses_structure or (isinstance(error, EmptyReplyError) and self.way != "prompt")
         return refused and self.next_way(error.message)
 
@@ -135,7 +135,7 @@ class Asking:
         return self.next_way(reason) and (self.way in {"json_object", "prompt"} or self.next_way(reason))
 
     def _overlooked(self, reply: Reply) -> bool:
-        """Whether a reply that does not fit looks as if the server had not passed on what was asked."""
+        """True if a reply that does not fit looks as if the server had not passed on what was asked."""
         if self.way == "tool":
             return not reply.tool_calls
         return self.way == "json_schema" and "{" not in reply.text and not reply.tool_calls
@@ -184,7 +184,7 @@ class Asking:
 
 
 def _is_remote(model: Model) -> bool:
-    """Whether what is learned holds for other models of that name: not so for a test's own."""
+    """Return True if what is learned holds for other models of that name: not so for a test's own."""
     return model.endpoint.startswith(("http://", "https://"))
 
 

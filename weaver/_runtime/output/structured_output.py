@@ -88,7 +88,7 @@ class Shape(Generic[T]):
         raise InvalidOutputError(f"The output does not fit {self.name}: {problem}.") from problem
 
     def _readings(self, value: Any) -> Iterator[Any]:
-        """What ``value`` may stand for: itself, or what is inside the only key of a wrapping object."""
+        """Return the readings of ``value``: itself, or the value of a wrapping object's only key."""
         if self.is_wrapped and isinstance(value, dict) and "value" in value:
             yield value["value"]
         yield value

@@ -63,7 +63,7 @@ class EventLog:
         self._write = lambda events: journal.publish(record.run_id, record.epoch, events)
 
     async def publish(self) -> None:
-        """For the run: write what comes in, until cancelled."""
+        """Write events as they come, until cancelled. Called by the runtime."""
         while True:
             await self._news.wait()
             await anyio.sleep(BATCH_SECONDS)

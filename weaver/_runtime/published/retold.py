@@ -24,7 +24,7 @@ class RetoldText:
 
     @property
     def is_behind(self) -> bool:
-        """Whether more had been told before than until now."""
+        """True if more had been told before than until now."""
         return bool(self._before)
 
     def remember(self, kind: str, text: str) -> None:
@@ -34,7 +34,7 @@ class RetoldText:
         self._before.append((kind, text))
 
     def forget(self) -> None:
-        """What was told before is void."""
+        """Discard the text that was published before."""
         self._before.clear()
         self._offset = 0
 

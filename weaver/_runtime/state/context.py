@@ -132,7 +132,7 @@ class ThreadContext:
 
     @property
     def instructions(self) -> tuple[str, ...]:
-        """What every model call of this thread is told: by the run, by its ancestors' tasks, by its own."""
+        """Instructions for every model call of this thread: the run's, its ancestors', its own."""
         if self.parent is not None:
             inherited = self.parent.instructions
         else:
@@ -159,7 +159,7 @@ class ThreadContext:
 
     @property
     def text_so_far(self) -> str:
-        """What this thread has said, complete or not: its latest call that is meant as an answer.
+        """This thread's text, complete or not: that of its latest call meant as an answer.
 
         What it said before stands in front of it while it is being concluded (`concluding`).
         """
@@ -172,7 +172,7 @@ class ThreadContext:
         return self.text_so_far
 
     def concluding(self, said: str) -> None:
-        """What was said until now stays, until the conclusion is whole: then say so with ""."""
+        """Keep the text so far until the conclusion is complete; then pass ""."""
         self._said_before = said
         if said:
             self._last_text = ""
@@ -398,7 +398,7 @@ class ThreadContext:
 
     @contextmanager
     def under(self, span: Span) -> Iterator[None]:
-        """Within this block, calls of this thread hang under ``span`` (of a plan, a synthesis, a step)."""
+        """Open calls of this thread under ``span`` in this block (of a plan, a synthesis, a step)."""
         outer, self._call_span = self._call_span, span
         try:
             yield

@@ -177,7 +177,7 @@ class Record:
             await self._journal.finish(self.run_id, self.epoch, status, result)
 
     async def until_replayed(self) -> None:
-        """For the run: say when the replay is over."""
+        """Wait until the replay is over, and say so. Called by the runtime."""
         while not self.over.is_set():
             before = self._progress
             for _ in range(QUIET_TICKS):
@@ -189,7 +189,7 @@ class Record:
                     self._close_replay()
 
     async def watch(self, answered: Callable[[str, Mapping[str, Any]], None]) -> None:
-        """For the run: end it when somebody takes it over, and pass on answers from outside.
+        """End the run when another process takes it over, and pass on answers from outside.
 
         Args:
             answered: called with the id of a question and its answer.

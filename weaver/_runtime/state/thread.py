@@ -96,12 +96,12 @@ class Thread:
 
     @property
     def finished(self) -> bool:
-        """Whether it has reached its final state."""
+        """True if it has reached its final state."""
         return self.ended_at is not None
 
     @property
     def usage(self) -> Usage:
-        """Of its own calls so far, nested threads not included."""
+        """The usage of its own calls so far, without nested threads."""
         number, usage = self._summed
         if number != len(self.usages):
             usage = self.usages[0] if len(self.usages) == 1 else sum(self.usages, NOTHING)
@@ -128,7 +128,7 @@ class Thread:
 
     @property
     def finding(self) -> Finding | None:
-        """What it hands up, or None when it has nothing to hand up."""
+        """Its result for its parent, or None when there is none."""
         if self.answer is None or not self.finished:
             return None
         finding = self._finding
@@ -138,7 +138,7 @@ class Thread:
 
     @property
     def seconds(self) -> float:
-        """From its start to its end (or to now); 0 if it never started."""
+        """Seconds from its start to its end (or to now); 0 if it never started."""
         if self.started_at is None:
             return 0.0
         return (current_time() if self.ended_at is None else self.ended_at) - self.started_at
@@ -152,7 +152,7 @@ class Thread:
         self.scope.cancel()
 
     def close_connections(self) -> None:
-        """For the runtime: close the connections of its open calls, before it is cancelled."""
+        """Close the connections of its open calls, before it is cancelled. Called by the runtime."""
         for call in self.open_calls:
             call.abort()
 
@@ -163,7 +163,7 @@ class Thread:
             await self._done.wait()
 
     def finish(self, state: ThreadState) -> None:
-        """For the runtime: reach the final state, once."""
+        """Reach the final state, once. Called by the runtime."""
         if self.finished:
             return
         self.state = state

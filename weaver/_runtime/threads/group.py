@@ -287,12 +287,12 @@ class Threads:
         return needed
 
     def let_go(self) -> None:
-        """For the runtime: let go of bodies, which lead back to whoever forked. No cycle stays."""
+        """Drop references to bodies, which refer to the forking thread: no cycle stays."""
         self._works.clear()
         self._unhedged.clear()
 
     async def watch(self, hedge: Hedge) -> None:
-        """For the runtime: give stragglers their second attempt."""
+        """Start second attempts of slow threads. Called by the runtime."""
         hedged = 0
         while True:
             news = self._news

@@ -87,20 +87,20 @@ class Around:
 
     @property
     def needed(self) -> int | None:
-        """As the inner one."""
+        """See `JoinState`."""
         return self.inner.needed
 
     @property
     def unmet(self) -> str | None:
-        """As the inner one."""
+        """See `JoinState`."""
         return self.inner.unmet
 
     async def finished(self, thread: Any, *, outstanding: int) -> CancelReason | None:
-        """As the inner one."""
+        """See `JoinState`."""
         return await self.inner.finished(thread, outstanding=outstanding)
 
     def winners(self) -> list[Any]:
-        """As the inner one."""
+        """See `JoinState`."""
         return self.inner.winners()
 
 
@@ -118,7 +118,7 @@ class Pruner(Protocol):
     """Names threads that a result has made unnecessary (`weaver._coordination.joins.pruning`)."""
 
     async def __call__(self, run: Any, finished: Any, pending: Pending, /) -> Sequence[Any]:
-        """Which of ``pending`` to drop, now that ``finished`` has succeeded."""
+        """Return which of ``pending`` to drop, now that ``finished`` has succeeded."""
         ...
 
 
@@ -165,7 +165,7 @@ class Waiting:
 
     @property
     def unmet(self) -> str | None:
-        """Without a single success, how the threads ended."""
+        """See `JoinState`."""
         if self.succeeded:
             return None
         return missing(self.ended, "No thread succeeded") if self.ended else "There were no threads to join."
@@ -180,7 +180,7 @@ class Waiting:
         return self.settled
 
     async def decide(self, thread: Any, outstanding: int) -> CancelReason | None:  # noqa: ARG002
-        """Whether the join is settled now; None waits for every thread."""
+        """Return True if the join is settled now; None waits for every thread."""
         return None
 
     def winners(self) -> list[Any]:

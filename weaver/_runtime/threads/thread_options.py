@@ -67,7 +67,7 @@ class Hedge:
         return seconds or self.after  # siblings that took no time, as under a virtual clock, say nothing
 
     def most(self, threads: int) -> int:
-        """How many of so many threads may be hedged."""
+        """Return how many of so many threads may be hedged."""
         return max(1, math.floor(self.share * threads))
 
 

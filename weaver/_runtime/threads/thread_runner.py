@@ -58,14 +58,14 @@ class Work:
 
     @property
     def usable(self) -> bool:
-        """Whether what the thread came to may be handed to those that depend on it."""
+        """True if what the thread came to may be handed to those that depend on it."""
         thread = self.thread
         partial = thread.state == "timed_out" and self.terms.on_timeout == "partial"
         return thread.state == "succeeded" or (partial and thread.answer is not None)
 
     @property
     def failed(self) -> bool:
-        """Whether the thread counts as a failure for ``on_error``."""
+        """True if the thread counts as a failure for ``on_error``."""
         thread = self.thread
         return thread.state == "failed" or (thread.state == "timed_out" and not self.usable)
 

@@ -17,7 +17,7 @@ HINT = "Write `async def name(run, task)` and end it with `return Answer(text)` 
 
 
 async def answered(body: Callable[[Any, Task], Any], run: Any, task: Task, *, who: str) -> Answer:
-    """What ``body`` answers.
+    """Return what ``body`` answers.
 
     Args:
         who: whose body it is, for messages: ``Strategy 'mine'``.

@@ -245,7 +245,7 @@ class Library:
     async def _repeated(
         self, response_id: str, client: Client, body: Fields
     ) -> LiveResponse | dict[str, Any] | None:
-        """What an earlier request with the same key has begun."""
+        """Return what an earlier request with the same key has begun."""
         journal = self._journal(durable=True)
         recorded = None if journal is None else await journal.find(response_id)
         if recorded is None or recorded[0].client != client.name:

@@ -104,7 +104,7 @@ def module_of(path: Path) -> ModuleType:
 
 
 def _line(error: BaseException, path: Path) -> str:
-    """Where in the file it happened, in words; "" when that is elsewhere."""
+    """Return where in the file it happened, in words; "" when that is elsewhere."""
     number = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:

@@ -82,7 +82,7 @@ class Strategy:
                 )
 
     def demands(self, options: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...], str]]:
-        """Who needs which capabilities, and what there is instead, with these options; often nobody."""
+        """Return (option, capabilities, alternative) for each need that these options have."""
         missing_needs = [
             (f"Option {name} of strategy {self.name!r}", tuple(needs), "Leave the option out,")
             for name, needs in self.option_needs.items()
@@ -298,12 +298,12 @@ def load_file(given: str) -> Strategy:
 
 
 def is_file(given: str) -> bool:
-    """Whether a strategy's name means a Python file."""
+    """Return True if a strategy's name means a Python file."""
     return IN_FILE.fullmatch(given) is not None
 
 
 def _method(found: Function, where: str) -> Function:
-    """What stands ``where``, if it can be a strategy."""
+    """Return what stands ``where``, if it can be a strategy."""
     if not inspect.iscoroutinefunction(found):
         raise ConfigurationError(
             f"{where} is no strategy, but {_kind(found)}.",

@@ -69,7 +69,7 @@ def shortened(text: str, chars: int) -> str:
 
 
 def shown(task: Task) -> str:
-    """What the task asks, as data for a judge or planner: earlier turns, the question, what is known."""
+    """Quote the task as data for a judge or planner: earlier turns, the question, the context."""
     return "\n\n".join(filter(None, (transcript(task.earlier), fenced(task.question, "task"), task.context)))
 
 
@@ -114,7 +114,7 @@ def votes_on(
 
 
 def equivalence_of(task: Task, same: str | Callable[[str], object] | None = None) -> Equivalence:
-    """When two answers to ``task`` are the same: as ``same``, the task, or its output type says."""
+    """Return the rule by which two answers are the same: that of ``same``, the task or its output type."""
     if same is None and task.equivalence is None and task.output is not None:
         return _of_type(task.output)
     return equivalence(same or task.equivalence)
@@ -139,7 +139,7 @@ def said(thread: Thread) -> Answer | None:
 
 
 def spoken(thread: Thread) -> str:
-    """What a thread has said, whole or cut; "" when nothing."""
+    """Return what a thread has said, whole or cut; "" when nothing."""
     return thread.text.strip()
 
 

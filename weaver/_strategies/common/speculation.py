@@ -28,7 +28,7 @@ class Speculation:
 
     @property
     def dropped(self) -> bool:
-        """Whether it was stopped because it seemed not to be needed."""
+        """True if it was stopped because it seemed not to be needed."""
         return self._thread.cancel_reason is not None
 
     async def answer(self) -> Answer:

@@ -116,5 +116,5 @@ def _with(task: Task, answers: Sequence[Answer], chars: int) -> Task:
 
 
 def _too_late(before: float | None, left: float | None) -> bool:
-    """Whether a further round, as long as the last one, would leave no time to write the answer."""
+    """Return True if a further round, as long as the last one, would leave no time to write the answer."""
     return before is not None and left is not None and left < 1.5 * (before - left)

@@ -197,7 +197,7 @@ class _Mapping:
 
     @property
     def entries(self) -> list[Entry]:
-        """In the order of the documents."""
+        """All entries, in the order of the documents."""
         return [entry for number in sorted(self.readings) for entry in self.readings[number].entries]
 
     def missing(self) -> tuple[str, ...]:

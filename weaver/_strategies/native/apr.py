@@ -60,7 +60,7 @@ class Node:
 
     @property
     def text(self) -> str:
-        """As prompts write it: ``27:[26, 31], Operations: ['53-22=31']``."""
+        """The text that prompts have: ``27:[26, 31], Operations: ['53-22=31']``."""
         return f"{self.target}:{list(self.numbers)}, Operations: {list(self.operations)}"
 
 
@@ -108,7 +108,7 @@ class Apr(Format):
         return kept_context + "\n".join([*lines, END_FOUND]) + "\n"
 
     def harmless(self, text: str) -> str:
-        """As `Format.harmless`; a search cannot report for its siblings either."""
+        """See `Format.harmless`; a search cannot report for its siblings either."""
         lines = ("Goal Reached in Sub Search", "No Solution in Sub Search", "Start Sub Search")
         return disarmed(super().harmless(text), lines)
 

@@ -147,7 +147,7 @@ class Following:
         self._not_started.clear()
 
     def _name(self, subtask: str) -> str:
-        """What the thread of a subtask of the present plan is called, also before it is started."""
+        """Return what the thread of a subtask of the present plan is called, also before it is started."""
         return self._names.setdefault(
             subtask, subtask if self._attempt == 1 else f"{subtask}~{self._attempt}"
         )
@@ -237,7 +237,7 @@ class Following:
         return self._respecting(conflicts, answer)
 
     def _contradicted(self, answer: Answer, conflicts: Sequence[Conflict]) -> list[str]:
-        """What the answer says otherwise than it was settled, in words."""
+        """Return what the answer says otherwise than it was settled, in words."""
         if answer.output is not None:
             return []
         return [

@@ -132,7 +132,7 @@ def within(seconds: float, work: Callable[[], object]) -> bool:
 
 
 def reachable(endpoint: str) -> bool:
-    """Whether something accepts connections at ``endpoint``. True when that cannot be told."""
+    """Return True if something accepts connections at ``endpoint``. True when that cannot be told."""
     try:
         parts = urlsplit(endpoint)
         host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)

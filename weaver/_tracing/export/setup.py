@@ -249,7 +249,7 @@ def _no_meters() -> Any:
 
 
 def _can_send(name: str, environ: Mapping[str, str], signal: str, notes: list[str]) -> bool:
-    """Whether the exporter ``name`` is known and installed; a note says why not."""
+    """Return True if the exporter ``name`` is known and installed; a note says why not."""
     label = signal.lower()
     if name != "otlp":
         notes.append(

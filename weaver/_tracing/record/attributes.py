@@ -44,7 +44,7 @@ def operation_of(request: Request) -> str:
 
 
 def of_request(request: Request, *, model: str, provider: str, endpoint: str, role: str) -> Attributes:
-    """What is known of a call when it starts (samplers see these)."""
+    """Return what is known of a call when it starts (samplers see these)."""
     attributes: Attributes = {
         sc.OPERATION: operation_of(request),
         sc.PROVIDER: provider,
@@ -75,7 +75,7 @@ def of_request(request: Request, *, model: str, provider: str, endpoint: str, ro
 
 
 def of_reply(reply: Reply) -> Attributes:
-    """What a finished call adds. Tokens and cost are those of this call, and of no other span."""
+    """Return what a finished call adds. Tokens and cost are those of this call, and of no other span."""
     usage = reply.usage
     attributes: Attributes = {
         sc.RESPONSE_MODEL: reply.model,
@@ -146,7 +146,7 @@ def of_usage(usage: Usage) -> Attributes:
 
 
 def of_report(report: ThreadReport) -> Attributes:
-    """How a thread ended."""
+    """Return how a thread ended."""
     attributes: Attributes = {sc.TASK_STATE: report.state, sc.TASK_ATTEMPT: report.attempts}
     attributes.update(of_usage(report.usage))
     if report.cancel_reason is not None:
@@ -166,7 +166,7 @@ def of_plan(plan: Plan) -> Attributes:
 
 
 def of_conflict(conflict: Conflict) -> Attributes:
-    """How a conflict went: who disagreed, which policy settled it, and for whom; no values."""
+    """Return how a conflict went: who disagreed, which policy settled it, and for whom; no values."""
     threads = dict.fromkeys(t for v in conflict.values for t in v.threads)
     attributes: Attributes = {
         sc.CONFLICT_THREADS: tuple(threads),
@@ -208,7 +208,7 @@ def of_result(result: Result[object]) -> Attributes:
 
 
 def of_forecast(forecast: Forecast) -> Attributes:
-    """What was predicted before a decision, and, once it is known, what the run took."""
+    """Return what was predicted before a decision, and, once it is known, what the run took."""
     values: dict[str, AttributeValue | None] = {
         sc.DECISION_DIRECT_SECONDS: round(forecast.direct_seconds, 3),
         sc.DECISION_FORK_SECONDS: round(forecast.fork_seconds, 3),

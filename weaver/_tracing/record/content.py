@@ -52,7 +52,7 @@ _MODES = {
 
 
 def capture_mode(capture: bool | None = None, environ: Mapping[str, str] | None = None) -> Capture:
-    """What to capture: as told, else as the environment says. An unknown value captures nothing."""
+    """Return what to capture: as told, else as the environment says. An unknown value captures nothing."""
     if capture is not None:
         return Capture.SPAN if capture else Capture.NONE
     value = (os.environ if environ is None else environ).get(sc.CAPTURE_ENV, "")

@@ -227,7 +227,7 @@ class Starting:
 
 
 def _declined(parent: Span) -> bool:
-    """Whether the sampler said no to ``parent``, and so to everything below. An ended span is no such."""
+    """True if the sampler said no to ``parent``, and so to everything below. An ended span is no such."""
     return not parent.is_recording() and not parent.get_span_context().trace_flags.sampled
 
 

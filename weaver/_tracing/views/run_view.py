@@ -57,7 +57,7 @@ class Piece:
 
     @property
     def seconds(self) -> float:
-        """From start to end."""
+        """Seconds from start to end."""
         return self.end - self.start
 
     @property
@@ -348,7 +348,7 @@ def _waited_for(piece: Piece) -> bool:
 
 
 def _wait_of(join: Piece) -> str:
-    """What a join waited for, in words."""
+    """Return what a join waited for, in words."""
     about: Mapping[str, Any] = join.span.attributes
     received = about.get(sc.JOIN_RECEIVED_IDS) or ()
     parts = [f"waited {join.seconds:.2f} s"]

@@ -265,7 +265,7 @@ def _foot(view: RunView, signs: Signs) -> list[RenderableType]:
 
 
 def _failures(view: RunView) -> list[Text]:
-    """What failed, by reason. A call that took its thread with it is told as the thread."""
+    """Return what failed, by reason. A call that took its thread with it is told as the thread."""
     reasons: dict[str, list[str]] = {}
     for piece in view.pieces:
         up = piece.parent

@@ -61,7 +61,7 @@ class Setting:
     turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
 
     def agreed(self, path: str) -> bool:
-        """Whether the step at ``path`` was approved beforehand."""
+        """Return True if the step at ``path`` was approved beforehand."""
         return path in self.approved or EVERY_STEP in self.approved
 
 

@@ -108,7 +108,7 @@ class Attempts:
         return self._too_long(run, names, took)
 
     async def _within(self, run: Run, until: float, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
-        """What the work comes to, or None when it was not done by ``until``."""
+        """Return what the work comes to, or None when it was not done by ``until``."""
         if anyio.current_time() >= until:
             return None
         outer, run.context.deadline = run.context.deadline, until
@@ -120,7 +120,7 @@ class Attempts:
         return None
 
     def late(self, run: Run, names: Mapping[str, Any]) -> Answer:
-        """What ``on_timeout`` makes of work that the step's deadline cut.
+        """Return what ``on_timeout`` makes of work that the step's deadline cut.
 
         Raises:
             Ending: it has timed out, and nothing of it is to be used.
@@ -143,7 +143,7 @@ class Attempts:
         raise Ending("timed_out", f"{took[0].upper()}{took[1:]}.")
 
     def _so_far(self, run: Run) -> Answer | None:
-        """What it has come to by now, if that can be the output."""
+        """Return what it has come to by now, if that can be the output."""
         if run.context.offered is not None and (
             self.one.output is None or run.context.offered.output is not None
         ):

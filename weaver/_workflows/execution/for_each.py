@@ -194,7 +194,7 @@ class Items:
         return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
 
     def _missing(self, winners: list[Thread], threads: Threads, count: int) -> list[str]:
-        """Which items have no output, or only a part of one, and why: each cause once."""
+        """Return which items have no output, or only a part of one, and why: each cause once."""
         reasons: dict[tuple[str, str], list[int]] = {}
         for t in threads.all:
             if t.state in ("failed", "timed_out") or t.cancel_reason in ("budget", "deadline"):
@@ -226,7 +226,7 @@ def _name(item: Any) -> str:
 
 
 def _number(thread: Thread) -> int:
-    """Which item a thread works on, from 1."""
+    """Return which item a thread works on, from 1."""
     return int(thread.id.rpartition("/")[2])
 
 

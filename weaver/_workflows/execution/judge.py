@@ -19,7 +19,7 @@ class _Score(BaseModel):
 
 
 async def score(run: Run, task: str, finding: Finding) -> float:
-    """How good a finding is, from 0 to 1, in the eyes of the judge's model.
+    """Return how good a finding is, from 0 to 1, in the eyes of the judge's model.
 
     Raises:
         WeaverError: the judge cannot be asked, or gives no number.

@@ -190,7 +190,7 @@ async def started(
 def _limits(
     workflow: Definition, settings: Settings, prepared: Prepared, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Of the file's limits and the settings' the tighter: an operator's cap holds whatever a file says."""
+    """Return the tighter of the file's limits and the settings': an operator's cap always applies."""
     defaults, budget = workflow.defaults, workflow.defaults.budget or Budget()
     limits: dict[str, Any] = {
         "deadline": _tighter(defaults.deadline, settings.deadline),

@@ -70,7 +70,7 @@ class Flow:
         return self._answer(run)
 
     def _nested(self, step: PreparedStep, inputs: Mapping[str, Any]) -> Callable[[Run], Awaitable[Answer]]:
-        """What runs the workflow that one of the steps uses."""
+        """Return what runs the workflow that one of the steps uses."""
         assert step.used is not None
         return Flow(step.used, inputs, self.progress.setting, f"{self.progress.path}{step.id}/").run
 
@@ -173,7 +173,7 @@ class Flow:
         return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
 
     def _lost(self, run: Run, id_: str, one: PreparedStep) -> list[str]:
-        """What is missing because of a step."""
+        """Return what is missing because of a step."""
         record, thread = self.progress.record(id_), self.progress.threads.get(id_)
         state = record["state"]
         if state == "succeeded":
@@ -210,7 +210,7 @@ class Flow:
         return outputs
 
     def _offer(self, run: Run) -> None:
-        """What there is, for the case that the run, or the part of it that this is, is out of time."""
+        """Save the output so far, for the case that time runs out."""
         self.progress.refresh(tuple(self.progress.records))
         try:
             answer = self._answer(run)

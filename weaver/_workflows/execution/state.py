@@ -61,7 +61,7 @@ class Progress:
 
     @property
     def names(self) -> dict[str, Any]:
-        """What every expression may read."""
+        """The names that every expression may read."""
         return {"inputs": self.inputs, "steps": self.records}
 
     def record(self, id_: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Progress:
             self.record(id_)
 
     def stopping(self, one: PreparedStep) -> str | None:
-        """Why a step cannot start, or None."""
+        """Return why a step cannot start, or None."""
         if self.stopped:
             return "The workflow failed before it could start."
         if one.step.join is not None and one.step.for_each is None:
@@ -96,7 +96,7 @@ class Progress:
         return None
 
     def explained(self, error: ExpressionError) -> str:
-        """What is wrong with an expression, and which steps without an output are behind it."""
+        """Return what is wrong with an expression, and which steps without an output are behind it."""
         message = str(error)
         for id_ in error.steps if isinstance(error, NoValueError) else ():
             if id_ in self.records and self.records[id_]["output"] is None:
@@ -143,7 +143,7 @@ class Progress:
         return self.output(thread)
 
     def output(self, thread: Thread) -> Any:
-        """What a finished thread came to, as plain JSON data."""
+        """Return what a finished thread came to, as plain JSON data."""
         if thread.id in self.values:
             return self.values[thread.id]
         return None if thread.answer is None else plain_output(thread.answer)

@@ -118,7 +118,7 @@ class StepWork:
         return Reply(**await run.step("approve", ask))
 
     def _without_a_reply(self, run: Run, approve: Approval, why: str) -> Reply:
-        """What ``otherwise`` says, and a note about it."""
+        """Return what ``otherwise`` says, and a note about it."""
         counts = "approved" if approve.otherwise == "approve" else "not approved"
         has_default = "otherwise" in approve.model_fields_set
         source = "the file says so" if has_default else "the default; `otherwise` is what changes it"

@@ -43,7 +43,7 @@ def result(tool: Tool) -> ValueSpec:
 
 
 def gives_text(tool: Tool) -> bool:
-    """Whether a function always returns a text."""
+    """Return True if a function always returns a text."""
     if not isinstance(tool, FunctionTool):
         return False
     try:

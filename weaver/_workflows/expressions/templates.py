@@ -177,7 +177,7 @@ def templates_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple
 
 
 def _end_of_slot(text: str, start: int) -> int:
-    """Where the ``}}`` of the slot is: not inside quotes, nor closing braces of an object."""
+    """Return where the ``}}`` of the slot is: not inside quotes, nor closing braces of an object."""
     depth, quote, at = 0, "", start
     while at < len(text):
         char = text[at]

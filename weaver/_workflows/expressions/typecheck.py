@@ -277,7 +277,7 @@ class Inference:
 
 
 def is_constant(expression: Expression) -> bool:
-    """Whether an expression reads nothing, so its value is known now."""
+    """Return True if an expression reads nothing, so its value is known now."""
     return not any(
         isinstance(node, ast.Name) and node.id not in FUNCTIONS for node in ast.walk(expression.tree)
     )

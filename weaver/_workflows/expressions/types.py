@@ -44,7 +44,7 @@ class Kind:
 
     @property
     def words(self) -> str:
-        """For messages: ``a list``."""
+        """The type in words, for messages: ``a list``."""
         return _WORDS[self.name]
 
     @property
@@ -53,7 +53,7 @@ class Kind:
         return self.name in ("integer", "number")
 
     def one_of(self, *names: str) -> bool:
-        """Whether it may be one of these; what is not known may be anything."""
+        """Return True if it may be one of these; what is not known may be anything."""
         return self.name == "any" or self.name in names or (self.name == "integer" and "number" in names)
 
     def tainted(self, data: bool) -> Kind:
@@ -176,12 +176,12 @@ def _together(some: tuple[Any, ...] | None, more: tuple[Any, ...] | None) -> tup
 
 
 def _may_be(number: str, given: Kind) -> bool:
-    """Whether a number can be of the type ``number``; one that is not known may be whole."""
+    """Return True if a number can be of the type ``number``; one that is not known may be whole."""
     return number == "number" or (number == "integer" and given.enum is None)
 
 
 def accepts(wanted: ValueSpec, accepted: Kind, *, template: bool = False) -> str | None:
-    """Why values of kind ``given`` cannot be what ``wanted`` asks for, or None.
+    """Return why values of kind ``given`` cannot be what ``wanted`` asks for, or None.
 
     Args:
         template: the value is a text with insertions, so it is a string whatever was inserted.

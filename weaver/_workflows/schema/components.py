@@ -335,7 +335,7 @@ class Input(ValueSpec):
 
     @property
     def optional(self) -> bool:
-        """Whether it may be left out."""
+        """True if it may be left out."""
         return "default" in self.model_fields_set
 
 

@@ -139,14 +139,14 @@ class Definition(Part):
 
     @property
     def source(self) -> Source | None:
-        """Where it was read from, for messages with lines; None when it was built in Python."""
+        """The file it was read from, for messages with lines; None when it was built in Python."""
         return self._source
 
     def checked_as(self, compiled: Compiled, source: Source | None) -> None:
-        """For the loader: keep what the check found out, and what it was read from."""
+        """Keep the result of the check and the source. Called by the loader."""
         self._compiled, self._source = compiled, source
 
     @property
     def needs_check(self) -> bool:
-        """Whether nobody has checked it yet: it was built in Python."""
+        """True if nobody has checked it yet: it was built in Python."""
         return self._compiled is None

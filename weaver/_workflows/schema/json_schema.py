@@ -31,7 +31,7 @@ def schema_text() -> str:
 
 
 def _tidy(node: Any) -> Any:
-    """Without titles made of key names, without null, with unions flat: what an editor shows people."""
+    """Drop titles made of key names and null, and flatten unions: editors show the rest."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):

@@ -215,12 +215,12 @@ class Step(Part):
 
     @property
     def does(self) -> str:
-        """What the step does: ``task``, ``function``, ``uses`` or ``approve``."""
+        """The step's action: ``task``, ``function``, ``uses`` or ``approve``."""
         return next(
             (name for name in ("task", "function", "uses") if getattr(self, name) is not None), "approve"
         )
 
     @property
     def item_name(self) -> str:
-        """How expressions call the item of ``for_each``."""
+        """The name of the item of ``for_each`` in expressions."""
         return self.as_ or "item"

@@ -57,7 +57,7 @@ def _type_may_be_implied(schema: dict[str, Any]) -> None:
 
 
 def key_of(name: str, field: FieldInfo) -> str:
-    """How a field is called in a file."""
+    """Return how a field is called in a file."""
     alias = field.validation_alias
     return alias if isinstance(alias, str) else name
 
@@ -135,7 +135,7 @@ class ValueSpec(BaseModel):
     )
 
     def fits(self) -> str | None:
-        """Why the parts do not go together, or None."""
+        """Return why the parts do not go together, or None."""
         for_type = {
             "properties": "object", "required": "object", "items": "array", "min_items": "array",
             "max_items": "array", "min_length": "string", "max_length": "string",
@@ -219,7 +219,7 @@ class ValueSpec(BaseModel):
                 return {"string": str, "integer": int, "number": FiniteFloat, "boolean": bool}[self.type]
 
     def problem_with(self, value: Any) -> str | None:
-        """What is wrong with a value, in words, or None. Numbers are not text and text is no number."""
+        """Return the problem of a value in words, or None. Numbers are not text and text is no number."""
         if self.type == "boolean" and isinstance(value, str):
             return "true or false is expected; yes, no, on and off are texts in YAML 1.2"
         try:
@@ -275,7 +275,7 @@ _ASIDE = re.compile(r" after validation, not \d+|, unable to parse string as an?
 
 
 def in_words(message: str) -> str:
-    """What pydantic says of a value, for people who do not know pydantic."""
+    """Return what pydantic says of a value, for people who do not know pydantic."""
     message = _ASIDE.sub("", _SUBJECT.sub("it should", message)).replace("dictionary", "mapping")
     return message[:1].lower() + message[1:]
 

@@ -66,7 +66,7 @@ def mark_place(mark: Any) -> Place:
 
 
 def syntax_problems(name: str, text: str, error: Any) -> Iterator[Problem]:
-    """What the parser stumbled over, in words of the person who wrote the file."""
+    """Return what the parser stumbled over, in words of the person who wrote the file."""
     mark = error.problem_mark or error.context_mark
     place = mark_place(mark) if mark is not None else Place()
     lines = text.split("\n")

@@ -65,7 +65,7 @@ class Problems:
 
     @property
     def found(self) -> list[Problem]:
-        """In the order in which they were found."""
+        """All problems, in the order in which they were met."""
         return list(self._found)
 
     def add(self, problem: Problem) -> None:

@@ -49,7 +49,7 @@ def dump_data(data: Any) -> str:
 
 
 def _style(text: str) -> str | None:
-    """How a text must be written so that it is read as the same text; None: PyYAML may choose."""
+    """Return how a text must be written so that it is read as the same text; None: PyYAML may choose."""
     if "\n" in text and text.strip() and all(_fits_block(line) for line in text.split("\n")):
         return "|"
     if _FOLDED.search(text):

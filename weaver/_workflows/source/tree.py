@@ -42,12 +42,12 @@ class Scalar:
 
     @property
     def value(self) -> Any:
-        """What it stands for."""
+        """The value it stands for."""
         return plain_value(self.text) if self.plain else self.text
 
 
 def plain_value(text: str) -> Any:
-    """What a text without quotes means by YAML 1.2: null, true and false, a number, else a text."""
+    """Return what a text without quotes means by YAML 1.2: null, true and false, a number, else a text."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INT.fullmatch(text) and len(text) <= 400:
@@ -65,7 +65,7 @@ class Mapping:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that it takes over is there."""
+        """True if everything that it takes over is there."""
         return not any(isinstance(node, Missing) for _, node in self.merged)
 
 
@@ -127,7 +127,7 @@ class Source:
         return at
 
     def value_place(self, keys: Keys) -> Place:
-        """Where the value at ``keys`` begins, or that of the nearest existing parent."""
+        """Return where the value at ``keys`` begins, or that of the nearest existing parent."""
         while keys:
             if (node := self.node(keys)) is not None:
                 return node.place
@@ -135,7 +135,7 @@ class Source:
         return self.root.place if self.root is not None else Place()
 
     def key_place(self, keys: Keys) -> Place:
-        """Where the last key of ``keys`` is written, or that of the nearest existing parent."""
+        """Return where the last key of ``keys`` is written, or that of the nearest existing parent."""
         while keys:
             parent = self.node(keys[:-1])
             if isinstance(parent, Mapping) and keys[-1] in parent.entries:
@@ -146,7 +146,7 @@ class Source:
         return self.value_place(())
 
     def inside(self, keys: Keys, needle: str, occurrence: int = 0, before: str = "") -> Place:
-        """Where the n-th ``needle`` of a text value stands, or the character that follows ``before`` there.
+        """Return the place of the n-th ``needle`` in a text value, or of the character after ``before``.
 
         The value may be a block, folded or quoted, so the place is looked up in the text as it was written:
         line breaks and indentation differ, everything else is the same.

@@ -128,7 +128,7 @@ def _box(one: PreparedStep, at: tuple[int, int], *, hot: bool) -> str:
 
 
 def _kind(one: PreparedStep) -> str:
-    """What a step does, in a few words."""
+    """Return what a step does, in a few words."""
     step = one.step
     match step.does:
         case "function":
@@ -202,6 +202,6 @@ def _node(id_: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """For a Mermaid label in quotes: no markup, no Markdown, no entities of its own."""
+    """Escape a Mermaid label in quotes: no markup, no Markdown, no entities of its own."""
     line = " ".join(text.split())
     return re.sub(r"[^\w .,:;/()\[\]{}$=+*?!|@'-]", lambda odd: f"#{ord(odd[0])};", line)

@@ -46,7 +46,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether everything was as expected."""
+        """True if everything was as expected."""
         return not self.problems
 
 
@@ -146,7 +146,7 @@ def _names(result: Result[Any], strategy: FlowStrategy) -> dict[str, Any]:
 
 
 def _values(text: str, names: Mapping[str, Any]) -> str:
-    """What the names at the top of an expectation were, so that nobody has to guess."""
+    """Return what the names at the top of an expectation were, so that nobody has to guess."""
     values = [
         f"{name} = {_short(names[name])}" for name in ("outputs", "answer", "calls", "status") if name in text
     ]
@@ -205,7 +205,7 @@ class Answers:
         return unused
 
     def reply(self, request: Request) -> dict[str, Any]:
-        """How to script the answer to a request of the current step."""
+        """Return how to script the answer to a request of the current step."""
         step, index = current_step.get()
         count = self.asked.get(step, 0)
         self.asked[step] = count + 1
@@ -238,7 +238,7 @@ class Answers:
 
 
 def _wants_list(request: Request) -> bool:
-    """Whether the answer itself is a list, so a list in the file is one answer and not several."""
+    """Return True if the answer itself is a list, so a list in the file is one answer and not several."""
     if request.output is None:
         return False
     value = request.output.schema.get("properties", {}).get("value", {})
@@ -276,7 +276,7 @@ def smallest(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
 
 
 def virtual(workflow: Definition, case: Case) -> bool:
-    """Whether a case may run on virtual time: nothing in it needs a worker thread."""
+    """Return True if a case may run on virtual time: nothing in it needs a worker thread."""
     return all(name in case.functions for name in _functions(workflow))
 
 
@@ -291,7 +291,7 @@ def _functions(workflow: Definition) -> set[str]:
 
 
 def dry(workflow: Definition) -> Given:
-    """For a run without a model: everybody says ``ok``, or the smallest value that fits."""
+    """Return hooks for a run without a model: each reply is ``ok`` or the smallest value that fits."""
 
     async def approve(question: Question) -> bool:
         del question

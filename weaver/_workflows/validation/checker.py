@@ -239,7 +239,7 @@ class Checker(Checks):
                 compiled.waits_for = ()
 
     def _edge(self, step: str, need: str) -> tuple[Keys, str]:
-        """Where it is written that ``step`` waits for ``need``."""
+        """Return where it is written that ``step`` waits for ``need``."""
         if need in self.workflow.steps[step].needs:
             return (
                 "steps",
@@ -279,7 +279,7 @@ class Checker(Checks):
             self.kinds.setdefault(id_, ANY)
 
     def _given(self, id_: str, step: Step) -> Kind:
-        """What the workflow or the function of a step gives."""
+        """Return what the workflow or the function of a step gives."""
         if (used := self.used.get(id_)) is not None:
             return record(used.compiled.output_kinds)
         tool = self.surroundings.known(step.function) if step.function is not None else None
@@ -299,7 +299,7 @@ class Checker(Checks):
                 self.compiled.output_kinds[id_] = unsure(self.kinds[id_]).field("output") or ANY
 
     def _known_step(self, path: str) -> bool:
-        """Whether there is such a step; ``outer/inner`` is one of a used workflow."""
+        """Return True if there is such a step; ``outer/inner`` is one of a used workflow."""
         id_, _, inner = path.partition("/")
         if not inner:
             return id_ in self.workflow.steps or id_ in self.broken
@@ -337,5 +337,5 @@ class Checker(Checks):
 
 
 def _plain(name: str) -> str:
-    """Without accents, where letters are only accented."""
+    """Strip accents, where letters are only accented."""
     return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))

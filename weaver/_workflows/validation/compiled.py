@@ -100,5 +100,5 @@ class Compiled:
 
     @property
     def graph(self) -> dict[str, tuple[str, ...]]:
-        """Who waits for whom."""
+        """The steps that each step waits for."""
         return {id_: step.waits_for for id_, step in self.steps.items()}

@@ -57,7 +57,7 @@ class Checks:
         self.kinds: dict[str, Kind] = {}
 
     def names(self, unfinished: Collection[str] = ()) -> dict[str, Kind]:
-        """What every expression may read.
+        """Return what every expression may read.
 
         Args:
             unfinished: steps that may have come to nothing where the expression stands.
@@ -77,7 +77,7 @@ class Checks:
         return self._unread.get(id_, set()) - _STEP_KEYS
 
     def unsaid(self, id_: str, *keys: str) -> bool:
-        """Whether a step without these keys was meant to be without: none was unreadable or misspelt."""
+        """True if a step without these keys was meant to be without: none was unreadable or misspelt."""
         unread = self._unread.get(id_, set())
         return not any(key in unread or closest(key, self.odd(id_)) for key in keys)
 

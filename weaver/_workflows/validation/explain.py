@@ -104,7 +104,7 @@ def explained(
 
 
 def _said_already(loc: tuple[Any, ...], odd: list[tuple[Any, ...]]) -> bool:
-    """Whether a missing key is there under a wrong name, or goes without saying."""
+    """Return True if a missing key is there under a wrong name, or goes without saying."""
     beside = [str(other[-1]) for other in odd if other[:-1] == loc[:-1]]
     misspelt = difflib.get_close_matches(str(loc[-1]), beside, n=1, cutoff=0.6)
     return loc == ("version",) or bool(misspelt) or (bool(beside) and loc[-1] == "type")
@@ -196,7 +196,7 @@ def _example(keys: Keys, root: type[BaseModel]) -> str:
 
 
 def _named(keys: Keys, root: type[BaseModel]) -> str:
-    """How a collection is written whose parts have names; people who know other tools give a list."""
+    """Return how a collection is written whose parts have names; people who know other tools give a list."""
     example = _example(keys, root) if len(keys) == 1 else ""
     return f"{keys[-1]} are keyed by name, {example}" if example else ""
 
@@ -229,7 +229,7 @@ def model_at(root: type[BaseModel], keys: Keys) -> type[BaseModel] | None:
 
 
 def _bare(type_: Any) -> Any:
-    """Without ``Annotated`` and ``| None``."""
+    """Strip ``Annotated`` and ``| None``."""
     while True:
         origin = get_origin(type_)
         if origin is Annotated:

@@ -105,7 +105,7 @@ class Surroundings:
             return None
 
     def strategy_problem(self, name: str, options: Mapping[str, Any]) -> list[tuple[str | None, str, str]]:
-        """What is wrong with a strategy and its options: (option or None, what, hint)."""
+        """Return what is wrong with a strategy and its options: (option or None, what, hint)."""
         from weaver._strategies.common import registry
 
         try:
@@ -131,7 +131,7 @@ class Surroundings:
         return problems
 
     def model_problem(self, name: str, *, base_url: bool) -> tuple[str, str] | None:
-        """Why a model name cannot be right: (what, hint). Whether the model answers is another matter."""
+        """Return (problem, hint) for a model name that cannot be right. The model is not asked."""
         from weaver._models.catalog.registry import installed
         from weaver._models.providers import BY_PREFIX, LITELLM_PREFIXES, family
 

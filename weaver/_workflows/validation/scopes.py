@@ -35,7 +35,7 @@ _SINGLE = re.compile(r"\s*(first|best(_of)?(\s*\([^()]*\))?)\s*")
 
 
 def single(join: str | None) -> bool:
-    """Whether a join of items hands up one of them, so the output is no list."""
+    """Return True if a join of items hands up one of them, so the output is no list."""
     return join is not None and _SINGLE.fullmatch(join) is not None
 
 
@@ -49,7 +49,7 @@ def inputs_kind(inputs: Mapping[str, Input]) -> Kind:
 
 
 def output_kind(step: Step, given: Kind, *, id_: str) -> Kind:
-    """What one run of a step gives, without regard to ``for_each``.
+    """Return what one run of a step gives, without regard to ``for_each``.
 
     Args:
         given: what the workflow or the function gives that the step uses or calls.
@@ -104,7 +104,7 @@ def unsure(step: Kind) -> Kind:
 def expectation_names(
     workflow: Definition, steps: Mapping[str, Kind], outputs: Mapping[str, Kind]
 ) -> dict[str, Kind]:
-    """What the conditions of a test case may use."""
+    """Return what the conditions of a test case may use."""
     return {
         "inputs": inputs_kind(workflow.inputs),
         "steps": record(steps, noun="step"),

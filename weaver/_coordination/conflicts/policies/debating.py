@@ -60,7 +60,7 @@ async def debate(
 
 
 def _speakers(held: Sequence[Position]) -> list[Position]:
-    """At most `MAX_PARTIES`, every value among them before any gets a second speaker."""
+    """Choose at most `MAX_PARTIES`, one for every value before any gets a second speaker."""
     turns: dict[int, int] = {}
     ranked: list[tuple[int, int, Position]] = []
     for position in held:

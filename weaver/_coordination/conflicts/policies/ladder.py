@@ -49,7 +49,7 @@ def policy_name(policy: Policy) -> str:
 
 
 def is_free(policy: Policy) -> bool:
-    """Whether the policy makes no call for certain."""
+    """Return True if the policy makes no call for certain."""
     return (policy.func if isinstance(policy, partial) else policy) in FREE
 
 

@@ -67,7 +67,7 @@ def positions(conflict: Conflict, threads: Sequence[Told]) -> list[Position]:
 
 
 def about(conflict: Conflict) -> str:
-    """What the conflict is about, for people and prompts: "Paris: population in 2020"."""
+    """Return what the conflict is about, for people and prompts: "Paris: population in 2020"."""
     return conflict.subject if conflict.attribute == ANSWER else f"{conflict.subject}: {conflict.attribute}"
 
 

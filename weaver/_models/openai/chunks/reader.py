@@ -327,7 +327,7 @@ _MOST_FOREIGN = 1000
 
 
 def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Where a choice has what it says, and that: ``delta``, else ``message``, else ``text``."""
+    """Return where a choice has what it says, and that: ``delta``, else ``message``, else ``text``."""
     first: tuple[str, Mapping[str, Any]] = ("text", {})
     for name in ("delta", "message"):
         message = choice.get(name)

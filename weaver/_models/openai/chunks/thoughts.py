@@ -41,7 +41,7 @@ class ThoughtSplitter:
         return deltas
 
     def end(self) -> list[Delta]:
-        """What was held back, after the last piece."""
+        """Return what was held back, after the last piece."""
         held, self._held = self._held, ""
         if not held or (self._thought and not held.strip()):
             return []

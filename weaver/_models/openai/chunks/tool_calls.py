@@ -37,7 +37,7 @@ class _Open:
         return self.pieces[0] if self.pieces else ""
 
     def is_whole(self) -> bool:
-        """Whether the arguments are JSON already, so that more of it would be another call's."""
+        """Return True if the arguments are JSON already, so that more of it would be another call's."""
         if self.held:
             return True
         if not self.pieces or not self.pieces[-1].rstrip().endswith("}") or self.checks >= _MAX_CHECKS:
@@ -50,7 +50,7 @@ class _Open:
         return True
 
     def add(self, piece: str) -> str:
-        """What ``piece`` adds to the arguments; servers also repeat all of them each time."""
+        """Return what ``piece`` adds to the arguments; servers also repeat all of them each time."""
         if not piece:
             return ""
         if not self.length:
@@ -145,7 +145,7 @@ class ToolCallReader:
 
 
 def _begins_another(call: _Open, piece: _Piece) -> bool:
-    """Whether a piece that seems to be ``call``'s is the first of another call."""
+    """Return True if a piece that seems to be ``call``'s is the first of another call."""
     name = piece.name
     if piece.id is not None and call.id is not None:
         if piece.id != call.id:
@@ -186,7 +186,7 @@ def _arguments(function: Mapping[str, Any]) -> str:
 
 
 def _carried(entry: Mapping[str, Any], function: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """What has to go back with the call, as it came: signatures of thoughts and marks for caches."""
+    """Return what has to go back with the call, as it came: signatures of thoughts and marks for caches."""
     if function is not entry and len(function) <= 2 and entry.keys() <= _PLAIN:
         return None
     carried = {k: v for k, v in entry.items() if v and (k in _CARRIED or "signature" in k.lower())}

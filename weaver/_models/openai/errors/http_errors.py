@@ -72,7 +72,7 @@ class Failures:
         return text if len(text) <= limit else text[: limit - 1] + "…"
 
     def status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
-        """For an answer whose HTTP status is not 200."""
+        """Return the error for an answer whose HTTP status is not 200."""
         if 300 <= status < 400:
             where = self.clean(headers.get("Location", "nowhere").partition("?")[0])
             return self._error(ModelProtocolError, f"redirects to {where} (HTTP {status})", _CHECK_URL)
@@ -96,7 +96,7 @@ class Failures:
         return failed
 
     def in_stream(self, body: Any, *, begun: bool) -> ModelError:
-        """For an error that the server reports inside its answer."""
+        """Return the error that the server reports inside its answer."""
         raw = json.dumps(body, default=str).encode()
         explanation = self.clean(message_of(body) or raw.decode()) or "no explanation"
         problem = f"reported an error instead of an answer: {explanation}"
@@ -113,7 +113,7 @@ class Failures:
         return failed
 
     def connection(self, error: TransportError) -> ModelError:
-        """For a request to which no answer has begun."""
+        """Return the error for a request to which no answer has begun."""
         match error:
             case SilenceError():
                 return self.silent("sent no answer")
@@ -159,7 +159,7 @@ class Failures:
         return self._error(ModelConnectionError, "cannot be reached", "Try again.")
 
     def without_tls(self) -> ModelError:
-        """For a server that takes connections and does not answer the first words of TLS."""
+        """Return the error for a server that accepts connections but does not answer TLS."""
         failed = self._error(
             ModelConnectionError,
             "accepts connections, but does not answer in TLS",
@@ -169,11 +169,11 @@ class Failures:
         return failed
 
     def unreachable(self, why: str) -> ModelError:
-        """For a place that there is no connection to."""
+        """Return the error for an address that cannot be connected to."""
         return self._error(ModelConnectionError, f"cannot be reached ({why})", "Check the network.")
 
     def silent(self, what: str, seconds: float | None = None) -> ModelError:
-        """For a server that is connected but says nothing."""
+        """Return the error for a server that is connected but sends nothing."""
         waited = "" if seconds is None else f" for {seconds:g} s"
         return self._error(
             ModelTimeoutError,
@@ -182,19 +182,19 @@ class Failures:
         )
 
     def protocol(self, what: str, hint: str = _CHECK_URL) -> ModelError:
-        """For an answer that is not the protocol's."""
+        """Return the error for an answer that does not follow the protocol."""
         return self._error(ModelProtocolError, what, hint)
 
     def broken(self, what: str) -> ModelError:
-        """For a stream that ended early, after output had begun."""
+        """Return the error for a stream that ended early, after output had begun."""
         return self._error(StreamInterruptedError, what, "What had arrived is kept.")
 
     def ended_early(self) -> ModelError:
-        """For a connection that closed after the headers, before any output."""
+        """Return the error for a connection that closed after the headers, before any output."""
         return self._error(ModelConnectionError, "closed the connection before any output", "Try again.")
 
     def page(self, body: bytes) -> ModelError:
-        """For an HTML page instead of an answer."""
+        """Return the error for an HTML page instead of an answer."""
         page_text = self.clean(text_of_html(body.decode("utf-8", "replace")))
         return self._error(ModelProtocolError, f"answered with {page_text}", _CHECK_URL)
 

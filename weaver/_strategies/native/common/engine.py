@@ -41,7 +41,7 @@ class Woven:
 
     @property
     def answer(self) -> str:
-        """What is meant for the reader."""
+        """The text that is meant for the reader."""
         return self.form.answer(self.text)
 
     @property

@@ -114,14 +114,14 @@ class Format(ABC):
 
     @abstractmethod
     def closing(self, text: str) -> str:
-        """What must be added to ``text`` so that nothing in it is left open."""
+        """Return what must be added to ``text`` so that nothing in it is left open."""
 
     def opener(self, stop: str) -> str:
         """The text that ``stop`` closes, or ``""`` when nothing opens it."""
         return "" if stop in self.ambiguous or not stop.startswith("</") else f"<{stop[2:]}"
 
     def ends_thread(self, text: str) -> bool:
-        """Whether a thread that wrote ``text`` and then its closing tag is really at its end."""
+        """Return True if a thread that wrote ``text`` and then its closing tag is really at its end."""
         del text
         return True
 
@@ -132,7 +132,7 @@ class Format(ABC):
         return disarmed(text, {name.strip("/") for name in self.names} | set(self.attributes))
 
     def answer(self, text: str) -> str:
-        """What is meant for the reader: the text after the thinking, else all of it."""
+        """Return what is meant for the reader: the text after the thinking, else all of it."""
         for tag in ("</think>", "</Think>"):
             if tag in text and (after := text.rpartition(tag)[2].strip()):
                 return after

@@ -201,7 +201,7 @@ class Line:
         return end
 
     async def _why(self, stops: tuple[str, ...], finish: str | None, stop: str | None) -> str:
-        """Why a call ended. Servers that do not name the stop string leave it to what is open."""
+        """Return why a call ended. Servers that do not name the stop string leave it to what is open."""
         if finish == "length":
             return "length"
         if stop in stops and stop is not None:
@@ -221,7 +221,7 @@ class Line:
         return "end"
 
     async def _again(self, stop: str) -> bool:
-        """Whether the line really goes on with ``stop``: ask for the next few tokens without stop strings."""
+        """True if the line really goes on with ``stop``: ask for the next few tokens without stop strings."""
         request = Request(
             prompt=self.context,
             max_tokens=max(8, 2 * estimate_tokens(stop)),
@@ -261,7 +261,7 @@ class Line:
             return await self._told(threads, branches, lines)
 
     def refused(self, count: int) -> str:
-        """Why the fork is not taken, or ``""``."""
+        """Return why the fork is not taken, or ``""``."""
         remaining, form = self.run.remaining, self.form
         if form.max_branches and count > form.max_branches:
             return f"{count} threads are more than the {form.max_branches} of {form.name}."

@@ -54,7 +54,7 @@ class TagScanner:
         yield from self._split(ready)
 
     def flush(self) -> Iterator[Piece]:
-        """What was held back: nothing more will come, so it is plain text."""
+        """Return what was held back: nothing more will come, so it is plain text."""
         ready, self._held = self._held, ""
         yield from self._split(ready)
 
@@ -77,7 +77,7 @@ class TagScanner:
         self._at += len(text)
 
     def _unfinished(self, text: str) -> int:
-        """How many characters at the end may be the start of a tag."""
+        """Return how many characters at the end may be the start of a tag."""
         start = text.rfind("<")
         if start < 0 or len(text) - start > LONGEST_TAG:
             return 0

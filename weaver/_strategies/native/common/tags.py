@@ -78,7 +78,7 @@ class TagFormat(Grammar, Format):
         return context + self.before + self.between.join(threads) + self.after
 
     def harmless(self, text: str) -> str:
-        """As `Format.harmless`; complete blocks that the thread forked itself stay as they are."""
+        """See `Format.harmless`; complete blocks that the thread forked itself stay as they are."""
         if self.max_depth == 1:
             return disarmed(text, self.tags)
         lines: list[str] = []
@@ -119,7 +119,7 @@ class TagFormat(Grammar, Format):
         return "".join(f"</{tag}>" if tag == self.thread else f"\n</{tag}>" for tag in reversed(open_tags))
 
     def _literal(self, open_tags: list[str], tag: str) -> bool:
-        """Whether a closing tag inside a thread is only text: threads without nesting know just their own."""
+        """True if a closing tag inside a thread is only text: threads without nesting know just their own."""
         return self.max_depth == 1 and open_tags[-1] == self.thread and tag != f"/{self.thread}"
 
     def _blocks_in(self, text: str) -> list[tuple[int, int, bool]]:
@@ -223,7 +223,7 @@ class _Reader:
         return i
 
     def _over(self, block: Block, piece: Piece) -> bool:
-        """In a format without a wrapping tag: whether this piece is no longer part of the block."""
+        """Return True if this piece is outside the block, in a format without a wrapping tag."""
         if not block.parts:
             return False
         return bool(piece.text.strip()) and piece.tag not in (self.form.thread, self.form.conclusion)

@@ -112,7 +112,7 @@ class Statistics:
 
     @property
     def parallel(self) -> bool:
-        """Whether it has any block with a thread (what the activation ratio counts)."""
+        """True if it has any block with a thread (what the activation ratio counts)."""
         return self.threads > 0
 
 
