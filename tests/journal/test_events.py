@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weaver import Answer, Run, Task, Weaver
@@ -76,6 +76,7 @@ def told(threads: dict[str, list[list[str]]], answers: list[list[str]]) -> list[
     return [*events, RunFinished(Result("r", "partial", "", "s", "m"))]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries({"a": lines, "b": lines}), lines, st.fixed_dictionaries({"a": lines, "b": lines}),
     lines, st.booleans(), st.integers(0, 40), st.integers(0, 40),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.strategies.shared.test_all import FAST, HARD, OURS, model
+from tests.strategies.sensible import FAST, HARD, OURS, model
 from tests.tracing.stories import Spans
 from weaver import Answer, Weaver
 from weaver._data.decisions import LoggedDecision

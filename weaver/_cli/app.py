@@ -23,6 +23,7 @@ OURS = {
     "runs": ("weaver._cli.running.runs", "Look at durable runs: list, show, cancel, export, rm."),
     "attach": ("weaver._cli.running.attach", "Watch a durable run from another terminal."),
     "resume": ("weaver._cli.running.resume", "Go on with durable runs after a crash, without paying again."),
+    "fork": ("weaver._cli.running.fork", "Begin a new run from the middle of another one."),
     "approve": ("weaver._cli.running.approve", "Answer what a durable run waits for."),
     "init": ("weaver._cli.workflow_files.init", "Write a commented workflow file to start from."),
     "validate": ("weaver._cli.workflow_files.validate", "Check workflow files; every problem with its line."),

@@ -192,7 +192,7 @@ class Execution:
                 state.id,
                 {**about, **state.about},
                 halt=partial(state.halt, reason="parent"),
-                on_lost=state.lose_calls,
+                on_paid=state.count_earlier_calls,
                 accept_changes=state.accept_changes,
             )
             if state.events is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.native.playing import Completions
 from tests.native.trained import TRAINED, Trained
-from tests.strategies.shared.test_all import FAST, HARD, OURS, sense
+from tests.strategies.sensible import FAST, HARD, OURS, sense
 from weaver import Agent, Message, Plan, Subtask, Task, Weaver
 from weaver._models.protocol import Request
 from weaver._runtime.state.instructions import FOR_DECISIONS, instructed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.strategies.shared.test_all import OURS, instance
+from tests.strategies.sensible import OURS, instance
 from weaver import Weaver, events
 from weaver._models.protocol import Request
 from weaver.errors import WeaverError

@@ -6,7 +6,7 @@ from os.path import commonprefix
 
 import pytest
 
-from tests.strategies.shared.test_all import FAST, HARD, OURS, model
+from tests.strategies.sensible import FAST, HARD, OURS, model
 from weaver import Weaver
 from weaver._testing.scripted import text_of
 from weaver.testing import virtual_time

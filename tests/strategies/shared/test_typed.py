@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 import pytest
 
-from tests.strategies.shared.test_all import FAST, HARD, OURS, sense
+from tests.strategies.sensible import FAST, HARD, OURS, sense
 from weaver import Answer, Run, Task, Weaver
 from weaver.errors import InvalidOutputError
 from weaver.testing import Scripted, ScriptedModel, virtual_time

@@ -21,8 +21,9 @@ def event_from(value: Mapping[str, Any]) -> Any:
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     from weaver._data.plan import Plan
+    from weaver._documents.places import Source
 
     adapter: TypeAdapter[Any] = TypeAdapter(getattr(events, name))
     # `Result` names what it only needs for its type checker.
-    adapter.rebuild(_types_namespace={"Plan": Plan, "RenderableType": Any})
+    adapter.rebuild(_types_namespace={"Plan": Plan, "Source": Source, "RenderableType": Any})
     return adapter

@@ -79,9 +79,10 @@ class Call:
 
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
-        "_input_estimate", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix", "_reasoning",
-        "_record", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent", "_span",
-        "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
+        "_input_estimate", "_is_aborted", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix",
+        "_reasoning", "_record", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent",
+        "_span", "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds",
+        "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: ThreadContext, request: Request, *, role: str, name: str) -> None:
@@ -98,7 +99,7 @@ class Call:
         self._is_counted = False
         self._counted = self._bytes = self._deltas_read = 0
         self._used_up = ""
-        self._failed = False
+        self._failed = self._is_aborted = False
         self._sent = 0.0
         self._log = _NO_LOG
         self._manager: AbstractAsyncContextManager[Stream] | None = None
@@ -215,6 +216,7 @@ class Call:
                 await self._record.begin(self._input_estimate, probable, prices)
             except BaseException:
                 ledger.release(self._reservation)
+                self._record.withdraw()
                 raise
 
     def _stream(self) -> AbstractAsyncContextManager[Stream]:
@@ -233,6 +235,7 @@ class Call:
     def abort(self) -> None:
         """Close the connection at once, where there is one; whoever reads is cancelled after that."""
         if self.reply.state == "open" and self._log.abort is not None:
+            self._is_aborted = True
             self._log.abort()
 
     def __aiter__(self) -> Call:
@@ -255,6 +258,8 @@ class Call:
                 raise refused from None
             raise
         except Exception as raised:  # noqa: BLE001 - as above
+            if self._is_aborted:
+                await anyio.lowlevel.checkpoint()  # its reader is cancelled: that is how this call ends
             self._failed = True
             error = as_model_error(raised, self.reply.model)
             if isinstance(error, (RefusedError, HookError)):

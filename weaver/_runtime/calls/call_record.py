@@ -9,7 +9,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from weaver._data.messages import ToolCall
-from weaver._data.usage import Usage
+from weaver._data.usage import NOTHING, Usage
+from weaver._journal.forking import ANY
 from weaver._journal.port import Kind
 from weaver._models.protocol import Delta, Finish, Prices, Request
 from weaver._models.reply import Reply
@@ -54,7 +55,7 @@ class CallRecord:
         entry = record.find(reply.name)
         if entry is None:
             return False
-        if entry.fingerprint != self._fingerprint:
+        if entry.fingerprint not in (self._fingerprint, ANY):
             self._refuse_change()
             return False
         _load_reply(reply, entry.value)
@@ -74,6 +75,11 @@ class CallRecord:
         usage = Usage(calls=1, input_tokens=input_tokens, output_tokens=probable_tokens, estimated=True)
         usage = replace(usage, cost_usd=None if prices is None else prices.cost(usage))
         await self._add("started", self._text, usage)
+
+    def withdraw(self) -> None:
+        """Record that what was announced was not sent."""
+        options = {"fingerprint": self._fingerprint, "usage": NOTHING}
+        self._record.put(self._reply.name, "cancelled", {"reason": self._run.why_cancelled}, **options)
 
     async def end(self, error: BaseException | None) -> None:
         """Record how the call ended, what came, and what it cost."""

@@ -24,7 +24,7 @@ class RetoldText:
 
     @property
     def is_behind(self) -> bool:
-        """True if more had been told before than until now."""
+        """True where more had been told before than until now."""
         return bool(self._before)
 
     def remember(self, kind: str, text: str) -> None:
@@ -34,7 +34,7 @@ class RetoldText:
         self._before.append((kind, text))
 
     def forget(self) -> None:
-        """Discard the text that was published before."""
+        """What was told before is void."""
         self._before.clear()
         self._offset = 0
 
@@ -46,18 +46,18 @@ class RetoldText:
             self._retold.clear()
         self._retold.append((kind, text))
         while self._before:
-            known_kind, before = self._before[0]
-            if kind != known_kind:
+            kind_before, text_before = self._before[0]
+            if kind != kind_before:
                 return self.again()
             if kind == MARK:
                 self._before.popleft()
                 return []
-            length = min(len(text), len(before) - self._offset)
-            if not before.startswith(text[:length], self._offset):
+            length = min(len(text), len(text_before) - self._offset)
+            if not text_before.startswith(text[:length], self._offset):
                 return self.again()
             self._offset += length
             text = text[length:]
-            if self._offset == len(before):
+            if self._offset == len(text_before):
                 self._before.popleft()
                 self._offset = 0
             if not text:

@@ -60,20 +60,22 @@ class Story:
 
     def news(self, event: Event) -> Iterator[Json]:
         """Yield what viewers are told of the next event."""
+        if self._is_complete:
+            return
         match event:
             case ThreadDelta(thread, text, kind):
-                yield from self._told(thread, kind, text)
+                yield from self._text_news(thread, kind, text)
             case ThreadRestarted(thread, reason):
-                yield from self._told(thread, MARK, reason)
+                yield from self._text_news(thread, MARK, reason)
             case AnswerStarted(source):
                 self._source = source
-                yield from self._told(_ANSWER, MARK, source)
+                yield from self._text_news(_ANSWER, MARK, source)
             case AnswerDelta(text):
-                yield from self._told(_ANSWER, "text", text)
+                yield from self._text_news(_ANSWER, "text", text)
             case AnswerReasoning(text):
-                yield from self._told(_ANSWER, "reasoning", text)
+                yield from self._text_news(_ANSWER, "reasoning", text)
             case _:
-                yield from self._told_once(event.as_dict())
+                yield from self._news_once(event.as_dict())
 
     def _remember(self, event: Mapping[str, Any]) -> None:
         match event:
@@ -101,12 +103,11 @@ class Story:
             case _:
                 pass
 
-    def _told_once(self, event: Json) -> Iterator[Json]:
+    def _news_once(self, event: Json) -> Iterator[Json]:
         name = event["event"]
         if name == "RunFinished":
-            if not self._is_complete:
-                yield from self._caught_up(_ANSWER)
-                yield event
+            yield from self._caught_up(_ANSWER)
+            yield event
             return
         if name == "ThreadFinished":
             thread = event["thread"]
@@ -125,7 +126,9 @@ class Story:
             self._line(event["thread"]).forget()
             yield ThreadRestarted(event["thread"], RESUMED).as_dict()
 
-    def _told(self, line: str, kind: str, text: str) -> Iterator[Json]:
+    def _text_news(self, line: str, kind: str, text: str) -> Iterator[Json]:
+        if self._ended.get(line, False):
+            return
         if (retold := self._texts.get(line)) is None:
             yield self._segment(line, (kind, text))
             return

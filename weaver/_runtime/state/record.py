@@ -27,10 +27,14 @@ QUIET_TICKS = 20
 """Rounds of the event loop without a replayed step after which a replay may be over."""
 QUIET_SECONDS = 0.25
 """Seconds without one after which it is over although recorded steps are left (of threads that were cut)."""
+WRITE_SECONDS = 0.001
+"""Between two looks whether entries that a replay wrote are on disk."""
 END_SECONDS = 1.0
 """Most seconds that the end of a run waits for its last entries."""
 END = "end"
 """Name of the entry that says how a thread ended."""
+STOPPED = ("parent", "user", "deadline", "refused")
+"""Why things are cancelled that begin again when the run is resumed."""
 APPROVAL = "approval"
 """First part of the key of a question to a person, and of its answer."""
 
@@ -41,7 +45,8 @@ class Record:
     Args:
         opened: what the journal had of it.
         halt: ends the run with an error.
-        on_lost: called with the usage of all calls that were paid for and whose replies nobody will read.
+        on_paid: called with the usage of calls that were paid for and that the replay did not come to, and
+            whether they were lost in a crash: else they had been cancelled because they were not needed.
         accept_changes: steps that are asked something else than recorded are done again.
     """
 
@@ -52,23 +57,25 @@ class Record:
         opened: Opened,
         *,
         halt: Callable[[WeaverError], None],
-        on_lost: Callable[[Usage], None],
+        on_paid: Callable[[Usage, bool], None],
         accept_changes: bool = False,
     ) -> None:
         self.accept_changes = accept_changes
         self.over = anyio.Event()
         self._journal, self.run_id, self.epoch = journal, run_id, opened.epoch
-        self.halt, self._on_lost = halt, on_lost
+        self.halt, self._on_paid = halt, on_paid
         self.is_resumed = opened.before is not None
         # Who goes on with a run that failed wants its failures tried again; after a crash they stand.
         self.keeps_failures = opened.before not in ("failed", "partial")
         self._ends: dict[str, Entry] = {}
         self._asked: dict[str, Entry] = {}
         self._paid: dict[tuple[str, int], Usage] = {}
+        self._unneeded: set[tuple[str, int]] = set()
         self._replayable: set[str] = set()
         self._queues: dict[str, deque[str]] = {}
+        self._losers: set[str] = set()
         self._turns: dict[str, anyio.Event] = {}
-        self._progress = self._last = 0
+        self._progress = self._last = self._unwritten = 0
         self._writing: set[asyncio.Task[None]] = set()
         for entry in opened.entries:
             self._take(entry)
@@ -116,6 +123,17 @@ class Record:
         value: Mapping[str, Any] = entry.value
         return value
 
+    def has_ended(self, path: str, state: str) -> bool:
+        """Say whether the end of a thread is recorded: as ``cancelled``, or as another end that stands."""
+        if state == "cancelled":
+            return path in self._losers
+        return self.find(f"{path}/{END}") is not None
+
+    async def let_losers_lose(self, path: str) -> None:
+        """Keep a thread from its end that had been cancelled because it was not needed: it is so again."""
+        if path in self._losers:
+            await self.over.wait()
+
     def is_hedged(self, path: str) -> bool:
         """Say whether a thread had got a second attempt."""
         start = f"{path}~hedge/"
@@ -157,11 +175,15 @@ class Record:
             JournalError: it cannot be recorded.
         """
         entry = Entry(key, kind, value, fingerprint, None if usage is None else asdict(usage))
+        self._unwritten += 1
         try:
             await self._journal.append(self.run_id, self.epoch, (entry,))
         except JournalError as error:
             self.halt(error)
             raise
+        finally:
+            self._unwritten -= 1
+            self._progress += 1
 
     def put(self, key: str, kind: Kind, value: Any = None, **options: Any) -> None:
         """`add`, without waiting: for what has to be recorded while it is being cancelled."""
@@ -179,13 +201,16 @@ class Record:
     async def until_replayed(self) -> None:
         """Wait until the replay is over, and say so. Called by the runtime."""
         while not self.over.is_set():
+            if self._unwritten:  # what follows from recorded steps may have to be recorded itself
+                await anyio.sleep(WRITE_SECONDS)
+                continue
             before = self._progress
             for _ in range(QUIET_TICKS):
                 await anyio.lowlevel.checkpoint()
-            if before == self._progress:
+            if before == self._progress and not self._unwritten:
                 if self._replayable:
                     await anyio.sleep(QUIET_SECONDS)
-                if before == self._progress:
+                if before == self._progress and not self._unwritten:
                     self._close_replay()
 
     async def watch(self, answered: Callable[[str, Mapping[str, Any]], None]) -> None:
@@ -217,6 +242,8 @@ class Record:
         mark = (entry.key, entry.epoch)
         if entry.usage is not None:
             self._paid[mark] = Usage(**entry.usage)
+            if entry.kind == "cancelled" and (entry.value or {}).get("reason") not in STOPPED:
+                self._unneeded.add(mark)
         if entry.kind == "started":
             self._asked[entry.key] = entry
             return
@@ -227,14 +254,17 @@ class Record:
                 self._replayable.add(entry.key)
         elif path not in self._turns and (self.keeps_failures or entry.kind == "ok"):
             if entry.kind == "cancelled":
+                self._losers.add(path)
                 return
             self._turns[path] = anyio.Event()
             self._queues.setdefault(path.rpartition("/")[0], deque()).append(path)
 
     def _close_replay(self) -> None:
-        if self._paid:
-            self._on_lost(total(self._paid.values()))
-            self._paid.clear()
+        for is_lost in (False, True):
+            usages = [usage for mark, usage in self._paid.items() if (mark not in self._unneeded) == is_lost]
+            if usages:
+                self._on_paid(total(usages), is_lost)
+        self._paid.clear()
         self.over.set()
         for turn in self._turns.values():
             turn.set()

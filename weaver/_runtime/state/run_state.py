@@ -183,8 +183,15 @@ class RunState:
             if self.on_halt is not None:
                 self.on_halt()
 
-    def lose_calls(self, usage: Usage) -> None:
-        """Count calls that were paid for and whose replies are lost, against the limits."""
+    def count_earlier_calls(self, usage: Usage, is_lost: bool) -> None:
+        """Count calls of an earlier process that this one did not repeat, against the limits.
+
+        Args:
+            is_lost: they were cut off by a crash, and are no part of what made the answer.
+        """
+        if not is_lost:
+            self.accounting.record(usage, ledger=self.ledger, thread=None)
+            return
         self.ledger.spend(usage)
         words = "1 earlier call" if usage.calls == 1 else f"{usage.calls} earlier calls"
         self.note(

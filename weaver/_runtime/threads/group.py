@@ -15,7 +15,7 @@ from weaver._data.result import CancelReason
 from weaver._data.task import Task
 from weaver._display import one_line
 from weaver._models.clock import current_time
-from weaver._runtime.state.record import END, Record
+from weaver._runtime.state.record import END, STOPPED, Record
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import MORE, All, JoinRule, Pruner
 from weaver._runtime.threads.pending import PendingThreads
@@ -252,15 +252,15 @@ class Threads:
         if not thread.finished:
             thread.cancel_reason = thread.cancel_reason or self._context.why_cancelled
             thread.finish("cancelled")
-        if thread.cancel_reason in ("parent", "user", "deadline", "refused"):
+        if thread.cancel_reason in STOPPED:
             return
         if thread.state != "cancelled":
             await record.turn(thread.id)
         else:
             record.skip_turn(thread.id)
-        key = f"{thread.id}/{END}"
-        if record.find(key) is not None:
+        if record.has_ended(thread.id, thread.state):
             return
+        key = f"{thread.id}/{END}"
         value = {"state": thread.state, "reason": thread.cancel_reason}
         if thread.state == "cancelled":
             record.put(key, "cancelled", value)

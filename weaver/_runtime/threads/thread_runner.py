@@ -19,6 +19,9 @@ from weaver._runtime.threads.user_code import answered
 from weaver.errors import BudgetExceededError, NoAnswerError, StrategyError, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 
+HEDGE = "verdict/hedge"
+"""Name of the entry that says which of two attempts at a thread's work has won."""
+
 
 class Ending(Exception):  # noqa: N818 - control flow
     """Raised by a body to end its thread without an answer, and not as a failure.
@@ -113,6 +116,8 @@ class Work:
             self._begin_again("the fallback takes over")
             limit, own = self._limits()
             timed_out = await self._attempt(run, again, limit)
+        if state.record is not None:
+            await state.record.let_losers_lose(thread.id)
         self._finish(timed_out, own=own)
 
     def _limits(self) -> tuple[float, bool]:
@@ -163,6 +168,9 @@ class Work:
         hedge_now = self.hedge_now
         assert hedge_now is not None
         attempts = [run]
+        record = run.state.record
+        verdict = run.key(HEDGE)
+        recorded = record.find(verdict) if record is not None else None
         errors: list[Exception] = []
         won: list[tuple[ThreadContext, Answer]] = []
 
@@ -174,6 +182,8 @@ class Work:
                 if len(errors) == len(attempts):
                     group.cancel_scope.cancel()
                 return
+            if record is not None and recorded is not None and recorded.value != one.path:
+                await record.over.wait()  # the other one had won, and wins again
             if not won:
                 won.append((one, answer))
                 for other in attempts:
@@ -193,8 +203,7 @@ class Work:
             finally:
                 run.state.tracing.end(span)
 
-        record = run.state.record
-        if record is not None and record.is_hedged(run.path):
+        if record is not None and (recorded is not None or record.is_hedged(run.path)):
             hedge_now.set()
         async with anyio.create_task_group() as group:
             group.start_soon(attempt, run)
@@ -202,6 +211,8 @@ class Work:
         if not won:
             raise errors[0]
         winner, answer = won[0]
+        if record is not None and recorded is None and len(attempts) > 1:
+            await record.add(verdict, "verdict", winner.path)
         run.path_tokens, run.path_seconds = winner.path_tokens, winner.path_seconds
         return answer
 
