@@ -47,6 +47,7 @@ EXECUTED = [
     "docs/hooks.md",
     "docs/typed-output.md",
     "docs/long-inputs.md",
+    "docs/verification.md",
     "docs/chat.md",
     "docs/tracing.md",
     "docs/policy.md",

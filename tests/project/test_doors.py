@@ -47,6 +47,7 @@ DOORS = {
         JournalChecks Received Scripted ScriptedModel Server ServerProcess SimulatedModel
         VirtualTimeLoop Work faults virtual_time
     """,
+    "weaver.verifiers": "Command Finished Schema Verdict arithmetic code_of run_sandboxed",
     "weaver.tracing": """
         Tracing configure
     """,

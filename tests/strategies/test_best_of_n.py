@@ -213,5 +213,5 @@ async def test_when_no_sample_comes_to_an_answer_the_error_says_how():
 
 async def test_a_verifier_cannot_be_named_in_text():
     """A strategy's text may come from a file or over the network, and must not run code."""
-    with pytest.raises(ConfigurationError, match=r"Option verifier .*callable"):
+    with pytest.raises(ConfigurationError, match=r"Option verifier .*no verifier named"):
         await Weaver(ScriptedModel(), strategy="best_of_n:verifier=check.py:passes").run("q")

@@ -31,7 +31,19 @@ Words = str | Sequence[Message | Mapping[str, Any] | Part | str]
 Question = Task | Words
 Schema = Mapping[str, Any]
 """A JSON Schema."""
-_OWN = ("history", "session", "plan", "parts", "documents", "tools", "deps", "approve", "hooks", "run_id")
+_OWN = (
+    "history",
+    "session",
+    "plan",
+    "parts",
+    "documents",
+    "verify",
+    "tools",
+    "deps",
+    "approve",
+    "hooks",
+    "run_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ class RunRequest:
     plan: Plan | None = None
     parts: Sequence[str] = ()
     documents: Sequence[Any] = ()
+    verify: Any = None
     tools: Sequence[Any] = ()
     deps: Any = None
     approve: Approve | None = None

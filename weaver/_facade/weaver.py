@@ -51,6 +51,7 @@ from weaver._tools.protocol import Toolset
 from weaver._tools.run_tools import RunTools
 from weaver._tools.toolsets import Toolsets
 from weaver._tracing.record.tracer import Tracing
+from weaver._verification.named import verification_of
 from weaver.errors import ConfigurationError, DeadlineExceededError, UnknownNameError
 from weaver.events import Event
 
@@ -355,6 +356,7 @@ class Weaver(TypedRuns):
             accept_changes=bool(settings.accept_changes),
             hooks=Hooks((*self._hooks, *resolved(request.hooks))),
             max_answer=settings.max_answer,
+            verification=verification_of(request.verify),
             tools=RunTools(
                 deps=self._deps if request.deps is None else request.deps,
                 rounds=settings.tool_rounds,

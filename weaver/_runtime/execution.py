@@ -38,6 +38,7 @@ from weaver._runtime.state.record import Record
 from weaver._runtime.state.run_state import RunState
 from weaver._runtime.state.session_turn import SessionTurn
 from weaver._runtime.threads.user_code import answered
+from weaver._runtime.verifying import verified
 from weaver._tools.approvals import Approval
 from weaver.errors import (
     BudgetExceededError,
@@ -91,6 +92,7 @@ class Execution:
         session: Session | None = None,
     ) -> None:
         self.state = state
+        self._verification = state.verification
         if state.hooks.parallel_checks or (state.hooks.output_checks and checks_output):
             state.withheld = Withheld(state.hooks)
         state.on_halt = self._halt
@@ -277,7 +279,11 @@ class Execution:
             self.state.tracing.set_question(root.context.span, task.question)
         root.context.task = task
         answer = await answered(self._work, root, task, who=f"Strategy {self._strategy!r}")
-        return await in_form(root, task, answer)
+        answer = await in_form(root, task, answer)
+        if self._verification is None:
+            return answer
+        root.offer(answer)
+        return await verified(root, task, answer, self._verification)
 
     async def _checked(self, root: Run, answer: Answer | None) -> Answer | None:
         """The answer as the output checks leave it; None, with `error`, where they do not pass in time."""
@@ -427,6 +433,7 @@ class Execution:
             history=history,
             decision_log=state.decisions.finished(status),
             rewards=tuple(state.decisions.rewards),
+            verified=self._verification.passed if self._verification is not None else None,
             sources=answer.sources if answer is not None and status != "failed" else (),
         )
         if self.error is not None:

@@ -85,12 +85,16 @@ class RunOptions(Changes, total=False):
         history: the conversation before the task: `Message` objects, or objects of OpenAI's shape.
         session: the conversation that the task goes on with: a `Session`, or an id that ``Weaver(sessions=)``
             finds it by. The turn is added to it when there is an answer.
+        verify: a check of the answer: a function of the `Answer` (True, False, a score or a `Verdict`; may be
+            async), a name such as ``arithmetic``, a JSON Schema, or a `weaver.verifiers.Command`. An answer
+            that does not pass is repaired once; ``result.verified`` says how it ended.
         run_id: the id of the run; with a journal, that of a run to go on with.
     """
 
     plan: Plan | None
     parts: Sequence[str]
     documents: Sequence[Any]
+    verify: Any
     tools: Sequence[Any]
     deps: Any
     approve: Approve | None

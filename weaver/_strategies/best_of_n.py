@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal, SupportsFloat
+from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from pydantic import BaseModel, Field
 
 from weaver._data.messages import system, user
@@ -18,11 +15,12 @@ from weaver._data.task import Task
 from weaver._models.protocol import Request
 from weaver._runtime.run import Run
 from weaver._runtime.threads.join_protocol import missing
-from weaver._strategies.common.option_types import FROM_FILE, Count, Warmth
+from weaver._strategies.common.option_types import VERIFIER, Count, Warmth
 from weaver._strategies.common.pair_ratings import best_by_pairs
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import each, log_stop, said, samples, shown, with_losses
 from weaver._untrusted import fenced
+from weaver._verification.protocol import verdict_of
 from weaver.errors import BudgetExceededError, NoAnswerError, ToolError, WeaverError
 
 Verifier = Callable[[Answer], Awaitable[bool | float] | bool | float]
@@ -53,7 +51,7 @@ async def best_of_n(
     n: Count = 3,
     temperature: Warmth = 1.0,
     judge: Literal["absolute", "pairwise", "listwise", "verify"] = "absolute",
-    verifier: Annotated[Verifier | None, FROM_FILE] = None,
+    verifier: Annotated[Verifier | None, VERIFIER] = None,
     enough: float | None = None,
     comparisons: Count | None = None,
 ) -> Answer:
@@ -72,8 +70,9 @@ async def best_of_n(
             arXiv 2603.04304).
         verifier: instead of a judge, a function of the `Answer` (may be async; a sync one is called in a
             worker thread): True or False for passed or not, or a score, the higher the better. Where it
-            raises or returns something else, that sample is unrated. Also ``task.metadata["verifier"]``; on
-            a command line ``python:FILE.py:FUNCTION``.
+            raises or returns something else, that sample is unrated. Also ``task.metadata["verifier"]``, else
+            the run's ``verify=``; a name such as ``arithmetic``; on a command line
+            ``python:FILE.py:FUNCTION``.
         enough: a score that passes; True of a verifier always does.
         comparisons: most pairs that ``verify`` rates; by default twice as many as there are samples.
 
@@ -81,6 +80,8 @@ async def best_of_n(
     none, or none could be rated, the first sample is handed up, incomplete.
     """
     verify = task.metadata.get("verifier", verifier)
+    if verify is None and run.context.state.verification is not None:
+        verify = run.context.state.verification.check
 
     async def rated(run: Run, sample: Task) -> Answer:
         answer = await run.reason(sample)
@@ -153,31 +154,20 @@ def _confidence(score: bool | float) -> float | None:
 
 
 async def _verified(run: Run, verify: Any, answer: Answer) -> bool | float:
-    """Return what the user's function says; a sync one runs in a worker thread, so it may take its time."""
-    name = getattr(verify, "__name__", type(verify).__name__)
+    """Check once per journal.
 
-    async def verdict() -> bool | float:
-        try:
-            if inspect.iscoroutinefunction(verify):
-                score = verify(answer)
-            else:
-                score = await anyio.to_thread.run_sync(verify, answer, abandon_on_cancel=True)
-            if inspect.isawaitable(score):  # also of a callable object, or of a lambda
-                score = await score
-        except WeaverError:
-            raise
-        except Exception as error:
-            raise ToolError(f"The verifier {name} raised {type(error).__name__}: {error}.") from error
-        if isinstance(score, bool):
-            return score
-        if not isinstance(score, SupportsFloat) or math.isnan(float(score)):
-            raise ToolError(
-                f"The verifier {name} returned {score!r:.80}.",
-                hint="Return True or False, or a score (a number, the higher the better).",
-            )
-        return float(score)
+    Raises:
+        ToolError: the check raised, or said nothing about this answer.
+    """
 
-    return await run.step("verify", verdict)
+    async def verdict() -> bool | float | None:
+        said = await verdict_of(verify, answer)
+        return said.passed if said.score is None else said.score
+
+    score = await run.step("verify", verdict)
+    if score is None:
+        raise ToolError("The verifier found nothing in the answer that it could check.")
+    return score
 
 
 async def _rating(run: Run, task: Task, answer: Answer) -> float:

@@ -30,12 +30,14 @@ async def answer(
     quiet: bool = False,
     session: Session | None = None,
     run_id: str | None = None,
+    verify: Any = None,
 ) -> int:
     """Run ``task`` and show it; a signal cancels it in good order.
 
     Args:
         session: the conversation that it goes on with.
         run_id: the id of the run; that of a recorded one goes on with it.
+        verify: a check of the answer.
 
     Returns:
         The exit code.
@@ -46,6 +48,8 @@ async def answer(
     options: dict[str, Any] = {} if session is None else {"session": session}
     if run_id is not None:
         options["run_id"] = run_id
+    if verify is not None:
+        options["verify"] = verify
     stream: Any = None
     result: Result[Any] | None = None
 

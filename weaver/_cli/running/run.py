@@ -19,6 +19,7 @@ from weaver._cli.support.guard import debug_option, leaf
 from weaver._cli.support.interrupt import run_async
 from weaver._cli.support.question import question_from
 from weaver._cli.support.telemetry import telemetry
+from weaver._cli.support.verifying import check_from
 from weaver._cli.workflow import is_workflow, run_workflow
 from weaver._data.task import Task, with_parts
 from weaver._documents.opening import documents_from
@@ -46,6 +47,12 @@ MAX_SESSION_ID = 200
     metavar="FILE",
     help="A file that the question is about: text, Markdown, code, CSV, JSON, HTML, PDF; repeat it for each. "
     "It may be much longer than the model's context window.",
+)
+@click.option(
+    "--verify",
+    metavar="CHECK",
+    help="Check the answer, and have it repaired once: arithmetic, a JSON Schema (FILE.json), "
+    "python:FILE.py:FUNCTION, or 'command: python -m pytest -q test_answer.py' (the answer is answer.py).",
 )
 @click.option("--root", metavar="FOLDER", help="Workflows: the folder that `uses` may not leave.")
 @click.option(
@@ -81,6 +88,7 @@ def run(
     inputs: tuple[str, ...],
     parts: tuple[str, ...],
     documents: tuple[str, ...],
+    verify: str | None,
     root: str | None,
     dry_run: bool,
     approved: tuple[str, ...],
@@ -104,7 +112,7 @@ def run(
     if as_json and as_events:
         raise click.UsageError("--json and --events exclude each other.")
     view = View("json" if as_json else "events" if as_events else "text", live_page, no_live, quiet, yes)
-    command = Command(question, inputs, parts, documents, root, dry_run, approved, session, options)
+    command = Command(question, inputs, parts, documents, verify, root, dry_run, approved, session, options)
     return run_command(command, view, run_id)
 
 
@@ -148,7 +156,13 @@ def run_command(command: Command, view: View, run_id: str | None = None) -> int:
             if settings.durable:
                 begun = Begun.of(replace(command, text=text), run_id)
                 weaver.begun_by, run_id = begun.about, begun.run_id
-            show = partial(answer, quiet=view.quiet, session=_session(command.session), run_id=run_id)
+            show = partial(
+                answer,
+                quiet=view.quiet,
+                session=_session(command.session),
+                run_id=run_id,
+                verify=check_from(command.verify),
+            )
             code: int = run_async(lambda: show(weaver, task, output, progress))
             if code and run_id is not None:
                 tell_how_to_resume(run_id)
@@ -166,7 +180,9 @@ def _run_file(command: Command, view: View, run_id: str | None) -> int:
     if command.parts:
         raise click.UsageError("--part is for questions: give a question instead of a .yaml file.")
     if command.documents:
-        raise click.UsageError("--document is for questions; a step of a workflow has `documents:`.")
+        raise click.UsageError("--document is for questions: give a question instead of a .yaml file.")
+    if command.verify is not None:
+        raise click.UsageError("--verify is for questions, not for workflows.")
     if command.session is not None:
         raise click.UsageError("--session is for questions, not for workflows.")
     flags = {

@@ -28,6 +28,7 @@ class Command:
     inputs: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     documents: tuple[str, ...] = ()
+    verify: str | None = None
     root: str | None = None
     dry_run: bool = False
     approved: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from weaver._runtime.state.guards import Withheld
     from weaver._runtime.state.record import Record
     from weaver._runtime.state.thread import Thread
+    from weaver._verification.protocol import Verification
 
 ANSWERING = ("thread", "synthesizer")
 """Roles whose text may be (part of) an answer; a planner's or a judge's never is."""
@@ -57,6 +58,7 @@ class RunState:
         journal, about: records finished steps; JSON that it keeps with a new run.
         events: publishes the run's events in the journal; it is one of those who `listen`.
         max_answer: bytes of text that one model call may generate; `MAX_ANSWER_BYTES` by default.
+        verification: the check of the run's answer, or None.
         hooks: of the run, see `weaver.hooks`.
         tools: what tool calls share; without dependencies and with the default limits by default.
 
@@ -91,6 +93,7 @@ class RunState:
         tools: RunTools | None = None,
         hooks: Hooks = NO_HOOKS,
         max_answer: int | None = None,
+        verification: Verification | None = None,
     ) -> None:
         self.id = run_id
         self.models = models
@@ -114,6 +117,7 @@ class RunState:
         self.max_answer = MAX_ANSWER_BYTES if max_answer is None else max_answer
         self.tools = tools or RunTools(emit=None if listen is None else self.emit)
         self.hooks = hooks
+        self.verification = verification
         self.withheld: Withheld | None = None
         self.halted_by: WeaverError | None = None
         self.on_halt: Callable[[], None] | None = None

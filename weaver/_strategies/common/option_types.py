@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from weaver._coordination.answers.equivalence import equivalence
 from weaver._strategies.common.from_file import loaded
+from weaver._verification.named import check_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,14 @@ class Needs:
 
 FROM_FILE = BeforeValidator(loaded)
 """Put into the type of a function: on a command line it may be typed as ``python:path/to/file.py:name``."""
+
+
+def _check(value: Any) -> Any:
+    return check_of(value) if isinstance(value, str) and not value.startswith("python:") else loaded(value)
+
+
+VERIFIER = BeforeValidator(_check)
+"""Put into the type of a check: a name, such as ``arithmetic``, or a function as `FROM_FILE` takes it."""
 
 
 def _known(same: str) -> str:
