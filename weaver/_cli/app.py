@@ -49,6 +49,10 @@ OURS = {
         "Say how good a run's answer was, for its trace and for learning.",
     ),
     "doctor": ("weaver._cli.inspection.doctor", "Show what is reachable, what is missing and how to get it."),
+    "bug-report": (
+        "weaver._cli.inspection.bug_report",
+        "Pack versions, settings without secrets and one trace for an issue.",
+    ),
     "version": ("weaver._cli.inspection.version", "Show the versions of weaver and what it runs on."),
 }
 

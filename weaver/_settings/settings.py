@@ -35,7 +35,7 @@ from weaver.errors import ConfigurationError
 PREFIX = "WEAVER_"
 _TABLES = ("prices", "mcp_servers", "models")
 """Settings that are tables: no flag and no variable."""
-_SECRET = {"api_key", "headers", "journal"}
+SECRET = {"api_key", "headers", "journal"}
 """Settings that no message shows."""
 _OTHER_TABLES = ("serve",)
 """Tables of the settings file that are no settings of runs; see `weaver.settings_file.read_table`."""
@@ -418,7 +418,7 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(Settings.model_fields)}."
             continue
         message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        suffix = "" if raw is None or name in _SECRET else f" (given: {_shown(raw.value)})"
+        suffix = "" if raw is None or name in SECRET else f" (given: {_shown(raw.value)})"
         line = f"{place}: {message}{suffix}"
         if line not in problems:
             problems.append(line)
