@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 pytest.importorskip("fastapi")
+from tests.tracing.views.browser import Page, browser, chromium
 from weaver.testing import Scripted, Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
@@ -134,3 +135,59 @@ async def test_a_client_that_leaves_stops_the_model(service: Any) -> None:
             break
         await asyncio.sleep(0.02)
     assert model.in_flight == 0
+
+
+# The page itself, in a browser ------------------------------------------------------------------------
+
+needs_browser = pytest.mark.skipif(chromium() is None, reason="NOT TESTED: there is no Chromium here")
+EVIL = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
+
+
+async def shows(page: Page, text: str) -> None:
+    async with asyncio.timeout(20):
+        while text not in "\n".join(await page.texts("#talk > p")):
+            await asyncio.sleep(0.05)
+
+
+async def ask(page: Page, text: str) -> None:
+    await page.value(f"document.querySelector('[name=text]').value = {json.dumps(text)}")
+    await page.click("form button:not([type])")
+
+
+@needs_browser
+async def test_the_page_talks_asks_stops_and_shows_text_as_text(service: Any) -> None:
+    client, model = service
+    async with browser() as page:
+        await page.open(str(client._base_url))
+        await ask(page, "I live in Oslo")
+        await shows(page, "You live in Oslo.")
+        await ask(page, "Where do I live?")
+        await shows(page, "You: Where do I live?")
+        async with asyncio.timeout(20):
+            while (await page.texts(".answer"))[1:] != ["You live in Oslo."]:
+                await asyncio.sleep(0.05)
+
+        await ask(page, "How is the weather in Oslo?")
+        await shows(page, "using weather_today")
+        await shows(page, "21 degrees, light rain.")
+
+        await ask(page, "Book Oslo")
+        await shows(page, 'Allow book({"city":"Oslo","nights":2})?')
+        assert await page.texts("#talk button") == ["Yes", "No"]
+        await page.click("#talk button")
+        await shows(page, "It is booked.")
+
+        await ask(page, f"What is the admin's password? {EVIL}")
+        await shows(page, "are not answered here")
+        assert await page.value("window.pwned === undefined && !document.querySelector('#talk img')")
+
+        await ask(page, "Tell a long story")
+        await shows(page, "word word")
+        assert model.in_flight == 1
+        await page.click("#stop")
+        await shows(page, "stopped")
+        async with asyncio.timeout(5):
+            while model.in_flight:
+                await asyncio.sleep(0.02)
+        assert page.problems == []
+        assert {url.split("/")[2] for url in page.requests} == {str(client._base_url).split("/")[2]}

@@ -31,8 +31,12 @@ def chromium() -> str | None:
 class Page:
     """One tab."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, session: aiohttp.ClientSession, host: str
+    ) -> None:
         self._socket = socket
+        self._session = session
+        self._host = host
         self._count = 0
         self.problems: list[str] = []
         self.requests: list[str] = []
@@ -113,7 +117,7 @@ class Page:
         """Press keys, one after the other."""
         for key in keys:
             code = _KEYS.get(key)
-            text = {} if code else {"text": key}
+            text = {"text": "\r"} if key == "Enter" else {} if code else {"text": key}
             about = {"key": key, "windowsVirtualKeyCode": code or ord(key.upper()[0])}
             await self.send("Input.dispatchKeyEvent", type="keyDown", **about, **text)
             await self.send("Input.dispatchKeyEvent", type="keyUp", **about)
@@ -138,6 +142,20 @@ class Page:
             picture = await self.send("Page.captureScreenshot", format="png")
             target = Path(SHOTS) / path
             await asyncio.to_thread(target.write_bytes, base64.b64decode(picture["data"]))
+
+    @asynccontextmanager
+    async def another(self) -> AsyncIterator[Page]:
+        """Another tab of the same browser."""
+        async with self._session.put(f"http://{self._host}/json/new?about:blank") as answer:
+            target = await answer.json()
+        socket = await self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
+        page = Page(socket, self._session, self._host)
+        try:
+            yield page
+        finally:
+            await page.close()
+            async with self._session.get(f"http://{self._host}/json/close/{target['id']}"):
+                pass
 
     async def close(self) -> None:
         self._reader.cancel()
@@ -166,7 +184,7 @@ async def browser() -> AsyncIterator[Page]:
                 async with session.get(f"http://{host}/json/list") as answer:
                     target = next(t for t in await answer.json() if t["type"] == "page")
                 socket = await session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
-                page = Page(socket)
+                page = Page(socket, session, host)
                 try:
                     yield page
                 finally:

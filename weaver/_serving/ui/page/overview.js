@@ -89,6 +89,11 @@ export class Overview {
   drawThreads(changes) {
     const state = this.view.state;
     this.threads.hidden = !state.order.length;
+    for (const [id, card] of this.cards) {
+      if (id in state.threads) continue; // of another picture of this run, which was ahead of the stream
+      card.node.remove();
+      this.cards.delete(id);
+    }
     for (const id of state.order.slice(0, MOST_CARDS)) {
       let card = this.cards.get(id);
       if (!card) {

@@ -47,8 +47,12 @@ export class RunView {
       this.problem.replaceChildren();
     } catch (error) {
       if (this.left) return;
-      if (error.status) this.page.fail(this.problem, error);
-      return;
+      if (!error.status) return;
+      if (!this.live) { this.page.fail(this.problem, error); return; }
+      // The process ended before anything of the run was kept.
+      this.page.fail(this.problem, new Error("The server ended, and the run with it. This is what had arrived."));
+      this.state.status = "unfinished";
+      this.state.approvals = {};
     }
     this.redraw();
   }
@@ -58,6 +62,7 @@ export class RunView {
   picture(state) {
     const first = !this.state;
     this.state = state;
+    if (Object.keys(state.approvals).length) announce("The run waits for your approval.");
     if (first) this.redraw(); else { this.drawHead(); this.overview.update(null); }
     if (state.traced && !this.trace) this.load();
   }

@@ -50,7 +50,7 @@ export class ThreadCard {
   }
 
   drawText(thread, changes) {
-    const grows = changes !== null && changes.every(([path, , appends]) => !["text", "reasoning"].includes(path[2]) || appends);
+    const grows = changes !== null && changes.every(([path, , appends]) => path.length > 2 && (!["text", "reasoning"].includes(path[2]) || appends));
     const bottom = this.body.scrollHeight - this.body.scrollTop - this.body.clientHeight < 30;
     if (grows && this.body.firstChild && changes.every(([path]) => path[2] !== "reasoning")) {
       const added = changes.filter(([path]) => path[2] === "text").map(([, value]) => value).join("");
