@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weaver._data.task import Task
+from weaver._verification.protocol import Check
 
 INSTRUCTION = 'Give your final answer on the last line, after "Answer:".'
 """Added to every question, for every strategy alike, so that graders find the answer."""
@@ -65,6 +66,8 @@ class Item:
         parts: the pieces of work, where the structure is known.
         metadata: anything else, JSON-able.
         graded_by: the grader's name, where it is not the task's own.
+        check: tells whether an answer is right without knowing the right one, as tests do. Strategies that
+            verify their answers get it.
     """
 
     id: str
@@ -75,6 +78,7 @@ class Item:
     parts: tuple[Part, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     graded_by: str = ""
+    check: Check | None = None
 
     @property
     def digest(self) -> str:
@@ -111,4 +115,5 @@ class TaskSet:
     def asked(self, item: Item) -> Task:
         """The task that strategies are given. Whether to fork is judged without the instruction."""
         text = f"{item.question}\n\n{self.instruction}" if self.instruction else item.question
-        return Task(prompt=text, user_question=item.question)
+        metadata = {} if item.check is None else {"verifier": item.check}
+        return Task(prompt=text, user_question=item.question, metadata=metadata)

@@ -12,15 +12,16 @@ from weaver._models.protocol import Model
 from weaver.errors import ConfigurationError, UnknownNameError
 
 GYM = "reasoning_gym/"
+HUMAN_EVAL = "human_eval"
 
 
 def load(name: str, *, n: int, seed: int, judge: Model | None = None) -> TaskSet:
     """The first ``n`` items of a task.
 
     Args:
-        name: ``reasoning_gym/GENERATOR:key=value,...``, ``FILE.jsonl:grader=NAME``, or one of our own
-            (`weaver._evals.tasks.structured.GENERATORS`) such as ``tree_sum:terms=8``. A parameter
-            ``grader=NAME`` replaces a task's own grader.
+        name: ``reasoning_gym/GENERATOR:key=value,...``, ``human_eval`` (programs with tests),
+            ``FILE.jsonl:grader=NAME``, or one of our own (`weaver._evals.tasks.structured.GENERATORS`) such
+            as ``tree_sum:terms=8``. A parameter ``grader=NAME`` replaces a task's own grader.
         n: number of items; a file may have fewer.
         seed: the same name and seed give the same items.
         judge: the model of the grader ``judge``.
@@ -42,11 +43,15 @@ def load(name: str, *, n: int, seed: int, judge: Model | None = None) -> TaskSet
         from weaver._evals.tasks.jsonl import read_items
 
         return TaskSet(name, read_items(place, n=n, grader_name=chosen, judge=judge, options=options))
+    elif place == HUMAN_EVAL:
+        from weaver._evals.tasks.code_tests import INSTRUCTION, human_eval
+
+        return TaskSet(name, human_eval(n=n, seed=seed, options=options), INSTRUCTION)
     else:
         from weaver._evals.tasks.structured import GENERATORS, generate
 
         if place not in GENERATORS:
-            raise UnknownNameError("task", place, [*GENERATORS, f"{GYM}GENERATOR", "FILE.jsonl"])
+            raise UnknownNameError("task", place, [*GENERATORS, HUMAN_EVAL, f"{GYM}GENERATOR", "FILE.jsonl"])
         items = generate(place, n=n, seed=seed, options=options)
     if chosen is not None:
         judged = grader(chosen, judge=judge)
