@@ -107,6 +107,10 @@ class Dispatcher(Protocol):
         """
         ...
 
+    async def wait(self, run_id: str) -> None:
+        """Wait until the job's run has ended, or is gone."""
+        ...
+
     async def leave(self, worker: str) -> None:
         """Say that ``worker`` ends; what it still has goes back to the queue."""
         ...

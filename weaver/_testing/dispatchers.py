@@ -148,6 +148,21 @@ class DispatcherChecks:
         unwatch()
         await _close([worker, user])
 
+    async def test_waiting_for_the_end_of_a_run(self, reopen: Reopen) -> None:
+        """Waiting ends with the run, also when it had ended before, is cancelled or does not exist."""
+        worker, user = reopen(LONG), reopen(LONG)
+        await user.submit([Job("r"), Job("s")])
+        first, _ = await worker.claim("w", 2)
+        waiting = [asyncio.ensure_future(user.wait(name)) for name in ("r", "s")]
+        await asyncio.sleep(0)
+        await worker.finish("w", first)
+        await user.cancel("s")
+        with anyio.fail_after(_PATIENCE):
+            await asyncio.gather(*waiting)
+            await user.wait("r")
+            await user.wait("nothing")
+        await _close([worker, user])
+
     async def test_delay(self, reopen: Reopen) -> None:
         """A job begins no earlier than it should."""
         dispatcher = reopen(LONG)

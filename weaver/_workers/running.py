@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from weaver._data.result import ErrorReport
 from weaver._data.task import Task, with_parts
+from weaver._dispatch.placing import Part
 from weaver._facade.weaver import Weaver
 from weaver._settings.settings import Settings
 from weaver._workers.submission import Submission
@@ -62,7 +63,10 @@ class Runs:
         workflow = _loaded(submission)
         answers = Given(approved=frozenset(submission.approved))
         changes = {name: getattr(settings, name) for name in submission.flags}
-        start = await started(workflow, submission.inputs, settings, answers, changes)
+        part = None
+        if submission.steps:
+            part = Part(run_id, submission.steps, submission.names, submission.prompt)
+        start = await started(workflow, submission.inputs, settings, answers, changes, part=part)
         return weaver.stream(start.task, run_id=run_id, **start.changes)
 
     async def aclose(self) -> None:

@@ -31,6 +31,7 @@ class Submission:
         files: texts of a workflow and of the files it uses, by path below their common folder.
         path: which of the files is the workflow.
         inputs: checked JSON values by name.
+        steps, names, prompt: of a part of a run, see `weaver._dispatch.placing.Part`.
         approved: steps whose questions are answered with yes beforehand.
     """
 
@@ -42,6 +43,9 @@ class Submission:
     path: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     approved: Sequence[str] = ()
+    steps: Sequence[str] = ()
+    names: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
 
     @classmethod
     def from_json(cls, run_id: str, about: Mapping[str, Any]) -> Self:

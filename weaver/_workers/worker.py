@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from weaver._dispatch.placing import current_placer
 from weaver._dispatch.port import QUEUE, Claim, Dispatcher, Watch
+from weaver._workers.placing import Placing
 from weaver._workers.running import Runs, record_failure
 from weaver.errors import JournalError, RunTakenOverError
 
@@ -37,12 +39,14 @@ class _Work:
     Attributes:
         is_lost: somebody else has it, or it was cancelled: it is neither finished nor given back.
         is_returned: it is stopped to be given back.
+        parts: parts of it that it waits for; while it waits, another run has its place.
     """
 
     claim: Claim
     stream: RunStream[Any] | None = None
     is_lost: bool = False
     is_returned: bool = False
+    parts: int = 0
 
     def stop(self) -> None:
         """Stop the run at its next step; its connections close at once."""
@@ -123,7 +127,7 @@ class Worker:
     async def _take_jobs(self, group: anyio.abc.TaskGroup) -> None:
         while not self._draining:
             self._wake.clear()
-            room = self._concurrency - len(self._works)
+            room = self._concurrency - sum(not work.parts for work in self._works)
             claims: Sequence[Claim] = ()
             if room > 0:
                 claims = (
@@ -167,6 +171,7 @@ class Worker:
         """Run to the end; returns the error of a run that failed."""
         job = work.claim.job
         try:
+            self._let_place(work)
             work.stream = stream = await self._runs.stream(job.run_id, job.about, max_cost=job.max_cost)
             if work.is_lost or work.is_returned:
                 return None
@@ -181,6 +186,21 @@ class Worker:
             except JournalError as failure:
                 return failure
             return error
+
+    def _let_place(self, work: _Work) -> None:
+        """Let the run, which has a task of its own, place parts of itself on workers."""
+
+        def waiting(change: int) -> None:
+            work.parts += change
+            self._wake.set()
+
+        job = work.claim.job
+        current_placer.set(
+            Placing(
+                self._dispatcher, self._journal, job,
+                goes_on=lambda: work.is_lost or work.is_returned, waiting=waiting,
+            )
+        )  # fmt: skip
 
     async def _until_idle(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

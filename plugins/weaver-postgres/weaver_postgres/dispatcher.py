@@ -14,6 +14,8 @@ from weaver_postgres.schedules import Schedules
 from weaver_postgres.shared import SharedLimits
 from weaver_postgres.text import plain, text_of
 
+_LOOK_SECONDS = 10.0
+"""Between two looks at a job whose end was not announced."""
 _SUBMIT = "SELECT weaver.submit(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 _CLAIM = (
     "SELECT c.run_id, c.queue, c.submitter, c.priority, c.parent, c.max_cost, c.claim, r.about "
@@ -90,6 +92,15 @@ class PostgresDispatcher:
         """Put a run that has ended back into the queue; False where it has not, or was never submitted."""
         rows = await self._database.rows("SELECT weaver.again(%s)", [plain(run_id)])
         return bool(rows[0][0])
+
+    async def wait(self, run_id: str) -> None:
+        name = plain(run_id)
+        while True:
+            with self._database.notices().waiting("weaver_job", f"end {name}") as wait:
+                rows = await self._database.rows("SELECT state FROM weaver.jobs WHERE run_id = %s", [name])
+                if not rows or rows[0][0] == "done":
+                    return
+                await wait(_LOOK_SECONDS)
 
     async def leave(self, worker: str) -> None:
         await self._database.rows("SELECT weaver.leave(%s)", [plain(worker)])

@@ -33,13 +33,13 @@ def limits(ctx: click.Context, journal: str | None) -> None:
     async def show(_: PostgresJournal, dispatcher: PostgresDispatcher) -> None:
         for name, share in await dispatcher.shared.endpoints():
             values = {"calls": share.calls, "rpm": share.requests_per_minute, "tpm": share.tokens_per_minute}
-            shown = ", ".join(f"{value:g} {key}" for key, value in values.items() if value is not None)
-            click.echo(f"endpoint {name}: {shown}")
+            text = ", ".join(f"{value:g} {key}" for key, value in values.items() if value is not None)
+            click.echo(f"endpoint {name}: {text}")
         for budget in await dispatcher.shared.budgets():
-            left = "" if budget.left is None else f", ${max(0.0, budget.left):.2f} left"
+            rest = "" if budget.remaining is None else f", ${max(0.0, budget.remaining):.2f} left"
             per = "in all" if budget.period == "ever" else f"a {budget.period}"
             name = budget.submitter or "everybody else"
-            click.echo(f"budget {name}: ${budget.max_cost:g} {per}, ${budget.run_cost:g} a run{left}")
+            click.echo(f"budget {name}: ${budget.max_cost:g} {per}, ${budget.run_cost:g} a run{rest}")
 
     _do(journal, show)
 

@@ -22,14 +22,14 @@ class Budget:
         submitter: "" is everybody without a budget of their own, each for themselves.
         max_cost: US dollars within a period.
         run_cost: US dollars that one run may cost at most. So much is set aside while it runs.
-        left: US dollars that may still be spent in this period; None for "".
+        remaining: US dollars that may still be spent in this period; None for "".
     """
 
     submitter: str
     max_cost: float
     period: Period
     run_cost: float
-    left: float | None = None
+    remaining: float | None = None
 
 
 class SharedLimits:
@@ -75,6 +75,6 @@ class SharedLimits:
             "ORDER BY submitter"
         )
         return [
-            Budget(text_of(name), cost, period, run_cost, left if name else None)
-            for name, cost, period, run_cost, left in rows
+            Budget(text_of(name), cost, period, run_cost, money if name else None)
+            for name, cost, period, run_cost, money in rows
         ]

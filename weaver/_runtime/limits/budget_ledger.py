@@ -66,6 +66,8 @@ class Ledger:
         self.reserved_calls = 0
         self.threads = 0
         self._held_tokens = 0
+        self._held_cost = 0.0
+        self._held_calls = 0
         self._used_tokens = 0
         self._used_cost = 0.0
 
@@ -90,7 +92,7 @@ class Ledger:
         """Calls neither made nor reserved."""
         own = None
         if self.limits.calls is not None:
-            own = max(0, self.limits.calls - self.spent.calls - self.reserved_calls)
+            own = max(0, self.limits.calls - self.spent.calls - self.reserved_calls - self._held_calls)
         return _least(own, self.outer.calls_left if self.outer else None)
 
     @property
@@ -224,27 +226,39 @@ class Ledger:
         """Tokens and dollars that are neither spent, nor used by open calls, nor held for later."""
         tokens, cost = self.limits.tokens, self.limits.cost_usd
         taken = self.spent.total_tokens + self._used_tokens + self._held_tokens
-        paid = (self.spent.cost_usd or 0.0) + self._used_cost
+        paid = (self.spent.cost_usd or 0.0) + self._used_cost + self._held_cost
         return None if tokens is None else tokens - taken, None if cost is None else cost - paid
 
-    def hold(self, tokens: int) -> Reservation:
-        """Set tokens aside for later (for the synthesizer). Give them back with `release`."""
-        available = self.tokens_left
-        held = 0 if available is None else min(tokens, available)
-        self.reserved_tokens += held
-        self._held_tokens += held
-        outer = self.outer.hold(held) if self.outer is not None else None
-        return Reservation(held, 0.0, 0, held=True, outer=outer)
+    def hold(self, tokens: int, cost_usd: float = 0.0, calls: int = 0) -> Reservation:
+        """Set tokens, dollars and calls aside for later. Give them back with `release`."""
+        room, money, number = self.tokens_left, self.cost_left, self.calls_left
+        held = Reservation(
+            0 if room is None else min(tokens, room),
+            0.0 if money is None else min(cost_usd, money),
+            0 if number is None else min(calls, number),
+            held=True,
+        )
+        self.reserved_tokens += held.tokens
+        self._held_tokens += held.tokens
+        self.reserved_cost += held.cost_usd
+        self._held_cost += held.cost_usd
+        self._held_calls += held.calls
+        if self.outer is not None:
+            held.outer = self.outer.hold(held.tokens, held.cost_usd, held.calls)
+        return held
 
     def release(self, reservation: Reservation) -> None:
         """Give back what was set aside. Releasing twice does nothing."""
         self.reserved_tokens -= reservation.tokens
         self.reserved_cost -= reservation.cost_usd
-        self.reserved_calls -= reservation.calls
         self._used_tokens -= reservation.used_tokens
         self._used_cost -= reservation.used_cost
         if reservation.held:
             self._held_tokens -= reservation.tokens
+            self._held_cost -= reservation.cost_usd
+            self._held_calls -= reservation.calls
+        else:
+            self.reserved_calls -= reservation.calls
         reservation.tokens = reservation.calls = reservation.used_tokens = 0
         reservation.cost_usd = reservation.used_cost = 0.0
         if self.outer is not None and reservation.outer is not None:

@@ -18,6 +18,7 @@ from weaver._runtime.threads.thread_runner import Ending
 from weaver._workflows.execution.function_step import call_function
 from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.preparation.prepared import PreparedStep
+from weaver._workflows.execution.spread import place, placer_for
 from weaver._workflows.execution.state import Progress
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.schema.components import Budget
@@ -36,12 +37,16 @@ class Attempts:
 
     Attributes:
         until: event-loop time of the step's own deadline, or infinity.
+        shares: parts still to be placed on workers, which share what is left of the run's limits.
+        is_placed: this is such a part.
     """
 
     def __init__(self, progress: Progress, one: PreparedStep) -> None:
         self.progress = progress
         self.one = one
         self.until = float("inf")
+        self.shares = 1
+        self.is_placed = False
 
     # Plain functions that hand on a coroutine: a thread's way to its model has no frame that does nothing.
 
@@ -63,6 +68,8 @@ class Attempts:
         return answer if answer is not None else self.late(run, names)
 
     def _tries(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
+        if not self.is_placed and (placer := placer_for(self.one)) is not None:
+            return place(self, run, names, task, placer)
         if self.one.retry.times:
             return self._again(run, names, task)
         return self._in_time(run, names, task, last=True)

@@ -97,6 +97,7 @@ class Items:
         rule = self.progress.rule(self.run_, self.one)
         self._threads = threads
         self._left = enumerate(items)
+        self.attempts.shares = len(items)
         for _ in range(min(self.one.max_parallel or len(items), len(items))):
             self._start_next()
         return await threads.join(rule if self.one.step.join is None else _Watched(rule, self))

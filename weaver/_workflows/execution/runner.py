@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from weaver._data.result import Answer, Result
 from weaver._data.task import Agent, Task
+from weaver._dispatch.placing import Part
 from weaver._models.protocol import Model
 from weaver._runtime.run import Run
 from weaver._settings.run_options import Changes, check_names
 from weaver._workflows.execution.approval import Approve, Ask, Setting
+from weaver._workflows.execution.attempts import Attempts
 from weaver._workflows.execution.preparation.environment import resolved
 from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.preparation.prepared import Prepared, Usual, prepare
@@ -129,7 +131,7 @@ class Start:
     task: Task
     changes: dict[str, Any]
     prepared: Prepared
-    strategy: FlowStrategy
+    strategy: FlowStrategy | PartStrategy
 
 
 class FlowStrategy:
@@ -147,14 +149,43 @@ class FlowStrategy:
         return await self.flow.run(run)
 
 
+class PartStrategy:
+    """Runs one step of a workflow, or one of its items, for a run that waits elsewhere."""
+
+    def __init__(self, prepared: Prepared, part: Part, setting: Setting) -> None:
+        self.__name__ = f"workflow:{prepared.workflow.name}"
+        self._prepared, self._part, self._setting = prepared, part, setting
+
+    async def __call__(self, run: Run, task: Task) -> Answer:  # noqa: ARG002 - a strategy's signature
+        prepared, names = self._prepared, dict(self._part.names)
+        *outer, id_ = self._part.steps
+        for step in outer:
+            used = prepared.steps[step].used
+            assert used is not None
+            prepared = used
+        path = "".join(f"{step}/" for step in outer)
+        progress = Flow(prepared, names.get("inputs", {}), self._setting, path).progress
+        attempts = Attempts(progress, prepared.steps[id_])
+        attempts.is_placed = True
+        own_task = None
+        if self._part.prompt:
+            own_task = replace(attempts.task(names, run.context.task.title), prompt=self._part.prompt)
+        return await attempts.run(run, names, own_task)
+
+
 async def started(
     workflow: Definition,
     inputs: Mapping[str, Any],
     settings: Settings,
     given: Given,
     changes: Mapping[str, Any],
+    *,
+    part: Part | None = None,
 ) -> Start:
     """Everything looked up and checked, before anything is spent.
+
+    Args:
+        part: only this part is run.
 
     Raises:
         ConfigurationError: see `run_workflow`.
@@ -170,7 +201,9 @@ async def started(
     usual = Usual(changes.get("strategy"), timeout)
     prepared = prepare(workflow, surroundings, usual, connects=is_real)
     setting = Setting(given.approve, given.ask, given.functions or {}, given.approved, given.turn)
-    strategy = FlowStrategy(prepared, values, setting)
+    strategy: FlowStrategy | PartStrategy = FlowStrategy(prepared, values, setting)
+    if part is not None:
+        strategy = PartStrategy(prepared, part, setting)
     merged = {**_limits(workflow, settings, prepared, changes), **await _models(workflow, given, changes)}
     agents = [await _with_model(agent, given) for agent in prepared.agents]
     if agents:

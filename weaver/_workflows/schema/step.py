@@ -123,6 +123,12 @@ class Step(Part):
         strict=True,
         description="Most items taken; a longer list is cut, and says so.",
     )
+    spread: bool | None = Field(
+        default=None,
+        strict=True,
+        description="true: where workers are (weaver submit), any of them does the step, or each item.",
+        examples=[True],
+    )
     task: StrictStr | None = Field(
         default=None,
         min_length=1,

@@ -79,6 +79,7 @@ async def run_case(workflow: Definition, number: int, *, tools: Any = ()) -> Out
         if case.status == "failed":
             return Outcome(case.name)
         return Outcome(case.name, (str(error),))
+    assert isinstance(start.strategy, FlowStrategy)
     return Outcome(
         case.name,
         tuple(_problems(workflow, number, result, start.strategy, answers)),

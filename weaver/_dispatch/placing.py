@@ -1,0 +1,46 @@
+"""Parts of a run that other workers do, as runs of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One step of a workflow, or one of its items.
+
+    Attributes:
+        path: of its thread; unique within the run, and the same when the run is resumed.
+        steps: ids that lead to the step: those of steps that use a workflow, then its own.
+        names: JSON that expressions of the step may read.
+        prompt: its task with the texts filled in; "" for what has no task.
+        settings: the share of the run's limits: ``max_cost``, ``max_tokens``, ``max_calls``, ``deadline``.
+    """
+
+    path: str
+    steps: Sequence[str]
+    names: Mapping[str, Any]
+    prompt: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Placer(Protocol):
+    """Has parts of the present run done by any worker."""
+
+    async def place(self, part: Part) -> Mapping[str, Any]:
+        """Wait for the part's run and return its result (``Result.as_dict``) with its ``status``.
+
+        A part that was placed before, by a process that has died, is not placed again. Cancelling this
+        cancels the part, unless the present run goes on elsewhere.
+
+        Raises:
+            JournalError: it cannot be placed.
+        """
+        ...
+
+
+current_placer: ContextVar[Placer | None] = ContextVar("weaver_placer", default=None)
+"""That of the worker that works on the present run; None where there are no workers."""
