@@ -40,7 +40,7 @@ class Subtask(BaseModel):
             asked for claims that could contradict one another.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True, defer_build=True)
 
     id: str = Field(min_length=1, max_length=64)
     title: str = Field(default="", max_length=500)
@@ -147,7 +147,7 @@ class Plan(BaseModel):
         InvalidPlanError: from `Plan.check`, with the offending names in the message.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     parallel: bool
     reason: str = ""

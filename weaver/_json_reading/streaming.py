@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._patterns import lazily
+
 MAX_DEPTH = 64
 _FREE_STEPS = 1000  # of the tolerant reader; more come with the length of the text
 _CHARS_PER_STEP = 100
@@ -19,29 +21,29 @@ _MAX_LEAD = 200
 _MAX_WORD = 400  # characters of a number or a bare word
 _MAX_LOOKAHEAD = 200  # characters after a quote or word that are waited for
 
-_START = re.compile(r"[\[{]|</?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_START = lazily(r"[\[{]|</?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _LONGEST_TAG = len("</reasoning>")
-_BLANK = re.compile(r"[\s,\ufeff\u200b]+")
-_ANY_BLANK = re.compile(r"\s*")
-_PLAIN = {q: re.compile(rf"[^{q}\\]+") for q in "\"'"}
-_WORD = re.compile(r"[^\s,:{}\[\]\"'/#`<>]+")
-_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_NAME = re.compile(r"[A-Za-z_$~][\w$.~-]*")
-_ENDS_VALUE = re.compile(r"\s*(?:,\s*(?:[\"'}\]{\[/#]|[A-Za-z_$][\w$-]*\s*:)|[}\]]|//|/\*|#)")
-_ENDS_ITEM = re.compile(r"\s*(?:,|\]|//|/\*|#)")
-_ENDS_KEY = re.compile(r"\s*:")
-_AFTER_BREAK = re.compile(r"\s*\n\s*[\"'}\]]")
-_UNDECIDED = re.compile(r",\s*[\w$-]*\s*|/")
-_HEX = re.compile(r"[0-9a-fA-F]{4}")
-_DEEP = re.compile(r"[\s\[\]{},:\d\"']+")
+_BLANK = lazily(r"[\s,\ufeff\u200b]+")
+_ANY_BLANK = lazily(r"\s*")
+_PLAIN = {q: lazily(rf"[^{q}\\]+") for q in "\"'"}
+_WORD = lazily(r"[^\s,:{}\[\]\"'/#`<>]+")
+_NUMBER = lazily(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NAME = lazily(r"[A-Za-z_$~][\w$.~-]*")
+_ENDS_VALUE = lazily(r"\s*(?:,\s*(?:[\"'}\]{\[/#]|[A-Za-z_$][\w$-]*\s*:)|[}\]]|//|/\*|#)")
+_ENDS_ITEM = lazily(r"\s*(?:,|\]|//|/\*|#)")
+_ENDS_KEY = lazily(r"\s*:")
+_AFTER_BREAK = lazily(r"\s*\n\s*[\"'}\]]")
+_UNDECIDED = lazily(r",\s*[\w$-]*\s*|/")
+_HEX = lazily(r"[0-9a-fA-F]{4}")
+_DEEP = lazily(r"[\s\[\]{},:\d\"']+")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "\\": "\\", "/": "/"}
 _WORDS = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
     "null": None, "None": None, "NULL": None, "undefined": None, "nil": None,
     "NaN": None, "Infinity": None, "-Infinity": None,
 }  # fmt: skip
-SURROGATE = re.compile("[\ud800-\udfff]")
-THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+SURROGATE = lazily("[\ud800-\udfff]")
+THOUGHT_END = lazily(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

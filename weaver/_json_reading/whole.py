@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaver._json_reading.streaming import MAX_DEPTH, SURROGATE, THOUGHT_END, Found, JsonReader
+from weaver._patterns import lazily
 
 _TIDY_CHARS = 20_000
 _MAX_PATCHES = 8
-_COMMENT = re.compile(r"\s*+(?://[^\n]*+|#[^\n]*+|/\*(?s:.*?)\*/)")
-_FENCE = re.compile(r"\A\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_COMMENT = lazily(r"\s*+(?://[^\n]*+|#[^\n]*+|/\*(?s:.*?)\*/)")
+_FENCE = lazily(r"\A\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 # Strings are kept, comments and trailing commas go.
-_TIDY = re.compile(r'("(?:[^"\\]|\\.)*+")|//[^\n]*+|/\*(?s:.*?)\*/|,(?=\s*+[}\]])')
-_THOUGHTS = re.compile(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_TIDY = lazily(r'("(?:[^"\\]|\\.)*+")|//[^\n]*+|/\*(?s:.*?)\*/|,(?=\s*+[}\]])')
+_THOUGHTS = lazily(r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

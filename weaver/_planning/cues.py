@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 
+from weaver._patterns import lazily
+
 
 def _words(*patterns: str) -> re.Pattern[str]:
     """A pattern of words: whole ones in scripts with blanks, anywhere in Chinese, Japanese, Korean."""
     spaced = [p for p in patterns if p.isascii() or not re.search("[\u3000-\u9fff\uac00-\ud7af]", p)]
     joined = [p for p in patterns if p not in spaced]
-    return re.compile("|".join([rf"(?<!\w)(?:{'|'.join(spaced)})(?!\w)", *joined]), re.IGNORECASE)
+    return lazily("|".join([rf"(?<!\w)(?:{'|'.join(spaced)})(?!\w)", *joined]), re.IGNORECASE)
 
 
 _DO = r"(?:answer|solve|translate|define|explain|describe|compute|calculate|convert)"
@@ -113,7 +115,7 @@ WHOLE = _words(
 )  # fmt: skip
 """The last item is about all others."""
 
-_PRONOUN_FIRST = re.compile(
+_PRONOUN_FIRST = lazily(
     r"\W*(?:[\w'-]+\W+){0,2}(?:it|them|sie|ihn|es|diese[nrsm]?|le|la|les|lo|los|las|его|её|их)(?!\w)(?!\W+[A-Z])",
     re.IGNORECASE,
 )
@@ -127,7 +129,7 @@ _PROCEDURE = _words(
     r"gib", r"mische", r"rühre", r"koche", r"schneide", r"nimm", r"addiere", r"verdopple", r"teile",
     r"ajoute", r"mélange", r"coupe", r"prends", r"añade", r"mezcla", r"corta",
 )  # fmt: skip
-_HAN_PROCEDURE = re.compile(r"\s*(?:切|炒|煮|加|放|倒|拌|蒸|炸|洗|打开|点击|关闭|等待|取)")
+_HAN_PROCEDURE = lazily(r"\s*(?:切|炒|煮|加|放|倒|拌|蒸|炸|洗|打开|点击|关闭|等待|取)")
 _TASK = _words(
     r"what(?:'s)?", r"who", r"when", r"where", r"why", r"how", r"is", r"are", r"does", r"do", r"did",
     r"can",
@@ -141,23 +143,23 @@ _TASK = _words(
     r"calcule", r"quién", r"qué", r"dónde", r"cuándo", r"escribe", r"describe", r"traduce",
     r"кто", r"что", r"где", r"когда", r"почему", r"как", r"напиши", r"опиши", r"переведи", r"назови",
 )  # fmt: skip
-_HAN_TASK = re.compile(r"\s*(?:写|计算|翻译|列出|说明|解释|描述|介绍|分析|总结|求|证明|什么|谁|为什么|怎么)")
-ARITHMETIC = re.compile(
+_HAN_TASK = lazily(r"\s*(?:写|计算|翻译|列出|说明|解释|描述|介绍|分析|总结|求|证明|什么|谁|为什么|怎么)")
+ARITHMETIC = lazily(
     r"\d\s?(?:[-+*/x\u00d7\u00f7^\u2212\u2013]|plus|minus|times|mal)\s?\(?\d|\d?[a-z]\s?[-+*/]\s?\d",
     re.IGNORECASE,
 )
-_SUM = re.compile(
+_SUM = lazily(
     r"(?:add|subtract|multiply|divide|sum)\b[^.]{0,40}\d[^.]{0,20}(?:and|from|by|to|with)[^.]{0,20}\d",
     re.IGNORECASE,
 )
 
 
-_SPEAKS_OF = re.compile(
+_SPEAKS_OF = lazily(
     r"\W*(?:[\w'-]+\W+){0,4}(?:it|its|he|him|his|she|her|they|them|their|er|ihm|ihr|il|elle|ils|elles|lui|egli|ella|"
     r"él|ellos|он|она|они)(?!\w)|[\u5b83\u4ed6\u5979\u5176]|\u5f7c[\u306f\u304c\u5973]|\u305d\u308c",
     re.IGNORECASE,
 )
-ONE_TEXT = re.compile(
+ONE_TEXT = lazily(
     r"\s{0,9}(?:(?:please|can you|could you|bitte)\s+)?"
     r"(?:(?:write|tell|compose|make up|give)(?:\s+me|\s+us)?\s+(?:an?|one)\s+(?:(?!and\s|or\s)[\w-]+\s+){0,3}"
     r"(?:story|tale|poem|haiku|limerick|joke|song|riddle|anecdote|fable|sentence|paragraph|tweet|slogan|toast)"
@@ -172,7 +174,7 @@ ONE_TEXT = re.compile(
     re.IGNORECASE,
 )
 """One short text is asked for, at the beginning of the task."""
-ALL_IN_ONE = re.compile(
+ALL_IN_ONE = lazily(
     r"\b(?:us(?:es?|ing)|contain(?:s|ing)?|includ(?:es?|ing)|mention(?:s|ing)?|featur(?:es?|ing)|combin(?:es?|ing))"
     r" (?:each|every|all)\b",
     re.IGNORECASE,

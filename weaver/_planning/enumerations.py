@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from weaver._patterns import lazily
+
 Kind = Literal["lines", "inline", "questions", "series", "table"]
 Mark = tuple[str, int]
 """Family and number of a mark; bullets have no number (-1)."""
@@ -25,8 +27,8 @@ _NAMES = (
     "question|task|problem|item|part|q|frage|aufgabe|pregunta|exercice|\u95ee\u9898|\u9898\u76ee|\u8cea\u554f"
 )
 _STEPS = "step|schritt|\u00e9tape|paso|passo|\u0448\u0430\u0433|\u6b65\u9aa4"
-_INDENT = re.compile(r"[ \t\u3000]{0,40}")
-_LINE_MARK = re.compile(
+_INDENT = lazily(r"[ \t\u3000]{0,40}")
+_LINE_MARK = lazily(
     rf"""
     (?P<bullet>[-*+\u2013\u2014\u00b7\u2023]\s{{1,9}}(?:\[[ xX]\]\s{{1,9}})?
       | [\u2022\u25cf\u25aa\u25cb\u25e6\u30fb]\s{{0,9}})
@@ -41,7 +43,7 @@ _LINE_MARK = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_INLINE_MARK = re.compile(
+_INLINE_MARK = lazily(
     rf"""
     (?:(?<![^\s:\uff1a,\uff0c;\uff1b.\u3002?\uff1f!]))
     (?: [(\uff08](?P<number>\d{{1,2}})[)\uff09]\s{{0,9}}
@@ -56,15 +58,16 @@ _INLINE_MARK = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 # Not in an address, and not the last thing within quotation marks.
-_QUESTION_END = re.compile(r"(?:\?(?=[\s)\]]|$)|[\uff1f\u061f])(?![\"'\u201d\u00bb\u300d\u2019])\s?")
-_QUOTED = re.compile(
+_QUESTION_END = lazily(r"(?:\?(?=[\s)\]]|$)|[\uff1f\u061f])(?![\"'\u201d\u00bb\u300d\u2019])\s?")
+_QUESTION_MARK = lazily(r"[?\uff1f\u061f]")
+_QUOTED = lazily(
     r"[\"\u201c\u00ab\u300c][^\"\u201d\u00bb\u300d\n]{0,500}[\"\u201d\u00bb\u300d]|(?<!\w)'[^'\n]{0,500}'(?!\w)"
 )
-_JOINT = re.compile(r"[\s,;]{1,9}(?:and|or|und|oder|et|ou|y|o)\Z", re.IGNORECASE)
-_SERIES = re.compile(r"[:\uff1a][ \t\u3000]{0,9}(?P<items>[^\n:\uff1a]{1,2000})(?=\n|$)")
-_STATEMENT_END = re.compile(r"[.!\u3002\uff01\n](?=\s|$|[^\x00-\u02ff])")
-_ROW = re.compile(r"[ \t]{0,9}\|(.{1,2000})\|[ \t]{0,9}")
-_RULER = re.compile(r"[ \t|:-]{3,400}")
+_JOINT = lazily(r"[\s,;]{1,9}(?:and|or|und|oder|et|ou|y|o)\Z", re.IGNORECASE)
+_SERIES = lazily(r"[:\uff1a][ \t\u3000]{0,9}(?P<items>[^\n:\uff1a]{1,2000})(?=\n|$)")
+_STATEMENT_END = lazily(r"[.!\u3002\uff01\n](?=\s|$|[^\x00-\u02ff])")
+_ROW = lazily(r"[ \t]{0,9}\|(.{1,2000})\|[ \t]{0,9}")
+_RULER = lazily(r"[ \t|:-]{3,400}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +97,14 @@ def enumeration_in(text: str) -> Enumeration | None:
     """
     if len(text) > MAX_CHARS or FENCE in text:
         return None
-    return _lines(text) or _table(text) or _inline(text) or _questions(text) or _series(text)
+    in_lines = (_lines(text) or _table(text)) if "\n" in text else None
+    return in_lines or _inline(text) or _questions(text) or _series(text)
 
 
 def questions_in(text: str) -> int:
     """Count the questions of a text, without those that it quotes."""
+    if not _QUESTION_MARK.search(text):
+        return 0
     return len(_QUESTION_END.findall(_QUOTED.sub("", text[-MAX_CHARS:])))
 
 

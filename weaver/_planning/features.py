@@ -10,6 +10,7 @@ from typing import get_args, get_origin
 from weaver._data.conversation.sizes import conversation_tokens
 from weaver._data.task import Task
 from weaver._data.usage import estimate_tokens
+from weaver._patterns import lazily
 from weaver._planning.gate.lengths import expected_tokens
 from weaver._planning.listed import Meaning
 from weaver._planning.part_questions import asks_one_answer
@@ -17,13 +18,13 @@ from weaver._planning.policy import Features, Lean, Rules
 
 VERSION = "1"
 """Changes with the meaning of any feature: what was fitted on others cannot be used."""
-_CODE = re.compile(r"```|^\s*(?:def |class |import |#include|public )|[;{}]\s*$", re.MULTILINE)
-_TABLE = re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE)
-_OPERATOR = re.compile(r"\d\s*[-+*/x\u00d7\u00f7^=<>]\s*\(?\d")
-_CHOICE = re.compile(r"^\s*\(?[A-Da-d][).:]\s", re.MULTILINE)
-_NOT_LATIN = re.compile(r"[^\W\d_a-zA-Z\u00c0-\u024f]")
+_CODE = lazily(r"```|^\s*(?:def |class |import |#include|public )|[;{}]\s*$", re.MULTILINE)
+_TABLE = lazily(r"^\s*\|.*\|\s*$", re.MULTILINE)
+_OPERATOR = lazily(r"\d\s*[-+*/x\u00d7\u00f7^=<>]\s*\(?\d")
+_CHOICE = lazily(r"^\s*\(?[A-Da-d][).:]\s", re.MULTILINE)
+_NOT_LATIN = lazily(r"[^\W\d_a-zA-Z\u00c0-\u024f]")
 _QUESTION_WORDS = ("what", "who", "when", "where", "which", "why", "how")
-_WRITING = re.compile(
+_WRITING = lazily(
     r"\b(write|essay|story|poem|letter|email|article|report|schreib\w*|écris|escribe)\b", re.IGNORECASE
 )
 _READ_CHARS = 8000

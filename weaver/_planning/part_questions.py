@@ -11,21 +11,22 @@ from collections.abc import Mapping, Sequence
 
 from weaver._data.plan import MergeName
 from weaver._data.usage import estimate_tokens
+from weaver._patterns import lazily
 from weaver._planning import cues
 
 MOST_TOKENS = 1000
 """Longer questions are given whole: providers keep a beginning of 1,024 tokens that threads share."""
-_SENTENCE_END = re.compile(r"(?<=[?!\uff1f\u061f\u3002\n])|(?<=\.)(?=\s)")
+_SENTENCE_END = lazily(r"(?<=[?!\uff1f\u061f\u3002\n])|(?<=\.)(?=\s)")
 _QUESTION_MARKS = ("?", "\uff1f", "\u061f")
 MOST_PLACES = 20
 """Places of the first name that are tried."""
 # What stands between two items of a list: marks, and at most two short words ("and", "et la").
-_GAP = re.compile(r"[\s,;:&/|*\-\u2022\u3001\uff0c\uff1b]{1,8}(?:[^\W\d_]{1,4}\s{1,4}){0,2}")
+_GAP = lazily(r"[\s,;:&/|*\-\u2022\u3001\uff0c\uff1b]{1,8}(?:[^\W\d_]{1,4}\s{1,4}){0,2}")
 
 
-_GOES_ON = re.compile(r"\s{0,4}[,;/&\u3001\uff0c\uff1b]")
-_BEGAN_BEFORE = re.compile(r"[,;/&\u3001\uff0c\uff1b]\s{0,4}\Z")
-_SHORT_WORD = re.compile(r"\s{1,4}[^\W\d_]{1,4}\s")
+_GOES_ON = lazily(r"\s{0,4}[,;/&\u3001\uff0c\uff1b]")
+_BEGAN_BEFORE = lazily(r"[,;/&\u3001\uff0c\uff1b]\s{0,4}\Z")
+_SHORT_WORD = lazily(r"\s{1,4}[^\W\d_]{1,4}\s")
 
 
 def asks_one_answer(question: str) -> bool:

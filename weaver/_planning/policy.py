@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from weaver._data.task import Task
+from weaver._patterns import lazily
 from weaver._planning.cues import COMPARISON, EACH, ONE_TEXT, SEVERAL
 from weaver._planning.enumerations import questions_in
 from weaver._planning.listed import Meaning, listing_in
@@ -32,7 +33,7 @@ _NUMBERS = {
     )
     for number, word in enumerate(words.split(), 2)
 } | {"\u4e24": 2}
-_COUNTED = re.compile(
+_COUNTED = lazily(
     rf"\b(\d{{1,2}}|{'|'.join(_NUMBERS)})\s+(?:[\w-]+\s+)?"
     r"(?:sections|paragraphs|chapters|articles|essays|poems|stories|letters|emails|descriptions|summaries|"
     r"absätzen?|abschnitten?|kapiteln?|gedichten?|paragraphes|chapitres|párrafos|secciones|capítulos|paragrafi|"
@@ -41,20 +42,20 @@ _COUNTED = re.compile(
     r"(?:\u90e8\u5206|\u7ae0\u8282|\u6bb5\u843d|\u5c0f\u8282|\u6bb5|\u7ae0|\u7bc7)",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
-_CHAIN = re.compile(
+_NUMBER = lazily(r"(?<![\w.])\d+(?:\.\d+)?")
+_CHAIN = lazily(
     r"(?:[,;.]|\b(?:and|und|et|y|e|i|en|и))\s+(?:then|after that|afterwards|dann|danach|anschließend|puis|"
     r"ensuite|luego|después|poi|quindi|depois|daarna|затем|потом)\b|"
     r"\A\s*(?:start|begin) (?:with|at|from) (?:the number )?\d|"
     r"(?:\u7136\u540e|\u63a5\u7740|\u6700\u540e|\u6b21\u306b|\u305d\u308c\u304b\u3089|\u305d\u306e\u5f8c|[,\uff0c]\u518d)",
     re.IGNORECASE,
 )
-_AND = re.compile(
+_AND = lazily(
     r"\b(?:and|und|et|y|e|en|och|и)\b|[\u3001\u548c\u4e0e\u8ddf\u53ca\u3068\u3084]|:[^\n:]{0,200},[^\n:]{0,200},",
     re.IGNORECASE,
 )
-_JOINED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_QUESTION_WORD = re.compile(r"\b(what|who|when|where|which|why|how)\b", re.IGNORECASE)
+_JOINED = lazily("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_QUESTION_WORD = lazily(r"\b(what|who|when|where|which|why|how)\b", re.IGNORECASE)
 _ITEMS: dict[Meaning, str] = {
     "sections": "sections",
     "tasks": "tasks",
@@ -118,6 +119,8 @@ def compares(text: str) -> bool:
 
 def _count_words(text: str) -> int:
     """Count words; scripts without blanks have about one in two characters."""
+    if text.isascii():
+        return len(text.split())
     joined = len(_JOINED.findall(text))
     return len(_JOINED.sub(" ", text).split()) + (joined + 1) // 2
 

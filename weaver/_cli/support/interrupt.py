@@ -73,6 +73,7 @@ def run_async(function: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine function to its end, on uvloop where it is installed."""
     _allow_open_files()
     gc.freeze()  # what was imported is never garbage: do not look at it again and again
+    gc.set_threshold(20_000, 20, 20)  # calls in flight are many objects, and nearly none of them garbage
     return anyio.run(function, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 

@@ -7,17 +7,19 @@ import re
 import unicodedata
 from typing import Any, Literal
 
+from weaver._patterns import lazily
+
 NOTHING_FOUND = object()
 """What `json_value` gives for a text without JSON (None is a JSON value)."""
 
-_MARKER = re.compile(
+_MARKER = lazily(
     r"\b(?:answer|result)[ \t]{0,4}(?:\*\*|__)?[ \t]{0,4}(?:is[ \t]{0,4}:?|are[ \t]{0,4}:?|:|=)"
     r"(?:[\"\u201d']?[ \t]{1,4}is\b|[\"\u201d'](?=[ \t]))?[ \t]{0,4}(?:\*\*|__)?\s{0,4}(?=\S)",
     re.IGNORECASE,
 )
-_HASHES = re.compile(r"^####\s*(?=\S)", re.MULTILINE)
-_FENCE = re.compile(r"```[\w+-]*[ \t]*\n(?P<body>.*?)```", re.DOTALL)
-_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?])\s+(?=[A-Z(])|(?<=\d\.)\s+(?=[A-Z(])")
+_HASHES = lazily(r"^####\s*(?=\S)", re.MULTILINE)
+_FENCE = lazily(r"```[\w+-]*[ \t]*\n(?P<body>.*?)```", re.DOTALL)
+_SENTENCE_END = lazily(r"(?<=[^\d\s.][.!?])\s+(?=[A-Z(])|(?<=\d\.)\s+(?=[A-Z(])")
 _ARTICLES = frozenset(("a", "an", "the"))
 _KEYS = ("final_answer", "answer", "result", "value")
 _SHORT_WORDS = 12

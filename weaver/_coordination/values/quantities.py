@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weaver._coordination.values.units import Unit, unit_of
+from weaver._patterns import lazily
 
 _MAX_CHARS = 200
 _MAX_EXPONENT = 400
@@ -26,14 +27,14 @@ _POWER = (
     rf"(?:\s*[\u00d7x*\u00b7]\s*10\s*(?:\^|\*\*)?\s*\{{?(?P<p10>[-+{MINUS}]?\d{{1,6}})\}}?"  # x 10^6
     r"|[eE](?P<e>[-+]?\d{1,6}))"
 )
-NUMBER = re.compile(rf"(?P<sign>[-+{MINUS}])?\s?(?P<digits>{_DIGITS}){_POWER}?")
-_SPACED = re.compile(rf"(?<=\d)[{_SPACES}](?=\d{{3}}(?!\d))")
-_FRACTION = re.compile(
+NUMBER = lazily(rf"(?P<sign>[-+{MINUS}])?\s?(?P<digits>{_DIGITS}){_POWER}?")
+_SPACED = lazily(rf"(?<=\d)[{_SPACES}](?=\d{{3}}(?!\d))")
+_FRACTION = lazily(
     rf"(?P<sign>[-+{MINUS}])?\s?(?:(?P<whole>\d{{1,9}})\s+)?(?P<top>\d{{1,9}})\s*/\s*(?P<bottom>\d{{1,9}})(?![\d./])"
 )
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d{1,9})\s*\}\s*\{\s*(-?\d{1,9})\s*\}")
+_LATEX_FRACTION = lazily(r"\\[dt]?frac\s*\{\s*(-?\d{1,9})\s*\}\s*\{\s*(-?\d{1,9})\s*\}")
 _GLYPHS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
-_RANGE = re.compile(r"\s*(?:\u2013|\u2014|-|to|through)\s*", re.IGNORECASE)
+_RANGE = lazily(r"\s*(?:\u2013|\u2014|-|to|through)\s*", re.IGNORECASE)
 _SCALES = {
     "hundred": 2, "thousand": 3, "k": 3, "million": 6, "millions": 6, "mn": 6, "mio": 6, "mil": 6, "M": 6,
     "billion": 9, "billions": 9, "bn": 9, "B": 9, "trillion": 12, "trillions": 12, "tn": 12, "T": 12,
@@ -42,14 +43,12 @@ _SCALES = {
 _WORDS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
-_HEDGE = re.compile(
+_HEDGE = lazily(
     r"^(?:about|approximately|approx\.?|around|roughly|circa|ca?\.|nearly|almost|some|over|more than|"
     r"less than|under|at least|at most|up to|just|an? estimated|estimated|(?:~|\u2248|>|<|\u2265|\u2264))\s*",
     re.IGNORECASE,
 )
-_CURRENCY = re.compile(
-    r"^(?P<sign>[-+\u2212])?\s*(?P<unit>US\$|[$€£¥₹]|(?:USD|EUR|GBP|JPY|CNY|INR|CHF)\b)\s*"
-)
+_CURRENCY = lazily(r"^(?P<sign>[-+\u2212])?\s*(?P<unit>US\$|[$€£¥₹]|(?:USD|EUR|GBP|JPY|CNY|INR|CHF)\b)\s*")
 _MONEY = ("US$", "$", "€", "£", "¥", "₹", "USD", "EUR", "GBP", "JPY", "CNY", "INR", "CHF")
 
 

@@ -6,15 +6,18 @@ import random
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import anyio
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from weaver._models.clock import current_time
 from weaver._models.layers.base import Layer
 from weaver._models.layers.call_log import Retry, current_call, tell
 from weaver._models.protocol import Model, Request, Stream
 from weaver.errors import ModelError, RateLimitError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 PATIENCE = 60.0
 """Seconds for which an overloaded endpoint is asked again."""
@@ -100,6 +103,8 @@ class Retrying(Layer):
                 error, failed = failed, None
                 raise error
             return await self._open(request)
+
+        from tenacity import AsyncRetrying, retry_if_exception  # few processes see a failure
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda e: isinstance(e, ModelError) and e.retriable),

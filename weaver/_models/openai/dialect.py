@@ -16,8 +16,9 @@ from typing import Any
 
 from weaver._data.conversation.reading import RETURNED
 from weaver._models.openai.errors.complaints import Complaint
+from weaver._patterns import lazily
 
-_NOT_TAKEN = re.compile(
+_NOT_TAKEN = lazily(
     r"support|recogni[sz]e|unknown|unexpected|deprecated|allow|permit|both|forbidden|not available|not accept"
     r"|only .{0,40}(?:is|are) |incompatible|cannot be used|can't be used|no longer"
     r"|must be (?:null|omitted|removed)",
@@ -29,33 +30,33 @@ SAMPLING = ("temperature", "top_p", "seed")
 _OPTIONAL = (
     "stream_options", "parallel_tool_calls", "reasoning_effort", "top_logprobs", "logprobs", *SAMPLING,
 )  # fmt: skip
-_STRUCTURE = re.compile(
+_STRUCTURE = lazily(
     r"response_?format|json_?schema|json_?object|json[ _]mode|structured[ _]outputs?|guided_|grammar|schema"
     r"|response mime ?type",
     re.IGNORECASE,
 )
-_TOOL_CHOICE = re.compile(r"tool[_ ]choice|function[_ ]call(?:ing)? mode", re.IGNORECASE)
-_TOOLS = re.compile(r"\btools?\b|function.?call", re.IGNORECASE)
-_SYSTEM = re.compile(
+_TOOL_CHOICE = lazily(r"tool[_ ]choice|function[_ ]call(?:ing)? mode", re.IGNORECASE)
+_TOOLS = lazily(r"\btools?\b|function.?call", re.IGNORECASE)
+_SYSTEM = lazily(
     r"system[ _'\"]{0,3}(?:role|message|prompt|instruction)"
     r"|(?:role|developer)s?\b.{0,60}\b(?:system|instruction)|roles? must alternate"
     r"|only user(?:,| and|/).{0,30}assistant|should be 'user' or 'assistant'"
     r"|\bsystem\b.{0,30}not (?:supported|allowed)",
     re.IGNORECASE,
 )
-_STREAM = re.compile(
+_STREAM = lazily(
     r"(?:to|support|allow)s? stream|must be verified"
     r"|stream(?:ing)?\b[^.]{0,60}(?:support|allow|available|enabled|permit|must be false)",
     re.IGNORECASE,
 )
-_FIELD = re.compile(r"\b(?:temperature|top_p|seed|stop|max_\w+|logprobs|messages?)\b|['`][a-z_]+['`]")
-_GENERAL = re.compile(
+_FIELD = lazily(r"\b(?:temperature|top_p|seed|stop|max_\w+|logprobs|messages?)\b|['`][a-z_]+['`]")
+_GENERAL = lazily(
     r"bad request|invalid (?:request|argument|parameter|input|body|json)|unsupported|not supported"
     r"|unprocessable|validation|malformed|not implemented"
     r"|unknown (?:field|parameter)|extra (?:inputs|fields)",
     re.IGNORECASE,
 )
-_OTHER_MATTER = re.compile(
+_OTHER_MATTER = lazily(
     r"api.?key|authenti|unauthori|permission|forbidden|credit|balance|billing|quota|payment"
     r"|context (?:length|window)|too (?:long|large|many tokens)|max(?:imum)? (?:tokens|length)"
     r"|content.?(?:policy|filter|management)|moderat|flagged|safety|region|country"
@@ -63,28 +64,28 @@ _OTHER_MATTER = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = r"(?<![\d,_])(\d[\d,_]{0,14})"
-_WINDOW = re.compile(
+_WINDOW = lazily(
     rf"(?:context (?:length|window|size)|max_model_len|n_ctx|context)[^\d.]{{0,40}}{_NUMBER}"
     rf"|{_NUMBER} (?:tokens? )?(?:maximum )?context|max_new_tokens[^\d.]{{0,20}}(?:<=|at most) ?{_NUMBER}",
     re.IGNORECASE,
 )
-_IN_PROMPT = re.compile(
+_IN_PROMPT = lazily(
     rf"{_NUMBER} (?:tokens )?(?:in|of|from) (?:the |your )?(?:messages|prompt|input)"
     rf"|(?:prompt|input|messages)[^\d.]{{0,40}}{_NUMBER} (?:input )?tokens"
     rf"|{_NUMBER} .?(?:inputs?|prompt).? tokens",
     re.IGNORECASE,
 )
-_IN_ALL = re.compile(
+_IN_ALL = lazily(
     rf"requested[^\d.]{{0,30}}{_NUMBER}|{_NUMBER} tokens (?:were |are )?requested", re.IGNORECASE
 )
-_MOST = re.compile(
+_MOST = lazily(
     r"max(?:imum)?[ _](?:completion[ _]|output[ _]|new[ _])?(?:tokens|value).{0,160}?"
     r"(?:<=?|\d >|less than(?: or equal to)?|at most|(?:not |cannot |must not )?exceed(?:ing)?|up to"
     r"|maximum(?: value)?(?: is| of)?|limit(?: is| of)?|between \d+ and|\[\d+, ?|range of)"
     rf"[^\d.]{{0,30}}{_NUMBER}",
     re.IGNORECASE,
 )
-_TOO_LONG = re.compile(
+_TOO_LONG = lazily(
     r"context (?:length|window|size)|max_model_len|maximum context|n_ctx|max_(?:completion_)?tokens",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from typing import Literal
 
 from weaver._data.task import Task
 from weaver._models.costs import EndpointCosts
+from weaver._patterns import lazily
 from weaver._planning.policy import Features
 
 Nature = Literal["length asked for", "items", "worked items", "prose", "question"]
@@ -17,22 +18,20 @@ REPEATED = 0.1
 """Part of the work that threads do twice (introductions, the question said again), until it is measured."""
 PRIORS: dict[Nature, int] = {"items": 60, "worked items": 90, "prose": 500, "question": 120}
 """Tokens: of each item, else of the whole answer."""
-_ASKED = re.compile(
+_ASKED = lazily(
     r"\b(\d{2,5})(?:\s*(?:-|\u2013|to|or)\s*(\d{2,5}))?[\s-]*(words?|tokens?|Wörtern?|Worte?|mots|palabras)\b",
     re.IGNORECASE,
 )
-_EACH = re.compile(r"\b(each|every|per|apiece|je|jeweils|jede[rns]?|chaque|chacune?|cada)\b", re.IGNORECASE)
-_COUNTED = re.compile(
-    r"\b(sections|paragraphs|chapters|entries|parts) of (about|around|roughly|some|up to)?\b"
-)
-_WORKED = re.compile(
+_EACH = lazily(r"\b(each|every|per|apiece|je|jeweils|jede[rns]?|chaque|chacune?|cada)\b", re.IGNORECASE)
+_COUNTED = lazily(r"\b(sections|paragraphs|chapters|entries|parts) of (about|around|roughly|some|up to)?\b")
+_WORKED = lazily(
     r"\b(?:step[- ]by[- ]step|show (?:all |the |your |every )?(?:steps?|work(?:ing)?)|"
     r"explain (?:each|every|how|why)|"
     r"derive|prove|schritt für schritt|rechenweg|étape par étape|paso a paso|passo dopo passo)\b|"
     r"\u4e00\u6b65\u4e00\u6b65|\u8be6\u7ec6\u6b65\u9aa4",
     re.IGNORECASE,
 )
-_PROSE = re.compile(
+_PROSE = lazily(
     r"\b(essay|report|article|story|chapters?|sections?|guide|tutorial|overview|review|proposal|plan|"
     r"compar(?:e|ing|ison)|detailed?|in depth|thorough(?:ly)?|comprehensive|paragraphs?|pages?)\b",
     re.IGNORECASE,

@@ -7,6 +7,7 @@ import re
 from weaver._data.task import Task
 from weaver._models.costs import EndpointCosts
 from weaver._models.protocol import Capabilities
+from weaver._patterns import lazily
 from weaver._planning.gate.lengths import Length
 
 SUMS_SMALL = 0.6
@@ -21,7 +22,7 @@ LENGTH_KEPT = "share of the length asked for"
 
 LEAST_PARTS = 3
 """Fewer calculations than this are not mixed up in one answer."""
-_SUM = re.compile(r"\d\s*(?:[-+*/x\u00d7\u00f7^]|plus|minus|times|mal)\s*\(?\d", re.IGNORECASE)
+_SUM = lazily(r"\d\s*(?:[-+*/x\u00d7\u00f7^]|plus|minus|times|mal)\s*\(?\d", re.IGNORECASE)
 
 
 def quality_gain(

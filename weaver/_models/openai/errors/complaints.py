@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from weaver._patterns import lazily
+
 MAX_CHARS = 4000
 _MAX_VALUES = 200
 
 # An account without money or quota: no waiting helps.
-_USED_UP = re.compile(
+_USED_UP = lazily(
     r"insufficient[_ ]quota|exceeded_current_quota"
     r"|insufficient[_ ](?:account[_ ])?(?:balance|credit|fund)"
     r"|(?:credit|account|wallet)[\w ]{0,20} (?:balance )?(?:is |has )?"
@@ -28,25 +30,23 @@ _USED_UP = re.compile(
     re.IGNORECASE,
 )
 # Words that rate limits use too; they mean a used-up quota where the server does not say when to come back.
-_PERHAPS = re.compile(
+_PERHAPS = lazily(
     r"exceeded your (?:current|monthly|daily) (?:quota|limit)|billing|per[_ -]?(?:day|month)|\b[RT]PD\b"
     r"|(?:daily|monthly)[_ ](?:limit|quota)|perday|permonth"
     r"|(?:purchase|buy|add|top up|recharge)[\w ]{0,20}(?:credits?|balance|funds|account)",
     re.IGNORECASE,
 )
-_TEMPORARY = re.compile(
+_TEMPORARY = lazily(
     r"per[_ -]?(?:second|minute|hour)|perminute|\b[RT]PM\b|try again in|retry (?:after|in)", re.IGNORECASE
 )
-_OVERLOAD = re.compile(
-    r"overload|too many requests|rate.?limit|capacity|busy|try again|temporar", re.IGNORECASE
-)
-_IN_WORDS = re.compile(
+_OVERLOAD = lazily(r"overload|too many requests|rate.?limit|capacity|busy|try again|temporar", re.IGNORECASE)
+_IN_WORDS = lazily(
     r"(?:try again|retry|wait|resets?|available)(?: again)?(?: (?:in|after|for|at least)){1,2}:? *"
     r"((?:\d+(?:\.\d+)? ?(?:ms|milliseconds?|h|hours?|hrs?|m|mins?|minutes?|s|secs?|seconds?)"
     r"(?![a-z]),? ?(?:and )?){1,4})",
     re.IGNORECASE,
 )
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)?", re.IGNORECASE)
+_AMOUNT = lazily(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)?", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "milli": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0}
 LONGEST_WINDOW = 120.0  # seconds; limits by the day are told in the same headers
 _EPOCH = 1e9  # seconds; greater numbers are points in time

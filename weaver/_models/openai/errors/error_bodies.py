@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from weaver._patterns import lazily
+
 MAX_BODY = 64 * 1024
 """Most bytes of an error body that are read."""
 _MAX_DEPTH = 6
@@ -33,20 +35,18 @@ _ERROR_PLACES = frozenset(
     ("type", "error", "errors", "base_resp", "header", "error_code", "success")
 )  # what `error_in` looks at
 _GOOD = {"", "0", "200", "ok", "success", "succeeded", "none", "null", "false"}
-_ALIVE = re.compile(
-    r"\W*(?:ping|pong|keep.?alive|heartbeat|processing|waiting|queue|connected)", re.IGNORECASE
-)
+_ALIVE = lazily(r"\W*(?:ping|pong|keep.?alive|heartbeat|processing|waiting|queue|connected)", re.IGNORECASE)
 _CODES = ("code", "status_code", "error_code", "statusCode", "status", "type")
 # What a provider's own words and codes mean as an HTTP status.
 _WORDS: tuple[tuple[re.Pattern[str], int], ...] = (
-    (re.compile(r"insufficient_(?:quota|balance|credit|fund)|quota_exceeded|payment|arrear|billing"), 402),
-    (re.compile(r"rate_?limit|too_many|throttl|resource_exhausted|tpm|rpm"), 429),
-    (re.compile(r"overload|unavailable|capacity|engine_busy|server_busy|no_available"), 503),
-    (re.compile(r"timeout|timed_out|deadline"), 408),
-    (re.compile(r"authenticat|unauthori[sz]ed|unauthenticated|invalid_?(?:api_?)?key"), 401),
-    (re.compile(r"permission|forbidden|access_denied"), 403),
-    (re.compile(r"not_?found|does_not_exist|unknown_model"), 404),
-    (re.compile(r"context|too_long|too_large|invalid|bad_?request|unsupported|unprocessable|filter|moderat|"
+    (lazily(r"insufficient_(?:quota|balance|credit|fund)|quota_exceeded|payment|arrear|billing"), 402),
+    (lazily(r"rate_?limit|too_many|throttl|resource_exhausted|tpm|rpm"), 429),
+    (lazily(r"overload|unavailable|capacity|engine_busy|server_busy|no_available"), 503),
+    (lazily(r"timeout|timed_out|deadline"), 408),
+    (lazily(r"authenticat|unauthori[sz]ed|unauthenticated|invalid_?(?:api_?)?key"), 401),
+    (lazily(r"permission|forbidden|access_denied"), 403),
+    (lazily(r"not_?found|does_not_exist|unknown_model"), 404),
+    (lazily(r"context|too_long|too_large|invalid|bad_?request|unsupported|unprocessable|filter|moderat|"
                 r"sensitive|safety|policy"), 400),
 )  # fmt: skip
 _MINIMAX = {1000: 500, 1001: 408, 1002: 429, 1004: 401, 1008: 402, 1013: 500, 1024: 500, 1026: 400, 1027: 400,

@@ -30,6 +30,7 @@ from weaver._models.openai.errors.complaints import (
 )
 from weaver._models.openai.errors.error_bodies import message_in, message_of, status_of, text_of_html
 from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
+from weaver._patterns import lazily
 from weaver.errors import (
     AuthenticationError,
     BadRequestError,
@@ -43,7 +44,7 @@ from weaver.errors import (
 )
 
 _OVERLOADED_FOR = 2.0  # seconds; servers that break off because of their load rarely say for how long
-_NOT_THE_KEY = re.compile(
+_NOT_THE_KEY = lazily(
     r"moderat|flagged|content.?(?:policy|filter)|region|country|territory|location", re.IGNORECASE
 )
 _CHECK_URL = "Check the base URL; for most servers it ends in /v1."

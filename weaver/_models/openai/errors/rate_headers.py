@@ -7,14 +7,15 @@ from collections.abc import Mapping
 
 from weaver._models.layers.rates import Allowance, Unit
 from weaver._models.openai.errors.complaints import LONGEST_WINDOW, duration
+from weaver._patterns import lazily
 
 _LARGEST = 1e12
-_RATE = re.compile(
+_RATE = lazily(
     r"\b(?:requests?|tokens?)[_ -]{0,3}(?:per|/|a)[_ -]?(?:second|minute|min|sec)\b|\b[RT]P[MS]\b",
     re.IGNORECASE,
 )
-_TOKENS = re.compile(r"tokens?\b|\bTP[MS]\b", re.IGNORECASE)
-_AT_ONCE = re.compile(r"concurren|at (?:once|the same time)|in parallel|simultaneous", re.IGNORECASE)
+_TOKENS = lazily(r"tokens?\b|\bTP[MS]\b", re.IGNORECASE)
+_AT_ONCE = lazily(r"concurren|at (?:once|the same time)|in parallel|simultaneous", re.IGNORECASE)
 
 
 def allowances_in(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
