@@ -1,4 +1,4 @@
-"""The picture of a comparison: accuracy against critical path and against all tokens (extra ``evals``)."""
+"""The picture of a comparison: accuracy against tokens and against time (extra ``evals``)."""
 
 from __future__ import annotations
 
@@ -34,11 +34,15 @@ def draw(summaries: Sequence[Summary], paths: Sequence[Path], *, title: str = ""
         ) from error
     # The same results give the same file: no date, no random ids.
     with rc_context({"svg.hashsalt": "weaver", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        figure = Figure(figsize=(14, 4.6), layout="constrained")
         FigureCanvasAgg(figure)
-        left_axis, right = figure.subplots(1, 2, sharey=True)
-        _panel(left_axis, summaries, "critical path", _latency, lambda s: s.on_front_of_latency)
-        _panel(right, summaries, "all calls", _total, lambda s: s.on_front_of_tokens)
+        left_axis, middle, right = figure.subplots(1, 3, sharey=True)
+        tokens = "generated tokens, {} (mean per item)"
+        _panel(
+            left_axis, summaries, tokens.format("critical path"), _latency, lambda s: s.on_front_of_latency
+        )
+        _panel(middle, summaries, tokens.format("all calls"), _total, lambda s: s.on_front_of_tokens)
+        _panel(right, summaries, "seconds (mean per item)", _time, lambda s: s.on_front_of_seconds)
         left_axis.set_ylabel("accuracy (95 % interval)")
         handles, labels = left_axis.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
@@ -57,11 +61,15 @@ def _total(summary: Summary) -> tuple[float, Interval]:
     return summary.total_output_tokens, summary.total_output_tokens_interval
 
 
+def _time(summary: Summary) -> tuple[float, Interval]:
+    return summary.wall_seconds, summary.wall_seconds_interval
+
+
 def _panel(
     axes: Axes,
     summaries: Sequence[Summary],
-    what: str,
-    tokens: Callable[[Summary], tuple[float, Interval]],
+    axis_label: str,
+    cost_of: Callable[[Summary], tuple[float, Interval]],
     on_front: Callable[[Summary], bool],
 ) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
@@ -70,7 +78,7 @@ def _panel(
     for i, summary in enumerate(summaries):
         if summary.accuracy is None:
             continue
-        x, (low, high) = tokens(summary)
+        x, (low, high) = cost_of(summary)
         down, up = summary.accuracy_interval
         label = summary.strategy if len(models) == 1 else f"{summary.strategy}, {summary.model}"
         bars: dict[str, Any] = {
@@ -90,16 +98,16 @@ def _panel(
         )
     for model in models:
         front = sorted(
-            (tokens(s)[0], s.accuracy or 0.0) for s in summaries if s.model == model and on_front(s)
+            (cost_of(s)[0], s.accuracy or 0.0) for s in summaries if s.model == model and on_front(s)
         )
         if front:
             axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=0)
-    places = [tokens(s)[0] for s in summaries if tokens(s)[0] > 0]
+    places = [cost_of(s)[0] for s in summaries if cost_of(s)[0] > 0]
     if places and max(places) > 5 * min(places):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel(f"generated tokens, {what} (mean per item)")
+    axes.set_xlabel(axis_label)
     axes.grid(visible=True, which="both", color="0.92", linewidth=0.6)

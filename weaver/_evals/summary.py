@@ -102,6 +102,7 @@ class Summary:
     activation_ratio: float
     token_parallel_ratio: float
     wall_seconds: float
+    wall_seconds_interval: Interval
     wall_seconds_median: float
     wall_seconds_p90: float
     queue_seconds: float
@@ -116,6 +117,7 @@ class Summary:
     at_equal_context: float | None
     on_front_of_latency: bool = False
     on_front_of_tokens: bool = False
+    on_front_of_seconds: bool = False
     against: Against | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -165,12 +167,14 @@ def _of_one(scope: _Scope, by_strategy: dict[str, list[Record]]) -> list[Summary
         rows.append(_row(scope, strategy, runs, against))
     latency = pareto([(r.critical_path_tokens, r.accuracy or 0.0) for r in rows])
     tokens = pareto([(r.total_output_tokens, r.accuracy or 0.0) for r in rows])
+    seconds = pareto([(r.wall_seconds, r.accuracy or 0.0) for r in rows])
     return [
         Summary(
             **{
                 **{name: getattr(row, name) for name in Summary.__slots__},
                 "on_front_of_latency": i in latency and bool(row.accuracy),
                 "on_front_of_tokens": i in tokens and bool(row.accuracy),
+                "on_front_of_seconds": i in seconds and bool(row.accuracy),
             }
         )
         for i, row in enumerate(rows)
@@ -215,6 +219,7 @@ def _row(scope: _Scope, strategy: str, runs: Sequence[Record], against: Against 
         activation_ratio=mean([float(r.forked) for r in runs]),
         token_parallel_ratio=sum(r.thread_tokens for r in runs) / generated if generated else 0.0,
         wall_seconds=mean(seconds),
+        wall_seconds_interval=bootstrap(seconds, seed=seed),
         wall_seconds_median=quantile(seconds, 0.5),
         wall_seconds_p90=quantile(seconds, 0.9),
         queue_seconds=mean([r.queue_seconds for r in runs]),

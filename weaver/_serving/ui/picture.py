@@ -285,15 +285,19 @@ def shortened(text: str, limit: int) -> str:
 def apply(state: dict[str, Any], change: Change) -> None:
     """Make one change. A list grows by setting the place behind its end; None removes an approval."""
     path, value, appends = change
-    place: Any = state
-    for key in path[:-1]:
-        place = place[key]
-    last = path[-1]
+    *way, last = path
+    place = _at(state, way)
     if appends:
         place[last] += value
-    elif isinstance(place, list) and last == len(place):
-        place.append(value)
-    elif path[0] == "approvals" and len(path) == 2 and value is None:
+    elif isinstance(place, list):
+        place[int(last) : int(last) + 1] = [value]
+    elif value is None and path[0] == "approvals" and len(path) == 2:
         place.pop(last, None)
     else:
         place[last] = value
+
+
+def _at(state: Any, way: Sequence[str | int]) -> Any:
+    for key in way:
+        state = state[key]
+    return state

@@ -82,10 +82,9 @@ def plan_of(body: Fields) -> Plan | None:
         raise ApiError(400, error.message, param="plan") from None
 
 
-def stream_of(
-    weaver: Weaver, question: str, plan: Plan | None, run_id: str, changes: Mapping[str, Any]
-) -> RunStream[Any]:
+def stream_of(weaver: Weaver, question: str, plan: Plan | None, run_id: str, changes: Any) -> RunStream[Any]:
     """Return the run of a question; a plan is followed by `adaptive`, unless another strategy is named."""
     if plan is None:
         return weaver.stream(question, run_id=run_id, **changes)
-    return weaver.stream(question, plan=plan, run_id=run_id, **{"strategy": PLAN_STRATEGY, **changes})
+    options: Any = {"strategy": PLAN_STRATEGY, **changes}
+    return weaver.stream(question, plan=plan, run_id=run_id, **options)
