@@ -1,0 +1,96 @@
+"""One run of one task, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import anyio
+
+from tests.benchmarks.evidence.baselines import part_by_part, truncation
+from tests.benchmarks.evidence.long_tasks import LongTask
+from weaver import Weaver, WeaverError
+from weaver.evals import load
+
+LONG = ("map_reduce", "part_by_part", "truncation", "explore:steps=4,asks=0")
+CODE = ("sequential", "best_of_n:n=4")
+
+
+@dataclass(slots=True)
+class Row:
+    """What one run took and gave; ``score`` is 1 for a right answer."""
+
+    part: str
+    kind: str
+    strategy: str
+    size: int = 0
+    score: float = 0.0
+    seconds: float = 0.0
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cancelled: int = 0
+    status: str = "failed"
+    answer: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        return self.score >= 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def measure_long(
+    weaver: Weaver, tasks: Sequence[LongTask], strategies: Sequence[str], done: Callable[[Row], None]
+) -> list[Row]:
+    """Each task by each strategy; `part_by_part` gets the time that `map_reduce` took."""
+    rows = []
+    for task in tasks:
+        seconds = 60.0
+        for name in strategies:
+            row = Row("long", task.kind, name.partition(":")[0], task.size)
+            chosen: Any = name
+            if name == "part_by_part":
+                chosen = partial(part_by_part, seconds=max(1.0, seconds))
+            elif name == "truncation":
+                chosen = truncation
+            answer = await _run(weaver, row, task.question, strategy=chosen, documents=task.documents)
+            row.score = task.grade(answer)
+            if name == "map_reduce":
+                seconds = row.seconds
+            rows.append(row)
+            done(row)
+    return rows
+
+
+async def measure_code(weaver: Weaver, seed: int, count: int, done: Callable[[Row], None]) -> list[Row]:
+    """HumanEval: one answer, and the best of four by the tests."""
+    task = load("human_eval", n=count, seed=seed)
+    rows = []
+    for item in task.items:
+        for name in CODE:
+            row = Row("code", "human_eval", name)
+            answer = await _run(weaver, row, task.asked(item), strategy=name)
+            row.score = (await item.grader(item, answer)).score
+            rows.append(row)
+            done(row)
+    return rows
+
+
+async def _run(weaver: Weaver, row: Row, task: Any, **options: Any) -> str:
+    began = anyio.current_time()
+    try:
+        result = await weaver.run(task, **options)
+    except WeaverError as error:
+        row.notes = [str(error)]
+        row.seconds = anyio.current_time() - began
+        return ""
+    row.seconds, row.status, row.answer = result.metrics.wall_seconds, result.status, result.answer
+    row.calls, row.notes = result.usage.calls, list(result.notes)
+    row.input_tokens, row.output_tokens = result.usage.input_tokens, result.usage.output_tokens
+    row.cancelled = result.metrics.cancelled_threads
+    return result.answer
