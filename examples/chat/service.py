@@ -74,7 +74,7 @@ weaver = Weaver(
     hooks=[NoPasswords()],
     sessions=os.environ.get("CHAT_SESSIONS", "chat.sqlite"),
     deadline=60,
-    max_tokens=20_000,
+    max_total_tokens=20_000,
     approval_timeout=30,
 )
 waiting: dict[str, RunStream[Any]] = {}
@@ -124,6 +124,6 @@ async def approve(session: str, call: str, agreed: bool) -> None:
 async def trip(question: Question) -> Trip:
     """A typed answer, in its own budget."""
     try:
-        return (await weaver.run(question.text, output=Trip, max_tokens=5_000)).output
+        return (await weaver.run(question.text, output=Trip, max_total_tokens=5_000)).output
     except WeaverError as error:
         raise HTTPException(422 if isinstance(error, RefusedError) else 502, error.message) from error

@@ -164,7 +164,7 @@ class Whole:
                 strategy="adaptive:gate=off,merge=write,speculate=false,conflicts=off,hedge=false,prune=off",
                 deadline=300,
                 max_calls=1_000_000,
-                max_tokens=1_000_000_000,
+                max_total_tokens=1_000_000_000,
                 max_threads=1_000_000,
             )
         return self._weavers[learns]

@@ -23,7 +23,7 @@ from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError, InvalidTaskError
 
 CONTRACT = (
-    "--model --planner-model --judge-model --base-url --strategy --deadline --max-tokens --max-cost "
+    "--model --planner-model --judge-model --base-url --strategy --deadline --max-total-tokens --max-cost "
     "--max-calls --max-threads --max-depth --thread-timeout --temperature --seed --agents --json --events "
     "--no-live"
 )
@@ -96,7 +96,7 @@ def test_every_setting_is_a_flag_of_run_and_nothing_else_decides_its_default() -
         (["run", "@."], "cannot be read"),
         (["run", "x", "--deadline", "-3"], "--deadline: should be greater than 0"),
         (["run", "x", "--max-cost", "nan"], "--max-cost: should be greater than or equal to 0"),
-        (["run", "x", "--max-tokens", "many"], "--max-tokens: should be a valid integer"),
+        (["run", "x", "--max-total-tokens", "many"], "--max-total-tokens: should be a valid integer"),
         (["run", "x", "--agents", "none.yaml"], "none.yaml cannot be read"),
         (["plan", "x", "--max-calls", "0"], "--max-calls: "),
     ],

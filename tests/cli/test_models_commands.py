@@ -146,7 +146,7 @@ def test_an_explicit_base_url_is_tried_without_showing_its_password(
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("WEAVER_MAX_TOKENS", "many", "WEAVER_MAX_TOKENS"),
+        ("WEAVER_MAX_TOTAL_TOKENS", "many", "WEAVER_MAX_TOTAL_TOKENS"),
         ("WEAVER_SERVERS", "ftp://x", "WEAVER_SERVERS begins with ftp://"),
         ("OPENAI_BASE_URL", "nowhere", "OPENAI_BASE_URL has no http://"),
         ("WEAVER_HOME", "/dev/null/weaver", "cannot be written"),

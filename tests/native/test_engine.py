@@ -199,7 +199,7 @@ async def test_the_deadline_gives_the_text_so_far() -> None:
 
 async def test_a_small_budget_goes_on_sequentially_instead_of_forking() -> None:
     model = Completions(plays=weaver_trained)
-    result = await Weaver(model, strategy=threadweaver, max_tokens=200).run("q")
+    result = await Weaver(model, strategy=threadweaver, max_total_tokens=200).run("q")
     assert result.threads == ()
     assert any("did not fork" in note and "budget" in note for note in result.notes)
     assert result.usage.total_tokens <= 200

@@ -183,14 +183,14 @@ async def test_budgets_hold_under_fan_out():
     assert result.answer != "0"
     assert sum(t.cancel_reason == "budget" for t in result.threads) >= 55
     model.requests.clear()
-    result = await Weaver(model, strategy=method, max_tokens=1000).run("q")
+    result = await Weaver(model, strategy=method, max_total_tokens=1000).run("q")
     assert result.usage.total_tokens <= 1000
 
 
 async def test_a_budget_that_allows_nothing_is_a_typed_error_and_sends_nothing():
     model = ScriptedModel()
     with pytest.raises(BudgetExceededError, match="budget"):
-        await Weaver(model, strategy="sequential", max_tokens=5).run("a question " * 20)
+        await Weaver(model, strategy="sequential", max_total_tokens=5).run("a question " * 20)
     assert model.requests == []
 
 
@@ -290,7 +290,7 @@ async def test_output_types_are_parsed_repaired_and_at_last_refused():
     assert len(stubborn.requests) == 3
 
 
-@pytest.mark.parametrize("limits", [{}, {"max_tokens": 200}])
+@pytest.mark.parametrize("limits", [{}, {"max_total_tokens": 200}])
 async def test_a_journal_answers_for_finished_calls(limits):
     from weaver._journal.memory import MemoryJournal
 
@@ -336,7 +336,7 @@ async def test_room_for_reasoning_keeps_to_the_budget():
         await run.think("2+2?")
         return Answer((await run.think(Request((user("2+2?"),), max_tokens=10))).text)
 
-    result = await Weaver(model, strategy=method, max_tokens=300).run("q")
+    result = await Weaver(model, strategy=method, max_total_tokens=300).run("q")
     assert result.answer == "four"
     assert result.usage.total_tokens <= 300
     assert model.requests[1].request.max_tokens == 10 + REASONING_TOKENS

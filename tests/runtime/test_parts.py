@@ -24,8 +24,8 @@ def anyio_backend():
 
 
 def test_a_reservation_counts_at_every_ledger_around_it_and_goes_back_to_each():
-    run = Ledger(Limits(tokens=1000, calls=3))
-    part = Ledger(Limits(tokens=100), outer=run, whose="Step 'a'")
+    run = Ledger(Limits(total_tokens=1000, calls=3))
+    part = Ledger(Limits(total_tokens=100), outer=run, whose="Step 'a'")
     reservation = part.reserve(20, 50)
     assert (part.tokens_left, run.tokens_left, part.calls_left) == (30, 930, 2)
     part.settle(reservation, Usage(calls=1, input_tokens=20, output_tokens=30))
@@ -34,8 +34,8 @@ def test_a_reservation_counts_at_every_ledger_around_it_and_goes_back_to_each():
 
 
 def test_the_tighter_ledger_decides_and_a_refusal_leaves_nothing_reserved():
-    run = Ledger(Limits(tokens=60))
-    part = Ledger(Limits(tokens=1000), outer=run, whose="Step 'a'")
+    run = Ledger(Limits(total_tokens=60))
+    part = Ledger(Limits(total_tokens=1000), outer=run, whose="Step 'a'")
     part.reserve(20, 500)
     assert part.tokens_left == 0
     with pytest.raises(BudgetExceededError, match="The run's budget of 60 tokens") as refused:
@@ -50,7 +50,7 @@ def test_the_tighter_ledger_decides_and_a_refusal_leaves_nothing_reserved():
 
 
 def test_an_open_call_stops_when_the_budget_around_it_is_used_up():
-    run = Ledger(Limits(tokens=100))
+    run = Ledger(Limits(total_tokens=100))
     part = Ledger(Limits(), outer=run, whose="Step 'a'")
     one, two = part.reserve(10, 500), run.reserve(10, 500)
     assert part.limits_answers
@@ -85,14 +85,14 @@ async def test_a_budget_is_no_cap_and_calls_at_once_all_find_room(calls):
                 group.start_soon(run.think, "go")
         return Answer("done")
 
-    result = await Weaver(model, strategy=method, max_tokens=1_000_000).run("go")
+    result = await Weaver(model, strategy=method, max_total_tokens=1_000_000).run("go")
     assert result.status == "complete"
     assert [seen.request.max_tokens for seen in model.requests] == [None] * calls
 
 
 async def test_an_answer_that_uses_up_the_budget_is_kept_as_far_as_it_came():
     model = ScriptedModel(Scripted("word " * 500, each=0.1))
-    result = await Weaver(model, strategy="sequential", max_tokens=100).run("go")
+    result = await Weaver(model, strategy="sequential", max_total_tokens=100).run("go")
     assert result.status == "partial"
     assert 70 <= len(result.answer.split()) <= 100
     assert result.usage.total_tokens <= 101  # the last delta may hold a token more than it was counted for
@@ -110,7 +110,7 @@ async def test_a_high_cap_of_one_thread_does_not_starve_its_siblings():
         async with run.fork([Task(letter) for letter in "abcd"], body=body) as threads:
             return Answer(",".join([t.state async for t in threads.as_finished()]))
 
-    result = await Weaver(model, strategy=method, max_tokens=6000).run("go")
+    result = await Weaver(model, strategy=method, max_total_tokens=6000).run("go")
     assert result.answer == "succeeded,succeeded,succeeded,succeeded"
     caps = [seen.request.max_tokens or 0 for seen in model.requests]
     assert caps == [100_000] * 4

@@ -161,7 +161,7 @@ calls_made = st.tuples(st.integers(0, 300), st.integers(1, 300), st.integers(0, 
 )
 def test_what_calls_use_never_passes_a_limit_while_deltas_are_of_one_token(tokens, calls, cost, made):
     prices = Prices(input=1, output=5)
-    ledger = Ledger(Limits(tokens=tokens, calls=calls, cost_usd=cost))
+    ledger = Ledger(Limits(total_tokens=tokens, calls=calls, cost_usd=cost))
     open_ = []
 
     def settle(reservation, input_tokens, generated):
@@ -194,7 +194,7 @@ def test_what_calls_use_never_passes_a_limit_while_deltas_are_of_one_token(token
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 300)), max_size=20))
 def test_releasing_twice_gives_back_once(made):
-    ledger = Ledger(Limits(tokens=100_000))
+    ledger = Ledger(Limits(total_tokens=100_000))
     reservations = [ledger.reserve(read, write) for read, write in made]
     for reservation in reservations:
         ledger.release(reservation)

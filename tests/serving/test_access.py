@@ -59,7 +59,7 @@ def test_a_key_has_a_rate_a_budget_and_models_of_its_own(start: Start):
     server = start(
         [Scripted("one two", usage=spent)],
         keys={
-            "alice": {"max_tokens": 100, "models": ["weaver/d*"]},
+            "alice": {"max_total_tokens": 100, "models": ["weaver/d*"]},
             "bob": {"rpm": 2},
         },
     )
@@ -92,7 +92,7 @@ def test_a_key_has_a_rate_a_budget_and_models_of_its_own(start: Start):
 def test_a_budget_holds_over_runs_at_the_same_time(start: Start):
     import threading
 
-    server = start([Scripted("word " * 2000, each=0.001)], keys={"alice": {"max_tokens": 1000}})
+    server = start([Scripted("word " * 2000, each=0.001)], keys={"alice": {"max_total_tokens": 1000}})
     statuses = []
 
     def ask() -> None:
@@ -127,7 +127,7 @@ def test_nobody_can_continue_or_read_another_keys_response(start: Start):
 
 def test_a_budget_begins_anew_with_its_period():
     now = datetime(2026, 1, 1, 23, 59, tzinfo=UTC)
-    one = Client("alice", KeyEntry(max_tokens=10), now=lambda: 0.0, today=lambda: now)
+    one = Client("alice", KeyEntry(max_total_tokens=10), now=lambda: 0.0, today=lambda: now)
     one.ledger.spend(Usage(input_tokens=10))
     with pytest.raises(ApiError, match="no tokens left for this day"), one.request():
         pass

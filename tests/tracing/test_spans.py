@@ -59,7 +59,9 @@ async def test_a_planned_run_is_one_tree_named_by_the_conventions(spans: Spans) 
 
 
 async def test_calls_tell_what_samplers_and_bills_need(spans: Spans) -> None:
-    result = await Weaver(planning_model(), tracer_provider=spans.provider, max_tokens=50_000).run("Compare.")
+    result = await Weaver(planning_model(), tracer_provider=spans.provider, max_total_tokens=50_000).run(
+        "Compare."
+    )
 
     chats = [about(s) for s in spans.of("chat")]
     for chat in chats:

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 _CHANGES = (
     *("model", "planner_model", "judge_model", "synthesizer_model", "deadline", "thread_timeout"),
-    *("max_tokens", "max_cost", "max_calls", "max_threads", "max_depth", "temperature", "seed", "strategy"),
+    *(
+        "max_total_tokens",
+        "max_cost",
+        "max_calls",
+        "max_threads",
+        "max_depth",
+        "temperature",
+        "seed",
+        "strategy",
+    ),
 )
 
 

@@ -13,7 +13,7 @@ class Limits:
     """What a run (or one part of it) may spend; None means no limit.
 
     Args:
-        tokens: input plus output tokens of all calls.
+        total_tokens: input plus output tokens of all calls.
         cost_usd: US dollars; needs models whose prices are known.
         calls: model calls.
         threads: threads that may be started, nested ones included.
@@ -23,7 +23,7 @@ class Limits:
         ConfigurationError: a limit is negative or not a number.
     """
 
-    tokens: int | None = None
+    total_tokens: int | None = None
     cost_usd: float | None = None
     calls: int | None = None
     threads: int | None = 256

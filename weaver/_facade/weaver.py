@@ -80,7 +80,7 @@ class Weaver(TypedRuns):
             run replace those of the constructor. Agents' instructions and system messages are added to it.
         deadline: seconds within which a run answers, partly if need be; also ``"30s"``, ``"1m30s"`` or a
             `timedelta`.
-        max_tokens, max_cost, max_calls, max_threads, max_depth: see `Limits` (256 threads and a depth of 3
+        max_total_tokens, max_cost, max_calls, max_threads, max_depth: see `Limits` (256 threads and depth 3
             by default, the rest unlimited; cost in US dollars).
         thread_timeout: seconds that one thread may take.
         prices: US dollars per million tokens, by model name; they beat what a server or price list says.
@@ -468,7 +468,7 @@ def _servers(settings: Settings) -> tuple[Any, ...]:
 def _limits(settings: Settings) -> Limits:
     default = Limits()
     return Limits(
-        tokens=settings.max_tokens,
+        total_tokens=settings.max_total_tokens,
         cost_usd=settings.max_cost,
         calls=settings.max_calls,
         threads=default.threads if settings.max_threads is None else settings.max_threads,

@@ -38,7 +38,7 @@ class ModelEntry(Part):
         workflow: a workflow file, relative to the settings file, instead of a strategy.
         agents: a file with the agents that the planner may assign subtasks to, likewise relative.
         description: what it is for, for people.
-        deadline, max_cost, max_tokens, max_calls, max_threads: limits of each run.
+        deadline, max_cost, max_total_tokens, max_calls, max_threads: limits of each run.
     """
 
     strategy: str | None = Field(default=None, min_length=1)
@@ -48,14 +48,14 @@ class ModelEntry(Part):
     description: str = ""
     deadline: Positive | None = None
     max_cost: Positive | None = None
-    max_tokens: Count | None = None
+    max_total_tokens: Count | None = None
     max_calls: Count | None = None
     max_threads: Count | None = None
 
     @property
     def limits(self) -> dict[str, float]:
         """The limits that are set, by the names of settings."""
-        names = ("deadline", "max_cost", "max_tokens", "max_calls", "max_threads")
+        names = ("deadline", "max_cost", "max_total_tokens", "max_calls", "max_threads")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
@@ -64,7 +64,7 @@ class KeyEntry(Part):
 
     Attributes:
         max_cost: US dollars in one period.
-        max_tokens: input and output tokens in one period.
+        max_total_tokens: input and output tokens in one period.
         period: when spending starts anew, in UTC.
         rpm: requests a minute.
         concurrency: requests at the same time.
@@ -72,7 +72,7 @@ class KeyEntry(Part):
     """
 
     max_cost: Positive | None = None
-    max_tokens: Count | None = None
+    max_total_tokens: Count | None = None
     period: Literal["hour", "day", "month"] = "day"
     rpm: Positive | None = None
     concurrency: Count | None = None

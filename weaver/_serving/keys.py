@@ -55,7 +55,7 @@ class Client:
     def ledger(self) -> Ledger:
         """Limits on what its runs may spend in the current period, all together."""
         if (period := self._today().strftime(_PERIODS[self.entry.period])) != self._period:
-            limits = Limits(self.entry.max_tokens, self.entry.max_cost, threads=None, depth=None)
+            limits = Limits(self.entry.max_total_tokens, self.entry.max_cost, threads=None, depth=None)
             self._period, self._ledger = period, Ledger(limits, whose=f"The key {self.name!r}")
         return self._ledger
 

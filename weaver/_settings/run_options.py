@@ -38,7 +38,7 @@ class SettingOptions(TypedDict, total=False):
     policy: str | Path | Policy | None
     instructions: str | None
     deadline: float | str | timedelta | None
-    max_tokens: int | None
+    max_total_tokens: int | None
     max_cost: float | None
     max_calls: int | None
     max_threads: int | None

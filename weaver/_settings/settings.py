@@ -162,7 +162,7 @@ class Settings(BaseModel):
         description="Answer within this many seconds, partly if need be.",
         json_schema_extra={"metavar": "SECONDS"},
     )
-    max_tokens: Count | None = Field(
+    max_total_tokens: Count | None = Field(
         default=None,
         description="Budget of tokens for the whole run, input and output together.",
         json_schema_extra={"metavar": "N"},
@@ -302,7 +302,7 @@ class Settings(BaseModel):
         Args:
             environ: the environment; default ``os.environ``.
             cwd: where the search for a settings file begins; default the working directory.
-            flags: the arguments were flags on a command line (errors then say ``--max-tokens``).
+            flags: the arguments were flags on a command line (errors then say ``--max-total-tokens``).
             arguments: fields of `Settings`; None means "not given".
 
         Raises:

@@ -326,7 +326,7 @@ async def test_a_plan_that_cannot_be_followed(start: Start, plan: Any, message: 
         ({"question": "q", "strategy": "best_of_n:n=none"}, 400, "n"),
         ({"question": "q", "deadline": -1}, 400, "deadline"),
         ({"question": "q", "deadline": "soon"}, 400, "deadline"),
-        ({"question": "q", "max_tokens": 1.5}, 400, "whole number"),
+        ({"question": "q", "max_total_tokens": 1.5}, 400, "whole number"),
         ([], 400, "JSON object"),
     ],
 )

@@ -109,10 +109,10 @@ async def test_it_ends_by_its_deadline(name):
     assert slow.in_flight == 0
 
 
-@pytest.mark.parametrize("limit", ["max_calls", "max_threads", "max_tokens"])
+@pytest.mark.parametrize("limit", ["max_calls", "max_threads", "max_total_tokens"])
 @pytest.mark.parametrize("name", OURS)
 async def test_limits_bind_and_end_in_an_answer_or_a_typed_error(name, limit):
-    most = 600 if limit == "max_tokens" else 3
+    most = 600 if limit == "max_total_tokens" else 3
     scripted = model()
     try:
         result = await Weaver(scripted, strategy=FAST.get(name, name), **{limit: most}).run(HARD)
@@ -121,7 +121,7 @@ async def test_limits_bind_and_end_in_an_answer_or_a_typed_error(name, limit):
     used = {
         "max_calls": len(scripted.requests),
         "max_threads": len(result.threads),
-        "max_tokens": result.usage.total_tokens,
+        "max_total_tokens": result.usage.total_tokens,
     }[limit]
     assert used <= most
 

@@ -128,6 +128,6 @@ async def test_those_of_a_run_replace_those_of_the_constructor():
 
 async def test_they_count_against_the_budget():
     model = ScriptedModel("ok")
-    weaver = Weaver(model, strategy="sequential", max_tokens=300)
+    weaver = Weaver(model, strategy="sequential", max_total_tokens=300)
     with pytest.raises(BudgetExceededError):
         await weaver.run("q", instructions="word " * 2000)

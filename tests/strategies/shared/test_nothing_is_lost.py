@@ -96,7 +96,7 @@ async def test_a_direct_answer_keeps_nearly_all_it_said_at_any_deadline():
 
 @pytest.mark.parametrize("strategy", OURS)
 async def test_when_the_budget_is_used_up_the_text_so_far_is_the_floor(strategy: str):
-    result = await attempt(strategy, max_tokens=400)
+    result = await attempt(strategy, max_total_tokens=400)
     if result.status == "complete":
         return
     if result.status == "failed":

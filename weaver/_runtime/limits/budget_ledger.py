@@ -74,7 +74,7 @@ class Ledger:
     @property
     def limits_answers(self) -> bool:
         """True if a limit on tokens or cost holds here or around it, so that answers are counted."""
-        own = self.limits.tokens is not None or self.limits.cost_usd is not None
+        own = self.limits.total_tokens is not None or self.limits.cost_usd is not None
         return own or (self.outer is not None and self.outer.limits_answers)
 
     @property
@@ -211,7 +211,7 @@ class Ledger:
         least = USEFUL_TOKENS * (self.reserved_calls + 1)
         room, money = self._room()
         if room is not None and room - input_tokens < least:
-            limit, amount = "tokens", f"{self.limits.tokens} tokens"
+            limit, amount = "tokens", f"{self.limits.total_tokens} tokens"
         elif money is not None and (money < input_cost or money - input_cost < least * token_price):
             limit, amount = "cost_usd", f"{self.limits.cost_usd} US dollars"
         else:
@@ -219,12 +219,12 @@ class Ledger:
         raise BudgetExceededError(
             f"{self.whose}'s budget of {amount} has no room for another call.",
             limit=limit,
-            hint=f"{self._raise('tokens' if limit == 'tokens' else 'cost')}, or fork less wide.",
+            hint=f"{self._raise('total_tokens' if limit == 'tokens' else 'cost')}, or fork less wide.",
         )
 
     def _room(self) -> tuple[int | None, float | None]:
         """Tokens and dollars that are neither spent, nor used by open calls, nor held for later."""
-        tokens, cost = self.limits.tokens, self.limits.cost_usd
+        tokens, cost = self.limits.total_tokens, self.limits.cost_usd
         taken = self.spent.total_tokens + self._used_tokens + self._held_tokens
         paid = (self.spent.cost_usd or 0.0) + self._used_cost + self._held_cost
         return None if tokens is None else tokens - taken, None if cost is None else cost - paid
@@ -278,8 +278,8 @@ class Ledger:
     def about(self, reservation: Reservation) -> dict[str, float]:
         """Attributes of a call's span: what is spent and reserved of which limits; {} without any."""
         attributes: dict[str, float] = {}
-        if self.limits.tokens is not None:
-            attributes[sc.BUDGET_LIMIT] = self.limits.tokens
+        if self.limits.total_tokens is not None:
+            attributes[sc.BUDGET_LIMIT] = self.limits.total_tokens
             attributes[sc.BUDGET_SPENT] = self.spent.total_tokens
             attributes[sc.BUDGET_RESERVED] = reservation.tokens
         if self.limits.cost_usd is not None:
@@ -290,9 +290,9 @@ class Ledger:
 
     @property
     def _own_tokens(self) -> int | None:
-        if self.limits.tokens is None:
+        if self.limits.total_tokens is None:
             return None
-        return max(0, self.limits.tokens - self.spent.total_tokens - self.reserved_tokens)
+        return max(0, self.limits.total_tokens - self.spent.total_tokens - self.reserved_tokens)
 
     @property
     def _own_cost(self) -> float | None:

@@ -127,7 +127,7 @@ async def _body(request: Request) -> Fields:
 
 async def _about(desk: Desk, request: Request) -> Any:  # noqa: ARG001 - an endpoint's signature
     settings = desk.weaver.settings
-    limits = ("deadline", "max_cost", "max_tokens", "max_threads")
+    limits = ("deadline", "max_cost", "max_total_tokens", "max_threads")
     return {
         "version": __version__,
         "strategies": [{"name": name, "summary": load(name).summary} for name in names()],

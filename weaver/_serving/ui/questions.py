@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 QUESTION_CHARS = 1_000_000
 # An installed strategy with its options. Files are loaded by a flag of the command line only.
 _STRATEGY = re.compile(r"[a-z][a-z0-9_]{0,63}(:[^\n]{0,500})?")
-_LIMITS = ("max_tokens", "max_calls", "max_threads")
+_LIMITS = ("max_total_tokens", "max_calls", "max_threads")
 PLAN_STRATEGY = "adaptive"
 
 

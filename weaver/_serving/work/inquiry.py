@@ -23,7 +23,7 @@ EFFORTS: Mapping[str, Mapping[str, int]] = {
 """What an effort means for `adaptive`: how wide and how deep a run may fork."""
 _METADATA = "weaver_"
 _HEADER = "x-weaver-"
-_NAMES = ("strategy", "deadline", "max_cost", "max_tokens", "progress")
+_NAMES = ("strategy", "deadline", "max_cost", "max_total_tokens", "progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Extras:
         strategy: an offered strategy instead of the model's own.
         deadline: seconds; the server's own limit still holds.
         max_cost: US dollars of this run, likewise.
-        max_tokens: input and output tokens of this run, likewise.
+        max_total_tokens: input and output tokens of this run, likewise.
         agents: names of the model's agents that the planner may use; None: all.
         inputs: of a workflow.
         progress: how much of the run is streamed as reasoning.
@@ -55,7 +55,7 @@ class Extras:
     strategy: str | None = None
     deadline: float | None = None
     max_cost: float | None = None
-    max_tokens: int | None = None
+    max_total_tokens: int | None = None
     agents: tuple[str, ...] | None = None
     inputs: Mapping[str, Any] | None = None
     progress: Detail | None = None
@@ -108,13 +108,13 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
     inputs = options.any("inputs")
     if inputs is not None and not isinstance(inputs, Mapping):
         raise options.error("inputs", "must be a JSON object")
-    tokens = options.number("max_tokens", 1, 1e12, from_text=True)
+    tokens = options.number("max_total_tokens", 1, 1e12, from_text=True)
     progress: Any = options.choice("progress", ("off", "titles", "full"))
     return Extras(
         strategy=options.text("strategy") or None,
         deadline=options.number("deadline", 0.001, 1e6, from_text=True),
         max_cost=options.number("max_cost", 0, 1e6, from_text=True),
-        max_tokens=None if tokens is None else int(tokens),
+        max_total_tokens=None if tokens is None else int(tokens),
         agents=options.texts("agents", 1000) if options.has("agents") else None,
         inputs=inputs,
         progress=progress,

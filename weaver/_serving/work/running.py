@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Ending = Literal["stop", "length", "tool_calls", "content_filter"]
 _ENDINGS: Mapping[Any, Ending] = {"length": "length", "content_filter": "content_filter"}
-_LIMITS = ("deadline", "max_cost", "max_tokens", "max_calls", "max_threads", "max_depth")
+_LIMITS = ("deadline", "max_cost", "max_total_tokens", "max_calls", "max_threads", "max_depth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,11 @@ class Work:
     def _limits(self, effort: Mapping[str, int]) -> dict[str, Any]:
         """The tightest limits: the server's, the model's or the request's."""
         extras, settings = self.inquiry.extras, self.weaver.settings
-        own = {"deadline": extras.deadline, "max_cost": extras.max_cost, "max_tokens": extras.max_tokens}
+        own = {
+            "deadline": extras.deadline,
+            "max_cost": extras.max_cost,
+            "max_total_tokens": extras.max_total_tokens,
+        }
         limits: dict[str, Any] = {}
         for name in _LIMITS:
             values = [

@@ -228,7 +228,7 @@ def _limits(
     limits: dict[str, Any] = {
         "deadline": _tighter(defaults.deadline, settings.deadline),
         "durable": settings.durable if workflow.durable is None else workflow.durable or settings.durable,
-        "max_tokens": _tighter(budget.tokens, settings.max_tokens),
+        "max_total_tokens": _tighter(budget.tokens, settings.max_total_tokens),
         "max_cost": _tighter(budget.cost, settings.max_cost),
         "max_calls": _tighter(budget.calls, settings.max_calls),
         "max_threads": _tighter(budget.threads, settings.max_threads) or MAX_THREADS,

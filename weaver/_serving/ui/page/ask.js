@@ -2,7 +2,7 @@
 import { el } from "../viewer/base.js";
 import { post } from "./api.js";
 
-const NUMBERS = ["deadline", "max_cost", "max_tokens", "max_threads"];
+const NUMBERS = ["deadline", "max_cost", "max_total_tokens", "max_threads"];
 
 // The fields that a question, a plan and a workflow have in common.
 export function limitFields(page, values = {}) {
@@ -29,7 +29,7 @@ export function limitFields(page, values = {}) {
         el("datalist", { id: "models" }, about.models.map((name) => el("option", { value: name }))))),
       field("Deadline, seconds", number("deadline", 0.1, "none")),
       field("Budget, US dollars", number("max_cost", 0, "none")),
-      field("Budget, tokens", number("max_tokens", 1, "none")),
+      field("Budget, tokens", number("max_total_tokens", 1, "none")),
       field("Most threads", number("max_threads", 1, "256")),
     ],
   };
