@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from weaver._models.http import client as client_module
 from weaver._models.http.address import address_of
 from weaver._models.http.client import HTTPClient
 from weaver._models.http.clients import open_client
+from weaver._models.http.connection import Connection
 from weaver._models.http.errors import (
     ConnectError,
     ConnectTimeoutError,
@@ -31,6 +33,7 @@ from weaver._models.http.errors import (
 )
 from weaver._models.http.response import Headers, Response, whole_body
 from weaver._models.layers.call_log import CallLog, current_call
+from weaver.testing import virtual_time
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: one\r\nx-a: two\r\n\r\n"
@@ -269,15 +272,19 @@ async def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.anyio
 async def test_what_comes_on_an_idle_connection_belongs_to_nobody() -> None:
-    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    answered = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(HELLO)
-        await writer.drain()
-        await asyncio.sleep(0.01)
+        await answered.wait()
         writer.write(HELLO.replace(b"hello", b"WRONG"))
+        await reader.readexactly(1)
 
     async with Peer(talk, HELLO) as peer, opened() as client:
         await whole_body(await client.send("GET", peer.url, {}), most=100)
-        await asyncio.sleep(0.03)
+        answered.set()
+        while not peer.left:
+            await asyncio.sleep(0)
         assert await whole_body(await client.send("GET", peer.url, {}), most=100) == b"hello world"
         assert peer.connections == 2
 
@@ -371,26 +378,55 @@ async def test_a_server_that_floods_is_slowed_down() -> None:
         assert read == size
 
 
-@pytest.mark.anyio
-async def test_silence_is_noticed_and_slow_words_are_none() -> None:
-    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(CHUNKED)
-        for _ in range(6):
-            writer.write(b"1\r\nx\r\n")
-            await asyncio.sleep(0.04)
-        await reader.readexactly(1)
+class Wire(asyncio.Transport):
+    """A connection to a server that we play; `abort` closes it."""
 
-    async with Peer(slow) as peer, opened(idle=0.1) as client:
-        response = await client.send("GET", peer.url, {})
-        read: list[bytes] = []
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection = connection
+        self.sent = b""
+        self.unsent = 0
+        self.closed = False
+        connection.connection_made(self)
 
-        async def listen() -> None:
-            while part := await response.read(100):
-                read.append(part)
+    def write(self, data: Any) -> None:
+        self.sent += data
 
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
+        self.connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("upload", [False, True])
+def test_silence_is_noticed_and_slow_words_are_none(upload: bool) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop, 100.0, lambda _: None, lambda _: None)
+        wire = Wire(connection)
+        exchange = connection.send(b"GET / HTTP/1.1\r\n\r\n", b"", keeps=True)
+        for left in (5, 4, 3) if upload else ():  # a slow upload is no silence
+            wire.unsent = left
+            await asyncio.sleep(90)
+        wire.unsent = 0
+        await asyncio.sleep(90)
+        connection.data_received(CHUNKED)
+        for _ in range(3):
+            await asyncio.sleep(90)
+            connection.data_received(b"1\r\nx\r\n")
+        assert await exchange.read(100) == b"xxx"
+        began = loop.time()
         with pytest.raises(SilenceError):
-            await listen()
-        assert b"".join(read) == b"x" * 6
+            await exchange.read(100)
+        assert 99.9 < loop.time() - began <= 100.0
+        assert wire.closed
+
+    anyio.run(main, backend_options=virtual_time()[1])
 
 
 # ---- getting there

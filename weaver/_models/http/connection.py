@@ -28,6 +28,9 @@ _LENIENT = {
 }
 
 
+_NONE = Headers()
+
+
 class Exchange:
     """A request that was sent, and its answer (`weaver._models.http.response.Response`)."""
 
@@ -38,7 +41,7 @@ class Exchange:
 
     def __init__(self, connection: Connection) -> None:
         self.status = 0
-        self.headers = Headers()
+        self.headers = _NONE
         self._connection: Connection | None = connection
         self._parts: list[bytes] = []
         self._size = 0
@@ -212,6 +215,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(head + body if len(body) < 65_536 else head)
         if len(body) >= 65_536:
             self._transport.write(body)
+        self._unsent = self._transport.get_write_buffer_size()
         if self._timer is None:
             self._timer = self.loop.call_later(self._idle_timeout, self._look)
         return exchange
@@ -360,7 +364,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is None or self._transport is None:
             return  # the next exchange sets it again
         unsent = self._transport.get_write_buffer_size()
-        if self.is_paused or (unsent and unsent != self._unsent):
+        if self.is_paused or unsent != self._unsent:
             self._heard = self.loop.time()
         self._unsent = unsent
         seconds = self._heard + self._idle_timeout - self.loop.time()

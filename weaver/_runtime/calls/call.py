@@ -19,7 +19,6 @@ from weaver._data.usage import Usage, estimate_tokens
 from weaver._display import one_line
 from weaver._hooks.protocol import ModelCall
 from weaver._models.clock import current_time
-from weaver._models.costs import costs_of
 from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.protocol import (
     Delta,
@@ -138,7 +137,7 @@ class Call:
             if self._replays(self._record):
                 return self
             await run.replayed()
-        self._costs = costs_of(self._model)
+        self._costs = run.state.costs_of(self._model)
         self._request = with_cache_key(self._request, self._model, f"{run.id}-{self.reply.role}")
         self._prefix = await run.state.prefixes.enter(self._request, self._model, self._costs, run)
         try:

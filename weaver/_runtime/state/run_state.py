@@ -13,6 +13,7 @@ from weaver._data.result import Answer, CancelReason, Conflict, Decision
 from weaver._data.usage import Usage
 from weaver._hooks.chain import NO_HOOKS, Hooks
 from weaver._models.clock import current_time
+from weaver._models.costs import EndpointCosts, costs_of
 from weaver._models.layers.call_log import Change, Dropped, Fallback, Retry
 from weaver._models.protocol import Model
 from weaver._models.reply import Reply
@@ -123,6 +124,7 @@ class RunState:
         self.on_halt: Callable[[], None] | None = None
         self.threads: list[Thread] = []
         self.accounting = Accounting()
+        self._costs: dict[int, EndpointCosts] = {}  # by the ids of models, which live as long as the run
         self.conflicts: list[Conflict] = []
         self.reasoners: set[str] = set()
         self.refused_media: set[tuple[str, str]] = set()
@@ -212,6 +214,13 @@ class RunState:
         """A generator that depends on the run's seed (or id) and the structural path only."""
         key = f"{self.id if self.seed is None else self.seed}/{path}"
         return random.Random(hashlib.sha256(key.encode()).digest())
+
+    def costs_of(self, model: Model) -> EndpointCosts:
+        """Return the costs of a model's endpoint, looked for once in a run."""
+        costs = self._costs.get(id(model))
+        if costs is None:
+            costs = self._costs[id(model)] = costs_of(model)
+        return costs
 
     def model_for(self, role: str) -> Model:
         """The model of a role; unknown roles use the thread model."""
