@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from weaver._coordination.conflicts.policies.positions import Policy, Position, positions
     from weaver._coordination.conflicts.resolve import settle_conflicts
-    from weaver._data.result import Claim, Conflict, ConflictValue
+    from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 
 _MODULES = {
     "Claim": "_data.result",
@@ -29,6 +29,7 @@ _MODULES = {
     "ConflictValue": "_data.result",
     "Policy": "_coordination.conflicts.policies.positions",
     "Position": "_coordination.conflicts.policies.positions",
+    "Resolution": "_data.result",
     "ask": "_coordination.conflicts.policies",
     "asking_for_claims": "_coordination.conflicts.claims",
     "claiming": "_coordination.conflicts.claims",
@@ -54,6 +55,7 @@ __all__ = [
     "ConflictValue",
     "Policy",
     "Position",
+    "Resolution",
     "ask",
     "asking_for_claims",
     "claiming",

@@ -49,6 +49,7 @@ EXECUTED = [
     "docs/long-inputs.md",
     "docs/verification.md",
     "docs/chat.md",
+    "docs/migrating.md",
     "docs/tracing.md",
     "docs/policy.md",
 ]

@@ -20,7 +20,7 @@ DOORS = {
         equivalence mathematics number parse_rule same_json speak
     """,
     "weaver.conflicts": """
-        Claim Conflict ConflictValue Policy Position ask asking_for_claims claiming clear_majority
+        Claim Conflict ConflictValue Policy Position Resolution ask asking_for_claims claiming clear_majority
         confidence_weighted debate escalate find_conflicts judge keep majority parse_ladder positions
         settle_conflicts split_claims verify with_claims
     """,
