@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from weaver import Run, Weaver
-from weaver.conflicts import Conflict, Resolution
+from weaver.conflicts import Conflict, Policy, Resolution
 from weaver.strategies import adaptive
 
 
@@ -31,7 +31,7 @@ async def careful(run: Run, conflict: Conflict, threads: Sequence[Any]) -> Resol
 
 
 async def main(question: str) -> None:
-    ladder = [careful, "verify", "judge"]  # tried in this order
+    ladder: list[str | Policy] = [careful, "verify", "judge"]  # tried in this order
     result = await Weaver(strategy=partial(adaptive, conflicts=ladder)).run(question)
     print(result.answer)
     for conflict in result.conflicts:
