@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from weaver._cli import main
 from weaver.models import Request
 from weaver.testing import Scripted, Server
 
@@ -24,8 +25,8 @@ CLAIM = """It costs {0}.
 ```claims
 [{{"subject": "ticket", "attribute": "price", "value": "{0}", "unit": "USD"}}]
 ```"""
-WEAVER = (sys.executable, "-m", "weaver")
 Serve = Callable[[Any], Server]
+Run = Callable[..., str]
 
 
 @pytest.fixture
@@ -47,21 +48,24 @@ def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Serve]:
         yield begin
 
 
-def ran(name: str, *arguments: str) -> str:
-    """Run a recipe as a program; what it printed."""
-    done = subprocess.run(
-        [sys.executable, str(RECIPES / name), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=50,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """``ran(NAME, *ARGUMENTS)`` runs a recipe as a program in this process; what it printed."""
+
+    def run(name: str, *arguments: str) -> str:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        try:
+            runpy.run_path(str(RECIPES / name), run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                raise
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_chat_session(serve: Serve):
+def test_chat_session(serve: Serve, ran: Run):
     server = serve([Scripted("Oslo.", when="Where do I live?"), Scripted("Noted.")])
     assert ran("chat_session.py", "zoe", "I live in Oslo.") == "Noted.\n2 messages are kept\n"
     assert ran("chat_session.py", "zoe", "Where do I live?") == "Oslo.\n4 messages are kept\n"
@@ -89,7 +93,7 @@ def test_fastapi_sse(serve: Serve, monkeypatch: pytest.MonkeyPatch):
     assert "It is 42." in answer.text
 
 
-def test_mcp_tools(serve: Serve):
+def test_mcp_tools(serve: Serve, ran: Run):
     pytest.importorskip("mcp")
 
     def asks(request: Request) -> bool:
@@ -106,7 +110,7 @@ def test_mcp_tools(serve: Serve):
     assert "21 degrees" in out
 
 
-def test_resume(serve: Serve):
+def test_resume(serve: Serve, ran: Run):
     server = serve("Kyoto.")
     first = ran("resume.py", "brief-1", "Kyoto or Oslo?")
     assert first.startswith("Kyoto.\ncomplete with ")
@@ -115,21 +119,16 @@ def test_resume(serve: Serve):
     assert len(server.requests) == calls
 
 
-def test_own_strategy(serve: Serve):
+def test_own_strategy(serve: Serve, ran: Run, capsys: pytest.CaptureFixture[str]):
     server = serve([Scripted("Canberra.", when="Write it again"), Scripted("Sydney")])
     assert ran("own_strategy.py", "What is the capital of Australia?").startswith("Canberra.")
     assert len(server.requests) == 3
-    done = subprocess.run(
-        [*WEAVER, "run", "--strategy", f"{RECIPES}/own_strategy.py:checked", "Capital?"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert done.stdout.strip() == "Canberra.", done.stderr
+    capsys.readouterr()
+    assert main(["run", "--strategy", f"{RECIPES}/own_strategy.py:checked", "Capital?"]) == 0
+    assert capsys.readouterr().out.strip() == "Canberra."
 
 
-def test_own_conflict_policy(serve: Serve):
+def test_own_conflict_policy(serve: Serve, ran: Run):
     plan = {
         "parallel": True,
         "reason": "two prices",
@@ -150,7 +149,7 @@ def test_own_conflict_policy(serve: Serve):
     assert "Resolution(policy='careful', value='120" in out, out
 
 
-def test_batch(serve: Serve, tmp_path: Path):
+def test_batch(serve: Serve, ran: Run, tmp_path: Path):
     server = serve([Scripted("Tokyo.", when="Japan"), Scripted("Lima.", when="Peru")])
     (tmp_path / "questions.txt").write_text("Capital of Japan?\n\nCapital of Peru?\n")
     ran("batch.py", "questions.txt", "answers.jsonl")
@@ -171,7 +170,7 @@ def test_celery_task(serve: Serve, monkeypatch: pytest.MonkeyPatch):
     assert result.get() == {"answer": "Kyoto.", "status": "complete"}
 
 
-def test_long_documents(serve: Serve, tmp_path: Path):
+def test_long_documents(serve: Serve, ran: Run, tmp_path: Path):
     def lines_of(request: Request) -> str:
         rows = re.findall(r"^\W*(\d+)\W.*Oslo", request.messages[-1].text, re.MULTILINE)
         return json.dumps({"facts": [{"lines": [int(row)], "text": "an order from Oslo"} for row in rows]})
