@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 
@@ -18,9 +19,12 @@ from weaver._coordination.joins.rules import (
     Settled,
     Until,
 )
+from weaver._environment import plugins
 from weaver._runtime.threads.join_protocol import JoinRule
 from weaver.errors import ConfigurationError, UnknownNameError
 
+GROUP = "weaver.join_rules"
+"""Entry points of rules: a name, and a function from the arguments to a `JoinRule`."""
 _NAMES = ("all", "first", "quorum(k)", "best", "settled", "until(...)")
 _ATOM = re.compile(r"\s*(?P<name>[a-z_]+)\s*(?:\((?P<argument>.*)\))?\s*\Z", re.DOTALL)
 
@@ -90,7 +94,33 @@ def _atom(
                 hint="In YAML write until(<expression>); in Python use joins.Until(function).",
             )
         return Until(predicate(argument or ""), (argument or "").strip())
-    raise UnknownNameError("join rule", name, _NAMES)
+    return _installed(name, argument)
+
+
+def _installed(name: str, argument: str | None) -> JoinRule:
+    """Return the rule of an installed plugin: what its function returns for the literal arguments.
+
+    Raises:
+        UnknownNameError: there is no such rule.
+        ConfigurationError: the plugin cannot be loaded, refuses the arguments, or returns something else.
+    """
+    points = plugins.installed(GROUP)
+    if name not in points:
+        raise UnknownNameError("join rule", name, [*_NAMES, *points])
+    try:
+        arguments = ast.literal_eval(f"({argument},)") if (argument or "").strip() else ()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ConfigurationError(f"The arguments of {name}({argument}) are not plain values.") from None
+    make = plugins.load(points[name], "join rule")
+    with plugins.code_of(points[name], "join rule", "cannot be made"):
+        rule = make(*arguments)
+    if not (callable(getattr(rule, "begin", None)) and isinstance(getattr(rule, "name", None), str)):
+        raise ConfigurationError(
+            f"The join rule {name!r} of {plugins.owner(points[name])} is {type(rule).__name__}, not a rule.",
+            hint="Return one of weaver.joins, for example joins.Until(function).",
+        )
+    made: JoinRule = rule
+    return made
 
 
 def _score(argument: str | None) -> float | None:

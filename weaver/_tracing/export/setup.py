@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from weaver._environment import plugins
 from weaver._tracing.record.content import labels_wanted
 from weaver._tracing.record.tracer import Tracing
 from weaver._tracing.store.retention import Retention, store_wanted
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from weaver._tracing.export.otlp_exporter import Delivery, Overheard
     from weaver._tracing.export.store_writer import StoreWriter
 
+EXPORTERS = "opentelemetry_traces_exporter"
+"""The SDK's own entry points of exporters, for other names in OTEL_TRACES_EXPORTER."""
 SERVICE = "weaver"
 PIP = 'pip install "weaver-reasoning[otlp]"'
 MAX_LINKS = 4096
@@ -212,6 +215,9 @@ def _delivery(name: str, environ: Mapping[str, str], notes: list[str]) -> Delive
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
         return Delivery(ConsoleSpanExporter(out=sys.stderr), queue=queue)
+    if (point := plugins.installed(EXPORTERS).get(name)) is not None and name != "otlp":
+        with plugins.code_of(point, "trace exporter", "cannot be started"):
+            return Delivery(plugins.load(point, "trace exporter")(), queue=queue)
     if not _can_send(name, environ, "TRACES", notes):
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -16,6 +16,7 @@ from weaver._coordination.conflicts.policies.verification import escalate, verif
 from weaver._coordination.conflicts.policies.voting import clear_majority, confidence_weighted, majority
 from weaver._coordination.conflicts.statements import Told
 from weaver._data.result import Conflict, Resolution
+from weaver._environment import plugins
 from weaver._runtime.run import Run
 from weaver.errors import (
     BudgetExceededError,
@@ -38,6 +39,8 @@ POLICIES: Mapping[str, Any] = {
 }
 DEFAULT_LADDER: tuple[Policy, ...] = (clear_majority, verify, judge)
 """Count first (free), then derive afresh, then judge. docs/conflicts-report.md has the measurements."""
+GROUP = "weaver.conflict_policies"
+"""Entry points of policies: a name, and an async function like those built in."""
 FREE = (majority, clear_majority, confidence_weighted, keep)
 """Policies that make no call."""
 
@@ -122,15 +125,34 @@ def _policy(node: ast.expr, text: str, callback: Any) -> Policy:
         name = node.id
     else:
         raise ConfigurationError(f"{text!r} is not a ladder of policies.", hint=_HINT)
-    if name not in POLICIES:
-        raise UnknownNameError("conflict policy", name, POLICIES)
-    function = POLICIES[name]
+    function = _named(name)
     _check(name, function, options)
     if function is ask:
         if callback is None:
             raise ConfigurationError("The policy 'ask' needs somebody to ask, and there is nobody.")
         options["callback"] = callback
     return partial(function, **options) if options else function
+
+
+def _named(name: str) -> Any:
+    """Return a built-in policy, or that of an installed plugin.
+
+    Raises:
+        UnknownNameError: there is neither.
+        ConfigurationError: the plugin cannot be loaded, or is not a function.
+    """
+    if name in POLICIES:
+        return POLICIES[name]
+    installed = plugins.installed(GROUP)
+    if name not in installed:
+        raise UnknownNameError("conflict policy", name, [*POLICIES, *installed])
+    function = plugins.load(installed[name], "conflict policy")
+    if not callable(function):
+        raise ConfigurationError(
+            f"The conflict policy {name!r} of {plugins.owner(installed[name])} is not a function.",
+            hint="Write `async def name(run, conflict, threads)` and return a Resolution or None.",
+        )
+    return function
 
 
 def _check(name: str, function: Any, options: Mapping[str, Any]) -> None:
