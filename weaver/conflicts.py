@@ -31,7 +31,6 @@ _MODULES = {
     "Position": "_coordination.conflicts.policies.positions",
     "Resolution": "_data.result",
     "ask": "_coordination.conflicts.policies",
-    "Resolution": "_data.result",
     "asking_for_claims": "_coordination.conflicts.claims",
     "claiming": "_coordination.conflicts.claims",
     "clear_majority": "_coordination.conflicts.policies",
