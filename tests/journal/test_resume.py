@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+
+import anyio
 import pytest
 
 from weaver import Answer, Run, Task, Weaver, tool
@@ -166,3 +170,51 @@ async def test_an_approval_from_outside_outlives_the_process():
     again = Weaver(other, strategy="sequential", tools=[send], journal=journal)
     result = await again.run("q", run_id="r", approve=lambda _: Approval(False))
     assert (sent, result.answer, len(other.requests)) == (["ann"], "done", 1)
+
+
+@pytest.mark.parametrize("left", range(0, 24, 2))
+async def test_confidences_are_in_the_journal(left):
+    """A trace keeps its weight, also where the run died before anything was made of it."""
+    replies = [
+        Scripted("Answer: 1", when=re.compile("."), logprobs=(-5.0,) * 9, times=1, first=2.0),
+        Scripted("Answer: 2", logprobs=(-1.0,) * 9, first=1.0),
+    ]
+    journal = Dying(left)
+    weaver = Weaver(None, strategy="deepconf:warmup=3,budget=5,window=2,tau=1", seed=1, journal=journal)
+    with suppress(JournalError):
+        await weaver.run("q", run_id="r", model=ScriptedModel(replies))
+    journal.left = 1_000
+    result = await weaver.run(
+        "q", run_id="r", model=ScriptedModel([Scripted("Answer: 2", logprobs=(-1.0,) * 9)])
+    )
+    assert result.status == "complete"
+    assert not any("log-probabilities" in note for note in result.notes)
+    entries = [e for e in await journal.entries("r") if e.kind == "ok" and "/call/" in e.key]
+    assert all(len(e.value["logprobs"]) == 2 for e in entries)
+
+
+async def test_replayed_steps_return_in_the_order_in_which_they_had_ended():
+    """Whatever was quick or slow then: who came second does not come first now."""
+    delays = {"a": 3.0, "b": 1.0, "c": 2.0}
+
+    async def method(run: Run, task: Task) -> Answer:
+        order: list[str] = []
+
+        async def one(name: str) -> None:
+            async def work() -> str:
+                await anyio.sleep(delays[name])
+                return name
+
+            order.append(await run.step(name, work))
+
+        async with anyio.create_task_group() as group:
+            for name in delays:
+                group.start_soon(one, name)
+        return Answer(" ".join(order))
+
+    journal = MemoryJournal()
+    weaver = Weaver(ScriptedModel("ok"), strategy=method, journal=journal)
+    assert (await weaver.run("q", run_id="r")).answer == "b c a"
+    assert (await weaver.run("q", run_id="r")).answer == "b c a"
+    del journal.runs["r"].entries[1]  # c is done again, and comes last
+    assert (await weaver.run("q", run_id="r")).answer == "b a c"

@@ -199,6 +199,10 @@ class Execution:
             )
             if state.events is not None:
                 await state.events.open(state.journal, state.record)
+            if state.record.is_resumed:
+                # Asked now, endpoints are not asked during the replay, which would wait for nobody else.
+                models = {id(model): model for model in state.models.values()}.values()
+                await asyncio.gather(*(model.capabilities() for model in models), return_exceptions=True)
         except JournalError as error:
             self.error = error
             return False

@@ -148,10 +148,8 @@ async def _trace(
             if threshold is not None and meter.full and meter.mean < threshold:
                 call.cancel_reason = "pruned"
                 break
-    # A resumed run reads the text from its journal, without the log-probabilities.
-    lowest = await run.verdict("confidence", None if meter.empty else meter.lowest)
-    if lowest is not None:
-        confidence[run.path] = lowest
+    if not meter.empty:
+        confidence[run.path] = meter.lowest
     return Answer(call.reply.text.strip(), complete=call.reply.is_complete)
 
 

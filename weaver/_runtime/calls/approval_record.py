@@ -20,6 +20,7 @@ async def recorded_approval(run: ThreadContext, request: ApprovalRequest) -> App
         return await approvals.ask(request)
     key = f"{APPROVAL}/{request.id}"
     if (entry := record.find(key)) is not None:
+        await record.arrive(entry)
         answer = Approval(**entry.value)
         approvals.remember(request.tool, answer)
         return answer

@@ -134,7 +134,7 @@ class Call:
         self._asked = self._request
         if run.state.record is not None:
             self._record = CallRecord(run, run.state.record, self.reply, self._asked, self._model.name)
-            if self._replays(self._record):
+            if await self._replays(self._record):
                 return self
             await run.replayed()
         self._costs = run.state.costs_of(self._model)
@@ -301,7 +301,8 @@ class Call:
             case MessageData(fields):
                 self.reply.provider_data = {**self.reply.provider_data, **fields}
             case Logprobs(tokens):
-                self.reply.logprobs.extend(tokens)
+                if not self.reply.replayed:
+                    self.reply.logprobs.extend(tokens)
             case UsageReport(usage):
                 self._reported = usage
             case Finish(reason, stop, word):
@@ -427,7 +428,7 @@ class Call:
         if self.reply.reasoning or self.reply.usage.reasoning_tokens:
             self._run.state.reasoners.add(self._model.name)
 
-    def _replays(self, record: CallRecord) -> bool:
+    async def _replays(self, record: CallRecord) -> bool:
         """Take the reply from the journal, if it is there.
 
         Raises:
@@ -435,7 +436,7 @@ class Call:
             ModelError: the recorded one.
         """
         run, reply = self._run, self.reply
-        outcome = record.replay()
+        outcome = await record.replay()
         if outcome is False:
             return False
         self._notice_reasoning()

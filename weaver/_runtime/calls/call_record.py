@@ -12,7 +12,7 @@ from weaver._data.messages import ToolCall
 from weaver._data.usage import NOTHING, Usage
 from weaver._journal.forking import ANY
 from weaver._journal.port import Kind
-from weaver._models.protocol import Delta, Finish, Prices, Request
+from weaver._models.protocol import Delta, Finish, Prices, Request, TokenLogprob
 from weaver._models.reply import Reply
 from weaver._models.reply_deltas import stream_of
 from weaver._runtime.state.context import ThreadContext
@@ -42,7 +42,7 @@ class CallRecord:
         self._text = json.dumps([reply.role, model, asked_for], sort_keys=True, default=_plain)
         self._fingerprint = hashlib.sha256(self._text.encode()).hexdigest()[:16]
 
-    def replay(self) -> WeaverError | bool:
+    async def replay(self) -> WeaverError | bool:
         """Fill the reply with the recorded one.
 
         Returns:
@@ -58,6 +58,7 @@ class CallRecord:
         if entry.fingerprint not in (self._fingerprint, ANY):
             self._refuse_change()
             return False
+        await record.arrive(entry)
         _load_reply(reply, entry.value)
         reply.replayed = True
         paid = record.is_paid(entry)
@@ -130,11 +131,14 @@ async def failing_stream_of(reply: Reply, error: WeaverError) -> AsyncIterator[D
 
 
 def _dump_reply(reply: Reply) -> dict[str, Any]:
-    return {
+    value = {
         **{name: getattr(reply, name) for name in _FIELDS},
         "tool_calls": [asdict(call) for call in reply.tool_calls],
         "usage": asdict(reply.usage),
     }
+    if reply.logprobs:
+        value["logprobs"] = [[t.token, t.logprob, t.top] for t in reply.logprobs]
+    return value
 
 
 def _load_reply(reply: Reply, value: Mapping[str, Any]) -> None:
@@ -142,6 +146,10 @@ def _load_reply(reply: Reply, value: Mapping[str, Any]) -> None:
         setattr(reply, name, value[name])
     reply.tool_calls = tuple(ToolCall(**call) for call in value["tool_calls"])
     reply.usage = Usage(**value["usage"])
+    reply.logprobs = [
+        TokenLogprob(token, logprob, tuple((word, chance) for word, chance in top))
+        for token, logprob, top in value.get("logprobs", ())
+    ]
 
 
 def _plain(value: Any) -> str:

@@ -231,6 +231,7 @@ class ThreadContext:
         if record is None:
             return await function()
         if (entry := record.find(key)) is not None:
+            await record.arrive(entry)
             if entry.kind == "error":
                 raise error_from(entry.value)
             recorded: T = entry.value
@@ -278,6 +279,7 @@ class ThreadContext:
             return value
         key = self.key(f"verdict/{name}")
         if (entry := record.find(key)) is not None:
+            await record.arrive(entry)
             return entry.value
         await record.add(key, "verdict", value)
         return value

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -21,12 +20,14 @@ import anyio.lowlevel
 
 from weaver._data.usage import Usage, total
 from weaver._journal.port import Entry, Journal, Kind, Opened, Status
+from weaver._runtime.state.replay_order import ReplayOrder
 from weaver.errors import JournalError, RunTakenOverError, WeaverError
 
 QUIET_TICKS = 20
 """Rounds of the event loop without a replayed step after which a replay may be over."""
-QUIET_SECONDS = 0.25
-"""Seconds without one after which it is over although recorded steps are left (of threads that were cut)."""
+QUIET_SECONDS = 0.5
+"""Seconds without one after which it is over although recorded steps are left (of threads that were cut), or
+after which a step that waits for others goes on without them."""
 WRITE_SECONDS = 0.001
 """Between two looks whether entries that a replay wrote are on disk."""
 END_SECONDS = 1.0
@@ -72,13 +73,12 @@ class Record:
         self._paid: dict[tuple[str, int], Usage] = {}
         self._unneeded: set[tuple[str, int]] = set()
         self._replayable: set[str] = set()
-        self._queues: dict[str, deque[str]] = {}
         self._losers: set[str] = set()
-        self._turns: dict[str, anyio.Event] = {}
         self._progress = self._last = self._unwritten = 0
         self._writing: set[asyncio.Task[None]] = set()
         for entry in opened.entries:
             self._take(entry)
+        self._order = ReplayOrder(entry.seq for entry in self._ends.values() if self._stands(entry))
         if not self._replayable:
             self._close_replay()
 
@@ -99,9 +99,7 @@ class Record:
     def find(self, key: str) -> Entry | None:
         """Return the recorded end of a step, or None when it is to be done (again)."""
         entry = self._ends.get(key)
-        if entry is None or (entry.kind in ("error", "timeout") and not self.keeps_failures):
-            return None
-        if entry.kind == "cancelled" and not (entry.value or {}).get("left"):
+        if entry is None or not self._stands(entry):
             return None
         self._progress += 1
         self._replayable.discard(key)
@@ -139,26 +137,22 @@ class Record:
         start = f"{path}~hedge/"
         return not self.over.is_set() and any(key.startswith(start) for key in self._replayable)
 
-    async def turn(self, path: str) -> None:
-        """Wait until the threads beside this one that had finished before it have finished again."""
+    async def arrive(self, entry: Entry) -> None:
+        """Wait until everything that was recorded before this end has been replayed, as far as it will be."""
         self._progress += 1
-        parent = path.rpartition("/")[0]
-        queue = self._queues.get(parent)
-        if not queue or path not in self._turns:
-            return
-        if queue[0] != path and not self.over.is_set():
-            await self._turns[path].wait()
-        with suppress(ValueError):
-            queue.remove(path)
-        self._next(queue)
+        await self._order.arrive(entry.seq)
+        self._progress += 1
+
+    async def turn(self, path: str) -> None:
+        """Wait until a thread may end: after all that had ended before it."""
+        if (entry := self.find(f"{path}/{END}")) is not None:
+            await self.arrive(entry)
 
     def skip_turn(self, path: str) -> None:
-        """The thread has been cancelled: nobody waits for it."""
-        queue = self._queues.get(path.rpartition("/")[0])
-        if queue and path in self._turns:
-            with suppress(ValueError):
-                queue.remove(path)
-            self._next(queue)
+        """Expect the end of a thread no longer: it has been cancelled."""
+        self._progress += 1
+        if (entry := self._ends.get(f"{path}/{END}")) is not None:
+            self._order.skip(entry.seq)
 
     async def add(
         self,
@@ -207,11 +201,12 @@ class Record:
             before = self._progress
             for _ in range(QUIET_TICKS):
                 await anyio.lowlevel.checkpoint()
-            if before == self._progress and not self._unwritten:
-                if self._replayable:
-                    await anyio.sleep(QUIET_SECONDS)
-                if before == self._progress and not self._unwritten:
-                    self._close_replay()
+            if not self._is_quiet_since(before):
+                continue
+            if self._replayable or self._order.is_waited_for:
+                await anyio.sleep(QUIET_SECONDS)
+            if self._is_quiet_since(before) and not self._order.release():
+                self._close_replay()
 
     async def watch(self, answered: Callable[[str, Mapping[str, Any]], None]) -> None:
         """End the run when another process takes it over, and pass on answers from outside.
@@ -247,17 +242,27 @@ class Record:
         if entry.kind == "started":
             self._asked[entry.key] = entry
             return
+        earlier = self._ends.get(entry.key)
+        if earlier is not None and earlier.kind in ("ok", "verdict") and entry.kind == "cancelled":
+            return
         self._ends[entry.key] = entry
         path, _, name = entry.key.rpartition("/")
         if name != END:
             if entry.kind in ("ok", "verdict"):
                 self._replayable.add(entry.key)
-        elif path not in self._turns and (self.keeps_failures or entry.kind == "ok"):
-            if entry.kind == "cancelled":
-                self._losers.add(path)
-                return
-            self._turns[path] = anyio.Event()
-            self._queues.setdefault(path.rpartition("/")[0], deque()).append(path)
+        elif entry.kind == "cancelled":
+            self._losers.add(path)
+        else:
+            self._losers.discard(path)
+
+    def _stands(self, entry: Entry) -> bool:
+        """Say whether a recorded end is the step's end in this process too."""
+        if entry.kind in ("error", "timeout"):
+            return self.keeps_failures
+        return entry.kind != "cancelled" or bool((entry.value or {}).get("left"))
+
+    def _is_quiet_since(self, progress: int) -> bool:
+        return progress == self._progress and not self._unwritten
 
     def _close_replay(self) -> None:
         for is_lost in (False, True):
@@ -266,12 +271,7 @@ class Record:
                 self._on_paid(total(usages), is_lost)
         self._paid.clear()
         self.over.set()
-        for turn in self._turns.values():
-            turn.set()
-
-    def _next(self, queue: deque[str]) -> None:
-        if queue:
-            self._turns[queue[0]].set()
+        self._order.end()
 
     def _written(self, task: asyncio.Task[None]) -> None:
         self._writing.discard(task)
