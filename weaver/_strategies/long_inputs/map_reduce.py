@@ -83,13 +83,17 @@ async def map_reduce(
     pieces = await off_the_loop(task.documents, partial(_cut, task, sizes))
     if not pieces:
         raise InvalidTaskError("The documents have no text but blanks.", hint="Give others.")
-    number = f"{len(pieces)} parts of {len(task.documents)} documents"
+    number = f"{_counted(len(pieces), 'part')} of {_counted(len(task.documents), 'document')}"
     run.decide(
         len(pieces) > 1, "policy", f"{number}, combined by {'a model' if chosen == 'write' else 'code'}"
     )
     mapping = _Mapping(run, task, pieces, chosen, sizes)
     await mapping.work(width)
     return await _answer(run, task, mapping, limits, conflicts=conflicts, cite=cite)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _cut(task: Task, sizes: Sizes) -> list[Batch]:
@@ -251,6 +255,10 @@ async def _answer(
 def _finished(run: Run, task: Task, by_code: Combined, missing: tuple[str, ...], *, cite: bool) -> Answer:
     """Return the answer that code made."""
     sources = tuple(entry.source for entry in by_code.entries[:MAX_SOURCES])
+    if cut := sum(entry.source.place.offset is not None for entry in by_code.entries):
+        run.note(
+            f"Of what counts, {_counted(cut, 'line')} began inside a line that was too long for one call."
+        )
     text = by_code.text
     output: Any = None
     if task.output is not None:

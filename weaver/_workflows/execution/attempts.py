@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
@@ -20,6 +21,7 @@ from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.preparation.prepared import PreparedStep
 from weaver._workflows.execution.spread import place, placer_for
 from weaver._workflows.execution.state import Progress
+from weaver._workflows.execution.step_documents import documents_of, with_documents
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.schema.components import Budget
 from weaver.errors import BudgetExceededError, ConfigurationError, StepError, WeaverError
@@ -169,7 +171,15 @@ class Attempts:
             if run.context.thread is not None:
                 run.context.thread.task = task
         assert self.one.body is not None
+        if self.one.compiled.documents is not None:
+            return self._on_documents(run, names, task, self.one.body)
         return self.one.body(run, task) if self.one.direct else self._carefully(run, task, self.one.body)
+
+    async def _on_documents(self, run: Run, names: Mapping[str, Any], task: Task, body: Body) -> Answer:
+        source = self.progress.prepared.workflow.source
+        path = source.path if source is not None else None
+        task = replace(task, documents=await documents_of(self.one, path, names))
+        return await self._carefully(run, task, partial(with_documents, body, self.one))
 
     async def _carefully(self, run: Run, task: Task, body: Body) -> Answer:
         """A strategy that needs something of the model, or whose findings are compared."""

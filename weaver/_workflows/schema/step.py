@@ -135,6 +135,11 @@ class Step(Part):
         description="What the model is asked. ${{ expressions }} put in values; what models wrote is fenced.",
         examples=["Summarise ${{ inputs.topic }} in three sentences."],
     )
+    documents: Texts | None = Field(
+        default=None,
+        description="What the task is about: files beside the workflow, or texts of expressions.",
+        examples=[["report.md", "${{ inputs.notes }}"]],
+    )
     agent: StrictStr | None = Field(
         default=None,
         description="The agent that works on it; may be an expression.",

@@ -37,6 +37,7 @@ _RESERVED = {"inputs", "steps", "index", "done", *WORDS}
 # Keys that mean something only beside another one: key -> what there must be.
 _BESIDE = {
     "as": "for_each", "max_parallel": "for_each", "strategy": "task", "agent": "task", "tools": "task",
+    "documents": "task",
     "max_tokens": "task", "temperature": "task", "budget": "task or uses", "retry": "task, function or uses",
     "output": "task or function", "with": "function or uses", "fallback": "on_timeout: fallback",
 }  # fmt: skip
@@ -180,6 +181,7 @@ class Checker(Checks):
         for name, attribute, source_text in (
             ("with", "arguments", step.with_),
             ("fallback", "fallback", step.fallback),
+            ("documents", "documents", None if step.documents is None else list(step.documents)),
         ):
             if source_text is not None:
                 values = texts.values(source_text, (*keys, name))

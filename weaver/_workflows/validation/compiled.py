@@ -70,6 +70,7 @@ class CompiledStep:
     approve: Template | None = None
     arguments: Values | None = None
     fallback: Values | None = None
+    documents: Values | None = None
     until: Mapping[str, Expression] = field(default_factory=dict)
     workflow: Any = None  # the checked `Definition` of `uses`
 

@@ -83,7 +83,7 @@ def _of_step(step: CompiledStep) -> Iterator[Expression]:
     yield from step.until.values()
     if isinstance(step.items, Expression):
         yield step.items
-    for values in (step.items, step.arguments, step.fallback):
+    for values in (step.items, step.arguments, step.fallback, step.documents):
         if isinstance(values, Values):
             yield from _of_readings(readings_in(values, ()))
     for template in (step.task, step.agent, step.approve):

@@ -53,6 +53,8 @@ class StepChecker:
             kind = texts.infer_values(compiled.fallback, (*self.keys, "fallback"), self.outer)
             if step.output is not None and (why := accepts(step.output, kind)) is not None:
                 texts.wrong((*self.keys, "fallback"), f"the fallback does not fit the output: {why}")
+        if compiled.documents is not None:
+            texts.infer_values(compiled.documents, (*self.keys, "documents"), self.inner)
         self._arguments()
         self._join()
         self._conflicts()
