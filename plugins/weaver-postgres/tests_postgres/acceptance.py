@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,14 @@ steps:
   three: {task: 'Third of ${{ inputs.n }}, after ${{ steps.two.output }}.'}
 outputs: {all: '${{ steps.three.output }}'}
 """
+FAN = """\
+version: weaver/v1
+name: fan
+inputs: {n: string}
+steps:
+  each: {for_each: [a, b, c], task: 'Part ${{ item }} of ${{ inputs.n }}.', spread: true}
+outputs: {all: '${{ steps.each.output }}'}
+"""
 TAKEOVER_GOAL = 10.0
 
 
@@ -62,17 +70,18 @@ class Kills:
 
 
 def job(server: Server, number: int) -> Job:
-    """One of three kinds of runs: a call, samples and a vote, a chain of steps."""
+    """One of four kinds of runs: a call, samples and a vote, a chain of steps, items on other workers."""
     settings: dict[str, Any] = {"model": "scripted", "base_url": server.url}
     run_id = f"run-{number:05}"
-    if number % 3 == 0:
+    if number % 4 == 0:
         submission = Submission(f"Question {run_id}?", settings={**settings, "strategy": "sequential"})
-    elif number % 3 == 1:
+    elif number % 4 == 1:
         strategy = "self_consistency:samples=3"
         submission = Submission(f"Question {run_id}?", settings={**settings, "strategy": strategy})
     else:
         inputs = {"n": run_id}
-        submission = Submission(settings=settings, files={"f.yaml": FLOW}, path="f.yaml", inputs=inputs)
+        files = {"f.yaml": FLOW if number % 4 == 2 else FAN}
+        submission = Submission(settings=settings, files=files, path="f.yaml", inputs=inputs)
     return Job(run_id, submission.about(), submitter=f"team{number % 4}")
 
 
@@ -142,9 +151,15 @@ async def done_twice(journal: PostgresJournal, server: Server, runs: list[str]) 
     offset = time.time() - time.monotonic()  # the server notes times of the monotonic clock
     requests = sorted((offset + r.at, json.dumps(r.body["messages"])) for r in server.requests)
     twice: list[str] = []
+    parts: dict[str, list[str]] = {}
+    for head in await journal.heads():
+        if "parent" in head.about:
+            parts.setdefault(head.about["parent"], []).append(head.run_id)
     for run_id in runs:
         mine = [(at, text) for at, text in requests if run_id in text]
-        entries = await journal.entries(run_id)
+        entries = list(await journal.entries(run_id))
+        for part in parts.get(run_id, ()):
+            entries += [replace(e, key=f"{part}/{e.key}") for e in await journal.entries(part)]
         asked = Counter(text for _, text in mine)
         ended = [entry for entry in entries if entry.kind == "ok" and "/call/" in f"/{entry.key}"]
         # Of each step with a recorded end, no request may begin after that end. Steps of a run that ask the
@@ -199,7 +214,7 @@ async def measure(options: argparse.Namespace, url: str, server: Server, folder:
     runs = [job.run_id for job in jobs]
     heads = {head.run_id: head for head in await journal.heads()}
     wrong = [
-        run_id
+        f"{run_id}: {heads[run_id].status}: {json.dumps(heads[run_id].result)[:600]}"
         for run_id in runs
         if heads[run_id].status != "complete" or "42" not in json.dumps(heads[run_id].result)
     ]
