@@ -91,8 +91,12 @@ class Dispatcher(Protocol):
         """
         ...
 
-    async def release(self, worker: str, claim: Claim) -> None:
-        """Give a job back unfinished; it keeps its place in the queue. A lost claim is left alone."""
+    async def release(self, worker: str, claim: Claim, *, broken: bool = False) -> None:
+        """Give a job back unfinished; it keeps its place in the queue. A lost claim is left alone.
+
+        Args:
+            broken: the run could not go on; after ten times, deaths of workers included, it has failed.
+        """
         ...
 
     async def finish(self, worker: str, claim: Claim) -> None:

@@ -228,7 +228,9 @@ class Execution:
         state, record = self.state, self.state.record
         if record is None:
             return
-        interrupted = result is None or state.cancel_reason in ("user", "parent")
+        # A run that could not be recorded has not failed: whoever goes on with it has all that was recorded.
+        unrecorded = isinstance(self.error, JournalError)
+        interrupted = result is None or unrecorded or state.cancel_reason in ("user", "parent")
         if state.events is not None:
             await state.events.finish()
         status: JournalStatus = "interrupted" if interrupted or result is None else result.status

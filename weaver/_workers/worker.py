@@ -160,7 +160,8 @@ class Worker:
             if work.is_lost or isinstance(error, RunTakenOverError):
                 _log.info("Run %s is no longer ours.", job.run_id)
             elif work.is_returned or isinstance(error, JournalError):
-                await self._safely(self._dispatcher.release(self.name, work.claim))
+                broken = not work.is_returned
+                await self._safely(self._dispatcher.release(self.name, work.claim, broken=broken))
             else:
                 await self._safely(self._dispatcher.finish(self.name, work.claim))
         finally:

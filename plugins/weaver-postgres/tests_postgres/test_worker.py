@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from weaver._dispatch.port import Job
+from weaver._journal.port import Entry
 from weaver._testing.server import Server
 from weaver._workers.running import Runs
 from weaver._workers.submission import Submission
@@ -181,3 +182,17 @@ async def test_schedules_submit_once(journal, dispatcher):
     assert [row.name for row in await first.all()] == ["nightly"]
     assert await first.remove("nightly") is True
     assert await first.remove("nightly") is False
+
+
+async def test_a_run_that_cannot_go_on_fails_after_ten_tries(journal, dispatcher, url):
+    """Its journal has another request than it asks now, so each worker gives it back; but not for ever."""
+    async with Server("42") as server:
+        await dispatcher.submit([job(server, "r")])
+        epoch = (await journal.open("r")).epoch
+        await journal.append("r", epoch, (Entry("call/0", "ok", {"text": "x"}, "another"),))
+        async with working(url):
+            head = await until(journal, "r", "complete", "failed")
+        assert head.status == "failed"
+        assert not server.requests
+        rows = await journal.database.rows("SELECT claim, deaths FROM weaver.jobs")
+        assert rows[0][0] == 10

@@ -74,10 +74,9 @@ class PostgresDispatcher:
         self._beats[worker] = next(moment for place, moment in rows if place == 0)
         return [claims[place - 1] for place, _ in rows if place > 0]
 
-    async def release(self, worker: str, claim: Claim) -> None:
-        await self._database.rows(
-            "SELECT weaver.release_job(%s, %s, %s)", [plain(worker), plain(claim.job.run_id), claim.number]
-        )
+    async def release(self, worker: str, claim: Claim, *, broken: bool = False) -> None:
+        values = [plain(worker), plain(claim.job.run_id), claim.number, broken]
+        await self._database.rows("SELECT weaver.release_job(%s, %s, %s, %s)", values)
 
     async def finish(self, worker: str, claim: Claim) -> None:
         await self._database.rows(

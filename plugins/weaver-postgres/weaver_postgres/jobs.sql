@@ -198,10 +198,11 @@ BEGIN
     END LOOP;
 END $$ LANGUAGE plpgsql;
 
-CREATE FUNCTION weaver.release_job(p_worker text, p_run text, p_claim bigint) RETURNS void AS $$
+CREATE FUNCTION weaver.release_job(p_worker text, p_run text, p_claim bigint, p_broken boolean)
+RETURNS void AS $$
 BEGIN
     PERFORM weaver.return_jobs(
-        array(SELECT run_id FROM weaver.jobs WHERE run_id = p_run AND claim = p_claim), array[p_worker], false
+        array(SELECT run_id FROM weaver.jobs WHERE run_id = p_run AND claim = p_claim), array[p_worker], p_broken
     );
     PERFORM pg_notify('weaver_job', 'new');
 END $$ LANGUAGE plpgsql;
