@@ -15,6 +15,7 @@ from weaver._evals.records import RecordFile
 from weaver._planning.learned.file import read_policy, write_policy
 from weaver._tracing.store.sqlite import Store
 
+pytestmark = pytest.mark.timeout(300)  # some seconds of arithmetic, on a machine that may be busy
 HEADER = {"tasks": {}, "models": {}}
 
 

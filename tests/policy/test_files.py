@@ -19,6 +19,8 @@ from weaver._planning.learned.objective import OBJECTIVES
 from weaver._planning.learned.policy import load_policy
 from weaver.errors import ConfigurationError
 
+pytestmark = pytest.mark.timeout(300)  # some seconds of arithmetic, on a machine that may be busy
+
 
 @cache
 def learned_file() -> PolicyFile:

@@ -27,15 +27,16 @@ from weaver._planning.learned.objective import OBJECTIVES
 from weaver._planning.learned.regression import fit, sigmoid
 from weaver.errors import ConfigurationError
 
+pytestmark = pytest.mark.timeout(300)  # some seconds of arithmetic, on a machine that may be busy
 BALANCED = OBJECTIVES["balanced"]
 HELD_OUT = ("scores", "languages", "lowering", "harvests", "river")
 
 
 @cache
-def learned(seed: int = 0) -> Learned:
+def learned(seed: int = 4) -> Learned:
     """A policy that has never seen the kinds that are held out."""
     kinds = tuple(kind for kind in WORLD if kind not in HELD_OUT)
-    return learn(examples_of(records(kinds, each=40, seed=seed)), BALANCED)
+    return learn(examples_of(records(kinds, each=40, seed=seed)), BALANCED, seed=seed)
 
 
 def true_worth(kind: str, arm: str, text: str) -> float:

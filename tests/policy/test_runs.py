@@ -23,7 +23,7 @@ from weaver._settings.settings import Settings
 from weaver._strategies.planned.adaptive import adaptive
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ class Board:
 
     run: Run
     task: Task
-    most: int
+    capacity: int
     clusters: list[Cluster] = field(default_factory=list)
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -135,7 +135,7 @@ class Board:
             if number:
                 self.clusters[number - 1].size += 1
                 return True
-            if len(self.clusters) < self.most:
+            if len(self.clusters) < self.capacity:
                 self.clusters.append(Cluster(own.path, beginning))
             return False
 
@@ -145,11 +145,11 @@ class Board:
 
     async def _same_as(self, own: Run, beginning: str) -> int:
         listed = [fenced(c.beginning, f"earlier {i}") for i, c in enumerate(self.clusters, start=1)]
-        asked = "\n\n".join((shown(self.task), *listed, fenced(beginning, "new")))
-        request = Request((system(SAME), user(asked)), max_tokens=64, temperature=0.0)
+        question = "\n\n".join((shown(self.task), *listed, fenced(beginning, "new")))
+        request = Request((system(SAME), user(question)), max_tokens=64, temperature=0.0)
         try:
             # Named by what it asks about: in a resumed run the paths may come here in another order.
-            name = f"same-{crc32(asked.encode()):08x}"
+            name = f"same-{crc32(question.encode()):08x}"
             number = (await own.parsed(request, SameAs, name=name)).earlier
         except BudgetExceededError:
             raise

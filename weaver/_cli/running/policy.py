@@ -39,7 +39,7 @@ def policy() -> None:
     """Learn from results how to answer, judge what was learned, and explain it.
 
     \b
-    weaver compare --task tree_sum --task chain_sum -n 100 --out results \\
+    weaver compare --task tree_sum --task chain -n 100 --out results \\
       --strategies adaptive,sequential,self_consistency:samples=3
     weaver policy fit results -o policy.json
     weaver policy explain -p policy.json "What is 17 * 23?"

@@ -13,8 +13,6 @@ from weaver._evals.policies.evaluation import (
     certified_threshold,
     chain_gain,
     cross_fitted,
-    fold_of,
-    fold_thresholds,
     kind_by_kind,
     learned_row,
     loses_on_chains,
@@ -52,12 +50,11 @@ def learn(examples: Examples, objective: Objective, *, seed: int = 0) -> Learned
     """Fit a policy and judge it. The same examples and seed give the same policy."""
     speeds = speeds_of_results(examples)
     predicted = cross_fitted(examples, speeds, seed)
-    thresholds = fold_thresholds(predicted, objective, seed)
     threshold = certified_threshold(predicted, objective)
-    rows = table(predicted, objective, lambda example: thresholds[fold_of(example, seed)])
+    rows = table(predicted, objective, lambda _: threshold)
     apart = kind_by_kind(examples, speeds)
     new_kinds = learned_row(apart, objective, lambda _: threshold) if apart else None
-    chains = chain_gain(predicted, objective, lambda example: thresholds[fold_of(example, seed)])
+    chains = chain_gain(predicted, objective, lambda _: threshold)
     evidence = _evidence(examples, rows, new_kinds, chains)
     fitted = fit_arms(examples.full, examples.strategies, examples.logs)
     file = policy_file(fitted, objective, threshold, evidence)

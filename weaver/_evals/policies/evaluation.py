@@ -15,20 +15,21 @@ from functools import partial
 from statistics import fmean
 
 from weaver._evals.policies.examples import Example, Examples, without
-from weaver._evals.policies.fitting import fit_arms, strengths_of
+from weaver._evals.policies.fitting import fit_arms, strength_of
 from weaver._evals.statistics import quantile
 from weaver._planning.gate.speeds import Speeds
 from weaver._planning.learned.fitted import RULES, Expected, Fitted, best
 from weaver._planning.learned.objective import Objective
 
 FOLDS = 5
-RESAMPLES = 1000
+RESAMPLES = 2000
 MOST_WEIGHT = 20.0
 THRESHOLDS = (0.3, 0.2, 0.1, 0.05, 0.02, 0.0)
 MOST_CHAIN_LOSS = 0.02
 DELTA = 0.1
 """Chance that a threshold is certified although it gains nothing."""
 BINS = 10
+LEARNED = "learned"
 Predictions = list[tuple[Example, dict[str, Expected], bool]]
 """Examples, what was expected of their arms, and whether they were unlike what the prediction rests on."""
 
@@ -98,14 +99,14 @@ def fold_of(example: Example, seed: int = 0) -> int:
 def cross_fitted(examples: Examples, speeds: Mapping[str, Speeds], seed: int = 0) -> Predictions:
     """Predict every example by what was fitted without its fold."""
     predicted: Predictions = []
-    strengths = strengths_of(examples)
+    strength = strength_of(examples)
     for fold in range(FOLDS):
         inside = [e for e in examples.full if fold_of(e, seed) != fold]
         outside = [e for e in (*examples.full, *examples.logs) if fold_of(e, seed) == fold]
         logs = [e for e in examples.logs if fold_of(e, seed) != fold]
         if inside and outside:
             predicted += predictions(
-                fit_arms(inside, examples.strategies, logs, strengths=strengths), outside, speeds
+                fit_arms(inside, examples.strategies, logs, strength=strength), outside, speeds
             )
     return predicted
 
@@ -113,10 +114,10 @@ def cross_fitted(examples: Examples, speeds: Mapping[str, Speeds], seed: int = 0
 def kind_by_kind(examples: Examples, speeds: Mapping[str, Speeds]) -> Predictions:
     """Predict every example by what was fitted without its kind; nothing where there is one kind."""
     predicted: Predictions = []
-    strengths = strengths_of(examples)
+    strength = strength_of(examples)
     for kind in examples.kinds if len(examples.kinds) > 1 else ():
         inside = without(examples, kind).full
-        fitted = fit_arms(inside, examples.strategies, examples.logs, strengths=strengths)
+        fitted = fit_arms(inside, examples.strategies, examples.logs, strength=strength)
         predicted += predictions(fitted, [e for e in examples.full if e.kind == kind], speeds)
     return predicted
 
@@ -146,9 +147,18 @@ def value_of(
 
 
 def estimate(
-    examples: Sequence[Example], values: Sequence[float], weights: Sequence[float] = (), seed: int = 0
+    examples: Sequence[Example],
+    values: Sequence[float],
+    weights: Sequence[float] = (),
+    *,
+    seed: int = 0,
+    choices: int = 1,
 ) -> Estimate:
-    """Return the mean of values with a bootstrap interval; items are drawn again as blocks."""
+    """Return the mean of values with a 95 % bootstrap interval; items are drawn again as blocks.
+
+    Args:
+        choices: what is estimated was the best of so many; the interval holds for all of them (Bonferroni).
+    """
     blocks: dict[str, list[float]] = {}
     for example, value in zip(examples, values, strict=True):
         blocks.setdefault(example.block, []).append(value)
@@ -163,7 +173,10 @@ def estimate(
     squares = math.fsum(w * w for w in weights)
     effective = math.fsum(weights) ** 2 / squares if squares else float(len(blocks))
     return Estimate(
-        fmean(values), quantile(means, 0.025), quantile(means, 0.975), min(effective, len(blocks))
+        fmean(values),
+        quantile(means, 0.025 / choices),
+        quantile(means, 1 - 0.025 / choices),
+        min(effective, len(blocks)),
     )
 
 
@@ -228,14 +241,6 @@ def gains_of(
     return gains
 
 
-def fold_thresholds(predicted: Predictions, objective: Objective, seed: int = 0) -> dict[int, float]:
-    """Return a threshold for each fold, certified on the other folds."""
-    return {
-        fold: certified_threshold([m for m in predicted if fold_of(m[0], seed) != fold], objective)
-        for fold in range(FOLDS)
-    }
-
-
 def table(predicted: Predictions, objective: Objective, threshold: Callable[[Example], float]) -> list[Row]:
     """Return the rows: the policy, the rules, always the same arm, and the oracle that knows the outcome.
 
@@ -244,7 +249,7 @@ def table(predicted: Predictions, objective: Objective, threshold: Callable[[Exa
     arms = list(predicted[0][1])
 
     choices: dict[str, list[str]] = {
-        "learned": _choices(predicted, objective, threshold),
+        LEARNED: _choices(predicted, objective, threshold),
         RULES: [RULES] * len(predicted),
         **{f"always {arm}": [arm] * len(predicted) for arm in arms if arm != RULES},
         "oracle": [
@@ -268,7 +273,7 @@ def _choices(
 def learned_row(predicted: Predictions, objective: Objective, threshold: Callable[[Example], float]) -> Row:
     """Return the row of the policy alone."""
     picked = _choices(predicted, objective, threshold)
-    return _row("learned", predicted, picked, objective)
+    return _row(LEARNED, predicted, picked, objective)
 
 
 def _row(name: str, predicted: Predictions, picked: Sequence[str], objective: Objective) -> Row:
@@ -287,7 +292,7 @@ def _row(name: str, predicted: Predictions, picked: Sequence[str], objective: Ob
     return Row(
         name,
         fmean(values),
-        estimate(examples, gains, weights),
+        estimate(examples, gains, weights, choices=len(THRESHOLDS) if name == LEARNED else 1),
         fmean(observed.reward for observed in observations) if observations else 0.0,
         fmean(observed.seconds for observed in observations) if observations else 0.0,
         None if None in costs or not costs else fmean(cost for cost in costs if cost is not None),

@@ -9,16 +9,19 @@ from weaver._evals.policies.examples import Example, Examples
 from weaver._planning.gate.speeds import Speeds
 from weaver._planning.learned.fitted import ArmModel, Fitted
 from weaver._planning.learned.inputs import Domain, Inputs
-from weaver._planning.learned.regression import STRENGTHS, fit
+from weaver._planning.learned.regression import fit
 from weaver._planning.learned.work import works_of
 
+POOLED_STRENGTHS = (1.0,)
+OWN_STRENGTHS = (0.3, 3.0, 30.0, 300.0)
+"""Of the prior that holds an arm's weights to those of all arms together."""
 SLOWDOWNS = (0.0, 0.03, 0.08, 0.15, 0.3, 0.57, 1.0)
 
 
-def strengths_of(examples: Examples) -> dict[str, float]:
-    """Return the strength of the prior of each arm that has the most evidence, on all examples."""
+def strength_of(examples: Examples) -> float:
+    """Return the strength of the arms' priors that has the most evidence, on all examples."""
     fitted = fit_arms(examples.full, examples.strategies, examples.logs)
-    return {name: arm.quality.strength for name, arm in fitted.arms.items()}
+    return next(iter(fitted.arms.values())).quality.strength
 
 
 def fit_arms(
@@ -26,29 +29,57 @@ def fit_arms(
     strategies: Mapping[str, str],
     logs: Sequence[Example] = (),
     *,
-    strengths: Mapping[str, float] | None = None,
+    strength: float | None = None,
 ) -> Fitted:
     """Fit every arm on the examples that have it.
 
     Args:
         logs: they add to the quality of arms only.
-        strengths: of the arms' priors, where they are known; that is four times as fast.
+        strength: of the arms' priors, where it is known; that is six times as fast. One for all arms: how
+            much arms differ in what is hard for them is a question about all of them.
     """
     every = [*full, *logs]
     models = [example.model for example in every]
     inputs = Inputs.of([example.features for example in every], models)
     domain = Domain.of(inputs, [example.features for example in full])
-    arms = {}
-    for name, strategy in strategies.items():
+    centres = _centres(every, inputs, list(strategies))
+    data = {}
+    for name in strategies:
         examples = [example for example in every if name in example.arms]
         rows = [inputs.row(example.features, example.model) for example in examples]
-        rewards = [example.arms[name].reward for example in examples]
-        quality = fit(rows, rewards, STRENGTHS if strengths is None else (strengths[name],))
+        data[name] = (rows, [example.arms[name].reward for example in examples])
+    choices = [
+        {name: fit(*data[name], (choice,), centre=centres[name]) for name in strategies}
+        for choice in (OWN_STRENGTHS if strength is None else (strength,))
+    ]
+    qualities = max(choices, key=lambda choice: sum(posterior.evidence for posterior in choice.values()))
+    arms = {}
+    for name, strategy in strategies.items():
         runs = [
             (trial, example.features) for example in full if (trial := example.arms[name].trial) is not None
         ]
-        arms[name] = ArmModel(strategy, quality, works_of(runs))
+        arms[name] = ArmModel(strategy, qualities[name], works_of(runs))
     return Fitted(inputs, domain, arms, tuple(sorted(set(models))))
+
+
+def _centres(
+    examples: Sequence[Example], inputs: Inputs, arms: Sequence[str]
+) -> dict[str, tuple[float, ...]]:
+    """Fit all arms together, as if they differed by a constant only: what each arm's own fit departs from.
+
+    Arms answer the same questions, and most of what makes a question hard makes it hard for all. So little
+    data is not enough for one arm to look better here and another one there by chance.
+    """
+    rows, rewards = [], []
+    for example in examples:
+        row = inputs.row(example.features, example.model)
+        for name, observed in example.arms.items():
+            rows.append([*row, *(float(name == arm) for arm in arms)])
+            rewards.append(observed.reward)
+    weights = fit(rows, rewards, POOLED_STRENGTHS).weights
+    size = len(weights) - len(arms)
+    own = dict(zip(arms, weights[size:], strict=True))
+    return {name: (weights[0] + own[name], *weights[1:size]) for name in arms}
 
 
 def speeds_of_results(examples: Examples) -> dict[str, Speeds]:

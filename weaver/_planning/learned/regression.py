@@ -14,6 +14,8 @@ from weaver._planning.learned.linear import Matrix, Vector, cholesky, distance, 
 
 Sparse = tuple[tuple[int, float], ...]
 """The numbers of a row that are not 0, each with its column."""
+Data = Sequence[tuple[Sparse, float, float]]
+"""For each answer: its row, the logit by the prior's mean, and its reward."""
 STRENGTHS = (0.3, 1.0, 3.0, 10.0)
 """Precisions of the prior that are tried."""
 INTERCEPT_STRENGTH = 0.1
@@ -31,12 +33,14 @@ class Posterior:
         precision: lower triangle L of the Cholesky decomposition of the precision matrix.
         strength: of the prior.
         rows: answers that it was fitted on.
+        evidence: logarithm of the probability of these answers under the prior.
     """
 
     weights: tuple[float, ...]
     precision: tuple[tuple[float, ...], ...]
     strength: float
     rows: int
+    evidence: float = 0.0
 
     def logit(self, row: Sequence[float]) -> tuple[float, float]:
         """Return the mean and the standard deviation of the logit of a row (dense, with its 1 in front)."""
@@ -60,45 +64,51 @@ def sparse(row: Sequence[float]) -> Sparse:
 
 
 def fit(
-    rows: Sequence[Sequence[float]], rewards: Sequence[float], strengths: Sequence[float] = STRENGTHS
+    rows: Sequence[Sequence[float]],
+    rewards: Sequence[float],
+    strengths: Sequence[float] = STRENGTHS,
+    *,
+    centre: Sequence[float] = (),
 ) -> Posterior:
     """Fit the weights to rewards from 0 to 1.
 
     Args:
         rows: dense, each with a 1 in front; at least one.
         strengths: of the prior, to choose from.
+        centre: mean of the prior; zeros by default.
 
     Raises:
         ValueError: there is no row.
     """
     if not rows:
         raise ValueError("there are no rows to fit")
-    short = [sparse(row) for row in rows]
-    start = [0.0] * len(rows[0])
+    size = len(rows[0])
+    centre = centre or [0.0] * size
+    data = [(sparse(row), dot(centre, row), reward) for row, reward in zip(rows, rewards, strict=True)]
+    moved = [0.0] * size
     fits = []
     for strength in strengths:
-        mode, lower, evidence = _mode(short, rewards, len(rows[0]), strength, start)
-        start = mode
-        fits.append((evidence, strength, mode, lower))
-    _, strength, mode, lower = max(fits, key=lambda candidate: candidate[0])
-    return Posterior(tuple(mode), tuple(map(tuple, lower)), strength, len(rows))
+        moved, lower, evidence = _mode(data, strength, moved)
+        fits.append((evidence, strength, moved, lower))
+    evidence, strength, moved, lower = max(fits, key=lambda candidate: candidate[0])
+    weights = tuple(c + m for c, m in zip(centre, moved, strict=True))
+    return Posterior(weights, tuple(map(tuple, lower)), strength, len(rows), evidence)
 
 
-def _mode(
-    rows: Sequence[Sparse], rewards: Sequence[float], size: int, strength: float, start: Vector
-) -> tuple[Vector, Matrix, float]:
-    """The mode, the decomposed precision there, and the logarithm of the evidence."""
+def _mode(data: Data, strength: float, start: Vector) -> tuple[Vector, Matrix, float]:
+    """The mode from the prior's mean, the decomposed precision there, the logarithm of the evidence."""
+    size = len(start)
     prior = [INTERCEPT_STRENGTH, *[strength] * (size - 1)]
     weights = list(start)
     lower: Matrix = []
-    best = _fitness(rows, rewards, weights, prior)
+    best = _fitness(data, weights, prior)
     for _ in range(_STEPS):
         gradient = [-p * w for p, w in zip(prior, weights, strict=True)]
         hessian = [[0.0] * (i + 1) for i in range(size)]
         for i in range(size):
             hessian[i][i] = prior[i]
-        for row, reward in zip(rows, rewards, strict=True):
-            chance = sigmoid(sum(weights[i] * value for i, value in row))
+        for row, offset, reward in data:
+            chance = sigmoid(offset + sum(weights[i] * value for i, value in row))
             slope = chance * (1 - chance)
             for i, value in row:
                 gradient[i] += (reward - chance) * value
@@ -108,7 +118,7 @@ def _mode(
                         break
                     line[j] += steep * other
         lower = cholesky(hessian)
-        moved, fitness = _step(rows, rewards, weights, prior, solve(lower, gradient), fitness=best)
+        moved, fitness = _step(data, weights, prior, solve(lower, gradient), fitness=best)
         weights, gained, best = moved, fitness - best, fitness
         if gained < _ENOUGH:
             break
@@ -118,32 +128,22 @@ def _mode(
 
 
 def _step(
-    rows: Sequence[Sparse],
-    rewards: Sequence[float],
-    weights: Vector,
-    prior: Sequence[float],
-    step: Vector,
-    *,
-    fitness: float,
+    data: Data, weights: Vector, prior: Sequence[float], step: Vector, *, fitness: float
 ) -> tuple[Vector, float]:
     """The weights after Newton's step, made shorter where it goes too far, and their fitness."""
     share = 1.0
     while share > 1e-4:
         moved = [w + share * s for w, s in zip(weights, step, strict=True)]
-        if (reached := _fitness(rows, rewards, moved, prior)) >= fitness:
+        if (reached := _fitness(data, moved, prior)) >= fitness:
             return moved, reached
         share /= 2
     return weights, fitness
 
 
-def _fitness(
-    rows: Sequence[Sparse], rewards: Sequence[float], weights: Vector, prior: Sequence[float]
-) -> float:
+def _fitness(data: Data, weights: Vector, prior: Sequence[float]) -> float:
     """Logarithm of likelihood and prior, without constants."""
     total = -0.5 * sum(p * w * w for p, w in zip(prior, weights, strict=True))
-    for row, reward in zip(rows, rewards, strict=True):
-        logit = sum(weights[i] * value for i, value in row)
-        total += reward * logit - (
-            logit + math.log1p(math.exp(-logit)) if logit > 0 else math.log1p(math.exp(logit))
-        )
+    for row, offset, reward in data:
+        logit = offset + sum(weights[i] * value for i, value in row)
+        total += reward * logit - max(0.0, logit) - math.log1p(math.exp(-abs(logit)))
     return total

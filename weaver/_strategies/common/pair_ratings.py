@@ -111,11 +111,11 @@ class Standing:
 async def best_by_pairs(run: Run, task: Task, answers: Sequence[Answer], comparisons: int) -> Answer:
     """Return the best answer by at most ``comparisons`` ratings of pairs; its score is its confidence."""
     standing = Standing(len(answers))
-    left = comparisons
+    budget = comparisons
     pairs = standing.covering(run.random)
-    while pairs and left > 0:
-        pairs = pairs[:left]
-        left -= len(pairs)
+    while pairs and budget > 0:
+        pairs = pairs[:budget]
+        budget -= len(pairs)
         standing.compared.update(pairs)
         await _round(run, task, answers, pairs, standing)
         pairs = standing.swiss()

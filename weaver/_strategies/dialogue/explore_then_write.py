@@ -45,8 +45,8 @@ async def explore_then_write(
         run.note("Explorers and synthesizer are one model; this pays most with a larger synthesizer.")
     prompt = replace(task, output=None)
     tasks = [
-        replace(one, title=f"explorer {number}")
-        for number, one in enumerate(
+        replace(sample, title=f"explorer {number}")
+        for number, sample in enumerate(
             samples(run, prompt, explorers, temperature=temperature, mark=False), start=1
         )
     ]

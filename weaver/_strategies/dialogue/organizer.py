@@ -75,9 +75,9 @@ async def organizer(run: Run, task: Task, *, workers: Count = 4, turns: Count = 
         threads.cancel("not_needed")
     log_stop(run, "organizer.answer/1", turn < turns, turn, turns)
     needed = [thread for thread in desk.workers.values() if thread.cancel_reason != "not_needed"]
-    lost = note_losses(run, needed, len(needed), what="workers", heard=spoken)
-    missing = tuple(thread.title for thread in lost)
-    return Answer(answer or text.strip(), complete=not lost and desk.is_whole, missing=missing)
+    failed = note_losses(run, needed, len(needed), what="workers", heard=spoken)
+    missing = tuple(thread.title for thread in failed)
+    return Answer(answer or text.strip(), complete=not failed and desk.is_whole, missing=missing)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Desk:
 
     run: Run
     task: Task
-    most: int
+    capacity: int
     workers: dict[int, Thread] = field(default_factory=dict)
     threads: Threads | None = None
     is_whole: bool = True
@@ -123,8 +123,10 @@ class Desk:
         """Start a worker, unless it has been started or there are enough of them."""
         if number in self.workers or not question or self.threads is None:
             return
-        if len(self.workers) >= self.most:
-            self.run.note(f"The organizer wanted more than {self.most} workers; the others were not started.")
+        if len(self.workers) >= self.capacity:
+            self.run.note(
+                f"The organizer wanted more than {self.capacity} workers; the others were not started."
+            )
             return
         seed = None if self.run.context.seed is None else self.run.context.seed + number
         part = Task(

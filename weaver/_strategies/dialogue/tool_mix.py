@@ -69,7 +69,7 @@ async def tool_mix(
 
     Args:
         agents: how many; they take the tool mixes in turn.
-        rounds, least_rounds: most rounds, and those before which the judge is not asked.
+        rounds, least_rounds: most rounds, and those before which the judge is not question.
         temperature: unless the task or the run sets one.
         answer_chars: of a longer answer only the end is shown.
         same, mark: see `self_consistency`.
@@ -78,8 +78,8 @@ async def tool_mix(
     if len(mixes) == 1:
         run.note("The task has no tools; all agents answer without any, and differ by chance only.")
     drawn: list[Task] = [
-        replace(one, title=f"agent {number}", tools=mix)
-        for number, (one, mix) in enumerate(
+        replace(sample, title=f"agent {number}", tools=mix)
+        for number, (sample, mix) in enumerate(
             zip(
                 samples(run, task, agents, temperature=temperature, mark=mark),
                 islice(cycle(mixes), agents),
@@ -92,7 +92,7 @@ async def tool_mix(
     votes, last, number = Votes(), list[Thread](), 0
     stopped = False
     for number in range(1, rounds + 1):
-        tasks = [_with(one, answers, answer_chars) for one in drawn]
+        tasks = [_with(sample, answers, answer_chars) for sample in drawn]
         async with run.fork(tasks, name=f"round{number}-") as threads:
             await threads.join()
         last = threads.all
@@ -135,8 +135,8 @@ def _listed(answers: Sequence[Answer], chars: int) -> list[str]:
 
 async def _enough(run: Run, task: Task, answers: Sequence[Answer], chars: int) -> bool:
     """Ask the judge whether to stop; a judge that fails stops nothing."""
-    asked = "\n\n".join((shown(task), *_listed(answers, chars)))
-    request = Request((system(JUDGE), user(asked)), max_tokens=256, temperature=0.1)
+    question = "\n\n".join((shown(task), *_listed(answers, chars)))
+    request = Request((system(JUDGE), user(question)), max_tokens=256, temperature=0.1)
     try:
         return (await run.parsed(request, Enough, name="enough")).stop
     except BudgetExceededError:
