@@ -11,12 +11,14 @@ from tests.tracing.stories import MARK, SECRET, Spans, about, planning_model
 from weaver import Weaver
 from weaver._data.messages import Message, ToolCall, system, user
 from weaver._data.result import Conflict, ConflictValue, Resolution
+from weaver._data.usage import Usage
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.attributes import of_reply
 from weaver._tracing.record.content import Capture, capture_mode
 from weaver._tracing.record.tracer import Tracing
-from weaver.testing import virtual_time
+from weaver.testing import ScriptedModel, virtual_time
 
 
 @pytest.fixture
@@ -71,8 +73,52 @@ async def test_a_run_by_the_variable(spans: Spans, monkeypatch: pytest.MonkeyPat
     root = about(spans.one("invoke_workflow"))
     assert root[sc.RUN_QUESTION] == f"Compare. {MARK} [redacted]"
     assert MARK in root[sc.RUN_ANSWER]
-    assert MARK in about(spans.one("invoke_agent", TASK_ID="a"))[sc.TASK_ANSWER]
+    thread = about(spans.one("invoke_agent", TASK_ID="a"))
+    assert MARK in thread[sc.TASK_ANSWER]
+    for span, answer in ((root, root[sc.RUN_ANSWER]), (thread, thread[sc.TASK_ANSWER])):
+        (asked,) = json.loads(span[sc.INPUT_MESSAGES])
+        assert (asked["role"], asked["parts"][0]["type"]) == ("user", "text")
+        (given,) = json.loads(span[sc.OUTPUT_MESSAGES])
+        assert given["parts"] == [{"type": "text", "content": answer}]
+        assert sc.SPAN_KIND not in span
     assert SECRET not in spans.text()
+
+
+@pytest.mark.anyio
+async def test_openinference_and_conversations(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sc.OPENINFERENCE_ENV, "on")
+    weaver = Weaver(ScriptedModel("Kyoto."), tracer_provider=spans.provider, strategy="sequential")
+    await weaver.run("Kyoto or Oslo?", session="zoe")
+
+    root = about(spans.one("invoke_workflow"))
+    assert (root[sc.CONVERSATION], root[sc.SESSION_ID]) == ("zoe", "zoe")
+    assert root[sc.SPAN_KIND] == "CHAIN"
+    assert about(spans.one("chat"))[sc.SPAN_KIND] == "LLM"
+    assert sc.INPUT_VALUE not in root  # content is not captured
+
+
+@pytest.mark.anyio
+async def test_openinference_has_input_and_output(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sc.OPENINFERENCE_ENV, "on")
+    monkeypatch.setenv(sc.CAPTURE_ENV, "SPAN_ONLY")
+    weaver = Weaver(ScriptedModel("Kyoto."), tracer_provider=spans.provider, strategy="sequential")
+    await weaver.run("Kyoto or Oslo?")
+    root = about(spans.one("invoke_workflow"))
+    assert (root[sc.INPUT_VALUE], root[sc.OUTPUT_VALUE]) == ("Kyoto or Oslo?", "Kyoto.")
+    assert sc.CONVERSATION not in root
+
+
+@pytest.mark.parametrize(
+    ("opted", "name"),
+    [("", sc.USAGE_CACHE_CREATION), ("gen_ai_latest_experimental", sc.USAGE_CACHE_WRITE)],
+)
+def test_tokens_written_to_a_cache_have_the_name_that_was_opted_in_to(
+    opted: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sc.STABILITY_ENV, opted)
+    usage = Usage(calls=1, input_tokens=9, output_tokens=1, cache_written_tokens=7)
+    attributes = of_reply(Reply("call/0", "thread", "m", "p", "", text="a", state="succeeded", usage=usage))
+    assert {k: v for k, v in attributes.items() if "cache" in k} == {name: 7}
 
 
 def test_messages_are_in_the_conventions_form(spans: Spans) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -22,9 +24,17 @@ def test_the_compose_file_and_the_collector_agree() -> None:
 
     takes = {p["endpoint"].rsplit(":", 1)[1] for p in config["receivers"]["otlp"]["protocols"].values()}
     assert {port.split(":")[-1] for port in services["collector"]["ports"]} == takes
-    assert config["exporters"]["otlp_http"]["endpoint"] == "${env:JAEGER_ENDPOINT}"
-    assert services["collector"]["environment"]["JAEGER_ENDPOINT"] == "http://jaeger:4318"
-    assert all(port.startswith("127.0.0.1:") for s in services.values() for port in s["ports"])
+    given = services["collector"]["environment"]
+    for name in ("jaeger", "phoenix", "langfuse"):
+        variable = f"{name.upper()}_ENDPOINT"
+        assert config["exporters"][f"otlp_http/{name}"]["endpoint"] == f"${{env:{variable}}}"
+        assert urlsplit(given[variable]).hostname == name
+        assert name in services
+    keys = services["langfuse"]["environment"]
+    pair = f"{keys['LANGFUSE_INIT_PROJECT_PUBLIC_KEY']}:{keys['LANGFUSE_INIT_PROJECT_SECRET_KEY']}"
+    assert given["LANGFUSE_AUTHORIZATION"] == f"Basic {base64.b64encode(pair.encode()).decode()}"
+    assert all(port.startswith("127.0.0.1:") for s in services.values() for port in s.get("ports", ()))
+    assert {name for s in services.values() for name in s.get("depends_on", ())} <= set(services)
     for volume in services["collector"]["volumes"]:
         assert (FOLDER / volume.split(":")[0]).is_file()
     for pipeline in config["service"]["pipelines"].values():

@@ -383,6 +383,7 @@ class Weaver(TypedRuns):
             work,
             checks_output=request.is_answered,
             session=self._session(request.session),
+            conversation=request.session if isinstance(request.session, str) else "",
         )
 
     def _session(self, session: Session | str | None) -> Session | None:

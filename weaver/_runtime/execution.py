@@ -78,6 +78,7 @@ class Execution:
         parent: trace context of the caller; the current one by default.
         checks_output: False where the answer is for weaver itself (a plan, a forecast).
         session: the conversation that the task goes on with, and that the turn is added to.
+        conversation: its id, for the trace; "" where it has none.
     """
 
     def __init__(
@@ -90,8 +91,10 @@ class Execution:
         parent: Context | None = None,
         checks_output: bool = True,
         session: Session | None = None,
+        conversation: str = "",
     ) -> None:
         self.state = state
+        self._conversation_id = conversation
         self._verification = state.verification
         if state.hooks.parallel_checks or (state.hooks.output_checks and checks_output):
             state.withheld = Withheld(state.hooks)
@@ -131,6 +134,7 @@ class Execution:
             model=model,
             question="" if state.hooks.input_checks else self._task.question,
             parent=self._parent,
+            conversation=self._conversation_id,
         )
         root = Run(ThreadContext(state, span, self._task, deadline=state.deadline))
         state.emit(RunStarted(state.id, self._task.question, self._strategy, model))

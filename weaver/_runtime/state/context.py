@@ -462,6 +462,7 @@ class ThreadContext:
             agent=thread.task.agent.name if thread.task.agent else "thread",
             depth=thread.depth,
             depends_on=thread.depends_on,
+            prompt=thread.task.question,
         )
         below = ThreadContext(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
         thread.span, thread.saying = span, below.words

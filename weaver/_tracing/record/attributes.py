@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -88,6 +89,10 @@ def of_reply(reply: Reply) -> Attributes:
         attributes[sc.USAGE_ESTIMATED] = True
     if usage.cached_tokens:
         attributes[sc.USAGE_CACHE_READ] = usage.cached_tokens
+    if usage.cache_written_tokens:
+        is_latest = sc.wanted_metrics(os.environ) == "main"
+        name = sc.USAGE_CACHE_WRITE if is_latest else sc.USAGE_CACHE_CREATION
+        attributes[name] = usage.cache_written_tokens
     if usage.reasoning_tokens:
         attributes[sc.USAGE_REASONING] = usage.reasoning_tokens
     if usage.cost_usd is not None:

@@ -30,6 +30,7 @@ STORED_CHARS = 1_000_000
 TEXTS_ENV = "WEAVER_TRACE_TEXTS"
 LABELS_ENV = "WEAVER_TRACE_LABELS"
 _OFF = ("off", "0", "no", "false")
+_ON = ("on", "1", "yes", "true")
 
 
 class Capture(Flag):
@@ -95,12 +96,14 @@ class Content:
 
     Attributes:
         is_wanted: whether anybody takes content: spans or the store.
+        openinference: whether spans get OpenInference's attributes as well.
     """
 
     def __init__(self, capture: Capture, redact: Callable[[str], str], texts: Texts | None = None) -> None:
         self.capture = capture
         self.redact = redact
         self.texts = texts
+        self.openinference = os.environ.get(sc.OPENINFERENCE_ENV, "").strip().lower() in _ON
         keeps_all = os.environ.get(TEXTS_ENV, "").strip().lower() not in _OFF
         self._all_texts = texts if keeps_all else None
         self.is_wanted = bool(capture) or self._all_texts is not None
@@ -123,6 +126,26 @@ class Content:
         if self.capture:
             full = {name: lambda: self.redact(text)} if len(text) > ATTRIBUTE_CHARS else {}
             self._put(span, {name: storable(cut(self._shown(text), ATTRIBUTE_CHARS))}, full)
+
+    def message(self, span: Span, name: str, role: str, text: str) -> None:
+        """Record a text that a run or thread was asked or answers with, as the conventions' messages.
+
+        Only on spans and only if content is captured: the local store has the text under its own name.
+
+        Args:
+            name: ``gen_ai.input.messages`` or ``gen_ai.output.messages``.
+        """
+        if not text or not self.capture:
+            return
+        message: dict[str, Any] = {"role": role, "parts": [{"type": "text", "content": self._shown(text)}]}
+        if name == sc.OUTPUT_MESSAGES:
+            message["finish_reason"] = "stop"
+        shown, _ = as_attribute([message], ATTRIBUTE_CHARS)
+        attributes = {name: shown}
+        if self.openinference:
+            plain = sc.INPUT_VALUE if name == sc.INPUT_MESSAGES else sc.OUTPUT_VALUE
+            attributes[plain] = cut(self._shown(text), ATTRIBUTE_CHARS)
+        self._put(span, attributes, {})
 
     def local_text(self, span: Span, name: str, text: Callable[[], str]) -> None:
         """Keep a text that is made by the writing thread, in the local store only."""

@@ -31,6 +31,7 @@ STEP: Final = "step"
 EVALUATE: Final = "evaluate"
 
 # GenAI attributes.
+CONVERSATION: Final = "gen_ai.conversation.id"
 WORKFLOW_NAME: Final = "gen_ai.workflow.name"
 AGENT_NAME: Final = "gen_ai.agent.name"
 AGENT_ID: Final = "gen_ai.agent.id"
@@ -53,6 +54,8 @@ RESPONSE_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 USAGE_INPUT: Final = "gen_ai.usage.input_tokens"
 USAGE_OUTPUT: Final = "gen_ai.usage.output_tokens"
 USAGE_CACHE_READ: Final = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_CREATION: Final = "gen_ai.usage.cache_creation.input_tokens"  # what trace UIs read today
+USAGE_CACHE_WRITE: Final = "gen_ai.usage.cache_write.input_tokens"  # its name on the main branch
 USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
 COST_AMOUNT: Final = "gen_ai.usage.cost.amount"
 COST_CURRENCY: Final = "gen_ai.usage.cost.currency"
@@ -70,7 +73,27 @@ STABILITY_ENV: Final = "OTEL_SEMCONV_STABILITY_OPT_IN"
 STABILITY_LATEST: Final = "gen_ai_latest_experimental"
 CONTENT_EVENT: Final = "gen_ai.client.inference.operation.details"
 
+# OpenInference (opt-in): what Phoenix and others choose icons and columns by.
+OPENINFERENCE_ENV: Final = "WEAVER_TRACE_OPENINFERENCE"
+SPAN_KIND: Final = "openinference.span.kind"
+INPUT_VALUE: Final = "input.value"
+OUTPUT_VALUE: Final = "output.value"
+SPAN_KINDS: Final[Mapping[str, str]] = {
+    INVOKE_WORKFLOW: "CHAIN",
+    INVOKE_AGENT: "AGENT",
+    PLAN: "AGENT",
+    CHAT: "LLM",
+    TEXT_COMPLETION: "LLM",
+    EXECUTE_TOOL: "TOOL",
+    EVALUATE: "EVALUATOR",
+    CONFLICT: "EVALUATOR",
+    JOIN: "CHAIN",
+    SYNTHESIS: "CHAIN",
+    STEP: "CHAIN",
+}
+
 # General conventions.
+SESSION_ID: Final = "session.id"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 ERROR_TYPE: Final = "error.type"
@@ -277,7 +300,7 @@ _METRICS: Final[dict[MetricVersion, MetricNames]] = {
         tokens="",
         tokens_in="gen_ai.client.inference.usage.input_tokens",
         tokens_out="gen_ai.client.inference.usage.output_tokens",
-        run_duration="gen_ai.workflow.duration",
+        run_duration="gen_ai.invoke_workflow.duration",
         thread_duration="gen_ai.invoke_agent.duration",
         tool_duration="gen_ai.execute_tool.duration",
     ),

@@ -91,6 +91,7 @@ class Tracing(Starting):
         span.set_attributes(build.of_report(report))
         if report.answer:
             self.content.text(span, sc.TASK_ANSWER, report.answer)
+            self.content.message(span, sc.OUTPUT_MESSAGES, "assistant", report.answer)
         if report.state in ("failed", "timed_out"):
             self._failed(span, error, kind=report.state, message=report.error or "")
         span.end()
@@ -188,6 +189,7 @@ class Tracing(Starting):
             )
         if result.answer:
             self.content.text(span, sc.RUN_ANSWER, result.answer)
+            self.content.message(span, sc.OUTPUT_MESSAGES, "assistant", result.answer)
         if result.error is not None:
             if result.error.type == RunCancelled.__name__:
                 span.set_attributes({sc.TASK_STATE: "cancelled", sc.CANCEL_REASON: "user"})

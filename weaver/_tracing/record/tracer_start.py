@@ -67,20 +67,32 @@ class Starting:
         return cls(NoOpTracerProvider(), NoOpMeterProvider(), capture=False, redact=str)
 
     def start_run(
-        self, *, run_id: str, strategy: str, model: str, question: str, parent: Context | None = None
+        self,
+        *,
+        run_id: str,
+        strategy: str,
+        model: str,
+        question: str,
+        parent: Context | None = None,
+        conversation: str = "",
     ) -> Span:
-        """The root of a run, under the caller's current span if there is one."""
+        """The root of a run, under the caller's current span if there is one.
+
+        Args:
+            conversation: id of the session, by which trace UIs group turns; "" for none.
+        """
         if self._metrics is None and (meter := live_meter(self._meter_provider)) is not None:
             self._metrics = Instruments(meter)
+        attributes: dict[str, AttributeValue] = {
+            sc.OPERATION: sc.INVOKE_WORKFLOW,
+            sc.WORKFLOW_NAME: strategy,
+            sc.RUN_ID: run_id,
+            sc.RUN_MODEL: model,
+        }
+        if conversation and self.labels:
+            attributes[sc.CONVERSATION] = attributes[sc.SESSION_ID] = self.content.label(conversation)
         span = self._tracer.start_span(
-            f"{sc.INVOKE_WORKFLOW} {strategy}",
-            context=parent,
-            attributes={
-                sc.OPERATION: sc.INVOKE_WORKFLOW,
-                sc.WORKFLOW_NAME: strategy,
-                sc.RUN_ID: run_id,
-                sc.RUN_MODEL: model,
-            },
+            f"{sc.INVOKE_WORKFLOW} {strategy}", context=parent, attributes=self._with_kind(attributes)
         )
         if question:
             self.set_question(span, question)
@@ -92,6 +104,7 @@ class Starting:
             if self.labels:
                 self.content.local(span, sc.RUN_LABEL, question)
             self.content.text(span, sc.RUN_QUESTION, question)
+            self.content.message(span, sc.INPUT_MESSAGES, "user", question)
 
     def start_plan(self, parent: Span) -> Span:
         """The planner's work; its model call is a child, the threads are siblings."""
@@ -114,8 +127,13 @@ class Starting:
         agent: str,
         depth: int,
         depends_on: Sequence[str] = (),
+        prompt: str = "",
     ) -> Span:
-        """A thread. ``agent`` names the span and is of low cardinality; ``id`` and ``title`` are not."""
+        """A thread. ``agent`` names the span and is of low cardinality; ``id`` and ``title`` are not.
+
+        Args:
+            prompt: what it works on; content.
+        """
         if _declined(parent):
             return parent
         agent = agent or "thread"
@@ -129,7 +147,10 @@ class Starting:
             attributes[sc.TASK_TITLE] = self.content.label(title)
         if depends_on:
             attributes[sc.DEPENDS_ON] = tuple(depends_on)
-        return self._start(parent, f"{sc.INVOKE_AGENT} {agent}", attributes)
+        span = self._start(parent, f"{sc.INVOKE_AGENT} {agent}", attributes)
+        if span.is_recording():
+            self.content.message(span, sc.INPUT_MESSAGES, "user", prompt)
+        return span
 
     def start_tool(self, parent: Span, *, name: str, call_id: str, arguments: str = "") -> Span:
         """One execution of a tool. ``arguments`` (JSON) are content."""
@@ -223,7 +244,14 @@ class Starting:
         links: Sequence[Link] = (),
     ) -> Span:
         context = trace.set_span_in_context(parent)
+        attributes = self._with_kind(attributes)
         return self._tracer.start_span(name, context=context, kind=kind, attributes=attributes, links=links)
+
+    def _with_kind(self, attributes: Mapping[str, AttributeValue]) -> Mapping[str, AttributeValue]:
+        """Add OpenInference's kind of span, if the environment asks for it."""
+        if not self.content.openinference:
+            return attributes
+        return {**attributes, sc.SPAN_KIND: sc.SPAN_KINDS.get(str(attributes.get(sc.OPERATION)), "CHAIN")}
 
 
 def _declined(parent: Span) -> bool:
