@@ -51,11 +51,13 @@ def ui(
     from weaver._serving.config import ServeConfig
     from weaver._serving.ui.secret import kept_secret
     from weaver._serving.ui.server import serve_page
+    from weaver._strategies.common.registry import find
     from weaver._tracing.store.retention import store_wanted
     from weaver._tracing.store.sqlite import Store
 
     config = ServeConfig.load(workflows=tuple(str(Path(file).absolute()) for file in workflows) or None)
     settings = settings_from(options)
+    find(settings.strategy)  # a misspelt name is an error here, and not at the first question
     secret = kept_secret(home(), fresh=new_address)
 
     def ready(address: str, desk: Desk) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 MAX_BODY = 4_000_000
 BODY_SECONDS = 30.0
 SEND_SECONDS = 30.0
+LOOK_SECONDS = 2.0
+"""Seconds that the page waits for the model's name."""
 BATCH_SECONDS = 0.05
 """Changes within this time go to a tab together."""
 
@@ -51,7 +54,8 @@ class Desk:
 
     Attributes:
         archive: the local store, or None where runs are not kept.
-        problem: why there is no model, or "".
+        model: the name of the model that answers, or "".
+        problem: why there is none, or "".
     """
 
     weaver: Weaver
@@ -60,7 +64,20 @@ class Desk:
     archive: KeptRuns | None
     model: str = ""
     problem: str = ""
-    models: tuple[str, ...] = field(default=())
+
+    async def look_for_model(self, seconds: float) -> None:
+        """Find out which model answers, or why none does: kept runs can be looked at all the same."""
+        self.problem = "It has not answered yet."
+        with anyio.move_on_after(seconds):
+            try:
+                self.model, self.problem = (await self.weaver.model()).name, ""
+            except WeaverError as error:
+                self.problem = f"{error.message} {error.hint or ''}".strip()
+
+    @property
+    def models(self) -> list[str]:
+        """The models that the page suggests."""
+        return [*dict.fromkeys(filter(None, (self.model, *self.weaver.settings.models)))]
 
 
 def app_of(desk: Desk) -> Starlette:
@@ -126,6 +143,8 @@ async def _body(request: Request) -> Fields:
 
 
 async def _about(desk: Desk, request: Request) -> Any:  # noqa: ARG001 - an endpoint's signature
+    if desk.problem:
+        await desk.look_for_model(LOOK_SECONDS)
     settings = desk.weaver.settings
     limits = ("deadline", "max_cost", "max_total_tokens", "max_threads")
     return {
@@ -133,7 +152,7 @@ async def _about(desk: Desk, request: Request) -> Any:  # noqa: ARG001 - an endp
         "strategies": [{"name": name, "summary": load(name).summary} for name in names()],
         "strategy": settings.strategy if isinstance(settings.strategy, str) else "",
         "model": desk.model,
-        "models": list(desk.models),
+        "models": desk.models,
         "problem": desk.problem,
         "limits": {name: getattr(settings, name) for name in limits},
         "workflows": desk.flows.listed(),

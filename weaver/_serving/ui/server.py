@@ -14,7 +14,7 @@ from weaver._serving.ui.flows import Flows
 from weaver._serving.ui.kept_runs import KeptRuns
 from weaver._serving.ui.open_runs import OpenRuns
 from weaver._serving.ui.secret import SecretGuard
-from weaver.errors import ConfigurationError, WeaverError
+from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,8 @@ HOST = "127.0.0.1"
 PORT = 8321
 END_SECONDS = 2.0
 """Seconds that runs get to end with what they have, when the server is stopped."""
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 20.0
+"""Seconds in which a model is to be found before the page is served; it looks again when it is opened."""
 
 
 async def serve_page(
@@ -56,8 +57,7 @@ async def serve_page(
     async with weaver:
         runs = OpenRuns(flush)
         desk = Desk(weaver, runs, flows, KeptRuns(store) if store is not None else None)
-        desk.model, desk.problem = await _model_of(weaver)
-        desk.models = tuple(dict.fromkeys([desk.model, *weaver.settings.models]) if desk.model else ())
+        await desk.look_for_model(LOOK_SECONDS)
         listening = _listening(port)
         address = address_of(listening)
         guard = SecretGuard(app_of(desk), secret, listening.getsockname()[1])
@@ -68,16 +68,6 @@ async def serve_page(
         finally:
             with anyio.CancelScope(shield=True):
                 await runs.end()
-
-
-async def _model_of(weaver: Weaver) -> tuple[str, str]:
-    """Return the model's name, or why there is none: kept runs can be looked at all the same."""
-    with anyio.move_on_after(LOOK_SECONDS):
-        try:
-            return (await weaver.model()).name, ""
-        except WeaverError as error:
-            return "", f"{error.message} {error.hint or ''}".strip()
-    return "", "The model's endpoint does not answer."
 
 
 def _listening(port: int | None) -> socket.socket:
