@@ -11,6 +11,7 @@ from weaver._documents.document import Document
 LINE_CHARS = 300
 """Characters of a line that are shown."""
 _LONGEST_CARRY = 64 * BLOCK
+_AT_ONCE = 4 * BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,15 @@ def lines_from(document: Document, first: int, last: int) -> list[Line]:
     """Return lines by number, as far as they exist; of very long ones the beginning."""
     index = document.lines
     first, last = max(1, first), min(last, index.count)
+    if first > last:
+        return []
+    begin, end = index.offset_of(first), index.offset_of(last + 1)
+    if end - begin <= _AT_ONCE:
+        texts = document.content.read(begin, end).removesuffix(b"\n").split(b"\n")
+        return [
+            Line(document, number, around(text.decode("utf-8", "replace").strip("\r\f"), 0))
+            for number, text in enumerate(texts, start=first)
+        ]
     lines: list[Line] = []
     for number in range(first, last + 1):
         start = index.offset_of(number)
