@@ -5,7 +5,7 @@ The public names are loaded on first use, so that ``import weaver`` stays light.
 
 from typing import TYPE_CHECKING
 
-from weaver._doors import door
+from weaver._environment.doors import door
 
 if TYPE_CHECKING:
     from weaver._data.budget import Limits as Limits

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from weaver._doors import door
+from weaver._environment.doors import door
 
 if TYPE_CHECKING:
     from weaver._strategies.best_of_n import best_of_n

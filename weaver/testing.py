@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from weaver._doors import door
+from weaver._environment.doors import door
 
 if TYPE_CHECKING:
     from weaver._testing import faults

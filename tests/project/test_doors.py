@@ -75,7 +75,9 @@ def test_door_resolves_each_name_and_shows_it_to_type_checkers(door: str) -> Non
     typed = {
         alias.asname or alias.name
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text("utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module and node.module not in {"typing", "weaver._doors"}
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and node.module not in {"typing", "weaver._environment.doors"}
         for alias in node.names
     }
 

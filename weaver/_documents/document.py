@@ -28,7 +28,10 @@ class Document:
         notes: tuple[str, ...] = (),
         first_line: int = 1,
     ) -> None:
-        self.name, self.kind, self.content, self.notes = name, kind, content, notes
+        self.name = name
+        self.kind: Kind = kind
+        self.content = content
+        self.notes = notes
         self.first_line = first_line
 
     def __repr__(self) -> str:

@@ -193,7 +193,7 @@ class Batch:
         if len(self.pieces) > 1:
             middle = len(self.pieces) // 2
             return [Batch(self.pieces[:middle]), Batch(self.pieces[middle:])]
-        return [Batch((piece,)) for piece in self.pieces[0].halves()]
+        return [Batch((half,)) for piece in self.pieces for half in piece.halves()]
 
 
 @dataclass

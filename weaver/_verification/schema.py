@@ -24,7 +24,7 @@ class Schema:
         import fastjsonschema
 
         try:
-            refused = dict.fromkeys(("", "http", "https", "file"), _refuse)
+            refused: dict[str, Any] = dict.fromkeys(("", "http", "https", "file"), _refuse)
             self._validate = fastjsonschema.compile(dict(schema), handlers=refused)
         except Exception as error:
             raise ConfigurationError(f"verify= is not a JSON Schema: {error}.") from error
@@ -43,7 +43,7 @@ class Schema:
         try:
             self._validate(value)
         except fastjsonschema.JsonSchemaException as error:
-            return Verdict(False, f"The answer does not fit the schema: {error.message}.")
+            return Verdict(False, f"The answer does not fit the schema: {error}.")
         return Verdict(True)
 
 

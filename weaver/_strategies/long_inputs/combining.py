@@ -40,7 +40,7 @@ def combine_for(question: str) -> Combine:
     text = question.strip()
     if text.count("?") > 1 or _SECOND_PART.search(text):
         return "write"
-    kinds = [combine for combine, cue in _CUES.items() if cue.search(text)]
+    kinds: list[Combine] = [combine for combine, cue in _CUES.items() if cue.search(text)]
     if not kinds:
         return "write"
     if kinds[0] in {"tally", "list"}:

@@ -17,6 +17,7 @@ from weaver._documents.places import Source
 from weaver._documents.sizes import tokens_in
 from weaver._models.protocol import Request
 from weaver._runtime.run import Run
+from weaver._runtime.state.thread import Thread
 from weaver._strategies.common.sampling import said, shown
 from weaver._strategies.common.streaming import speaking
 from weaver._strategies.long_inputs.combining import Entry
@@ -117,7 +118,7 @@ async def _merged(
         return Answer("\n".join(f"- {fact.text}" for fact in results[run.path]))
 
     async with run.fork(name=f"merge{level}-") as threads:
-        bodies = []
+        bodies: list[tuple[Thread, list[Fact]]] = []
         for number, group in enumerate(groups, start=1):
             part = Task(prompt=task.question, title=f"merge {level}.{number}")
             try:
@@ -128,7 +129,7 @@ async def _merged(
         threads.close()
         async for thread in threads.as_finished():
             if said(thread) is None and thread.error is not None:
-                run.note(f"Facts were not merged: {getattr(thread.error, 'message', thread.error)}")
+                run.note(f"Facts were not merged: {thread.error}")
     merged = [results.get(thread.id, group) for thread, group in bodies]
     return [fact for group in (*merged, *groups[len(bodies) :]) for fact in group]
 
