@@ -254,7 +254,8 @@ class ThreadContext:
     async def replayed(self) -> None:
         """Wait, before something that costs anything, until all that is recorded has been replayed.
 
-        A thread that is recorded to have run out of its time does so here, and does not come back.
+        A thread that is recorded to have run out of its time, or to have lost, does so here, and does not
+        come back.
         """
         record = self.state.record
         if record is None or record.over.is_set():
@@ -265,8 +266,18 @@ class ThreadContext:
             if ended is not None:
                 scope.time_out(ended.get("text", ""))
                 await anyio.sleep_forever()
+            await scope.lose_again()
             scope = scope.parent
         await record.over.wait()
+
+    async def lose_again(self) -> None:
+        """Cancel this thread, and do not come back, if it is recorded to have been cancelled before."""
+        record, thread = self.state.record, self.thread
+        if record is None or thread is None:
+            return
+        if (reason := await record.lost(thread.id)) is not None:
+            thread.cancel(reason)
+            await anyio.sleep_forever()
 
     async def verdict(self, name: str, value: Any) -> Any:
         """Record a decision (JSON); a resumed run gets the recorded one.

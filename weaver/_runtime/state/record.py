@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from weaver._data.result import CancelReason
 from weaver._data.usage import Usage, total
 from weaver._journal.port import Entry, Journal, Kind, Opened, Status
 from weaver._runtime.state.replay_order import ReplayOrder
@@ -73,12 +74,13 @@ class Record:
         self._paid: dict[tuple[str, int], Usage] = {}
         self._unneeded: set[tuple[str, int]] = set()
         self._replayable: set[str] = set()
-        self._losers: set[str] = set()
+        self._losers: dict[str, Entry] = {}
         self._progress = self._last = self._unwritten = 0
         self._writing: set[asyncio.Task[None]] = set()
         for entry in opened.entries:
             self._take(entry)
-        self._order = ReplayOrder(entry.seq for entry in self._ends.values() if self._stands(entry))
+        standing = [entry.seq for entry in self._ends.values() if self._stands(entry)]
+        self._order = ReplayOrder([*standing, *(entry.seq for entry in self._losers.values())])
         if not self._replayable:
             self._close_replay()
 
@@ -127,10 +129,17 @@ class Record:
             return path in self._losers
         return self.find(f"{path}/{END}") is not None
 
-    async def let_losers_lose(self, path: str) -> None:
-        """Keep a thread from its end that had been cancelled because it was not needed: it is so again."""
-        if path in self._losers:
-            await self.over.wait()
+    async def lost(self, path: str) -> CancelReason | None:
+        """Return why a thread had been cancelled as not needed, when its turn comes; None if it was not.
+
+        It is cancelled for the same reason again, and does not depend on its being decided again.
+        """
+        entry = self._losers.get(path)
+        if entry is None or self.over.is_set():
+            return None
+        await self.arrive(entry)
+        reason: CancelReason = (entry.value or {}).get("reason") or "not_needed"
+        return reason
 
     def is_hedged(self, path: str) -> bool:
         """Say whether a thread had got a second attempt."""
@@ -147,6 +156,10 @@ class Record:
         """Wait until a thread may end: after all that had ended before it."""
         if (entry := self.find(f"{path}/{END}")) is not None:
             await self.arrive(entry)
+        else:
+            self._progress += 1
+            await self._order.arrive_last()
+            self._progress += 1
 
     def skip_turn(self, path: str) -> None:
         """Expect the end of a thread no longer: it has been cancelled."""
@@ -251,9 +264,10 @@ class Record:
             if entry.kind in ("ok", "verdict"):
                 self._replayable.add(entry.key)
         elif entry.kind == "cancelled":
-            self._losers.add(path)
+            if self.keeps_failures or (entry.value or {}).get("reason") != "budget":
+                self._losers[path] = entry
         else:
-            self._losers.discard(path)
+            self._losers.pop(path, None)
 
     def _stands(self, entry: Entry) -> bool:
         """Say whether a recorded end is the step's end in this process too."""

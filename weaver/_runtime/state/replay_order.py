@@ -50,6 +50,11 @@ class ReplayOrder:
                 self._waking -= 1
             self._pass(number)  # also where it was cancelled: nobody waits for it then
 
+    async def arrive_last(self) -> None:
+        """Wait until all that was recorded has come: this end is new, and comes after those."""
+        if self._next < len(self._expected):
+            await self.arrive(self._expected[-1] + 1 + next(self._ticket))
+
     def skip(self, number: int) -> None:
         """Expect a step no longer."""
         self._pass(number)
@@ -90,6 +95,9 @@ class ReplayOrder:
                 _, _, event = heappop(self._waiting)
                 self._wake(number, event)
             self._next += 1
+        while self._waiting:
+            number, _, event = heappop(self._waiting)
+            self._wake(number, event)
 
     def _wake(self, number: int, event: anyio.Event) -> None:
         self._passed.add(number)

@@ -116,8 +116,7 @@ class Work:
             self._begin_again("the fallback takes over")
             limit, own = self._limits()
             timed_out = await self._attempt(run, again, limit)
-        if state.record is not None:
-            await state.record.let_losers_lose(thread.id)
+        await run.lose_again()
         self._finish(timed_out, own=own)
 
     def _limits(self) -> tuple[float, bool]:
