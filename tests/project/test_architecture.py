@@ -1,0 +1,53 @@
+"""docs/architecture.md names files and functions that exist, and its measures hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import house
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/architecture.md").read_text("utf-8")
+PLACES = sorted(set(re.findall(r"`(_\w[\w/]*\.py)(?::\s+([\w.]+))?`", PAGE)))
+
+
+def definitions(path: Path) -> set[str]:
+    """Return the qualified names of the classes and functions of a file."""
+    names: set[str] = set()
+
+    def visit(node: ast.AST, outer: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                names.add(f"{outer}{child.name}")
+                visit(child, f"{outer}{child.name}.")
+            else:
+                visit(child, outer)
+
+    visit(ast.parse(path.read_text("utf-8")), "")
+    return names
+
+
+@pytest.mark.parametrize(("file", "function"), PLACES, ids=lambda value: value)
+def test_places_of_the_walks_exist(file: str, function: str) -> None:
+    path = ROOT / "weaver" / file
+
+    assert path.is_file()
+    assert not function or function in definitions(path)
+
+
+def test_walks_are_read() -> None:
+    assert len(PLACES) > 50
+
+
+def test_a_request_is_sent_at_most_14_frames_deep() -> None:
+    frames = house.frames_at_request()
+
+    assert 5 < len(frames) <= 14, "\n".join(frames)
+
+
+def test_run_has_few_public_names() -> None:
+    assert len(house.verbs(house.Run)) <= 22
