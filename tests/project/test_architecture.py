@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_places_of_the_walks_exist(file: str, function: str) -> None:
 
     assert path.is_file()
     assert not function or function in definitions(path)
+
+
+def test_picture_has_every_package_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = [name for line in contracts[0]["layers"] for name in line.split(" | ")]
+    picture = PAGE[PAGE.index("```\n_cli") : PAGE.index("Imports point downwards")]
+    drawn = [word for word in re.findall(r"(?<![\w.])(_?[a-z_]+)\b", picture) if word in layers]
+
+    assert {name for name in layers if name.startswith("_") and name != "__main__"} <= set(drawn)
 
 
 def test_walks_are_read() -> None:

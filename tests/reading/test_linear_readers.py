@@ -43,8 +43,8 @@ from weaver._planning.policy import Rules
 from weaver._planning.reader import PlanReader
 from weaver._runtime.output.structured_output import Shape
 from weaver._strategies.native import FORMATS, check, format_named, statistics
+from weaver._text.untrusted import fenced
 from weaver._tracing.record.redact import Redactor
-from weaver._untrusted import fenced
 from weaver.errors import WeaverError
 
 SHORT, LONG = 25_000, 100_000

@@ -18,7 +18,7 @@ from weaver._coordination.values.final import answer_of
 from weaver._evals.items import Grade, Grader, Item
 from weaver._models.protocol import Model
 from weaver._strategies.common.from_file import member, module_of
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import ConfigurationError, InvalidOutputError, ModelError, UnknownNameError, WeaverError
 
 NAMES = (*KINDS, "numeric", "math", "judge", "python:FILE_OR_MODULE:FUNCTION")

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 MAX_DEPTH = 64
 _FREE_STEPS = 1000  # of the tolerant reader; more come with the length of the text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaver._json_reading.streaming import MAX_DEPTH, SURROGATE, THOUGHT_END, Found, JsonReader
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 _TIDY_CHARS = 20_000
 _MAX_PATCHES = 8

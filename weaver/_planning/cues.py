@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 
 def _words(*patterns: str) -> re.Pattern[str]:

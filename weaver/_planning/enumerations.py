@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 Kind = Literal["lines", "inline", "questions", "series", "table"]
 Mark = tuple[str, int]

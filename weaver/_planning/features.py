@@ -10,11 +10,11 @@ from typing import get_args, get_origin
 from weaver._data.conversation.sizes import conversation_tokens
 from weaver._data.task import Task
 from weaver._data.usage import estimate_tokens
-from weaver._patterns import lazily
 from weaver._planning.gate.lengths import expected_tokens
 from weaver._planning.listed import Meaning
 from weaver._planning.part_questions import asks_one_answer
 from weaver._planning.policy import Features, Lean, Rules
+from weaver._text.patterns import lazily
 
 VERSION = "1"
 """Changes with the meaning of any feature: what was fitted on others cannot be used."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from weaver._data.plan import MergeName
 from weaver._data.usage import estimate_tokens
-from weaver._patterns import lazily
 from weaver._planning import cues
+from weaver._text.patterns import lazily
 
 MOST_TOKENS = 1000
 """Longer questions are given whole: providers keep a beginning of 1,024 tokens that threads share."""

@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from weaver._data.task import Task
-from weaver._patterns import lazily
 from weaver._planning.cues import COMPARISON, EACH, ONE_TEXT, SEVERAL
 from weaver._planning.enumerations import questions_in
 from weaver._planning.listed import Meaning, listing_in
+from weaver._text.patterns import lazily
 
 Lean = Literal["direct", "plan", "unsure"]
 

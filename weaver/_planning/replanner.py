@@ -10,7 +10,7 @@ from weaver._data.task import Task
 from weaver._planning.planner import make_plan
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 
 async def make_replan(

@@ -9,7 +9,7 @@ from weaver._data.messages import assistant, user
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver._verification.protocol import MAX_REASON, Verdict, Verification
 from weaver.errors import BudgetExceededError, WeaverError
 

@@ -19,7 +19,7 @@ from weaver._strategies.common.option_types import VERIFIER, Count, Warmth
 from weaver._strategies.common.pair_ratings import best_by_pairs
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import each, log_stop, said, samples, shown, with_losses
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver._verification.protocol import verdict_of
 from weaver.errors import BudgetExceededError, NoAnswerError, ToolError, WeaverError
 

@@ -25,8 +25,8 @@ from weaver._strategies.common.option_types import Number
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import log_stop, shown
 from weaver._strategies.sequential import sequential
+from weaver._text.untrusted import fenced
 from weaver._tools.protocol import Tool
-from weaver._untrusted import fenced
 from weaver.errors import BudgetExceededError
 
 J = TypeVar("J", bound=BaseModel)

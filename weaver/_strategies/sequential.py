@@ -14,7 +14,7 @@ from weaver._runtime.run import Run
 from weaver._strategies.common.option_types import Count, Needs, Number
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.streaming import END, THINK, Turn, must_continue, speaking
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 WAIT = "\nWait"
 FINAL = "Final Answer:"

@@ -22,7 +22,7 @@ from weaver._strategies.common.option_types import Count
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import adding, told_without_tools
 from weaver._strategies.sequential import sequential
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import InvalidOutputError, ModelError
 from weaver.events import AnswerDelta, AnswerStarted
 

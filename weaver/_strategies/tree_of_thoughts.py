@@ -22,7 +22,7 @@ from weaver._strategies.common.option_types import Count, Warmth
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import each, said, shown, told_without_tools
 from weaver._strategies.common.streaming import speaking
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, NoAnswerError
 
 WORTH = {"impossible": 0.001, "likely": 1.0, "sure": 20.0}

@@ -14,7 +14,7 @@ from weaver._models.protocol import Request
 from weaver._runtime.run import Run
 from weaver._synthesis.merge import Parts, missing_line, speak
 from weaver._synthesis.synthesizer import listed
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, ModelError
 
 JUDGE = """\

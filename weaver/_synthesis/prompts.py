@@ -8,7 +8,7 @@ from weaver._data.conversation.condensed import transcript
 from weaver._data.messages import Message, assistant, system, user
 from weaver._data.result import Answer, Finding
 from weaver._data.task import Task
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 INSTRUCTIONS = """\
 Several workers have each worked on a part of a task. Write the answer to the task from their findings.

@@ -16,7 +16,7 @@ from weaver._runtime.run import Run
 from weaver._synthesis.concat import as_settled
 from weaver._synthesis.merge import Parts, missing_line
 from weaver._synthesis.synthesizer import TEMPERATURE, listed
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, ModelError
 from weaver.events import AnswerDelta, AnswerStarted
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from weaver._models.protocol import ToolSpec as ToolSpec
     from weaver._models.protocol import UsageReport as UsageReport
     from weaver._models.reply import Reply as Reply
-    from weaver._untrusted import fenced as fenced
+    from weaver._text.untrusted import fenced as fenced
 
 _MODULES = {
     "Capabilities": "_models.protocol",
@@ -69,7 +69,7 @@ _MODULES = {
     "assistant": "_data.messages",
     "choose": "_models.catalog.resolve",
     "endpoint": "_models.endpoint",
-    "fenced": "_untrusted",
+    "fenced": "_text.untrusted",
     "layered": "_models.compose",
     "system": "_data.messages",
     "user": "_data.messages",

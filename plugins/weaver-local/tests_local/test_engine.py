@@ -45,7 +45,7 @@ def behaves(model: Path, how: str) -> Path:
 
 
 def about(running: Engine) -> dict[str, Any]:
-    """What the stand-in tells of itself: its pid and the parameters it got."""
+    """Return what the stand-in tells of itself: its pid and the parameters it got."""
     asked = Request(f"{running.url}/models", headers={"Authorization": f"Bearer {running.key}"})
     with urlopen(asked, timeout=5) as response:
         found: dict[str, Any] = json.load(response)["data"][0]["meta"]
@@ -53,7 +53,7 @@ def about(running: Engine) -> dict[str, Any]:
 
 
 def gone(pid: int, seconds: float = 5.0) -> bool:
-    """Whether a process that may not be our child ends in time."""
+    """Return True if a process that may not be our child ends in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:

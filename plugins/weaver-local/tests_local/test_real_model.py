@@ -59,7 +59,7 @@ async def said(model: OpenAIModel, request: Request) -> tuple[str, list[Any]]:
 
 
 async def busy(model: OpenAIModel) -> int:
-    """How many of the server's slots work right now."""
+    """Return how many of the server's slots work right now."""
     key = model._headers["Authorization"]
     async with (
         aiohttp.ClientSession(headers={"Authorization": key}) as session,

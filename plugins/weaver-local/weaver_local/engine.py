@@ -143,7 +143,7 @@ def start(path: Path, options: Options) -> Future[Engine]:
 
 
 def alive(path: Path, options: Options) -> bool:
-    """Whether the server for a file is still there."""
+    """Return True if the server for a file is still there."""
     with _lock:
         running = _running.get((str(path.resolve()), options))
         return running is not None and running.process.poll() is None

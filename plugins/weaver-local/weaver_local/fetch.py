@@ -87,7 +87,7 @@ async def fetch_async(entry: Entry, folder: Path, report: Report) -> Path:
 
 
 def is_there(entry: Entry, folder: Path) -> bool:
-    """Whether the model is on this machine. Its checksum was verified when it was fetched."""
+    """Return True if the model is on this machine. Its checksum was verified when it was fetched."""
     try:
         return (folder / entry.file).stat().st_size == entry.size
     except OSError:

@@ -91,7 +91,7 @@ class Partial:
         os.fsync(self._file.fileno())
 
     def _checked(self, slices: Sequence[Slice]) -> tuple[int, _Hash]:
-        """How much of the file is right (as far as can be known), and the checksum of that."""
+        """Return how much of the file is right (as far as can be known), and the checksum of that."""
         self._file.seek(0)
         sha = hashlib.sha256()
         done = 0

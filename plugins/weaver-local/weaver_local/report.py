@@ -110,5 +110,5 @@ class Bar:
 
 
 def report(title: str, total: int) -> Report:
-    """What fits stderr: a bar on a terminal, lines elsewhere."""
+    """Return what fits stderr: a bar on a terminal, lines elsewhere."""
     return Bar(title, total) if sys.stderr.isatty() else Lines(title, total)

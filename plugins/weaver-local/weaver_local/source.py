@@ -23,7 +23,7 @@ _PLAIN = re.compile(r"[^/\\]+")
 
 
 def models_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where models are kept: ``models`` in ``WEAVER_HOME``."""
+    """Return where models are kept: ``models`` in ``WEAVER_HOME``."""
     return home(environ) / "models"
 
 

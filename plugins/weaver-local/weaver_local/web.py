@@ -31,7 +31,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
 
 def address(source: Hub | Web, environ: Mapping[str, str] | None = None) -> str:
-    """Where ``source`` has the file."""
+    """Return where ``source`` has the file."""
     if isinstance(source, Web):
         return source.url
     environ = os.environ if environ is None else environ

@@ -46,12 +46,12 @@ def fetch(source: Wheels, attempt: Attempt) -> None:
 
 
 def workspace(partial: Path) -> str:
-    """How the names of the folders begin that wheels are unzipped in."""
+    """Return how the names of the folders begin that wheels are unzipped in."""
     return f".{partial.name}-"
 
 
 def pip_command() -> list[str]:
-    """How pip can be run here: as a module, through uv, or as a program.
+    """Return how pip can be run here: as a module, through uv, or as a program.
 
     Raises:
         SourceError: in no way.
@@ -156,7 +156,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _complaint(log: Path) -> str:
-    """What pip said is wrong, in one line."""
+    """Return what pip said is wrong, in one line."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     network = next((line for line in lines if "connection" in line.lower() and "WARNING" in line), None)

@@ -27,7 +27,7 @@ def current_tracing() -> Tracing | None:
 
 @contextmanager
 def telemetry(*, live: bool = False, question: str = "") -> Iterator[Telemetry]:
-    """Within this block, runs are traced as the environment says; what got lost is said at its end.
+    """Trace runs in this block as the environment says; report at its end what was lost.
 
     Args:
         live: serve a page that follows the run, and say where.

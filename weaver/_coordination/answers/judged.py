@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from weaver._coordination.answers.protocol import Equivalence
 from weaver._coordination.values.final import answer_of, plain
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, InvalidOutputError, ModelError
 
 _MAX_CHARS = 2000

@@ -8,7 +8,7 @@ from dataclasses import replace
 from weaver._coordination.conflicts.policies.positions import about
 from weaver._coordination.values.mentions import mentions
 from weaver._data.result import Answer, Conflict
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 TOLD = """\
 The findings contradict each other in places. Each place was looked into; keep to what came of it:

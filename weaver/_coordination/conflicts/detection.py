@@ -15,7 +15,7 @@ from weaver._coordination.conflicts.statements import Matter, Statement, Told, a
 from weaver._coordination.conflicts.topics import near_pairs
 from weaver._data.result import Conflict
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, InvalidOutputError, ModelError
 
 MAX_ASKED = 12

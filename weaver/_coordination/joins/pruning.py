@@ -13,7 +13,7 @@ from weaver._models.protocol import Request
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import Pending
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, InvalidOutputError, ModelError
 
 PROMPT = """\

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Any, Literal
 
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 NOTHING_FOUND = object()
 """What `json_value` gives for a text without JSON (None is a JSON value)."""

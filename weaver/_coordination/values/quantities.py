@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from weaver._coordination.values.units import Unit, unit_of
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 _MAX_CHARS = 200
 _MAX_EXPONENT = 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weaver._data.messages import Message
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 BUDGET = 8_000
 """Characters (about 2,000 tokens) of all earlier turns together."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from weaver._data.conversation.reading import RETURNED
 from weaver._models.openai.errors.complaints import Complaint
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 _NOT_TAKEN = lazily(
     r"support|recogni[sz]e|unknown|unexpected|deprecated|allow|permit|both|forbidden|not available|not accept"

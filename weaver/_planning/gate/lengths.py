@@ -8,8 +8,8 @@ from typing import Literal
 
 from weaver._data.task import Task
 from weaver._models.costs import EndpointCosts
-from weaver._patterns import lazily
 from weaver._planning.policy import Features
+from weaver._text.patterns import lazily
 
 Nature = Literal["length asked for", "items", "worked items", "prose", "question"]
 

@@ -7,8 +7,8 @@ import re
 from weaver._data.task import Task
 from weaver._models.costs import EndpointCosts
 from weaver._models.protocol import Capabilities
-from weaver._patterns import lazily
 from weaver._planning.gate.lengths import Length
+from weaver._text.patterns import lazily
 
 SUMS_SMALL = 0.6
 """Gain in right answers of independent calculations on a small model: 15 % right in one answer, 90 % in

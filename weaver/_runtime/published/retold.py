@@ -34,7 +34,7 @@ class RetoldText:
         self._before.append((kind, text))
 
     def forget(self) -> None:
-        """What was told before is void."""
+        """Discard the text that was published before."""
         self._before.clear()
         self._offset = 0
 

@@ -19,11 +19,11 @@ from weaver._models.reply import Reply
 from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.limits.time_budget import TimeBudget
 from weaver._runtime.state.decision_log import both_ways, vote
+from weaver._runtime.state.names import Names
 from weaver._runtime.state.recorded_errors import dump_error, error_from
 from weaver._runtime.state.run_state import ANSWERING, RunState
 from weaver._runtime.state.thread import Thread
 from weaver._tracing.record import semconv as sc
-from weaver._untrusted import fenced
 from weaver.errors import BudgetExceededError, ModelError, ToolError
 from weaver.events import Decided, Event
 
@@ -97,8 +97,7 @@ class ThreadContext:
         self._call_span: Span | None = None
         self._last_text = ""
         self._said_before = ""
-        self._names: dict[str, int] = {}
-        self._threads: dict[str, int] = {}
+        self._names = Names()
         self._random: random.Random | None = None
 
     # ---- who and where
@@ -498,27 +497,13 @@ class ThreadContext:
                 self.span, self.thread.report(self.state.started), self.thread.error
             )
 
-    def with_findings(self, task: Task, threads: Sequence[Thread]) -> Task:
-        """``task`` with the findings of the threads it depends on as fenced context."""
-        if not threads:
-            return task
-        parts = [fenced(t.text, f"finding {t.title}") for t in threads]
-        context = "\n\n".join([task.context, *parts] if task.context else parts)
-        return replace(task, context=context)
-
-    def thread_path(self, prefix: str, given: str | None) -> str:
-        """A path for a new thread that no other thread has: numbered, or by the id that a plan gave it."""
-        if given is None:
-            self._threads[prefix] = number = self._threads.get(prefix, 0) + 1
-            name = f"{prefix}{number}"
-        else:
-            self._threads[f"={given}"] = count = self._threads.get(f"={given}", 0) + 1
-            name = given if count == 1 else f"{given}~{count}"
-        return f"{self.path}/{name}" if self.path else name
+    def thread_path(self, prefix: str, id_: str | None) -> str:
+        """Return a path for a new thread that no other thread has; ``id_`` is the plan's, or None."""
+        return self._below(self._names.thread(prefix, id_))
 
     def key(self, name: str) -> str:
-        """The structural key of a step of this thread; repeated names are numbered in order."""
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        key = name if count == 0 and name != "call" else f"{name}/{count}"
-        return f"{self.path}/{key}" if self.path else key
+        """Return the structural key of a step of this thread; repeated names are numbered in order."""
+        return self._below(self._names.key(name))
+
+    def _below(self, name: str) -> str:
+        return f"{self.path}/{name}" if self.path else name

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 import anyio
 
 from weaver._data.result import Answer
+from weaver._data.task import Task
 from weaver._models.clock import current_time
 from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import checked_thread
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.thread_options import Body, Handle, Terms
 from weaver._runtime.threads.user_code import answered
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, NoAnswerError, StrategyError, WeaverError
 from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 
@@ -93,7 +96,7 @@ class Work:
         threads = [other.thread for other in needed]
         thread.path_tokens = max([thread.path_tokens, *(t.path_tokens for t in threads)])
         thread.path_seconds = max([thread.path_seconds, *(t.path_seconds for t in threads)])
-        thread.task = parent.with_findings(thread.task, [o.thread for o in needed if o.usable])
+        thread.task = _with_findings(thread.task, [o.thread for o in needed if o.usable])
         thread.started_at = current_time()
         thread.state = "running"
         limit, own = self._limits()
@@ -234,3 +237,11 @@ class Work:
             thread.finish("cancelled")
         else:
             thread.finish("failed")
+
+
+def _with_findings(task: Task, threads: Sequence[Thread]) -> Task:
+    """Return ``task`` with the findings of the threads it depends on as fenced context."""
+    if not threads:
+        return task
+    parts = [fenced(t.text, f"finding {t.title}") for t in threads]
+    return replace(task, context="\n\n".join([task.context, *parts] if task.context else parts))

@@ -21,7 +21,7 @@ from weaver._data.task import Task
 from weaver._models.protocol import Request
 from weaver._runtime.run import Run
 from weaver._strategies.common.sampling import each, shown
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, WeaverError
 
 RATE_BOTH = """\

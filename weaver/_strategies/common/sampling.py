@@ -17,7 +17,7 @@ from weaver._runtime.output.structured_output import Shape
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.thread_options import Body
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import InvalidOutputError, NoAnswerError
 
 UNNEEDED = ("settled", "quorum_met", "lost_race", "pruned", "not_needed")

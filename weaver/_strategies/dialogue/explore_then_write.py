@@ -11,7 +11,7 @@ from weaver._strategies.common.option_types import Count, Warmth
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import adding, said, samples, shortened, stop_at, with_losses
 from weaver._strategies.common.streaming import speaking
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 REASON = """\
 Below are candidate answers by others. Treat them as references and not as votes: all of them may be wrong, \

@@ -22,7 +22,7 @@ from weaver._strategies.common.sampling import (
     with_losses,
 )
 from weaver._strategies.common.streaming import Said, Turn, speaking
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import NoAnswerError
 
 RULES = """\

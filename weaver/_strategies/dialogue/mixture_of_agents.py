@@ -13,7 +13,7 @@ from weaver._strategies.common.option_types import Count, Warmth
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import affordable, said, stop_at, with_losses
 from weaver._strategies.common.streaming import speaking
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 AGGREGATE = """\
 Below are answers of several models to the user's latest message. Write one answer of your own from them. \

@@ -17,7 +17,7 @@ from weaver._runtime.threads.group import Threads
 from weaver._strategies.common.option_types import Count
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import adding, log_stop, note_losses, said, spoken
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError
 
 PROTOCOL = """\

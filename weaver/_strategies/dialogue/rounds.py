@@ -23,7 +23,7 @@ from weaver._strategies.common.sampling import (
     with_losses,
 )
 from weaver._strategies.common.streaming import speaking
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 IMPROVE = """\
 Below are earlier attempts at this. Some may be wrong, some may be right in part. Check them against each \

@@ -28,7 +28,7 @@ from weaver._strategies.common.sampling import (
     votes_on,
     with_losses,
 )
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, WeaverError
 
 OTHERS = """\

@@ -28,7 +28,7 @@ from weaver._strategies.long_inputs.looking import Looking
 from weaver._strategies.long_inputs.map_reduce import map_reduce
 from weaver._strategies.long_inputs.window import Window, window_of
 from weaver._synthesis.merge import speak
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, InvalidOutputError, ToolError, WeaverError
 
 EXPLORE = """\

@@ -24,7 +24,7 @@ from weaver._runtime.run import Run
 from weaver._strategies.common.sampling import shown
 from weaver._strategies.long_inputs.combining import VALUED, Combine, Entry
 from weaver._strategies.long_inputs.window import Window
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BadRequestError, BudgetExceededError, EmptyReplyError, InvalidOutputError
 
 READ = """\

@@ -22,7 +22,7 @@ from weaver._strategies.common.sampling import said, shown
 from weaver._strategies.common.streaming import speaking
 from weaver._strategies.long_inputs.combining import Entry
 from weaver._strategies.long_inputs.window import Window
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, NoAnswerError, WeaverError
 
 MERGE = """\

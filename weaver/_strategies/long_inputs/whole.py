@@ -11,7 +11,7 @@ from weaver._documents.document import Document
 from weaver._documents.sizes import BYTES_A_TOKEN, tokens_in
 from weaver._runtime.run import Run
 from weaver._strategies.long_inputs.window import Window, window_of
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver.errors import InvalidTaskError
 
 ANSWER_SHARE = 4

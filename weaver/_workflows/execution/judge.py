@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from weaver._data.result import Finding
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 PROMPT = """\
 Rate how well the answer below does its task, from 0 (useless) to 10 (nothing to improve). Judge what it \

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import Expression, ExpressionError, parse_expression

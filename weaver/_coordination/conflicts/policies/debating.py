@@ -18,7 +18,7 @@ from weaver._coordination.conflicts.statements import Told
 from weaver._data.result import Conflict, Resolution
 from weaver._data.task import Task
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 MAX_PARTIES = 6
 

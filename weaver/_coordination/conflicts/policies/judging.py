@@ -11,7 +11,7 @@ from weaver._coordination.conflicts.policies.positions import about, in_short, p
 from weaver._coordination.conflicts.statements import Told
 from weaver._data.result import Conflict, ConflictValue, Resolution
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 MAX_CANDIDATES = 8
 INSTRUCTIONS = """\

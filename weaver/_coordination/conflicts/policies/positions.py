@@ -15,7 +15,7 @@ from weaver._coordination.values.final import shown
 from weaver._coordination.values.scalars import Value, read_value
 from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 from weaver._runtime.run import Run
-from weaver._untrusted import fenced
+from weaver._text.untrusted import fenced
 
 Policy = Callable[[Run, Conflict, Sequence[Told]], Awaitable[Resolution | None]]
 """Settles a conflict, or returns None to leave it to the next policy.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 MAX_CHARS = 4000
 _MAX_VALUES = 200

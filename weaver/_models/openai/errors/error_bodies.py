@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 MAX_BODY = 64 * 1024
 """Most bytes of an error body that are read."""

@@ -30,7 +30,7 @@ from weaver._models.openai.errors.complaints import (
 )
 from weaver._models.openai.errors.error_bodies import message_in, message_of, status_of, text_of_html
 from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 from weaver.errors import (
     AuthenticationError,
     BadRequestError,

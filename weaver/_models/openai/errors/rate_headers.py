@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from weaver._models.layers.rates import Allowance, Unit
 from weaver._models.openai.errors.complaints import LONGEST_WINDOW, duration
-from weaver._patterns import lazily
+from weaver._text.patterns import lazily
 
 _LARGEST = 1e12
 _RATE = lazily(

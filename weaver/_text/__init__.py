@@ -1,0 +1,1 @@
+"""Text: patterns that are compiled on first use, and fences around untrusted text."""
