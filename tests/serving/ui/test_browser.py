@@ -368,7 +368,7 @@ async def test_the_keyboard_alone_is_enough(start: Start) -> None:
             "model",
             "deadline",
             "max_cost",
-            "max_tokens",
+            "max_total_tokens",
             "max_threads",
             "Ask",
         ]

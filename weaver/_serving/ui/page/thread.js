@@ -1,6 +1,8 @@
 // One thread: its title, state, text while it is written, tools.
 import { SIGNS, clean, el, secs, whole } from "../viewer/base.js";
 
+const TAIL = 12_000; // characters of a text that a closed card lays out
+
 export class ThreadCard {
   constructor(id, stop) {
     this.id = id;
@@ -44,19 +46,22 @@ export class ThreadCard {
     return el("button", { class: "plain", "aria-expanded": String(Boolean(this.isOpen)), onclick: (event) => {
       this.isOpen = !this.isOpen;
       this.node.classList.toggle("open", this.isOpen);
+      if (this.thread) this.drawText(this.thread, null);
       event.target.textContent = this.isOpen ? "less" : "all of it";
       event.target.setAttribute("aria-expanded", String(this.isOpen));
     } }, this.isOpen ? "less" : "all of it");
   }
 
   drawText(thread, changes) {
+    this.thread = thread;
     const grows = changes !== null && changes.every(([path, , appends]) => path.length > 2 && (!["text", "reasoning"].includes(path[2]) || appends));
     const bottom = this.body.scrollHeight - this.body.scrollTop - this.body.clientHeight < 30;
-    if (grows && this.body.firstChild && changes.every(([path]) => path[2] !== "reasoning")) {
+    const fits = this.isOpen || thread.text.length < TAIL;
+    if (grows && fits && this.body.firstChild && changes.every(([path]) => path[2] !== "reasoning")) {
       const added = changes.filter(([path]) => path[2] === "text").map(([, value]) => value).join("");
       this.body.lastChild.appendData ? this.body.lastChild.appendData(clean(added)) : this.body.append(clean(added));
     } else {
-      this.body.replaceChildren(...(thread.reasoning ? [el("details", {}, el("summary", { class: "dim" }, "reasoning"), el("div", { class: "dim" }, thread.reasoning))] : []), clean(thread.text));
+      this.body.replaceChildren(...(thread.reasoning ? [el("details", {}, el("summary", { class: "dim" }, "reasoning"), el("div", { class: "dim" }, thread.reasoning))] : []), clean(fits ? thread.text : `…${thread.text.slice(-TAIL)}`));
     }
     if (bottom && thread.state === "running") this.body.scrollTop = this.body.scrollHeight;
   }
