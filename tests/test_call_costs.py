@@ -22,11 +22,11 @@ from weaver._models.openai.chunks.reader import ChunkReader
 from weaver._testing.clock import VirtualTimeLoop
 from weaver.testing import Scripted, ScriptedModel
 
-LINES = 1650
+LINES = 1630
 TASKS = 1.1
-CALLBACKS = 3.5
-OBJECTS = 145
-LINES_OF_CHUNK = 36
+CALLBACKS = 3.2
+OBJECTS = 124
+LINES_OF_CHUNK = 35
 
 
 class CountingLoop(VirtualTimeLoop):
