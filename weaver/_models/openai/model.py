@@ -112,7 +112,7 @@ class OpenAIModel:
             MissingCapabilityError: on entering: the server is known to lack what the request needs.
             ConfigurationError: on entering: the request contradicts itself.
         """
-        return _Opening(self._open, request)
+        return _Opening(self._open, request)  # pyright: ignore[reportReturnType]  # it returns a coroutine
 
     async def aclose(self) -> None:
         """Close pooled connections of the running event loop. The model may be used again."""

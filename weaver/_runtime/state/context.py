@@ -6,7 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -15,14 +15,13 @@ from weaver._data.decisions import Arm, DecisionKind, LoggedDecision, Reward, Re
 from weaver._data.result import Answer, CancelReason, DecidedBy, Decision, Forecast
 from weaver._data.task import Task
 from weaver._models.protocol import Model
-from weaver._models.reply import Reply
 from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.limits.time_budget import TimeBudget
 from weaver._runtime.state.decision_log import both_ways, vote
 from weaver._runtime.state.names import Names
 from weaver._runtime.state.recorded_errors import dump_error, error_from
 from weaver._runtime.state.run_state import ANSWERING, RunState
-from weaver._runtime.state.thread import Thread
+from weaver._runtime.state.thread import OpenCall, Thread
 from weaver._tracing.record import semconv as sc
 from weaver.errors import BudgetExceededError, ModelError, ToolError
 from weaver.events import Decided, Event
@@ -31,23 +30,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 T = TypeVar("T")
-
-
-class OpenCall(Protocol):
-    """What a scope reads of a model call that is under way (`weaver._runtime.calls.call.Call`)."""
-
-    path_tokens: int
-    path_seconds: float
-
-    @property
-    def reply(self) -> Reply: ...
-    @property
-    def tokens_so_far(self) -> int: ...
-    @property
-    def seconds_so_far(self) -> float: ...
-    @property
-    def text_so_far(self) -> str: ...
-    def abort(self) -> None: ...
 
 
 class ThreadContext:

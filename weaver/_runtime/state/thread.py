@@ -13,11 +13,29 @@ from weaver._data.task import Task
 from weaver._data.usage import NOTHING, Usage
 from weaver._display import one_line
 from weaver._models.clock import current_time
+from weaver._models.reply import Reply
 from weaver.errors import NoAnswerError
 from weaver.events import Event, ThreadFinished
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+
+class OpenCall(Protocol):
+    """What a scope reads of a model call that is under way (`weaver._runtime.calls.call.Call`)."""
+
+    path_tokens: int
+    path_seconds: float
+
+    @property
+    def reply(self) -> Reply: ...
+    @property
+    def tokens_so_far(self) -> int: ...
+    @property
+    def seconds_so_far(self) -> float: ...
+    @property
+    def text_so_far(self) -> str: ...
+    def abort(self) -> None: ...
 
 
 class Abortable(Protocol):

@@ -339,6 +339,6 @@ async def open_fork(run: Handle, tasks: Iterable[Task], *, terms: Terms, name: s
         finally:
             threads.cancel(reason)
             group.cancel_scope.cancel()
-    threads.let_go()
+    threads.let_go()  # pyright: ignore[reportPossiblyUnboundVariable]  # the group lets every exception through
     if raised is not None:
         raise raised
