@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import count
@@ -42,7 +43,8 @@ class ReplayOrder:
             return
         event = anyio.Event()
         heappush(self._waiting, (number, next(self._ticket), event))
-        self._go_on()
+        # Not now: who is let go before it waits goes after those who wait already.
+        asyncio.get_running_loop().call_soon(self._go_on)
         try:
             await event.wait()
         finally:
