@@ -21,6 +21,7 @@ from weaver._strategies.common.option_types import Count
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import stop_at
 from weaver._strategies.long_inputs.combining import Combine, Combined, Entry, as_json, combine_for, combined
+from weaver._strategies.long_inputs.plain_reading import most_relevant
 from weaver._strategies.long_inputs.reading import Reading, Sizes, facts_text, read_batch, sizes_for
 from weaver._strategies.long_inputs.reducing import NOTHING, facts_of, reduced, written
 from weaver._strategies.long_inputs.window import Window, window_of
@@ -238,6 +239,8 @@ async def _answer(
         return _finished(run, task, by_code, missing, cite=cite)
     if not entries:
         return speak(run, Answer(NOTHING, complete=not missing, missing=missing))
+    if mapping.sizes.plain and mapping.combine == "write":
+        entries = most_relevant(task.user_words, entries)
     open_points = await _contradictions(run, task, entries) if conflicts and len(task.documents) > 1 else ()
     facts, left_out = await reduced(run, task, facts_of(entries), window)
     if left_out:

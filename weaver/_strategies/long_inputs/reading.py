@@ -13,9 +13,8 @@ from weaver._coordination.values.mentions import mentions
 from weaver._coordination.values.quantities import quantity
 from weaver._data.messages import system, user
 from weaver._data.task import Task
-from weaver._documents.places import source
 from weaver._documents.sizes import tokens_in
-from weaver._documents.splitting import Batch, Piece
+from weaver._documents.splitting import Batch
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._runtime.output.asking import Asking
@@ -23,6 +22,8 @@ from weaver._runtime.output.structured_output import Shape
 from weaver._runtime.run import Run
 from weaver._strategies.common.sampling import shown
 from weaver._strategies.long_inputs.combining import VALUED, Combine, Entry
+from weaver._strategies.long_inputs.numbered_lines import NumberedLines
+from weaver._strategies.long_inputs.plain_reading import PLAIN, read_plainly
 from weaver._strategies.long_inputs.window import Window
 from weaver._text.untrusted import fenced
 from weaver.errors import BadRequestError, BudgetExceededError, EmptyReplyError, InvalidOutputError
@@ -117,11 +118,13 @@ class Sizes:
         text: of the documents.
         reply: cap on the reply.
         lines: most lines at once.
+        plain: the model is small, and is asked in plain words.
     """
 
     text: int
     reply: int
     lines: int
+    plain: bool = False
 
 
 def sizes_for(task: Task, combine: Combine, window: Window, piece: int | None) -> Sizes:
@@ -143,7 +146,7 @@ def sizes_for(task: Task, combine: Combine, window: Window, piece: int | None) -
     text = int((window.tokens - overhead - reply) * _NUMBERING)
     if text < min(LEAST_ROOM, window.tokens // 4):
         raise ValueError(f"{overhead:,} of {window.tokens:,} tokens are taken by the question")
-    return Sizes(min(text, piece or text), reply, lines)
+    return Sizes(min(text, piece or text), reply, lines, window.can.small and combine in PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,9 @@ async def read_batch(
         BudgetExceededError: a limit of the run.
         ModelError: the model cannot be asked at all.
     """
-    numbered = _Numbered(batch)
+    numbered = NumberedLines(batch)
+    if sizes.plain:
+        return Reading(tuple(await read_plainly(run, task, numbered, combine)))
     prompt = f"{shown(task)}\n\n{INSTRUCTIONS[combine]}\n\n{fenced(numbered.text, 'lines')}"
     request = Request(
         (system(READ), user(prompt)), max_tokens=sizes.reply, temperature=0.0, seed=run.context.seed
@@ -210,37 +215,7 @@ async def _reply_to(run: Run, request: Request, shape: Shape[BaseModel]) -> Base
     return (await asking.fitted(shape, reply, ask))[0]
 
 
-class _Numbered:
-    """The lines of a batch, each with a number that leads back to its place."""
-
-    def __init__(self, batch: Batch) -> None:
-        self._places: list[tuple[Piece, int, str]] = []
-        rows: list[str] = []
-        for piece in batch.pieces:
-            rows += [""] if rows else []
-            rows.append(f"--- {piece.place}")
-            if piece.header:
-                rows.append(f"(columns: {piece.header})")
-            for number, line in enumerate(piece.text.split("\n"), start=1):
-                if text := line.strip():
-                    self._places.append((piece, number, text))
-                    rows.append(f"{len(self._places)}: {text}")
-        self.text = "\n".join(rows)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def line(self, number: int) -> str:
-        """The text of a line."""
-        return self._places[number - 1][2]
-
-    def entry(self, run: Run, number: int, **fields: Any) -> Entry:
-        """An entry for a line."""
-        piece, line, text = self._places[number - 1]
-        return Entry(source(piece.place_of(line), text, run.path), **fields)
-
-
-def _checked(run: Run, reply: Any, numbered: _Numbered) -> Reading:
+def _checked(run: Run, reply: Any, numbered: NumberedLines) -> Reading:
     """Keep the entries that the text bears out."""
     if isinstance(reply, _Lines):
         lines = sorted({line for line in reply.lines if 1 <= line <= len(numbered)})
