@@ -108,6 +108,11 @@ def in_loop(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(work)
 
 
+def short(value: object) -> str:
+    """Return a name for a case: compressed bodies have the time in them, and others are long."""
+    return getattr(value, "__name__", repr(value)[:40])
+
+
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(place % (len(data) + 1) for place in at)})
     return [data[start:end] for start, end in itertools.pairwise(places)]
@@ -134,6 +139,7 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
             b"zip" * 9,
         ),
     ],
+    ids=short,
 )  # fmt: skip
 async def test_answers_of_every_shape(answer: bytes, body: bytes) -> None:
     response, read = await fetched(answer)
@@ -185,6 +191,7 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
         (b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 600_000, NotHTTPError),
         (b"HTTP/1.1 200 OK\r\n" + b"X-Many: x\r\n" * 60_000, NotHTTPError),
     ],
+    ids=short,
 )
 async def test_answers_that_are_none(answer: bytes, error: type[Exception]) -> None:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
