@@ -120,7 +120,7 @@ async def test_a_run_that_cannot_begin_has_failed(journal, dispatcher, url):
 async def test_a_workflow_travels_with_its_files(journal, dispatcher, url, tmp_path):
     from click.testing import CliRunner
 
-    from weaver_postgres.commands import submit
+    from weaver_postgres.commands.runs import submit
 
     (tmp_path / "part").mkdir()
     (tmp_path / "part" / "used.yaml").write_text(

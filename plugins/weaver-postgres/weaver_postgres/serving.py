@@ -10,7 +10,7 @@ import click
 from weaver._cli.support.interrupt import interrupts, run_async
 from weaver._workers.running import Runs
 from weaver._workers.worker import Worker
-from weaver_postgres.connected import journal_from
+from weaver_postgres.commands.connected import journal_from
 from weaver_postgres.dispatcher import PostgresDispatcher
 
 

@@ -132,14 +132,20 @@ class Record:
     async def lost(self, path: str) -> CancelReason | None:
         """Return why a thread had been cancelled as not needed, when its turn comes; None if it was not.
 
-        It is cancelled for the same reason again, and does not depend on its being decided again.
+        It is cancelled for the same reason again, and does not depend on its being decided again. Where
+        no thread beside it was needed either, what decided was said inside of them: they go on.
         """
         entry = self._losers.get(path)
-        if entry is None or self.over.is_set():
+        if entry is None or self.over.is_set() or not self._has_winner_beside(path):
             return None
         await self.arrive(entry)
         reason: CancelReason = (entry.value or {}).get("reason") or "not_needed"
         return reason
+
+    def _has_winner_beside(self, path: str) -> bool:
+        parent = path.rpartition("/")[0]
+        ended = (key.rpartition("/") for key, entry in self._ends.items() if entry.kind == "ok")
+        return any(name == END and winner.rpartition("/")[0] == parent for winner, _, name in ended)
 
     def is_hedged(self, path: str) -> bool:
         """Say whether a thread had got a second attempt."""

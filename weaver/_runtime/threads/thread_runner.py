@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -163,7 +162,11 @@ class Work:
 
     def _answer(self, body: Body, run: ThreadContext) -> Coroutine[Any, Any, Answer]:
         who = f"The body of thread {self.thread.id} ({self.thread.title})"
-        return checked_thread(run, partial(answered, body, self._make_handle(run), run.task, who=who))
+
+        def work() -> Coroutine[Any, Any, Answer]:
+            return answered(body, self._make_handle(run), run.task, who=who)  # checks may change the task
+
+        return checked_thread(run, work)
 
     async def _race(self, body: Body, run: ThreadContext) -> Answer:
         """The body, and a second attempt beside it once `hedge_now` is set; the first success wins."""

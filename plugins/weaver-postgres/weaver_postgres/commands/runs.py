@@ -57,7 +57,7 @@ def submit(question: str | None, again: str | None, **options: Any) -> int:
     """
     from weaver._cli.running.submitting import submission_of, when
     from weaver._dispatch.port import Job
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     if again is not None:
         click.echo(_again(again, options["journal"]))
@@ -114,7 +114,7 @@ def worker(
 def cancel(run: str, journal: str | None) -> None:
     """Stop RUN, on whichever machine it is, and the runs that it waits for. What is finished is kept."""
     from weaver._cli.support.durable_runs import find_run
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     async def stop(journal: PostgresJournal, dispatcher: PostgresDispatcher) -> tuple[str, bool]:
         head = await find_run(journal, run)
@@ -130,7 +130,7 @@ def cancel(run: str, journal: str | None) -> None:
 @debug_option
 def schedules(ctx: click.Context, journal: str | None) -> None:
     """List what is submitted again and again (weaver submit --every), and remove it."""
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     ctx.obj = journal
     if ctx.invoked_subcommand is not None:
@@ -148,7 +148,7 @@ def schedules(ctx: click.Context, journal: str | None) -> None:
 @debug_option
 def remove(journal: str | None, name: str) -> None:
     """Remove the schedule NAME. Runs that it has submitted stay."""
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     async def forget(_: PostgresJournal, dispatcher: PostgresDispatcher) -> None:
         if not await dispatcher.schedules.remove(name):
@@ -162,7 +162,7 @@ def _again(run: str, url: str | None) -> str:
     """Put a run back into the queue; returns its id."""
     from weaver._cli.support.durable_runs import find_run
     from weaver.errors import ConfigurationError
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     async def requeue(journal: PostgresJournal, dispatcher: PostgresDispatcher) -> str:
         head = await find_run(journal, run)
@@ -177,7 +177,7 @@ def _again(run: str, url: str | None) -> str:
 
 
 def _schedule(job: Job, options: dict[str, Any]) -> int:
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     name, cron, zone = options["name"], options["every"], options["zone"]
     if name is None:
@@ -191,7 +191,7 @@ def _schedule(job: Job, options: dict[str, Any]) -> int:
 
 def _wait(run_id: str, url: str | None) -> int:
     """Wait for the run's end and print its answer; returns the exit code."""
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     async def until_ended(journal: PostgresJournal, _: PostgresDispatcher) -> tuple[str, Any]:
         while True:

@@ -93,6 +93,6 @@ def budget(journal: str | None, /, submitter: str, **options: Any) -> None:
 
 
 def _do(journal: str | None, work: Any) -> None:
-    from weaver_postgres.connected import with_dispatcher
+    from weaver_postgres.commands.connected import with_dispatcher
 
     with_dispatcher(journal, work)
