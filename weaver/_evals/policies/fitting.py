@@ -49,7 +49,7 @@ def fit_arms(
         rows = [inputs.row(example.features, example.model) for example in examples]
         data[name] = (rows, [example.arms[name].reward for example in examples])
     choices = [
-        {name: fit(*data[name], (choice,), centre=centres[name]) for name in strategies}
+        {name: fit(data[name][0], data[name][1], (choice,), centre=centres[name]) for name in strategies}
         for choice in (OWN_STRENGTHS if strength is None else (strength,))
     ]
     qualities = max(choices, key=lambda choice: sum(posterior.evidence for posterior in choice.values()))
