@@ -84,7 +84,7 @@ async def options(weaver: Weaver) -> None:
     await weaver.run("q", deadline=3, max_cost=0.1, strategy="adaptive", tools=[print], run_id="r")
     await weaver.plan("q", max_depth=1)
     await weaver.run("q", dedline=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await weaver.run("q", output=City, deadline="3")  # type: ignore[call-overload]  # pyright: ignore  # noqa: PGH003
+    await weaver.run("q", output=City, deadline=[3])  # type: ignore[call-overload]  # pyright: ignore  # noqa: PGH003
     weaver.stream("q", max_token=3)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await weaver.plan("q", tools=[])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Weaver("m", max_thread=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
