@@ -84,7 +84,13 @@ async def test_best_of_n_uses_it_and_the_first_pass_cancels_the_rest():
     model = ScriptedModel(
         [Scripted("bad", times=1), Scripted("good", times=1, first=1), Scripted("late", first=60)]
     )
-    result = await weaver(model, "best_of_n:n=4").run("q", verify=is_good)
+
+    async def is_good_at_once(
+        answer: Answer,
+    ) -> bool:  # a function would run in a thread, beside virtual time
+        return is_good(answer)
+
+    result = await weaver(model, "best_of_n:n=4").run("q", verify=is_good_at_once)
     assert (result.status, result.answer, result.verified) == ("complete", "good", True)
     assert [r.closed for r in model.requests] == ["finished", "finished", "cancelled", "cancelled"]
 
