@@ -10,24 +10,21 @@ from weaver.errors import ConfigurationError
 _WORDS = {"good": 1.0, "bad": 0.0}
 
 
-class _Value(click.ParamType[float]):
-    name = "good|bad|0..1"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if value.lower() in _WORDS:
-            return _WORDS[value.lower()]
-        try:
-            number = float(value)
-        except ValueError:
-            number = -1.0
-        if not 0 <= number <= 1:
-            self.fail(f"{value!r} is not good, bad or a number from 0 to 1.", param, ctx)
-        return number
+def _score(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    if value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise click.BadParameter(f"{value!r} is not good, bad or a number from 0 to 1.", ctx, param)
+    return number
 
 
 @click.command()
 @click.argument("run")
-@click.argument("value", type=_Value())
+@click.argument("value", metavar="good|bad|0..1", callback=_score)
 @click.option("--name", default="correctness", show_default=True, help="What is judged.")
 @debug_option
 def feedback(run: str, value: float, name: str) -> None:
