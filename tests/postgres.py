@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-import psycopg
-
 USER = "postgres"
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
 
@@ -67,6 +65,8 @@ class Server:
 
     def new_database(self, name: str) -> str:
         """Make an empty database; returns its URL."""
+        import psycopg  # of the plugin, which need not be installed
+
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
