@@ -80,7 +80,11 @@ class Record:
         for entry in opened.entries:
             self._take(entry)
         standing = [entry.seq for entry in self._ends.values() if self._stands(entry)]
-        self._order = ReplayOrder([*standing, *(entry.seq for entry in self._losers.values())])
+        ended = (key.rpartition("/") for key, entry in self._ends.items() if entry.kind == "ok")
+        # Where none of the threads of a fork was needed, what decided was said inside of them: they go on.
+        self._decided_forks = {_parent(path) for path, _, name in ended if name == END}
+        lost = [entry.seq for path, entry in self._losers.items() if _parent(path) in self._decided_forks]
+        self._order = ReplayOrder([*standing, *lost])
         if not self._replayable:
             self._close_replay()
 
@@ -132,20 +136,14 @@ class Record:
     async def lost(self, path: str) -> CancelReason | None:
         """Return why a thread had been cancelled as not needed, when its turn comes; None if it was not.
 
-        It is cancelled for the same reason again, and does not depend on its being decided again. Where
-        no thread beside it was needed either, what decided was said inside of them: they go on.
+        It is cancelled for the same reason again, and does not depend on its being decided again.
         """
         entry = self._losers.get(path)
-        if entry is None or self.over.is_set() or not self._has_winner_beside(path):
+        if entry is None or self.over.is_set() or _parent(path) not in self._decided_forks:
             return None
         await self.arrive(entry)
         reason: CancelReason = (entry.value or {}).get("reason") or "not_needed"
         return reason
-
-    def _has_winner_beside(self, path: str) -> bool:
-        parent = path.rpartition("/")[0]
-        ended = (key.rpartition("/") for key, entry in self._ends.items() if entry.kind == "ok")
-        return any(name == END and winner.rpartition("/")[0] == parent for winner, _, name in ended)
 
     def is_hedged(self, path: str) -> bool:
         """Say whether a thread had got a second attempt."""
@@ -297,6 +295,11 @@ class Record:
         self._writing.discard(task)
         if not task.cancelled():
             task.exception()  # `add` has ended the run
+
+
+def _parent(path: str) -> str:
+    """The thread that made the fork that a thread belongs to; "" for the root."""
+    return path.rpartition("/")[0]
 
 
 def owner() -> str:
