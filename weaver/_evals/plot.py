@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from weaver._evals.figure import figure_of, save
 from weaver._evals.statistics import Interval
 from weaver._evals.summary import Summary
-from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,18 +24,7 @@ def draw(summaries: Sequence[Summary], paths: Sequence[Path], *, title: str = ""
     Raises:
         ConfigurationError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigurationError(
-            "Plots need matplotlib.", hint='pip install "weaver-reasoning[evals]"'
-        ) from error
-    # The same results give the same file: no date, no random ids.
-    with rc_context({"svg.hashsalt": "weaver", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(14, 4.6), layout="constrained")
-        FigureCanvasAgg(figure)
+    with figure_of(14, 4.6) as figure:
         left_axis, middle, right = figure.subplots(1, 3, sharey=True)
         tokens = "generated tokens, {} (mean per item)"
         _panel(
@@ -49,8 +38,7 @@ def draw(summaries: Sequence[Summary], paths: Sequence[Path], *, title: str = ""
         if title:
             figure.suptitle(title)
         for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+            save(figure, path)
 
 
 def _latency(summary: Summary) -> tuple[float, Interval]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from weaver._evals.figure import figure_of, save
 from weaver._evals.policies.acceptance import Learned
 from weaver._evals.policies.evaluation import Bin, Row, calibration_error
 from weaver._evals.policies.examples import Examples
@@ -91,17 +92,7 @@ def draw_calibration(bins: Sequence[Bin], path: Path) -> None:
     Raises:
         ConfigurationError: matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigurationError(
-            "Plots need matplotlib.", hint='pip install "weaver-reasoning[evals]"'
-        ) from error
-    with rc_context({"svg.hashsalt": "weaver", "svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(4.6, 4.6), layout="constrained")
-        FigureCanvasAgg(figure)
+    with figure_of(4.6, 4.6) as figure:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
         largest = max((each.number for each in bins), default=1)
@@ -116,7 +107,6 @@ def draw_calibration(bins: Sequence[Bin], path: Path) -> None:
         axes.set_ylim(-0.02, 1.02)
         axes.grid(visible=True, color="0.92", linewidth=0.6)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {})
+            save(figure, path)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{path} cannot be written: {error}.") from error
