@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.postgres import Server, programs, running
+
+if TYPE_CHECKING:
+    from weaver_postgres.journal import PostgresJournal
 
 _numbers = count()
 collect_ignore_glob = [] if find_spec("weaver_postgres") else ["test_*.py"]
@@ -35,3 +39,13 @@ def server() -> Iterator[Server]:
 def url(server: Server) -> str:
     """An empty database."""
     return server.new_database(f"runs_{next(_numbers)}")
+
+
+@pytest.fixture
+async def journal(url: str) -> AsyncIterator[PostgresJournal]:
+    """A journal on an empty database."""
+    from weaver_postgres.journal import PostgresJournal
+
+    journal = PostgresJournal(url)
+    yield journal
+    await journal.aclose()

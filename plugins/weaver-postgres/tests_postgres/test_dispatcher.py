@@ -11,7 +11,6 @@ from weaver._models.layers.limiter import Share
 from weaver._testing.dispatchers import DispatcherChecks
 from weaver_postgres.database import Database
 from weaver_postgres.dispatcher import PostgresDispatcher
-from weaver_postgres.journal import PostgresJournal
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
 
@@ -20,13 +19,6 @@ class TestPostgres(DispatcherChecks):
     @pytest.fixture
     def reopen(self, url):
         return lambda seconds: PostgresDispatcher(Database(url), lease_seconds=seconds)
-
-
-@pytest.fixture
-async def journal(url):
-    journal = PostgresJournal(url)
-    yield journal
-    await journal.aclose()
 
 
 @pytest.fixture

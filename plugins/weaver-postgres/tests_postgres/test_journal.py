@@ -25,13 +25,6 @@ class TestPostgres(JournalChecks):
         return lambda: PostgresJournal(url)
 
 
-@pytest.fixture
-async def journal(url):
-    journal = PostgresJournal(url)
-    yield journal
-    await journal.aclose()
-
-
 async def test_a_run_is_read_from_it(journal):
     model = ScriptedModel("4")
     weaver = Weaver(model, strategy="sequential", journal=journal)

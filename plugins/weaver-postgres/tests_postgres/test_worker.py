@@ -26,13 +26,6 @@ SLOW = Scripted("42 and", each=3_600.0)
 
 
 @pytest.fixture
-async def journal(url):
-    journal = PostgresJournal(url)
-    yield journal
-    await journal.aclose()
-
-
-@pytest.fixture
 def dispatcher(journal):
     return PostgresDispatcher(journal.database, lease_seconds=LEASE)
 
