@@ -10,10 +10,10 @@ from weaver._testing.server import Server
 from weaver._workers.submission import Submission
 from weaver.testing import Scripted
 
-from .test_worker import dispatcher, journal, until, working
+from .test_worker import dispatcher, until, working
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy]
-__all__ = ["dispatcher", "journal"]
+__all__ = ["dispatcher"]
 
 FLOW = """\
 version: weaver/v1
