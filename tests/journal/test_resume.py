@@ -46,6 +46,18 @@ class Dying(MemoryJournal):
             await super().finish(run_id, epoch, status, result)
 
 
+class Slow(MemoryJournal):
+    """Takes so many seconds to record the end of a run."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    async def finish(self, run_id, epoch, status, result=None):
+        await anyio.sleep(self.seconds)
+        await super().finish(run_id, epoch, status, result)
+
+
 async def race(run: Run, task: Task) -> Answer:
     """Three side by side; the first one wins, and a last call says it again."""
     async with run.fork([Task("slow"), Task("quick"), Task("middle")]) as threads:
@@ -141,6 +153,38 @@ async def test_an_owner_that_lost_its_run_stops_at_once():
     with pytest.raises(RunTakenOverError):
         await Weaver(model, strategy=method, journal=journal).run("q", run_id="r")
     assert model.requests == []
+
+
+@pytest.mark.parametrize(("seconds", "deadline", "recorded_at"), [(20, None, 21), (5, 10, 6), (20, 10, None)])
+async def test_a_run_waits_for_its_journal_until_its_deadline(seconds, deadline, recorded_at):
+    journal = Slow(seconds)
+    model = ScriptedModel(Scripted("ok", first=1.0))
+    began = anyio.current_time()
+    async with Weaver(model, strategy="sequential", journal=journal, deadline=deadline).stream(
+        "q", run_id="r"
+    ) as stream:
+        result = await stream.wait()
+    assert (result.status, result.answer) == ("complete", "ok")
+    assert stream.is_recorded is (recorded_at is not None)
+    assert anyio.current_time() - began == pytest.approx(recorded_at or deadline, abs=0.2)
+    assert (await journal.head("r")).status == ("complete" if recorded_at else "running")
+    journal.seconds = 0
+    again = await Weaver(model, strategy="sequential", journal=journal).run("q", run_id="r")
+    assert (again.answer, len(model.requests)) == ("ok", 1)
+    assert (await journal.head("r")).status == "complete"
+
+
+async def test_a_run_that_is_stopped_waits_a_second_for_its_journal():
+    journal = Slow(20)
+    model = ScriptedModel(Scripted("ok", first=100.0))
+    async with Weaver(model, strategy="sequential", journal=journal).stream("q", run_id="r") as stream:
+        with anyio.move_on_after(2):
+            await stream.wait()
+        assert not stream.finished
+        stream.cancel()
+        await stream.wait()
+    assert anyio.current_time() == pytest.approx(3.0, abs=0.2)
+    assert stream.is_recorded is False
 
 
 async def test_an_approval_from_outside_outlives_the_process():

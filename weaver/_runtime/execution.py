@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,17 +29,16 @@ from weaver._data.usage import Usage
 from weaver._models.clock import current_time
 from weaver._runtime.default_body import in_form
 from weaver._runtime.limits.time_budget import TimeBudget
+from weaver._runtime.recording import accompany, close_journal, open_journal
 from weaver._runtime.run import Run
 from weaver._runtime.state import log
 from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import Withheld, checked_run, context_of
 from weaver._runtime.state.media import check_media
-from weaver._runtime.state.record import Record
 from weaver._runtime.state.run_state import RunState
 from weaver._runtime.state.session_turn import SessionTurn
 from weaver._runtime.threads.user_code import answered
 from weaver._runtime.verifying import verified
-from weaver._tools.approvals import Approval
 from weaver.errors import (
     BudgetExceededError,
     DeadlineExceededError,
@@ -55,7 +54,6 @@ from weaver.events import AnswerDelta, AnswerStarted, RunFinished, RunStarted
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
-    from weaver._journal.port import Status as JournalStatus
     from weaver._sessions.protocol import Session
 
 _BEGUN = "session/begun"
@@ -79,6 +77,10 @@ class Execution:
         checks_output: False where the answer is for weaver itself (a plan, a forecast).
         session: the conversation that the task goes on with, and that the turn is added to.
         conversation: its id, for the trace; "" where it has none.
+
+    Attributes:
+        is_recorded: whether the journal of a durable run, which has ended, has its end. If not, whoever
+            resumes the run comes to the same end without paying for what was recorded.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Execution:
         state.on_halt = self._halt
         self._checks_output = checks_output and bool(state.hooks.output_checks)
         self.error: WeaverError | None = None
+        self.is_recorded = True
         self._task = task
         self._strategy = strategy
         self._work = work
@@ -144,7 +147,7 @@ class Execution:
         except asyncio.CancelledError:
             self.error = RunCancelled("The run was cancelled.")
             state.tracing.end_run(span, self._result(root, model, None))
-            await self._close_journal(None)
+            self.is_recorded = await close_journal(state, None, self.error)
             raise
         finally:
             state.on_halt = None
@@ -156,18 +159,21 @@ class Execution:
             state.emit(AnswerStarted(self._strategy))
             state.emit(AnswerDelta(result.answer))
         state.emit(RunFinished(result))
-        await self._close_journal(result)
+        self.is_recorded = await close_journal(state, result, self.error)
         return result
 
     async def _answer(self, root: Run) -> Answer | None:
         state = self.state
-        if not await self._open_journal():
+        try:
+            await open_journal(state, self._task, self._strategy)
+        except JournalError as error:
+            self.error = error
             return None
         if state.cancel_reason is not None:
             self.error = RunCancelled("The run was cancelled before it began.")
             return None
         main = asyncio.ensure_future(self._guarded(root))
-        beside = self._beside()
+        beside = accompany(state)
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
         seconds = TimeBudget(state.deadline).left
         try:
@@ -184,61 +190,6 @@ class Execution:
             for task in beside:
                 task.cancel()
         return self._outcome(root, main)
-
-    async def _open_journal(self) -> bool:
-        """Become the run's owner; False, with `error`, where the journal cannot be used."""
-        state = self.state
-        if state.journal is None:
-            return True
-        about = {"question": self._task.question, "strategy": self._strategy}
-        about["model"] = state.model_for("thread").name
-        try:
-            state.record = await Record.opened(
-                state.journal,
-                state.id,
-                {**about, **state.about},
-                halt=partial(state.halt, reason="parent"),
-                on_paid=state.count_earlier_calls,
-                accept_changes=state.accept_changes,
-            )
-            if state.events is not None:
-                await state.events.open(state.journal, state.record)
-            if state.record.is_resumed:
-                # Asked now, endpoints are not asked during the replay, which would wait for nobody else.
-                models = {id(model): model for model in state.models.values()}.values()
-                await asyncio.gather(*(model.capabilities() for model in models), return_exceptions=True)
-        except JournalError as error:
-            self.error = error
-            return False
-        return True
-
-    def _beside(self) -> list[asyncio.Task[None]]:
-        """Start the tasks that accompany a journaled run."""
-        record, state = self.state.record, self.state
-        if record is None:
-            return []
-
-        def pass_answer(id_: str, value: Mapping[str, Any]) -> None:
-            if id_ in state.tools.approvals.pending:
-                state.tools.approvals.answer(id_, Approval(**value))
-
-        beside = [record.until_replayed(), record.watch(pass_answer)]
-        if state.events is not None:
-            beside.append(state.events.publish())
-        return [asyncio.ensure_future(work) for work in beside]
-
-    async def _close_journal(self, result: Result[Any] | None) -> None:
-        """Record how the run ended: it may be resumed unless it is complete."""
-        state, record = self.state, self.state.record
-        if record is None:
-            return
-        # A run that could not be recorded has not failed: whoever goes on with it has all that was recorded.
-        unrecorded = isinstance(self.error, JournalError)
-        interrupted = result is None or unrecorded or state.cancel_reason in ("user", "parent")
-        if state.events is not None:
-            await state.events.finish()
-        status: JournalStatus = "interrupted" if interrupted or result is None else result.status
-        await record.finish(status, None if result is None else result.as_dict())
 
     async def _guarded(self, root: Run) -> Answer:
         with self.state.tracing.attached(root.context.span):

@@ -135,6 +135,17 @@ class RunStream(Generic[T_co]):
         """The error of a failed run, once it has ended."""
         return self._live.error
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the journal of a durable run has its end; True for a run that is not durable.
+
+        Raises:
+            RunUnfinishedError: the run has not ended.
+        """
+        if not self.finished:
+            raise RunUnfinishedError("The run has not ended, so its end is not recorded yet.")
+        return self._live.execution is None or self._live.execution.is_recorded
+
     def __aiter__(self) -> AsyncIterator[Event]:
         return _Events(self._live, ends_run=not self._entered)
 

@@ -15,7 +15,7 @@ from weaver._dispatch.placing import Part
 from weaver._facade.weaver import Weaver
 from weaver._settings.settings import Settings
 from weaver._workers.submission import Submission
-from weaver.errors import InvalidWorkflowError, WeaverError
+from weaver.errors import InvalidWorkflowError, JournalError, WeaverError
 
 if TYPE_CHECKING:
     from weaver._journal.port import Journal
@@ -82,6 +82,14 @@ class Runs:
         if len(self._weavers) > _WEAVERS:
             self._weavers.popitem(last=False)  # its connections close with its last run
         return self._weavers[key]
+
+
+async def error_of(stream: RunStream[Any]) -> WeaverError | None:
+    """Wait for the end of a run and return its error: a `JournalError` where its end is not recorded."""
+    await stream.wait()
+    if stream.error is None and not stream.is_recorded:
+        return JournalError("The run has ended, and its end could not be recorded.")
+    return stream.error
 
 
 async def record_failure(journal: Journal, run_id: str, error: Exception, owner: str) -> None:

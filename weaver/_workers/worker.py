@@ -16,7 +16,7 @@ import anyio
 from weaver._dispatch.placing import current_placer
 from weaver._dispatch.port import QUEUE, Claim, Dispatcher, Watch
 from weaver._workers.placing import Placing
-from weaver._workers.running import Runs, record_failure
+from weaver._workers.running import Runs, error_of, record_failure
 from weaver.errors import JournalError, RunTakenOverError
 
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ class Worker:
             work.stream = stream = await self._runs.stream(job.run_id, job.about, max_cost=job.max_cost)
             if work.is_lost or work.is_returned:
                 return None
-            await stream.wait()
-            return stream.error
+            return await error_of(stream)
         except JournalError as error:
             return error
         except Exception as error:  # noqa: BLE001 - of a plugin, a setting, a function of a user

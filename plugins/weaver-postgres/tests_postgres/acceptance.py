@@ -188,7 +188,8 @@ async def measure(options: argparse.Namespace, url: str, server: Server, folder:
     """Submit, kill, wait; returns the figures."""
     journal = PostgresJournal(url)
     dispatcher = PostgresDispatcher(journal.database)
-    jobs = [job(server, number) for number in range(options.runs)]
+    kinds = options.kinds or range(4)
+    jobs = [job(server, 4 * number + kinds[number % len(kinds)]) for number in range(options.runs)]
     begun = time.monotonic()
     for start in range(0, len(jobs), 100):
         await dispatcher.submit(jobs[start : start + 100])
@@ -247,6 +248,7 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=12, help="runs at once of a worker")
     parser.add_argument("--every", type=float, default=6.0, help="seconds between kills")
     parser.add_argument("--timeout", type=float, default=540.0)
+    parser.add_argument("--kinds", type=int, nargs="*", choices=range(4), help="kinds of runs, see `job`")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
     random.seed(options.seed)

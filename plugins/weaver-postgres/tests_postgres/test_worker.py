@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import anyio
 import pytest
+from psycopg import AsyncConnection
 
 from weaver._dispatch.port import Job
 from weaver._journal.port import Entry
@@ -30,8 +31,12 @@ def dispatcher(journal):
     return PostgresDispatcher(journal.database, lease_seconds=LEASE)
 
 
-def job(server: Server, run_id: str, text: str = "6 times 7?", **options) -> Job:
+def job(
+    server: Server, run_id: str, text: str = "6 times 7?", *, deadline: float | None = None, **options
+) -> Job:
     settings = {"model": "scripted", "base_url": server.url, "strategy": "sequential"}
+    if deadline is not None:
+        settings["deadline"] = deadline
     return Job(run_id, Submission(text, settings=settings).about(), **options)
 
 
@@ -162,6 +167,25 @@ async def test_a_lost_database_stops_nothing(server, journal, dispatcher, url):
             heads = [await until(journal, f"r{i}", "complete", "failed") for i in range(6)]
         assert {head.status for head in heads} == {"complete"}
         assert len(model.requests) == 6
+
+
+@pytest.mark.parametrize("deadline", [None, 2.5])
+async def test_a_database_that_is_slow_at_the_end_loses_no_run(journal, dispatcher, url, deadline):
+    """Somebody keeps the run's row locked; with a deadline the run is given back, and ended by reading."""
+    async with Server(Scripted("42", each=0.1)) as model, await AsyncConnection.connect(url) as other:
+        await dispatcher.submit([job(model, "r", deadline=deadline)])
+        async with working(url):
+            await until_asked(model)
+            await anyio.sleep(0.4)  # its entries are written, and then its end waits
+            await other.execute("SELECT FROM weaver.runs WHERE run_id = 'r' FOR UPDATE")
+            await anyio.sleep(4.0)
+            await other.rollback()
+            head = await until(journal, "r", "complete", "failed")
+            with anyio.fail_after(10):
+                while (await journal.database.rows("SELECT state FROM weaver.jobs"))[0][0] != "done":
+                    await anyio.sleep(0.02)
+        assert (head.status, head.result["answer"]) == ("complete", "42")
+        assert len(model.requests) == 1
 
 
 async def test_schedules_submit_once(journal, dispatcher):

@@ -49,10 +49,14 @@ class Pool:
 
     async def _connected(self) -> AsyncConnection[Any]:
         connection = await AsyncConnection.connect(self._url, connect_timeout=CONNECT_SECONDS)
-        # What is acknowledged is on disk, whatever the server's default is.
-        await connection.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) "
-            "WHERE current_setting('synchronous_commit') = 'off'"
-        )
-        await connection.commit()
+        try:
+            # What is acknowledged is on disk, whatever the server's default is.
+            await connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') = 'off'"
+            )
+            await connection.commit()
+        except BaseException:
+            await connection.close()
+            raise
         return connection

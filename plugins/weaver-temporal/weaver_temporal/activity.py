@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from weaver._runtime.state.record import owner
-from weaver._workers.running import Runs, record_failure
+from weaver._workers.running import Runs, error_of, record_failure
 from weaver.errors import JournalError, RunTakenOverError
 from weaver_temporal.workflow import WORK
 
@@ -55,8 +55,7 @@ class Activities:
         stream: RunStream[Any] | None = None
         try:
             stream = await self._runs.stream(run_id, about)
-            await stream.wait()
-            error: Exception | None = stream.error
+            error: Exception | None = await error_of(stream)
         except asyncio.CancelledError:
             if stream is not None:
                 await asyncio.shield(stream.aclose())

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 BATCH_SECONDS = 0.1
 """Events of so long a time go to the journal together."""
-END_SECONDS = 1.0
-"""Most seconds that the end of a run waits for its last events."""
 _DELTAS = ("ThreadDelta", "AnswerDelta", "AnswerReasoning")
 
 
@@ -71,8 +69,7 @@ class EventLog:
 
     async def finish(self) -> None:
         """Write the last events; an error is not raised: the run is over."""
-        with anyio.move_on_after(END_SECONDS, shield=True):
-            await self._flush()
+        await self._flush()
 
     async def _flush(self) -> None:
         events, self._events = self._events, []

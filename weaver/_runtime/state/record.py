@@ -31,8 +31,6 @@ QUIET_SECONDS = 0.5
 after which a step that waits for others goes on without them."""
 WRITE_SECONDS = 0.001
 """Between two looks whether entries that a replay wrote are on disk."""
-END_SECONDS = 1.0
-"""Most seconds that the end of a run waits for its last entries."""
 END = "end"
 """Name of the entry that says how a thread ended."""
 STOPPED = ("parent", "user", "deadline", "refused")
@@ -202,12 +200,15 @@ class Record:
         self._writing.add(task)
         task.add_done_callback(self._written)
 
-    async def finish(self, status: Status, result: Any) -> None:
-        """Record how the run ended; an error is not raised: the run is over, and can be resumed."""
-        with anyio.move_on_after(END_SECONDS, shield=True), suppress(JournalError):
-            if self._writing:
-                await asyncio.wait(tuple(self._writing))
+    async def finish(self, status: Status, result: Any) -> bool:
+        """Record how the run ended; False where the journal does not take it: the run can be resumed then."""
+        if self._writing:
+            await asyncio.wait(tuple(self._writing))
+        try:
             await self._journal.finish(self.run_id, self.epoch, status, result)
+        except JournalError:
+            return False
+        return True
 
     async def until_replayed(self) -> None:
         """Wait until the replay is over, and say so. Called by the runtime."""
