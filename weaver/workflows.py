@@ -7,6 +7,7 @@ from weaver._environment.doors import door
 if TYPE_CHECKING:
     from weaver._workflows.execution.approval import Question, Reply
     from weaver._workflows.execution.runner import run_workflow, stream_workflow
+    from weaver._workflows.format.step import Defaults, Step
     from weaver._workflows.schema.components import (
         AgentSpec,
         Approval,
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
         Retry,
         StrategyRef,
     )
-    from weaver._workflows.schema.step import Defaults, Step
     from weaver._workflows.schema.types import ValueSpec
     from weaver._workflows.validation.registry import register
     from weaver._workflows.workflow import Workflow
@@ -28,14 +28,14 @@ _MODULES = {
     "Approval": "_workflows.schema.components",
     "Budget": "_workflows.schema.components",
     "Case": "_workflows.schema.components",
-    "Defaults": "_workflows.schema.step",
+    "Defaults": "_workflows.format.step",
     "Input": "_workflows.schema.components",
     "ModelRef": "_workflows.schema.components",
     "Models": "_workflows.schema.components",
     "Question": "_workflows.execution.approval",
     "Reply": "_workflows.execution.approval",
     "Retry": "_workflows.schema.components",
-    "Step": "_workflows.schema.step",
+    "Step": "_workflows.format.step",
     "StrategyRef": "_workflows.schema.components",
     "ValueSpec": "_workflows.schema.types",
     "Workflow": "_workflows.workflow",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from weaver._cli import main
-from weaver._workflows.schema.json_schema import schema_text
+from weaver._workflows.format.json_schema import schema_text
 from weaver.testing import Scripted, Server
 
 FLOW = """\

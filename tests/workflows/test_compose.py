@@ -121,7 +121,7 @@ async def test_a_used_workflow_that_names_a_model_gets_it(tmp_path):
     from weaver._workflows.execution.preparation.prepared import prepare
 
     prepared = prepare(workflow, Surroundings())
-    assert {agent.name: getattr(agent.model, "name", None) for agent in prepared.agents} == {
+    assert {agent.name: getattr(agent.model, "name", None) for agent in prepared.agents.values()} == {
         "a.critic": "openai/child-model",
         "a.thread": "openai/child-model",
     }

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from weaver._settings.settings import Settings
     from weaver._streaming.run_stream import RunStream
     from weaver._workflows.execution.runner import Start
+    from weaver._workflows.format.definition import Definition
     from weaver._workflows.schema.components import Input
-    from weaver._workflows.schema.definition import Definition
 
 _CHANGES = (
     *("model", "planner_model", "judge_model", "synthesizer_model", "deadline", "thread_timeout"),
@@ -303,7 +303,7 @@ def _asking(workflow: Definition, within: str = "") -> Iterator[str]:
     for id_, step in workflow.steps.items():
         if step.approve is not None:
             yield f"{within}{id_}"
-        if (used := workflow.compiled.steps[id_].workflow) is not None:
+        if (used := workflow.compiled.steps[id_].action.workflow) is not None:
             yield from _asking(used, f"{within}{id_}/")
 
 

@@ -20,7 +20,7 @@ from weaver.errors import InvalidWorkflowError, JournalError, WeaverError
 if TYPE_CHECKING:
     from weaver._journal.port import Journal
     from weaver._streaming.run_stream import RunStream
-    from weaver._workflows.schema.definition import Definition
+    from weaver._workflows.format.definition import Definition
 
 _WEAVERS = 64
 """Kinds of settings whose connections are kept for the next run."""

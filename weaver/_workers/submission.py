@@ -12,7 +12,7 @@ from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from weaver._settings.settings import Settings
-    from weaver._workflows.schema.definition import Definition
+    from weaver._workflows.format.definition import Definition
 
 KEY = "job"
 """Where ``RunHead.about`` has it."""
@@ -110,6 +110,6 @@ def _collect(workflow: Definition, path: Path, files: dict[Path, str]) -> None:
         return
     files[path] = path.read_text("utf-8")
     for id_, step in workflow.steps.items():
-        other = workflow.compiled.steps[id_].workflow
+        other = workflow.compiled.steps[id_].action.workflow
         if step.uses is not None and other is not None:
             _collect(other, (path.parent / step.uses).resolve(), files)

@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack
 
 from weaver._data.result import Result
 from weaver._workflows.execution.runner import WorkflowOptions, run_workflow
-from weaver._workflows.schema.definition import Definition
+from weaver._workflows.format.definition import Definition
 from weaver._workflows.source.dump import dump
 from weaver._workflows.validation.compiled import Compiled
 from weaver._workflows.validation.loader import check_built, load

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflows.files.editor import editing, opened
-from weaver._workflows.schema.json_schema import FILE, schema_text
+from weaver._workflows.format.json_schema import FILE, schema_text
 
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(300)]
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weaver._workflows.execution.runner import resolved
-from weaver._workflows.schema.json_schema import FILE, json_schema, schema_text
+from weaver._workflows.format.json_schema import FILE, json_schema, schema_text
 from weaver._workflows.source.starter import starter
 from weaver.errors import ConfigurationError, InvalidWorkflowError
 from weaver.workflows import (

@@ -23,7 +23,7 @@ SCHEMA_FILE = "weaver-v1.schema.json"
 @debug_option
 def init(file: str, force: bool, schema: str | None) -> None:
     """Write a commented workflow to start from, and the schema that editors complete it with."""
-    from weaver._workflows.schema.json_schema import schema_text
+    from weaver._workflows.format.json_schema import schema_text
     from weaver._workflows.source.starter import starter
 
     path = Path(file)
@@ -54,7 +54,7 @@ def init(file: str, force: bool, schema: str | None) -> None:
 
 def _other(schema: Path) -> bool:
     """Return True if there is a file that is not the schema that would be written."""
-    from weaver._workflows.schema.json_schema import schema_text
+    from weaver._workflows.format.json_schema import schema_text
 
     try:
         return schema.read_bytes() != schema_text().encode()

@@ -11,6 +11,6 @@ from weaver._cli.support.guard import debug_option
 @debug_option
 def schema() -> None:
     """Print the JSON Schema of workflow files, for editors."""
-    from weaver._workflows.schema.json_schema import schema_text
+    from weaver._workflows.format.json_schema import schema_text
 
     click.echo(schema_text(), nl=False)

@@ -14,7 +14,7 @@ from weaver._display.words import count, one_line
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from weaver._workflows.schema.definition import Definition
+    from weaver._workflows.format.definition import Definition
     from weaver._workflows.tools.testing import Outcome
 
 

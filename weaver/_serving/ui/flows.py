@@ -10,6 +10,7 @@ from weaver._serving.config import ServeConfig
 from weaver._serving.ui.open_runs import OpenRun
 from weaver._workflows.execution.approval import Question, Reply
 from weaver._workflows.execution.runner import stream_workflow
+from weaver._workflows.kinds.registry import kind_of
 from weaver._workflows.validation.graph import reduced
 from weaver._workflows.workflow import Workflow
 from weaver.errors import ConfigurationError, UnknownNameError
@@ -17,8 +18,8 @@ from weaver.errors import ConfigurationError, UnknownNameError
 if TYPE_CHECKING:
     from weaver._facade.weaver import Weaver
     from weaver._streaming.run_stream import RunStream
+    from weaver._workflows.format.step import Step
     from weaver._workflows.schema.components import Input
-    from weaver._workflows.schema.step import Step
 
 TEXT_CHARS = 2_000
 
@@ -106,13 +107,13 @@ class Flows:
 
 
 def _step_json(id_: str, step: Step) -> dict[str, Any]:
-    text = step.task or step.function or step.uses or (step.approve.message if step.approve else "")
+    text = kind_of(step)(step).summary
     return {
         "id": id_,
         "does": step.does,
         "strategy": step.strategy.name if step.strategy is not None else "",
         "agent": step.agent or "",
-        "text": str(text or "")[:TEXT_CHARS],
+        "text": text[:TEXT_CHARS],
         "each": step.for_each is not None,
         "condition": str(step.if_) if step.if_ is not None else "",
         "asks": step.approve is not None,

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
 
 from weaver._data.result import Conflict
+from weaver._runtime.run import Run
+from weaver._workflows.expressions.functions import text_of
+from weaver._workflows.schema.components import Approval
+
+if TYPE_CHECKING:
+    from weaver._workflows.execution.state import Progress
+    from weaver._workflows.validation.compiled import CompiledStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +78,48 @@ class Setting:
 
 current_step: ContextVar[tuple[str, int | None]] = ContextVar("weaver_workflow_step", default=("", None))
 """The step whose work is being done, ``outer/inner`` in used workflows, and the index of its item."""
+
+
+async def asked(run: Run, progress: Progress, step: CompiledStep, names: Mapping[str, Any]) -> Reply:
+    """Ask a person about a step, once per journal.
+
+    Raises:
+        ExpressionError: the message has no value.
+    """
+    approve = step.spec.approve
+    assert approve is not None
+    assert step.approve is not None
+    setting, path = progress.setting, f"{progress.path}{step.id}"
+    message = text_of(step.approve.value(names))
+    question = Question(progress.prepared.workflow.name, step.id, message, path)
+
+    async def ask() -> dict[str, Any]:
+        if setting.agreed(path):
+            return asdict(Reply(True))
+        if setting.approve is None:
+            return asdict(_without_a_reply(run, step.id, approve, "nobody could be asked"))
+        response: Any = None
+        async with setting.turn:
+            with anyio.move_on_after(approve.timeout) as clock:
+                response = await _called(setting.approve, question)
+        if clock.cancelled_caught:
+            return asdict(_without_a_reply(run, step.id, approve, "nobody answered in time"))
+        return asdict(response if isinstance(response, Reply) else Reply(bool(response)))
+
+    return Reply(**await run.step("approve", ask))
+
+
+def _without_a_reply(run: Run, step: str, approve: Approval, why: str) -> Reply:
+    """Return what ``otherwise`` says, and a note about it."""
+    counts = "approved" if approve.otherwise == "approve" else "not approved"
+    has_default = "otherwise" in approve.model_fields_set
+    source = "the file says so" if has_default else "the default; `otherwise` is what changes it"
+    run.note(f"Step {step}: {why}, so it counts as {counts} ({source}).")
+    return Reply(approve.otherwise == "approve")
+
+
+async def _called(function: Any, question: Any) -> Any:
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        return await function(question)
+    reply = await anyio.to_thread.run_sync(function, question, abandon_on_cancel=True)
+    return await reply if inspect.isawaitable(reply) else reply

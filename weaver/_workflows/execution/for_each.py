@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextvars import copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -17,13 +17,15 @@ from weaver._runtime.threads.group import Threads
 from weaver._runtime.threads.join_protocol import Around, JoinRule, JoinState
 from weaver._runtime.threads.thread_runner import Ending
 from weaver._workflows.execution.approval import current_step
-from weaver._workflows.execution.attempts import Attempts
 from weaver._workflows.execution.preparation.prepared import NO_TIMEOUT
 from weaver._workflows.execution.state import ended
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.parser import ExpressionError
-from weaver._workflows.validation.compiled import Values
+from weaver._workflows.expressions.values import Values
 from weaver.errors import BudgetExceededError, StepError, WeaverError
+
+if TYPE_CHECKING:
+    from weaver._workflows.execution.step_run import StepRun
 
 _NAMES = ("name", "title", "id", "label")
 """Keys of an item that name it."""
@@ -35,20 +37,20 @@ _NUMBERS = 10
 class Items:
     """The items of one step at work."""
 
-    def __init__(self, attempts: Attempts, run: Run, names: Mapping[str, Any]) -> None:
-        self.attempts = attempts
-        self.progress = attempts.progress
-        self.one = attempts.one
+    def __init__(self, work: StepRun, run: Run, names: Mapping[str, Any]) -> None:
+        self.work = work
+        self.progress = work.progress
+        self.step = work.step
         self.run_ = run
         self.names = dict(names)
         self.settled = False
         self._left: Iterator[tuple[int, Any]] = iter(())
         self._threads: Threads | None = None
-        self._given: dict[str, tuple[dict[str, Any], Task, Exception | None]] = {}
-        self._path = f"{attempts.progress.path}{attempts.one.id}"
+        self._begun: dict[str, tuple[dict[str, Any], Task | None, Exception | None]] = {}
+        self._path = f"{work.progress.path}{work.step.id}"
         self._unstarted = ""
         # With a fallback every item has an output, also those that the step's deadline left no time for.
-        until = float("inf") if self.one.on_timeout == "fallback" else attempts.until
+        until = float("inf") if self.step.on_timeout == "fallback" else work.until
         self._until = min(run.context.deadline, until)
         self._timed = self._until < float("inf")
         self._context = copy_context()
@@ -63,44 +65,46 @@ class Items:
         items = self._list()
         if not items:
             return Answer("", output=[])
-        prepared = self.one
+        step = self.step
         try:
             async with self.run_.fork(
                 body=self._work,
                 name="item",
                 timeout=NO_TIMEOUT,
-                on_error="fail_fast" if prepared.on_error == "fail_fast" else "keep",
+                on_error="fail_fast" if step.on_error == "fail_fast" else "keep",
                 on_timeout="fail",
             ) as threads:
                 winners = await self._joined(threads, items)
         finally:
             self._record(items)
-        if prepared.step.conflicts:
+        if step.spec.conflicts:
             finished = [t for t in threads.all if t.state == "succeeded"]
-            conflicts = await settle_conflicts(self.run_, finished, ladder=self.progress.ladder(prepared))
-            self.progress.conflicts[prepared.id] = conflicts
+            conflicts = await settle_conflicts(self.run_, finished, ladder=self.progress.ladder(step))
+            self.progress.conflicts[step.id] = conflicts
         return self._answer(winners, threads, len(items))
 
     def _list(self) -> list[Any]:
-        items = self.one.compiled.items
+        items = self.step.items
         value = items.value(self.names) if isinstance(items, Values) else evaluate(items, self.names)  # type: ignore[arg-type]
         if value is None:
             return []
         if not isinstance(value, list):
-            raise StepError(f"Step {self.one.id}: for_each needs a list, and got {type(value).__name__}.")
-        limit = self.one.step.max_items
+            raise StepError(f"Step {self.step.id}: for_each needs a list, and got {type(value).__name__}.")
+        limit = self.step.spec.max_items
         if len(value) > limit:
-            self.run_.note(f"Step {self.one.id}: only the first {limit} of {len(value)} items are worked on.")
+            self.run_.note(
+                f"Step {self.step.id}: only the first {limit} of {len(value)} items are worked on."
+            )
         return value[:limit]
 
     async def _joined(self, threads: Threads, items: list[Any]) -> list[Thread]:
-        rule = self.progress.rule(self.run_, self.one)
+        rule = self.progress.rule(self.run_, self.step)
         self._threads = threads
         self._left = enumerate(items)
-        self.attempts.shares = len(items)
-        for _ in range(min(self.one.max_parallel or len(items), len(items))):
+        self.work.shares = len(items)
+        for _ in range(min(self.step.max_parallel or len(items), len(items))):
             self._start_next()
-        return await threads.join(rule if self.one.step.join is None else _Watched(rule, self))
+        return await threads.join(rule if self.step.spec.join is None else _Watched(rule, self))
 
     def _start_next(self) -> None:
         """Start the next item, if there is one and it still matters."""
@@ -110,56 +114,56 @@ class Items:
         index, item = next(self._left, (-1, None))
         late = self._timed and anyio.current_time() >= self._until
         if late:
-            by_step = self.attempts.until <= self.run_.context.deadline
-            self._unstarted = self.attempts.deadline_passed if by_step else "the deadline passed"
+            by_step = self.work.until <= self.run_.context.deadline
+            self._unstarted = self.work.deadline_passed if by_step else "the deadline passed"
         if index < 0 or late or self.settled or not self._start(threads, index, item):
             self._left = iter(())
             threads.close()
 
     def _start(self, threads: Threads, index: int, item: Any) -> bool:
-        prepared = self.one
-        title = f"{prepared.title} {index + 1}{_name(item)}"
-        names = self.names | {prepared.step.item_name: item, "index": index}
+        step = self.step
+        title = f"{step.title} {index + 1}{_name(item)}"
+        names = self.names | {step.spec.item_name: item, "index": index}
         problem: Exception | None = None
         try:
-            task = self.attempts.task(names, title) if prepared.does == "task" else Task(title, title=title)
+            task = step.action.task(self.work, names, title)
         except (ExpressionError, WeaverError) as error:
-            task, problem = Task(title, title=title), error
-        self._given[str(index + 1)] = (names, task, problem)
+            task, problem = None, error
+        self._begun[str(index + 1)] = (names, task, problem)
         try:
-            threads.start(task, id=str(index + 1))
+            threads.start(task or Task(title, title=title), id=str(index + 1))
         except BudgetExceededError as error:
             self._unstarted = str(error).rstrip(".")
             return False
         return True
 
-    async def _work(self, run: Run, task: Task) -> Answer:
+    async def _work(self, run: Run, task: Task) -> Answer:  # noqa: ARG002 - a body's signature
         """The body of one item's thread."""
         number = run.path.rpartition("/")[2]
-        names, task, problem = self._given.pop(number)
+        names, own_task, problem = self._begun.pop(number)
         token = current_step.set((self._path, int(number) - 1))
         failed = True
         try:
             if problem is not None:
                 raise problem
-            answer = await self.attempts.run(run, names, task if self.one.does == "task" else None)
+            answer = await self.work.run(run, names, own_task)
             failed = False
             return answer
         except Ending:
             raise
         except ExpressionError as error:
-            self.attempts.fail(StepError(f"Step {self.one.id}: {self.progress.explained(error)}."))
+            self.work.fail(StepError(f"Step {self.step.id}: {self.progress.explained(error)}."))
         except Exception as error:  # noqa: BLE001 - raised again
-            self.attempts.fail(error)
+            self.work.fail(error)
         finally:
             current_step.reset(token)
             self.leave(failed=failed)
 
     def leave(self, *, failed: bool) -> None:
         """An item is done. Without a join rule the next one takes its place at once."""
-        if failed and self.one.on_error == "fail_fast":
+        if failed and self.step.on_error == "fail_fast":
             self.settled = True
-        if self.one.step.join is None:
+        if self.step.spec.join is None:
             self.go_on()
 
     def go_on(self) -> None:
@@ -168,7 +172,7 @@ class Items:
 
     def _record(self, items: list[Any]) -> None:
         by_number = {_number(t): t for t in self._threads.all} if self._threads is not None else {}
-        record = self.progress.records[self.one.id]
+        record = self.progress.records[self.step.id]
         for index, item in enumerate(items):
             thread = by_number.get(index + 1)
             output = (
@@ -179,7 +183,7 @@ class Items:
     def _answer(self, winners: list[Thread], threads: Threads, count: int) -> Answer:
         """The winners' outputs in the order of the items, and what is missing."""
         missing = self._missing(winners, threads, count)
-        if self.one.single:
+        if self.step.single:
             answer = winners[0].answer
             assert answer is not None
             return Answer(

@@ -14,12 +14,12 @@ from weaver._models.protocol import Model
 from weaver._runtime.run import Run
 from weaver._settings.run_options import Changes, check_names
 from weaver._workflows.execution.approval import Approve, Ask, Setting
-from weaver._workflows.execution.attempts import Attempts
 from weaver._workflows.execution.preparation.environment import resolved
 from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.preparation.prepared import Prepared, Usual, prepare
 from weaver._workflows.execution.preparation.servers import check_consent
 from weaver._workflows.execution.scheduler import Flow
+from weaver._workflows.execution.step_run import StepRun
 from weaver._workflows.schema.components import Budget, ModelRef
 from weaver._workflows.validation.loader import check_built
 from weaver._workflows.validation.registry import Surroundings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from weaver._facade.weaver import Weaver
     from weaver._settings.settings import Settings
     from weaver._streaming.run_stream import RunStream
-    from weaver._workflows.schema.definition import Definition
+    from weaver._workflows.format.definition import Definition
 
 MAX_THREADS = 10_000
 """Threads of a workflow without a limit of its own; a for_each may need many."""
@@ -160,17 +160,17 @@ class PartStrategy:
         prepared, names = self._prepared, dict(self._part.names)
         *outer, id_ = self._part.steps
         for step in outer:
-            used = prepared.steps[step].used
+            used = prepared.steps[step].action.prepared
             assert used is not None
             prepared = used
         path = "".join(f"{step}/" for step in outer)
         progress = Flow(prepared, names.get("inputs", {}), self._setting, path).progress
-        attempts = Attempts(progress, prepared.steps[id_])
-        attempts.is_placed = True
-        own_task = None
-        if self._part.prompt:
-            own_task = replace(attempts.task(names, run.context.task.title), prompt=self._part.prompt)
-        return await attempts.run(run, names, own_task)
+        work = StepRun(progress, prepared.steps[id_])
+        work.is_placed = True
+        own_task = work.step.action.task(work, names, run.context.task.title)
+        if own_task is not None:
+            own_task = replace(own_task, prompt=self._part.prompt)
+        return await work.run(run, names, own_task)
 
 
 async def started(
@@ -205,10 +205,10 @@ async def started(
     if part is not None:
         strategy = PartStrategy(prepared, part, setting)
     merged = {**_limits(workflow, settings, prepared, changes), **await _models(workflow, given, changes)}
-    agents = [await _with_model(agent, given) for agent in prepared.agents]
-    if agents:
-        merged["agents"] = (*settings.agents, *agents)
-    _same_agents(prepared, {agent.name: agent for agent in agents})
+    for name, agent in prepared.agents.items():
+        prepared.agents[name] = await _with_model(agent, given)
+    if prepared.agents:
+        merged["agents"] = (*settings.agents, *prepared.agents.values())
     merged |= {
         name: value
         for name, value in changes.items()
@@ -285,16 +285,6 @@ async def _with_model(agent: Agent, given: Given) -> Agent:
     if given.only_model is not None:
         return replace(agent, model=None)
     return replace(agent, model=await opened(agent.model)) if isinstance(agent.model, ModelRef) else agent
-
-
-def _same_agents(prepared: Prepared, agents: Mapping[str, Agent]) -> None:
-    """Put agents with opened models in the place of those that only name them."""
-    for prepared_step in prepared.steps.values():
-        prepared_step.agents = {name: agents[agent.name] for name, agent in prepared_step.agents.items()}
-        if prepared_step.agent is not None:
-            prepared_step.agent = agents[prepared_step.agent.name]
-        if prepared_step.used is not None:
-            _same_agents(prepared_step.used, agents)
 
 
 def _new() -> Weaver:

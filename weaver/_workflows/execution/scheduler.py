@@ -1,4 +1,4 @@
-"""Running the steps of a workflow: each starts as soon as what it waits for is done. No barriers."""
+"""Running the steps of a workflow: each starts as soon as what it waits for is dstep. No barriers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.group import Threads
 from weaver._runtime.threads.join_protocol import JoinState, Waiting
 from weaver._workflows.execution.approval import Setting
-from weaver._workflows.execution.preparation.prepared import NO_TIMEOUT, Prepared, PreparedStep
+from weaver._workflows.execution.preparation.prepared import NO_TIMEOUT, Prepared
 from weaver._workflows.execution.state import Progress, ended
-from weaver._workflows.execution.step_runner import StepWork
+from weaver._workflows.execution.step_run import StepRun
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import ExpressionError
+from weaver._workflows.validation.compiled import CompiledStep
 from weaver._workflows.validation.graph import levels, sinks
 from weaver.errors import BudgetExceededError, NoAnswerError, StepError
 
 
 class Flow:
-    """One run of one workflow, the outermost or a used one.
+    """One run of one workflow, the outermost or a used step.
 
     Args:
         inputs: checked values, defaults included.
@@ -59,9 +60,9 @@ class Flow:
             if not self.progress.stopped:
                 self._offer(run)
                 raise
-            for id_, prepared_step in self.prepared.steps.items():
+            for id_, step in self.prepared.steps.items():
                 state = self.progress.record(id_)["state"]
-                if prepared_step.on_error == "fail_fast" and state in ("failed", "timed_out"):
+                if step.on_error == "fail_fast" and state in ("failed", "timed_out"):
                     run.note(f"Step {id_} {ended(state)}, and the workflow with it (on_error: fail_fast).")
             if isinstance(error, NoAnswerError):
                 # For the run that means "take what there is"; under fail_fast it has failed.
@@ -69,42 +70,43 @@ class Flow:
             raise
         return self._answer(run)
 
-    def _nested(self, step: PreparedStep, inputs: Mapping[str, Any]) -> Callable[[Run], Awaitable[Answer]]:
-        """Return what runs the workflow that one of the steps uses."""
-        assert step.used is not None
-        return Flow(step.used, inputs, self.progress.setting, f"{self.progress.path}{step.id}/").run
+    def _nested(
+        self, step: str, used: Prepared, inputs: Mapping[str, Any]
+    ) -> Callable[[Run], Awaitable[Answer]]:
+        """Return what runs the workflow that a step uses."""
+        return Flow(used, inputs, self.progress.setting, f"{self.progress.path}{step}/").run
 
     # ---- starting
 
     async def _start_all(self, run: Run, threads: Threads) -> None:
         async with anyio.create_task_group() as waiting:
-            for prepared_step in self.prepared.steps.values():
-                if prepared_step.step.join is not None and prepared_step.step.for_each is None:
-                    waiting.start_soon(self._after_join, run, threads, prepared_step)
+            for step in self.prepared.steps.values():
+                if step.spec.join is not None and step.spec.for_each is None:
+                    waiting.start_soon(self._after_join, run, threads, step)
                 else:
-                    self._start(run, threads, prepared_step, prepared_step.compiled.waits_for)
+                    self._start(run, threads, step, step.waits_for)
 
-    def _start(self, run: Run, threads: Threads, one: PreparedStep, after: tuple[str, ...]) -> None:
+    def _start(self, run: Run, threads: Threads, step: CompiledStep, after: tuple[str, ...]) -> None:
         try:
-            self.progress.threads[one.id] = threads.start(
-                Task(prompt=one.title, title=one.title),
-                id=one.id,
+            self.progress.threads[step.id] = threads.start(
+                Task(prompt=step.title, title=step.title),
+                id=step.id,
                 after=after,
-                body=StepWork(self.progress, one),
-                on_error="fail_fast" if one.on_error == "fail_fast" else "skip",
+                body=StepRun(self.progress, step),
+                on_error="fail_fast" if step.on_error == "fail_fast" else "skip",
                 on_timeout="fail",
             )
         except BudgetExceededError as error:
-            run.note(f"Step {one.id} was not started: {error.message}")
-            self.progress.records[one.id] |= {"state": "cancelled", "error": error.message}
-        self._begun[one.id].set()
+            run.note(f"Step {step.id} was not started: {error.message}")
+            self.progress.records[step.id] |= {"state": "cancelled", "error": error.message}
+        self._begun[step.id].set()
 
-    async def _after_join(self, run: Run, threads: Threads, one: PreparedStep) -> None:
+    async def _after_join(self, run: Run, threads: Threads, step: CompiledStep) -> None:
         """Start a step once the join of the steps it needs is settled, and cancel the losers."""
-        needs, others = one.compiled.needs, set(one.compiled.waits_for) - set(one.compiled.needs)
-        for id_ in one.compiled.waits_for:
+        needs, others = step.needs, set(step.waits_for) - set(step.needs)
+        for id_ in step.waits_for:
             await self._begun[id_].wait()
-        state = self.progress.rule(run, one).begin()
+        state = self.progress.rule(run, step).begin()
         send, receive = anyio.create_memory_object_stream[Thread](len(needs))
         racing = [self.progress.threads[id_] for id_ in needs if id_ in self.progress.threads]
 
@@ -123,41 +125,36 @@ class Flow:
                 waiting.cancel_scope.cancel()
         winners = state.winners()
         kept_records = {
-            need
-            for other in self.prepared.steps.values()
-            if other is not one
-            for need in other.compiled.waits_for
+            need for other in self.prepared.steps.values() if other is not step for need in other.waits_for
         }
         for thread in racing:
             if not thread.finished and thread.id.rpartition("/")[2] not in kept_records:
                 thread.cancel("lost_race")
         if not winners:
-            self.progress.records[one.id] |= {"state": "skipped", "error": state.unmet}
-            self._unjoined.append(f"step {one.id} was skipped: {state.unmet}")
-            self._begun[one.id].set()
+            self.progress.records[step.id] |= {"state": "skipped", "error": state.unmet}
+            self._unjoined.append(f"step {step.id} was skipped: {state.unmet}")
+            self._begun[step.id].set()
             return
         if state.unmet is not None:
-            run.note(f"Step {one.id}: {state.unmet}")
+            run.note(f"Step {step.id}: {state.unmet}")
         won = tuple(
             id_ for id_ in needs if any(self.progress.threads.get(id_) is winner for winner in winners)
         )
-        self._start(run, threads, one, (*won, *sorted(others)))
+        self._start(run, threads, step, (*won, *sorted(others)))
 
     # ---- what comes out
 
     def _decide(self, run: Run) -> None:
         rows = levels(self.prepared.workflow.compiled.graph)
         wide = any(len(row) > 1 for row in rows)
-        several = any(
-            prepared_step.step.for_each is not None for prepared_step in self.prepared.steps.values()
-        )
+        several = any(step.spec.for_each is not None for step in self.prepared.steps.values())
         run.decide(wide or several, "user", f"the workflow {self.prepared.workflow.name} says so")
 
     def _answer(self, run: Run) -> Answer:
         """The outputs, and what is missing; the outermost workflow puts that into the run's notes."""
         missing = list(self._unjoined)
-        for id_, prepared_step in self.prepared.steps.items():
-            missing += self._lost(run, id_, prepared_step)
+        for id_, step in self.prepared.steps.items():
+            missing += self._lost(run, id_, step)
         outputs = self._outputs(missing)
         if all(value is None for value in outputs.values()):
             if missing:
@@ -172,7 +169,7 @@ class Flow:
         )
         return Answer(text, output=outputs, complete=not missing, missing=tuple(missing))
 
-    def _lost(self, run: Run, id_: str, one: PreparedStep) -> list[str]:
+    def _lost(self, run: Run, id_: str, step: CompiledStep) -> list[str]:
         """Return what is missing because of a step."""
         record, thread = self.progress.record(id_), self.progress.threads.get(id_)
         state = record["state"]
@@ -184,10 +181,10 @@ class Flow:
             return []
         why = record["error"] or (f"the {reason} came first" if reason in ("budget", "deadline") else "")
         gap = f"step {id_} {ended(state)}" + (f": {why}" if why else "")
-        if one.on_error == "skip" and state != "cancelled":
+        if step.on_error == "skip" and state != "cancelled":
             run.note(_sentence(f"{gap.rstrip('.')}; the rest went on without it"))
             return []
-        return [] if one.on_error == "skip" else [gap]
+        return [] if step.on_error == "skip" else [gap]
 
     def _outputs(self, missing: list[str]) -> dict[str, Any]:
         """The outputs by name; what of them cannot be worked out is null, and said in ``missing``."""

@@ -17,20 +17,20 @@ from weaver._runtime.run import Run
 from weaver.errors import StepError
 
 if TYPE_CHECKING:
-    from weaver._workflows.execution.attempts import Attempts
-    from weaver._workflows.execution.preparation.prepared import PreparedStep
+    from weaver._workflows.execution.step_run import StepRun
+    from weaver._workflows.validation.compiled import CompiledStep
 
 LEAST_SECONDS = 0.1
 """A part is not placed for less time than that."""
 
 
-def placer_for(prepared: PreparedStep) -> Placer | None:
+def placer_for(step: CompiledStep) -> Placer | None:
     """Return the placer of this step, if it is to be placed and there are workers."""
-    return current_placer.get() if prepared.step.spread else None
+    return current_placer.get() if step.spec.spread and step.action.can_be_placed else None
 
 
 async def place(
-    attempts: Attempts, run: Run, names: Mapping[str, Any], task: Task | None, placer: Placer
+    work: StepRun, run: Run, names: Mapping[str, Any], task: Task | None, placer: Placer
 ) -> Answer:
     """Have the work done by any worker; what it used counts here as well.
 
@@ -38,12 +38,11 @@ async def place(
         StepError: the part's run failed or was cancelled.
         JournalError: it cannot be placed.
     """
-    step, context = attempts.one, run.context
-    steps = [*filter(None, attempts.progress.path.split("/")), step.id]
-    if task is None and step.does == "task":
-        task = attempts.task(names, run.context.task.title)
-    share = hold_share(context.ledger, max(1, attempts.shares))
-    attempts.shares -= 1
+    step, context = work.step, run.context
+    steps = [*filter(None, work.progress.path.split("/")), step.id]
+    task = task or step.action.task(work, names, run.context.task.title)
+    share = hold_share(context.ledger, max(1, work.shares))
+    work.shares -= 1
     settings = {name: value for name, value in share_settings(share, context.ledger).items() if value}
     if context.deadline < float("inf"):
         settings["deadline"] = max(LEAST_SECONDS, context.deadline - anyio.current_time())

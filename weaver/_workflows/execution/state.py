@@ -15,10 +15,11 @@ from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import All, JoinRule
 from weaver._workflows.execution.approval import Setting
 from weaver._workflows.execution.judge import score
-from weaver._workflows.execution.preparation.prepared import Prepared, PreparedStep
+from weaver._workflows.execution.preparation.prepared import Prepared
 from weaver._workflows.execution.quorum import Enough
 from weaver._workflows.expressions.evaluator import NoValueError, evaluate
 from weaver._workflows.expressions.parser import ExpressionError
+from weaver._workflows.validation.compiled import CompiledStep
 
 _PASSIVE = {
     "waiting": "not started",
@@ -27,7 +28,7 @@ _PASSIVE = {
     "skipped": "skipped",
 }
 
-Nested = Callable[[PreparedStep, Mapping[str, Any]], Callable[[Run], Awaitable[Answer]]]
+Nested = Callable[[str, Prepared, Mapping[str, Any]], Callable[[Run], Awaitable[Answer]]]
 
 
 class Progress:
@@ -80,14 +81,14 @@ class Progress:
         for id_ in ids:
             self.record(id_)
 
-    def stopping(self, one: PreparedStep) -> str | None:
+    def stopping(self, step: CompiledStep) -> str | None:
         """Return why a step cannot start, or None."""
         if self.stopped:
             return "The workflow failed before it could start."
-        if one.step.join is not None and one.step.for_each is None:
+        if step.spec.join is not None and step.spec.for_each is None:
             return None  # the join has decided
-        for need in one.compiled.waits_for:
-            if need in self.tolerated or need in one.compiled.minds:
+        for need in step.waits_for:
+            if need in self.tolerated or need in step.minds:
                 continue
             state = self.record(need)["state"]
             if state == "succeeded" or (self.prepared.steps[need].on_error == "skip" and state != "skipped"):
@@ -107,38 +108,38 @@ class Progress:
                     )
         return message
 
-    def rule(self, run: Run, one: PreparedStep) -> JoinRule:
+    def rule(self, run: Run, step: CompiledStep) -> JoinRule:
         """The join of a step, or `All` without one."""
-        if one.step.join is None:
+        if step.spec.join is None:
             return All()
-        judge = self._judge(run, one)
-        return Enough(parse_rule(one.step.join, judge=judge, predicate=self._until(run, one)))
+        judge = self._judge(run, step)
+        return Enough(parse_rule(step.spec.join, judge=judge, predicate=self._until(run, step)))
 
-    def _judge(self, run: Run, one: PreparedStep) -> Any:
+    def _judge(self, run: Run, step: CompiledStep) -> Any:
         """Scores a finding for ``best``."""
-        return lambda finding: score(run, one.title, finding)
+        return lambda finding: score(run, step.title, finding)
 
-    def _until(self, run: Run, one: PreparedStep) -> Any:
+    def _until(self, run: Run, step: CompiledStep) -> Any:
         """Makes the predicate of ``until(...)``."""
 
         def compiled(text: str) -> Any:
-            expression = one.compiled.until[text]
+            expression = step.until[text]
 
             def holds(threads: tuple[Thread, ...]) -> bool:
-                done = [self.output_of(one, thread) for thread in threads]
+                done = [self.output_of(step, thread) for thread in threads]
                 try:
                     return bool(evaluate(expression, {**self.names, "done": done}))
                 except ExpressionError as error:
-                    run.note(f"Step {one.id}: {self.explained(error)}")
+                    run.note(f"Step {step.id}: {self.explained(error)}")
                     return False
 
             return holds
 
         return compiled
 
-    def output_of(self, one: PreparedStep, thread: Thread) -> Any:
+    def output_of(self, step: CompiledStep, thread: Thread) -> Any:
         """The output of an item's, or of a step's, thread."""
-        if one.step.for_each is None:
+        if step.spec.for_each is None:
             return self.records[thread.id.rpartition("/")[2]]["output"]
         return self.output(thread)
 
@@ -148,9 +149,9 @@ class Progress:
             return self.values[thread.id]
         return None if thread.answer is None else plain_output(thread.answer)
 
-    def ladder(self, one: PreparedStep) -> Any:
+    def ladder(self, step: CompiledStep) -> Any:
         """The policies of a step's ``conflicts``."""
-        return parse_ladder(", ".join(one.step.conflicts or ()), callback=self.setting.ask or _nobody)
+        return parse_ladder(", ".join(step.spec.conflicts or ()), callback=self.setting.ask or _nobody)
 
 
 def plain_output(answer: Answer) -> Any:

@@ -122,6 +122,11 @@ def listed(names: Sequence[str], *, most: int = 12) -> str:
     return f"known: {listing}" + (", ..." if len(names) > most else "")
 
 
+def listed_or(names: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def shortened(name: str) -> str:
     """A name as messages show it."""
     return name if len(name) <= 40 else name[:37] + "..."

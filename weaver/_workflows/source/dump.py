@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weaver._workflows.source.tree import plain_value
 
 if TYPE_CHECKING:
-    from weaver._workflows.schema.definition import Definition
+    from weaver._workflows.format.definition import Definition
 
 _WIDTH = 110
 _FOLDED = re.compile("[\x85\u2028\u2029]")

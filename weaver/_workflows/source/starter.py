@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from weaver._workflows.schema.json_schema import MODELINE
+MODELINE = "# yaml-language-server: $schema="
+"""The comment that names a file's schema to editors."""
 
 STARTER = """\
 {modeline}

@@ -8,10 +8,11 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
-from weaver._workflows.execution.preparation.prepared import Prepared, PreparedStep
-from weaver._workflows.expressions.functions import text_of
-from weaver._workflows.tools.cost_bound import Most, WorstCase
+from weaver._workflows.execution.preparation.prepared import Prepared
+from weaver._workflows.kinds.bound import Most
+from weaver._workflows.tools.cost_bound import WorstCase
 from weaver._workflows.tools.foreseen import Foreseen
+from weaver._workflows.validation.compiled import CompiledStep
 from weaver._workflows.validation.graph import levels, reduced
 
 _COLUMN, _ROW, _WIDTH, _HEIGHT = 230, 84, 180, 56
@@ -54,13 +55,11 @@ def mermaid(prepared: Prepared) -> str:
     lines = ["flowchart LR"]
     for id_, step in prepared.steps.items():
         label = f"{_safe(id_)}<br/>{_safe(_kind(step))}"
-        opening, right = {"approve": ("{{", "}}"), "uses": ("[[", "]]"), "function": ("[/", "/]")}.get(
-            step.step.does, ("[", "]")
-        )
-        lines.append(f'    {_node(id_)}{opening}"{label}"{right}')
+        left, right = step.action.outline
+        lines.append(f'    {_node(id_)}{left}"{label}"{right}')
     for id_, needs in reduced(graph).items():
         step = prepared.steps[id_]
-        note = "|if|" if step.step.if_ is not None else ""
+        note = "|if|" if step.spec.if_ is not None else ""
         lines += [f"    {_node(need)} -->{note} {_node(id_)}" for need in needs]
     return "\n".join(lines)
 
@@ -111,58 +110,46 @@ def _edge(start: tuple[int, int], end: tuple[int, int], *, hot: bool) -> str:
     return f'<path class="{kind}" d="{path}"/><path class="{kind}" d="{tip}"/>'
 
 
-def _box(one: PreparedStep, at: tuple[int, int], *, hot: bool) -> str:
+def _box(step: CompiledStep, at: tuple[int, int], *, hot: bool) -> str:
     x, y = at
-    dashed = ' stroke-dasharray="5 3"' if one.step.if_ is not None else ""
+    dashed = ' stroke-dasharray="5 3"' if step.spec.if_ is not None else ""
     many = f'<rect class="box" x="{x + 4}" y="{y - 4}" width="{_WIDTH}" height="{_HEIGHT}" rx="7"/>'
     kind = "box hot" if hot else "box"
     return "".join(
         [
-            f"<g><title>{escape(_tooltip(one))}</title>",
-            many if one.step.for_each is not None else "",
+            f"<g><title>{escape(_tooltip(step))}</title>",
+            many if step.spec.for_each is not None else "",
             f'<rect class="{kind}" x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="7"{dashed}/>',
-            f'<text x="{x + 12}" y="{y + 24}">{escape(_cut(one.id, 22))}</text>',
-            f'<text class="what" x="{x + 12}" y="{y + 42}">{escape(_cut(_kind(one), 28))}</text></g>',
+            f'<text x="{x + 12}" y="{y + 24}">{escape(_cut(step.id, 22))}</text>',
+            f'<text class="what" x="{x + 12}" y="{y + 42}">{escape(_cut(_kind(step), 28))}</text></g>',
         ]
     )
 
 
-def _kind(one: PreparedStep) -> str:
+def _kind(step: CompiledStep) -> str:
     """Return what a step does, in a few words."""
-    step = one.step
-    match step.does:
-        case "function":
-            label = f"function {step.function}"
-        case "uses":
-            label = str(step.uses)
-        case "approve":
-            label = "a person approves"
-        case _:
-            name = one.strategy.name if one.strategy is not None else "sequential"
-            agent = f" as {step.agent}" if step.agent else ""
-            label = f"{name}{agent}"
-    return f"{label}, each item" if step.for_each is not None else label
+    return f"{step.action.label}, each item" if step.spec.for_each is not None else step.action.label
 
 
-def _facts(one: PreparedStep, most: Most, decided: Foreseen | None) -> list[str]:
-    step = one.step
-    facts = [_kind(one)]
+def _facts(step: CompiledStep, most: Most, decided: Foreseen | None) -> list[str]:
+    spec = step.spec
+    facts = [_kind(step)]
     if decided is not None and decided.task is not None:
         facts.append(f"task: {_cut(decided.task, 100)}")
-    if step.for_each is not None:
+    if spec.for_each is not None:
         if decided is not None and decided.items is not None:
             items = _count(decided.items, "item")
-        elif isinstance(step.for_each, list):
-            items = _count(len(step.for_each), "item")
+        elif isinstance(spec.for_each, list):
+            items = _count(len(spec.for_each), "item")
         else:
-            items = _cut(step.for_each, 60)
-        parallel = f", {one.max_parallel} at a time" if one.max_parallel else ""
+            items = _cut(spec.for_each, 60)
+        parallel = f", {step.max_parallel} at a time" if step.max_parallel else ""
         facts.append(f"for each of {items}{parallel}")
-    facts += [f"if {_cut(step.if_, 80)}"] if step.if_ is not None else []
-    facts += [f"join {step.join}"] if step.join is not None else []
+    facts += [f"if {_cut(spec.if_, 80)}"] if spec.if_ is not None else []
+    facts += [f"join {spec.join}"] if spec.join is not None else []
     facts += (
-        [f"asks: {_cut(step.approve.message, 60)}"]
-        if step.approve is not None and step.does != "approve"
+        [f"asks: {_cut(spec.approve.message, 60)}"]
+        if spec.approve is not None and not step.action.may_accompany
         else []
     )
     if most.calls != 0:
@@ -170,14 +157,8 @@ def _facts(one: PreparedStep, most: Most, decided: Foreseen | None) -> list[str]
     return facts
 
 
-def _tooltip(one: PreparedStep) -> str:
-    text = (
-        one.step.task
-        or one.step.function
-        or one.step.uses
-        or (one.step.approve.message if one.step.approve else "")
-    )
-    return f"{one.title}\n{text_of(text)}"
+def _tooltip(step: CompiledStep) -> str:
+    return f"{step.title}\n{step.action.summary}"
 
 
 def _most(most: Most) -> str:

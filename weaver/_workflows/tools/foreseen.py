@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from weaver._workflows.execution.preparation.prepared import Prepared, PreparedStep
+from weaver._workflows.execution.preparation.prepared import Prepared
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.parser import Expression, ExpressionError
 from weaver._workflows.expressions.typecheck import Inference
-from weaver._workflows.validation.compiled import Values
+from weaver._workflows.expressions.values import Values
+from weaver._workflows.validation.compiled import CompiledStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,14 @@ def foresee(prepared: Prepared, inputs: Mapping[str, Any]) -> dict[str, Foreseen
     for id_, step in prepared.steps.items():
         items = _items(step, names)
         if items is not None:
-            step.compiled = replace(step.compiled, most=items)
+            step.most = items
         foreseen[id_] = Foreseen(_is_off(step, names), items, _task(step, names))
     _skip_those_behind(prepared, foreseen)
     return foreseen
 
 
-def _is_off(step: PreparedStep, names: Mapping[str, Any]) -> bool:
-    condition = step.compiled.condition
+def _is_off(step: CompiledStep, names: Mapping[str, Any]) -> bool:
+    condition = step.condition
     if condition is None or not _reads_inputs_only(condition):
         return False
     try:
@@ -55,10 +56,10 @@ def _is_off(step: PreparedStep, names: Mapping[str, Any]) -> bool:
         return False
 
 
-def _items(step: PreparedStep, names: Mapping[str, Any]) -> int | None:
-    items = step.compiled.items
+def _items(step: CompiledStep, names: Mapping[str, Any]) -> int | None:
+    items = step.items
     if isinstance(items, Values):
-        return min(len(items.given), step.step.max_items)
+        return min(len(items.given), step.spec.max_items)
     if items is None or not _reads_inputs_only(items):
         return None
     try:
@@ -67,11 +68,11 @@ def _items(step: PreparedStep, names: Mapping[str, Any]) -> int | None:
         return None
     if value is None:
         return 0
-    return min(len(value), step.step.max_items) if isinstance(value, list) else None
+    return min(len(value), step.spec.max_items) if isinstance(value, list) else None
 
 
-def _task(step: PreparedStep, names: Mapping[str, Any]) -> str | None:
-    template = step.compiled.task
+def _task(step: CompiledStep, names: Mapping[str, Any]) -> str | None:
+    template = step.action.prompt()
     if template is None or not all(_reads_inputs_only(slot.expression) for slot in template.slots):
         return None
     try:
@@ -92,7 +93,7 @@ def _skip_those_behind(prepared: Prepared, foreseen: dict[str, Foreseen]) -> Non
         changed = False
         for id_, needs in graph.items():
             step = prepared.steps[id_]
-            off = [n for n in needs if foreseen[n].is_skipped and n not in step.compiled.minds]
-            if off and step.step.join is None and not foreseen[id_].is_skipped:
+            off = [n for n in needs if foreseen[n].is_skipped and n not in step.minds]
+            if off and step.spec.join is None and not foreseen[id_].is_skipped:
                 foreseen[id_] = replace(foreseen[id_], is_skipped=True)
                 changed = True

@@ -14,7 +14,6 @@ from weaver._settings.units import parse_duration
 from weaver._workflows.execution.approval import Question, current_step
 from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.runner import FlowStrategy, Given, started
-from weaver._workflows.expressions import signatures
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.expressions.parser import ExpressionError
@@ -22,8 +21,9 @@ from weaver._workflows.validation.registry import Surroundings
 from weaver.errors import ConfigurationError, ServerError, WeaverError
 
 if TYPE_CHECKING:
+    from weaver._workflows.format.definition import Definition
+    from weaver._workflows.kinds.step_kind import StepKind
     from weaver._workflows.schema.components import Case
-    from weaver._workflows.schema.definition import Definition
 
 SECONDS = 60.0
 """Longest a case may take, on its own clock."""
@@ -278,17 +278,16 @@ def smallest(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
 
 def virtual(workflow: Definition, case: Case) -> bool:
     """Return True if a case may run on virtual time: nothing in it needs a worker thread."""
-    return all(name in case.functions for name in _functions(workflow))
+    return all(name in case.functions for name, _ in _stand_ins(workflow))
 
 
-def _functions(workflow: Definition) -> set[str]:
-    names: set[str] = set()
-    for id_, step in workflow.steps.items():
-        if step.function is not None:
-            names.add(step.function)
-        if (used := workflow.compiled.steps[id_].workflow) is not None:
-            names |= _functions(used)
-    return names
+def _stand_ins(workflow: Definition) -> Iterator[tuple[str, StepKind]]:
+    """What test cases may replace, by name, in this workflow and in those that it uses."""
+    for step in workflow.compiled.steps.values():
+        if step.action.stand_in is not None:
+            yield step.action.stand_in, step.action
+        if step.action.workflow is not None:
+            yield from _stand_ins(step.action.workflow)
 
 
 def dry(workflow: Definition) -> Given:
@@ -299,12 +298,8 @@ def dry(workflow: Definition) -> Given:
         return True
 
     surroundings = Surroundings()
-    functions = {}
-    for name in _functions(workflow):
-        tool = surroundings.known(name)
-        gives = signatures.result(tool) if tool is not None else signatures.UNKNOWN
-        functions[name] = smallest(gives.json_schema())
-    for step in workflow.steps.values():
-        if step.function is not None and step.output is not None:
-            functions[step.function] = smallest(step.output.json_schema())
+    functions = {
+        name: smallest(action.result_type(surroundings).json_schema())
+        for name, action in _stand_ins(workflow)
+    }
     return Given(approve=approve, functions=functions, only_model=Answers({}).model())

@@ -6,12 +6,13 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from weaver._workflows.expressions import signatures
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.parser import WORDS
 from weaver._workflows.expressions.typecheck import is_constant
-from weaver._workflows.expressions.types import ANY, Kind, of_spec, record
-from weaver._workflows.source.diagnostics import did_you_mean
+from weaver._workflows.expressions.types import ANY
+from weaver._workflows.kinds.registry import KINDS, kind_of, shared_keys, text_keys
+from weaver._workflows.kinds.step_kind import value_of
+from weaver._workflows.source.diagnostics import did_you_mean, listed_or
 from weaver._workflows.source.tree import Keys
 from weaver._workflows.validation import graph
 from weaver._workflows.validation.compiled import Compiled, CompiledStep
@@ -22,25 +23,16 @@ from weaver._workflows.validation.scopes import (
     SHAPING,
     expectation_names,
     of_any_shape,
-    output_kind,
-    step_kind,
+    single,
+    step_type,
     unsure,
 )
-from weaver._workflows.validation.step_checker import StepChecker
+from weaver._workflows.validation.step_checker import StepCheck
 
 if TYPE_CHECKING:
-    from weaver._workflows.schema.step import Step
+    from weaver._workflows.format.step import Step
 
-_DOES = ("task", "function", "uses")
 _RESERVED = {"inputs", "steps", "index", "done", *WORDS}
-
-# Keys that mean something only beside another one: key -> what there must be.
-_BESIDE = {
-    "as": "for_each", "max_parallel": "for_each", "strategy": "task", "agent": "task", "tools": "task",
-    "documents": "task",
-    "max_tokens": "task", "temperature": "task", "budget": "task or uses", "retry": "task, function or uses",
-    "output": "task or function", "with": "function or uses", "fallback": "on_timeout: fallback",
-}  # fmt: skip
 
 
 class Checker(Checks):
@@ -59,7 +51,7 @@ class Checker(Checks):
         if (strategy := self.workflow.defaults.strategy) is not None and self.surroundings.strict:
             self.check_strategy(strategy, ("defaults", "strategy"))
         for id_, step in self.workflow.steps.items():
-            StepChecker(self, id_, step).check()
+            StepCheck(self, id_, step).check()
         self._outputs()
         self._tests()
         self._warnings()
@@ -121,31 +113,23 @@ class Checker(Checks):
 
     def _shape(self, id_: str, step: Step) -> None:
         keys: Keys = ("steps", id_)
-        does = [name for name in _DOES if getattr(step, name) is not None]
-        if len(does) > 1:
-            self.texts.wrong(
-                (*keys, does[1]), f"a step does one thing, and this one has {does[0]} already", key=True
-            )
-        if not (does or step.approve or self.odd(id_)) and self.unsaid(id_, *_DOES, "approve"):
-            self.texts.wrong(
-                keys, "the step does nothing", "give it a task, a function, uses or approve", key=True
-            )
-        for key, beside in _BESIDE.items():
-            if getattr(step, key if key not in ("as", "with") else f"{key}_") is None or not does:
-                continue
-            others = ["on_timeout"] if key == "fallback" else re.findall(r"\b(?!or\b)\w+", beside)
-            there = step.on_timeout == "fallback" if key == "fallback" else any(
-                getattr(step, name) is not None for name in others
-            )  # fmt: skip
-            if not there and self.unsaid(id_, *others):
-                self.texts.wrong((*keys, key), f"{key} means something only with {beside}", key=True)
+        kinds = [kind for kind in KINDS.values() if value_of(step, kind.key) is not None]
+        works = [kind for kind in kinds if not kind.may_accompany]
+        if len(works) > 1:
+            problem = f"a step does one thing, and this one has {works[0].key} already"
+            self.texts.wrong((*keys, works[1].key), problem, key=True)
+        if not (kinds or self.odd(id_)) and self.unsaid(id_, *KINDS):
+            hint = f"give it {listed_or([kind.offer or kind.key for kind in KINDS.values()])}"
+            self.texts.wrong(keys, "the step does nothing", hint, key=True)
+        if works:
+            self._beside(id_, step)
         no_fallback = "fallback" not in step.model_fields_set and self.unsaid(id_, "fallback")
         if step.on_timeout == "fallback" and no_fallback:
             self.texts.wrong((*keys, "on_timeout"), "there is no fallback", "say what it is: fallback: ...")
-        if step.on_timeout == "partial" and step.does != "task" and self.unsaid(id_, *_DOES):
-            self.texts.wrong(
-                (*keys, "on_timeout"), f"a {step.does} step has no partial output", "use fallback"
-            )
+        kind = kind_of(step)
+        if step.on_timeout == "partial" and not kind.has_partial_output and self.unsaid(id_, *KINDS):
+            problem = f"a step with {kind.key} has no partial output"
+            self.texts.wrong((*keys, "on_timeout"), problem, "use fallback")
         several = step.for_each is not None or len(step.needs) > 1
         several = several or not self.unsaid(id_, "for_each", "needs")
         for key in ("join", "conflicts"):
@@ -153,13 +137,28 @@ class Checker(Checks):
                 hint = "it is about the items of for_each, or about several steps in needs"
                 self.texts.wrong((*keys, key), f"there is nothing for {key} here", hint, key=True)
 
+    def _beside(self, id_: str, step: Step) -> None:
+        """Report keys that mean something only beside another one, which is not there."""
+        wanted = {"as": ["for_each"], "max_parallel": ["for_each"], **shared_keys()}
+        for key, others in wanted.items():
+            if value_of(step, key) is None or any(value_of(step, other) is not None for other in others):
+                continue
+            if self.unsaid(id_, *others):
+                problem = f"{key} means something only with {listed_or(others)}"
+                self.texts.wrong(("steps", id_, key), problem, key=True)
+        if step.fallback is not None and step.on_timeout != "fallback" and self.unsaid(id_, "on_timeout"):
+            problem = "fallback means something only with on_timeout: fallback"
+            self.texts.wrong(("steps", id_, "fallback"), problem, key=True)
+
     # ---- parsing
 
     def _parse(self, id_: str, step: Step) -> CompiledStep:
         keys: Keys = ("steps", id_)
         texts = self.texts
         references: list[Reading] = []
-        out = CompiledStep(id_, needs=tuple(dict.fromkeys(step.needs)))
+        action = kind_of(step)(step)
+        out = CompiledStep(id_, step, action, needs=tuple(dict.fromkeys(step.needs)))
+        out.single = single(step.join)
         if step.if_ is not None and (condition := texts.expression(step.if_, (*keys, "if"))) is not None:
             out.condition = condition
             references.append(Reading(condition, (*keys, "if")))
@@ -170,23 +169,22 @@ class Checker(Checks):
         elif step.for_each is not None:
             out.items = texts.values(step.for_each, (*keys, "for_each"))
             references += readings_in(out.items, (*keys, "for_each"))
-        for name, text in (("task", step.task), ("agent", step.agent)):
-            if text is not None:
-                template = texts.template(text, (*keys, name))
-                setattr(out, name, template)
-                references += readings(template, (*keys, name))
+        for key in text_keys():
+            value = value_of(step, key)
+            if isinstance(value, str):
+                out.texts[key] = template = texts.template(value, (*keys, key))
+                references += readings(template, (*keys, key))
+            elif value is not None:
+                out.texts[key] = values = texts.values(value, (*keys, key))
+                references += readings_in(values, (*keys, key))
         if step.approve is not None:
             out.approve = texts.template(step.approve.message, (*keys, "approve", "message"))
             references += readings(out.approve, (*keys, "approve", "message"))
-        for name, attribute, source_text in (
-            ("with", "arguments", step.with_),
-            ("fallback", "fallback", step.fallback),
-            ("documents", "documents", None if step.documents is None else list(step.documents)),
-        ):
-            if source_text is not None:
-                values = texts.values(source_text, (*keys, name))
-                setattr(out, attribute, values)
-                references += readings_in(values, (*keys, name))
+        if step.fallback is not None:
+            out.fallback = texts.values(step.fallback, (*keys, "fallback"))
+            references += readings_in(out.fallback, (*keys, "fallback"))
+        if step.uses is not None:
+            action.workflow = self.used.get(id_)
         self.readings[id_] = references
         return out
 
@@ -274,18 +272,12 @@ class Checker(Checks):
 
     def _kinds(self) -> None:
         for id_, step in self.workflow.steps.items():
-            kind = step_kind(step, output_kind(step, self._given(id_, step), id_=id_), id_=id_)
-            is_checkable = self.unsaid(id_, *SHAPING) and not self.odd(id_)
+            output = self.compiled.steps[id_].action.output(self.surroundings)
+            kind = step_type(step, output, id_=id_)
+            is_checkable = self.unsaid(id_, *KINDS, *SHAPING) and not self.odd(id_)
             self.kinds[id_] = kind if is_checkable else of_any_shape(kind)
         for id_ in self.broken:
             self.kinds.setdefault(id_, ANY)
-
-    def _given(self, id_: str, step: Step) -> Kind:
-        """Return what the workflow or the function of a step gives."""
-        if (used := self.used.get(id_)) is not None:
-            return record(used.compiled.output_kinds)
-        tool = self.surroundings.known(step.function) if step.function is not None else None
-        return of_spec(signatures.result(tool)) if tool is not None else ANY
 
     # ---- what comes out
 
@@ -310,7 +302,7 @@ class Checker(Checks):
             id_, _, inner = inner.partition("/")
             if id_ not in used.steps:
                 return False
-            used = used.compiled.steps[id_].workflow
+            used = used.compiled.steps[id_].action.workflow
         return not inner or id_ in self.broken
 
     def _tests(self) -> None:

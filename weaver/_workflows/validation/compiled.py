@@ -4,75 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weaver._workflows.expressions.parser import Expression
-from weaver._workflows.expressions.templates import Template, parse_template, templates_in
+from weaver._workflows.expressions.templates import Template
 from weaver._workflows.expressions.types import Kind
+from weaver._workflows.expressions.values import Values
+from weaver._workflows.schema.components import OnError, OnTimeout, Retry
 from weaver._workflows.source.diagnostics import Problem
 
+if TYPE_CHECKING:
+    from weaver._workflows.format.step import Step
+    from weaver._workflows.kinds.step_kind import StepKind
 
-@dataclass(frozen=True, slots=True)
-class Values:
-    """Lists and objects with texts in them, parsed: ``with``, ``outputs``, ``fallback``, a written list."""
-
-    given: Any
-    texts: Mapping[tuple[str | int, ...], Template]
-
-    @classmethod
-    def of(cls, given: Any) -> Values:
-        """Parse every text inside ``given``.
-
-        Raises:
-            TemplateError: one of them cannot be read.
-        """
-        return cls(given, {path: parse_template(text) for path, text in templates_in(given)})
-
-    def value(self, names: Mapping[str, Any]) -> Any:
-        """Everything filled in.
-
-        Raises:
-            ExpressionError: something has no value.
-        """
-        return self._fill(self.given, (), names)
-
-    def _fill(self, at: Any, path: tuple[str | int, ...], names: Mapping[str, Any]) -> Any:
-        if isinstance(at, str):
-            return self.texts[path].value(names)
-        if isinstance(at, Mapping):
-            return {str(key): self._fill(value, (*path, str(key)), names) for key, value in at.items()}
-        if isinstance(at, (list, tuple)):
-            return [self._fill(item, (*path, index), names) for index, item in enumerate(at)]
-        return at
+NO_RETRY = Retry(times=0)
 
 
 @dataclass(slots=True)
 class CompiledStep:
-    """One step's parsed texts.
+    """One step after the loader: as written, with its texts parsed. A run has copies, with its settings.
 
     Attributes:
+        spec: the step as it is written.
+        action: what it does; see `StepKind`.
         needs: steps named in ``needs``; the join is about these.
         waits_for: all steps it waits for: ``needs``, then those that its expressions read.
         minds: needed steps whose state its ``if`` reads: their failure does not stop it.
         items: the list of ``for_each`` as written, or the expression for it.
         most: most items that it can have, where the types say so.
+        texts: values of the kind's keys with expressions in them, by key.
+        approve: what a person is asked before the work.
+        until: the conditions of ``until(...)``, by their text.
+        single: a for_each hands up one item's output.
+        claims: whether its threads are asked for claims, because somebody compares them.
+        title: for people and traces.
+        output: at a run, a type for `Task.output`, or None for text.
+        timeout, retry, on_error, on_timeout, max_parallel: at a run, the step's own, else the defaults'.
     """
 
     id: str
+    spec: Step
+    action: StepKind
     needs: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     minds: frozenset[str] = frozenset()
     condition: Expression | None = None
     items: Expression | Values | None = None
     most: int | None = None
-    task: Template | None = None
-    agent: Template | None = None
+    texts: dict[str, Template | Values] = field(default_factory=dict)
     approve: Template | None = None
-    arguments: Values | None = None
     fallback: Values | None = None
-    documents: Values | None = None
     until: Mapping[str, Expression] = field(default_factory=dict)
-    workflow: Any = None  # the checked `Definition` of `uses`
+    single: bool = False
+    claims: bool = False
+    title: str = ""
+    output: Any = None
+    timeout: float | None = None
+    retry: Retry = NO_RETRY
+    on_error: OnError = "keep"
+    on_timeout: OnTimeout = "partial"
+    max_parallel: int | None = None
+
+    def __post_init__(self) -> None:
+        self.action.step = self
 
 
 @dataclass(slots=True)
@@ -95,8 +89,8 @@ class Compiled:
         """Those of this file and of the workflows that it uses, each once."""
         warnings = dict.fromkeys(self.warnings)
         for step in self.steps.values():
-            if step.workflow is not None:
-                warnings |= dict.fromkeys(step.workflow.compiled.all_warnings)
+            if step.action.workflow is not None:
+                warnings |= dict.fromkeys(step.action.workflow.compiled.all_warnings)
         return tuple(warnings)
 
     @property

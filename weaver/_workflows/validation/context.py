@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from weaver._workflows.expressions.types import ANY, Kind, record
-from weaver._workflows.schema.definition import Definition
-from weaver._workflows.schema.step import Step
+from weaver._workflows.format.definition import Definition
+from weaver._workflows.format.step import Step
 from weaver._workflows.source.diagnostics import Problems, closest, did_you_mean
 from weaver._workflows.source.tree import Keys, Source
 from weaver._workflows.validation.compiled import Compiled
@@ -19,7 +19,6 @@ from weaver._workflows.validation.scopes import inputs_kind, unsure
 from weaver.errors import WeaverError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_STEP_KEYS = frozenset(keys_of(Step))
 
 
 class Checks:
@@ -74,7 +73,7 @@ class Checks:
 
     def odd(self, id_: str) -> set[str]:
         """Keys of a step that no step has."""
-        return self._unread.get(id_, set()) - _STEP_KEYS
+        return self._unread.get(id_, set()) - set(keys_of(Step))
 
     def unsaid(self, id_: str, *keys: str) -> bool:
         """True if a step without these keys was meant to be without: none was unreadable or misspelt."""

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from weaver._settings.settings import Settings
-from weaver._workflows.schema.definition import MANY_STEPS, VERSION, Definition
+from weaver._workflows.format.definition import MANY_STEPS, VERSION, Definition
 from weaver._workflows.source.diagnostics import Problem, Problems, did_you_mean
 from weaver._workflows.source.dump import dump
 from weaver._workflows.source.tree import Keys, Source, parse, read_file, written
@@ -120,8 +120,6 @@ class _Loader:
         read = source.without(dropped)
         checker = Checker(workflow, read, self._problems, self._surroundings, lost=dropped, used=used)
         compiled = checker.check()
-        for id_, other in used.items():
-            compiled.steps[id_].workflow = other
         workflow.checked_as(compiled, source)
         return workflow if len(self._problems) == before else None
 

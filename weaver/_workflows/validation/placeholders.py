@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from weaver._workflows.expressions.parser import Expression
-from weaver._workflows.expressions.templates import templates_in
+from weaver._workflows.expressions.templates import Template, templates_in
 from weaver._workflows.expressions.typecheck import Inference
+from weaver._workflows.expressions.values import Values
+from weaver._workflows.kinds.registry import text_keys
+from weaver._workflows.kinds.step_kind import value_of
 from weaver._workflows.source.diagnostics import shortened
 from weaver._workflows.source.tree import Keys
-from weaver._workflows.validation.compiled import CompiledStep, Values
+from weaver._workflows.validation.compiled import CompiledStep
 from weaver._workflows.validation.context import Checks
 from weaver._workflows.validation.references import Reading, readings, readings_in
 
@@ -54,9 +57,7 @@ def _templates(checks: Checks) -> Iterator[tuple[Keys, str]]:
     """Every text that may have expressions in it."""
     for id_, step in checks.workflow.steps.items():
         values: dict[str, Any] = {
-            "task": step.task,
-            "agent": step.agent,
-            "with": step.with_,
+            **{key: value_of(step, key) for key in text_keys()},
             "fallback": step.fallback,
             "for_each": step.for_each if isinstance(step.for_each, list) else None,
         }
@@ -83,12 +84,11 @@ def _of_step(step: CompiledStep) -> Iterator[Expression]:
     yield from step.until.values()
     if isinstance(step.items, Expression):
         yield step.items
-    for values in (step.items, step.arguments, step.fallback, step.documents):
-        if isinstance(values, Values):
-            yield from _of_readings(readings_in(values, ()))
-    for template in (step.task, step.agent, step.approve):
-        if template is not None:
-            yield from _of_readings(readings(template, ()))
+    for parsed in (step.items, step.fallback, step.approve, *step.texts.values()):
+        if isinstance(parsed, Values):
+            yield from _of_readings(readings_in(parsed, ()))
+        elif isinstance(parsed, Template):
+            yield from _of_readings(readings(parsed, ()))
 
 
 def _of_readings(every: Iterator[Reading]) -> Iterator[Expression]:

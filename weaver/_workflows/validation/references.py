@@ -19,9 +19,9 @@ from weaver._workflows.expressions.templates import (
 )
 from weaver._workflows.expressions.typecheck import Inference
 from weaver._workflows.expressions.types import ANY, STRING, Kind, array, either, of_value, record
+from weaver._workflows.expressions.values import Values
 from weaver._workflows.source.diagnostics import Place, Problems
 from weaver._workflows.source.tree import Keys, Source
-from weaver._workflows.validation.compiled import Values
 
 
 @dataclass(frozen=True, slots=True)

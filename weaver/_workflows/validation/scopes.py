@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from weaver._workflows.expressions.types import (
     ANY,
-    BOOLEAN,
     INTEGER,
     NUMBER,
     STRING,
@@ -21,8 +20,8 @@ from weaver._workflows.expressions.types import (
 from weaver._workflows.schema.components import Input
 
 if TYPE_CHECKING:
-    from weaver._workflows.schema.definition import Definition
-    from weaver._workflows.schema.step import Step
+    from weaver._workflows.format.definition import Definition
+    from weaver._workflows.format.step import Step
 
 STATES = ("succeeded", "failed", "timed_out", "cancelled", "skipped")
 STATE = Kind("string", enum=STATES)
@@ -48,29 +47,13 @@ def inputs_kind(inputs: Mapping[str, Input]) -> Kind:
     return record(fields, noun="input")
 
 
-def output_kind(step: Step, given: Kind, *, id_: str) -> Kind:
-    """Return what one run of a step gives, without regard to ``for_each``.
+def step_type(step: Step, output: Kind, *, id_: str) -> Kind:
+    """``steps.<id>``.
 
     Args:
-        given: what the workflow or the function gives that the step uses or calls.
+        output: what one run of the step gives, without regard to ``for_each``.
     """
-    label = f"the output of step {id_!r}"
-    match step.does:
-        case "uses":
-            return replace(given, data=True, label=label)
-        case "approve":
-            return record({"approved": BOOLEAN, "comment": _TEXT}, label=label)
-        case "function":
-            kind = of_spec(step.output) if step.output else given
-            return replace(kind, data=True, label=label)
-        case _:
-            return (
-                of_spec(step.output, data=True, label=label) if step.output else replace(_TEXT, label=label)
-            )
-
-
-def step_kind(step: Step, output: Kind, *, id_: str) -> Kind:
-    """``steps.<id>``."""
+    output = replace(output, label=f"the output of step {id_!r}")
     fields = {"output": output, "text": _TEXT, "state": STATE, "error": _ERROR, "seconds": NUMBER}
     if step.for_each is not None:
         each = record({"item": ANY.tainted(True), "index": INTEGER, "output": output.or_null(), **{
@@ -85,8 +68,8 @@ def step_kind(step: Step, output: Kind, *, id_: str) -> Kind:
     return record(fields, label=f"step {id_!r}")
 
 
-SHAPING = ("task", "function", "uses", "approve", "output", "for_each", "join", "if", "on_error")
-"""Keys of a step that decide what its output can be."""
+SHAPING = ("output", "for_each", "join", "if", "on_error")
+"""Keys of a step that decide what its output can be, besides those of the kinds of steps."""
 
 
 def of_any_shape(step: Kind) -> Kind:
@@ -125,8 +108,7 @@ __all__ = [
     "expectation_names",
     "inputs_kind",
     "of_any_shape",
-    "output_kind",
     "single",
-    "step_kind",
+    "step_type",
     "unsure",
 ]

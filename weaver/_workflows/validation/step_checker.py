@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from weaver._workflows.expressions import signatures
 from weaver._workflows.expressions.parser import WORDS
-from weaver._workflows.expressions.types import ANY, INTEGER, Kind, accepts, array, record
-from weaver._workflows.source.diagnostics import did_you_mean
+from weaver._workflows.expressions.templates import Template
+from weaver._workflows.expressions.types import ANY, INTEGER, Kind, accepts, array
+from weaver._workflows.expressions.values import Values
+from weaver._workflows.kinds.registry import KINDS
+from weaver._workflows.kinds.step_kind import value_of
 from weaver._workflows.source.tree import Keys
-from weaver._workflows.validation.compiled import Values
 from weaver._workflows.validation.context import NAME, Checks
 from weaver._workflows.validation.references import Reading
 from weaver.errors import WeaverError
 
 if TYPE_CHECKING:
-    from weaver._workflows.schema.step import Step
+    from weaver._workflows.format.step import Step
 
 
-class StepChecker:
-    """The expressions of one step, and what it names."""
+class StepCheck:
+    """The check of one step: its expressions, and what it names.
+
+    Attributes:
+        checks: the check of the whole workflow.
+        keys: where the step is in the file.
+        outer: the names that expressions of the step itself may use.
+        inner: the same, with the item of ``for_each``.
+        kinds: types of the values of the keys that hold expressions, by key.
+    """
 
     def __init__(self, checks: Checks, id_: str, step: Step) -> None:
         self.checks, self.id, self.step = checks, id_, step
@@ -32,6 +40,23 @@ class StepChecker:
         racing = self.compiled.needs if step.join is not None and step.for_each is None else ()
         self.outer = checks.names({*self.compiled.minds, *racing})
         self.inner = dict(self.outer)
+        self.kinds: dict[str, Kind] = {}
+
+    def wrong(
+        self, key: str | tuple[str | int, ...], what: str, hint: str = "", *, on_key: bool = False
+    ) -> None:
+        """Report a problem.
+
+        Args:
+            key: the key of the step that it is about, or a path of keys.
+            on_key: show the place of the key, not that of its value.
+        """
+        path = (key,) if isinstance(key, str) else key
+        self.texts.wrong((*self.keys, *path), what, hint, key=on_key)
+
+    def is_unsaid(self, *keys: str) -> bool:
+        """Return True if a step without these keys was meant to be without: none is misspelt."""
+        return self.checks.unsaid(self.id, *keys)
 
     def check(self) -> None:
         """Check everything."""
@@ -41,25 +66,26 @@ class StepChecker:
             elsewhere = dict.fromkeys((step.item_name, "index"), whole) if step.for_each is not None else {}
             texts.infer(Reading(compiled.condition, (*self.keys, "if")), self.outer, elsewhere)
         self._items()
-        for name in ("task", "agent"):
-            if (template := getattr(compiled, name)) is not None:
-                kind, marked = texts.infer_template(template, (*self.keys, name), self.inner)
-                setattr(compiled, name, marked)
-                if name == "agent":
-                    self._agent(kind)
+        for key, parsed in compiled.texts.items():
+            if isinstance(parsed, Template):
+                self.kinds[key], compiled.texts[key] = texts.infer_template(
+                    parsed, (*self.keys, key), self.inner
+                )
+            else:
+                self.kinds[key] = texts.infer_values(parsed, (*self.keys, key), self.inner)
         if compiled.approve is not None:
             texts.infer_template(compiled.approve, (*self.keys, "approve", "message"), self.outer)
         if compiled.fallback is not None:
             kind = texts.infer_values(compiled.fallback, (*self.keys, "fallback"), self.outer)
             if step.output is not None and (why := accepts(step.output, kind)) is not None:
                 texts.wrong((*self.keys, "fallback"), f"the fallback does not fit the output: {why}")
-        if compiled.documents is not None:
-            texts.infer_values(compiled.documents, (*self.keys, "documents"), self.inner)
-        self._arguments()
         self._join()
         self._conflicts()
-        self._strategy()
-        self.checks.check_tools(step.tools or (), (*self.keys, "tools"))
+        compiled.action.check(self)
+        if value_of(step, compiled.action.key) is None:  # its kind is misspelt; its other keys are checked
+            for other in KINDS.values():
+                if any(value_of(step, key) is not None for key in other.own_keys()):
+                    other(step).check(self)
 
     def _items(self) -> None:
         step, compiled = self.step, self.compiled
@@ -86,67 +112,6 @@ class StepChecker:
                 (*self.keys, "as"), f"{name!r} cannot be the name of the item", "for example item"
             )
         self.inner |= {name: replace(item, label=name), "index": INTEGER}
-
-    def _agent(self, kind: Kind) -> None:
-        agents = self.checks.workflow.agents
-        if not kind.one_of("string"):
-            self.texts.wrong((*self.keys, "agent"), f"an agent's name is a text, and this is {kind.words}")
-        if not agents and not self.checks.lost_agents and kind.enum is None:
-            hint = "describe some under `agents`"
-            self.texts.wrong((*self.keys, "agent"), "there are no agents to choose from", hint)
-        for name in kind.enum or ():
-            if name not in agents and name not in self.checks.lost_agents:
-                hint = did_you_mean(str(name), agents) or "describe it under `agents`"
-                self.texts.wrong((*self.keys, "agent"), f"there is no agent {name!r}", hint)
-
-    def _arguments(self) -> None:
-        keys: Keys = (*self.keys, "with")
-        kind = record({})
-        if self.compiled.arguments is not None:
-            kind = self.texts.infer_values(self.compiled.arguments, keys, self.inner)
-        fields = kind.fields or {}
-        all_given = self.checks.unsaid(self.id, "with")
-        used = self.checks.used.get(self.id)
-        if self.step.does == "uses" and used is not None:
-            for name, value in fields.items():
-                if name not in used.inputs:
-                    hint = did_you_mean(name, used.inputs)
-                    self.texts.wrong((*keys, name), f"{self.step.uses} has no input {name!r}", hint, key=True)
-                elif (why := accepts(used.inputs[name], value)) is not None:
-                    self.texts.wrong((*keys, name), f"the input does not fit: {why}")
-            for name, spec in used.inputs.items():
-                if name not in fields and not spec.optional and all_given:
-                    problem, hint = (
-                        f"the input {name!r} of {self.step.uses} is missing",
-                        f"give it: with: {{{name}: ...}}",
-                    )
-                    self.texts.wrong((*self.keys, "uses"), problem, hint)
-        elif self.step.does == "function":
-            self._function(fields, keys, all_given=all_given)
-
-    def _function(self, given: Mapping[str, Kind], keys: Keys, *, all_given: bool) -> None:
-        name = str(self.step.function)
-        if (tool := self.surroundings.known(name)) is None:
-            if self.surroundings.strict:
-                hint = did_you_mean(name, self.surroundings.tool_names())
-                hint = hint or "a program registers it with weaver.workflows.register(function)"
-                self.texts.wrong((*self.keys, "function"), f"there is no function {name!r}", hint)
-            return
-        parameters = signatures.parameters(tool)
-        for argument, kind in given.items():
-            if argument not in parameters:
-                hint = did_you_mean(argument, parameters)
-                self.texts.wrong((*keys, argument), f"{name} has no parameter {argument!r}", hint, key=True)
-            elif (why := accepts(parameters[argument], kind)) is not None:
-                hint = "use number(x)" if kind.name == "string" and "number" in why else ""
-                self.texts.wrong((*keys, argument), f"the argument does not fit: {why}", hint)
-        for argument in tool.spec.parameters.get("required", ()):
-            if argument not in given and all_given:
-                problem, hint = (
-                    f"the argument {argument!r} of {name} is missing",
-                    f"give it: with: {{{argument}: ...}}",
-                )
-                self.texts.wrong((*self.keys, "function"), problem, hint)
 
     def _join(self) -> None:
         if self.step.join is None:
@@ -189,12 +154,6 @@ class StepChecker:
             except WeaverError as error:
                 keys: Keys = (*self.keys, "conflicts", index)
                 self.texts.wrong(keys, sentence(error.message), sentence(error.hint))
-
-    def _strategy(self) -> None:
-        strategy = self.step.strategy
-        if strategy is None or not self.surroundings.strict:
-            return
-        self.checks.check_strategy(strategy, (*self.keys, "strategy"))
 
 
 def sentence(text: str) -> str:

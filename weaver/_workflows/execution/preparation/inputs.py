@@ -11,7 +11,7 @@ from weaver._workflows.source.diagnostics import did_you_mean
 from weaver.errors import InvalidTaskError
 
 if TYPE_CHECKING:
-    from weaver._workflows.schema.definition import Definition
+    from weaver._workflows.format.definition import Definition
 
 
 HOW = 'Give inputs by name, as one mapping: {"topic": "tea"}.'

@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from weaver._data.task import Agent
 from weaver._hooks.named import resolved
-from weaver._tools.protocol import Tool
 from weaver._workflows.execution.preparation.servers import toolset
-from weaver._workflows.schema.components import Retry
-from weaver._workflows.validation.compiled import CompiledStep
+from weaver._workflows.validation.compiled import NO_RETRY, CompiledStep
 from weaver._workflows.validation.registry import Surroundings
-from weaver._workflows.validation.scopes import single
 
 if TYPE_CHECKING:
-    from weaver._runtime.threads.thread_options import Body, OnError, OnTimeout
     from weaver._strategies.common.registry import Strategy
-    from weaver._workflows.schema.definition import Definition
-    from weaver._workflows.schema.step import Step
+    from weaver._workflows.format.definition import Definition
 
-NO_RETRY = Retry(times=0)
 NO_TIMEOUT = float("inf")
 """A step's thread has the time that its own threads need; timeouts are theirs."""
-
-
-@dataclass(slots=True)
-class PreparedStep:
-    """One step, ready to run; the workflow's defaults are in.
-
-    Attributes:
-        strategy, options: what is checked against the model's capabilities; ``body`` is the two as one.
-        output: a type for `Task.output`, or None for text.
-        claims: whether its threads are asked for claims, because somebody compares them.
-        used: the workflow that it runs, for ``uses``.
-        does: what it does: ``task``, ``function``, ``uses`` or ``approve``.
-        title: for people and traces.
-        direct: nothing stands between a thread and the strategy's function.
-        single: a for_each hands up one item's output.
-    """
-
-    id: str
-    step: Step
-    compiled: CompiledStep
-    strategy: Strategy | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    body: Body | None = None
-    tools: tuple[Tool, ...] = ()
-    function: Tool | None = None
-    output: Any = None
-    agents: Mapping[str, Agent] = field(default_factory=dict)
-    agent: Agent | None = None
-    claims: bool = False
-    used: Prepared | None = None
-    timeout: float | None = None
-    retry: Retry = NO_RETRY
-    on_error: OnError = "keep"
-    on_timeout: OnTimeout = "partial"
-    max_parallel: int | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-
-    does: str = "task"
-    title: str = ""
-    direct: bool = True
-    single: bool = False
 
 
 @dataclass(slots=True)
@@ -74,13 +26,15 @@ class Prepared:
     """A workflow, ready to run.
 
     Attributes:
+        steps: those of this run, with its settings; a workflow's own stay as the loader left them.
+        agents: every agent of it and of the workflows it uses, by its full name: one mapping for all of them.
+            The prefix of a used workflow is the worker of its steps without an agent, if it has one.
         depth: levels of threads that the steps themselves take, without their strategies' own.
-        agents: every agent of it and of the workflows it uses.
     """
 
     workflow: Definition
-    steps: dict[str, PreparedStep]
-    agents: tuple[Agent, ...] = ()
+    steps: dict[str, CompiledStep]
+    agents: dict[str, Agent]
     depth: int = 1
 
 
@@ -103,6 +57,7 @@ def prepare(
     usual: Usual = Usual(),
     *,
     within: str = "",
+    agents: dict[str, Agent] | None = None,
     connects: bool = True,
 ) -> Prepared:
     """Look up what a workflow names.
@@ -110,6 +65,7 @@ def prepare(
     Args:
         usual: what the caller's settings say.
         within: the step that uses this workflow, for names of agents; "" for the outermost.
+        agents: those of the workflows around it; its own are added.
         connects: False leaves out the tools of MCP servers and hooks: nothing is started or imported.
 
     Raises:
@@ -117,114 +73,113 @@ def prepare(
         ConfigurationError: a tool or strategy is not there (any more).
     """
     compiled = workflow.compiled
-    prefix = f"{within}." if within else ""
     servers = {name: toolset(name, server) for name, server in workflow.mcp.items()} if connects else {}
-    lookup = _Lookup(surroundings, servers, frozenset(workflow.mcp) - servers.keys(), connects)
-    agents = {name: _agent(workflow, name, prefix, lookup) for name in workflow.agents}
-    own = _own_agent(workflow, prefix) if within else None
+    prepared = Prepared(workflow, {}, {} if agents is None else agents)
+    prefix = f"{within}." if within else ""
+    lookup = Lookup(workflow, surroundings, usual, prepared.agents, servers, connects, prefix)
+    prepared.agents |= {f"{prefix}{name}": _agent(name, lookup) for name in workflow.agents}
+    if within and (model := _thread_model(workflow)) is not None:
+        # The worker of steps without an agent, where a used workflow names a model of its own.
+        prepared.agents[prefix] = Agent(f"{prefix}thread", model=model)
     compared = {
-        n
-        for id_, s in workflow.steps.items()
-        if s.conflicts and s.for_each is None
-        for n in compiled.steps[id_].needs
+        need
+        for step in compiled.steps.values()
+        if step.spec.conflicts and step.spec.for_each is None
+        for need in step.needs
     }
-    prepared = Prepared(workflow, {}, tuple(agents.values()) + ((own,) if own else ()))
-    for id_, step in workflow.steps.items():
-        prepared_step = _step(workflow, id_, lookup, usual, f"{prefix}{id_}")
-        prepared_step.agents, prepared_step.agent = agents, own
-        prepared_step.claims = bool(step.conflicts) or id_ in compared
-        prepared_step.direct = not prepared_step.claims and not (
-            prepared_step.strategy is not None and prepared_step.strategy.demands(prepared_step.options)
-        )
-        prepared.steps[id_] = prepared_step
-        below = 0
-        if prepared_step.used is not None:
-            prepared.agents += prepared_step.used.agents
-            below = prepared_step.used.depth
-        prepared.depth = max(prepared.depth, 1 + (step.for_each is not None) + below)
+    for id_, step in compiled.steps.items():
+        prepared.steps[id_] = bound = _bound(step, lookup, is_compared=id_ in compared)
+        below = bound.action.prepared.depth if bound.action.prepared is not None else 0
+        prepared.depth = max(prepared.depth, 1 + (step.spec.for_each is not None) + below)
     return prepared
 
 
 @dataclass(frozen=True, slots=True)
-class _Lookup:
-    """What names of tools mean.
+class Lookup:
+    """What the names in a workflow mean in this run; `StepKind.bind` asks it.
 
     Attributes:
+        agents: every agent of the run by its full name.
         servers: toolsets by name.
-        unconnected: names of servers whose tools are left out.
         connects: whether the tools of servers are wanted, also in workflows that are used.
+        prefix: stands before the names of this workflow's agents.
     """
 
+    workflow: Definition
     surroundings: Surroundings
+    usual: Usual
+    agents: dict[str, Agent]
     servers: Mapping[str, Any]
-    unconnected: frozenset[str]
     connects: bool
+    prefix: str
 
     def tools(self, names: Sequence[str]) -> tuple[Any, ...]:
         """The tools of these names; a server's in its place."""
         return tuple(
             self.servers[name] if name in self.servers else self.surroundings.tool(name)
             for name in names
-            if name not in self.unconnected
+            if name in self.servers or name not in self.workflow.mcp
         )
 
+    def strategy(self, reference: Any) -> tuple[Strategy, Mapping[str, Any]]:
+        """The strategy that a step names, and its options; without a name that of the run or the file.
 
-def _step(workflow: Definition, id_: str, lookup: _Lookup, usual: Usual, within: str) -> PreparedStep:
-    surroundings = lookup.surroundings
-    step = workflow.steps[id_]
-    defaults, compiled = workflow.defaults, workflow.compiled.steps[id_]
-    prepared_step = PreparedStep(
-        id_,
-        step,
-        compiled,
-        timeout=step.timeout or defaults.timeout or usual.timeout,
-        retry=step.retry or defaults.retry or NO_RETRY,
-        on_error=step.on_error or defaults.on_error or "keep",
-        on_timeout=step.on_timeout or defaults.on_timeout or "partial",
-        does=step.does,
-        title=step.title or id_.replace("_", " "),
-        single=single(step.join),
-        max_parallel=step.max_parallel or defaults.max_parallel,
-        max_tokens=step.max_tokens or defaults.max_tokens,
-        temperature=step.temperature if step.temperature is not None else defaults.temperature,
-    )
-    prepared_step.tools = lookup.tools(step.tools or ())
-    if step.output is not None:
-        prepared_step.output = step.output.python_type(id_)
-    if step.does == "function":
-        prepared_step.function = surroundings.tool(str(step.function))
-    elif step.does == "uses":
-        prepared_step.used = prepare(
-            compiled.workflow, surroundings, usual, within=within, connects=lookup.connects
-        )
-    elif step.does == "task":
+        Raises:
+            ConfigurationError: there is none of that name, or an option does not fit.
+        """
         from weaver._strategies.common import registry
 
-        if step.strategy is None and usual.strategy is not None:
-            prepared_step.strategy, prepared_step.options = registry.find(usual.strategy)
-        else:
-            reference = step.strategy or defaults.strategy
-            prepared_step.strategy = registry.load(reference.name if reference is not None else "sequential")
-            prepared_step.options = (
-                prepared_step.strategy.parsed_options(reference.options) if reference is not None else {}
-            )
-        function = prepared_step.strategy.function
-        prepared_step.body = partial(function, **prepared_step.options) if prepared_step.options else function
-    return prepared_step
+        if reference is None and self.usual.strategy is not None:
+            return registry.find(self.usual.strategy)
+        reference = reference or self.workflow.defaults.strategy
+        if reference is None:
+            return registry.load("sequential"), {}
+        strategy = registry.load(reference.name)
+        return strategy, strategy.parsed_options(reference.options)
+
+    def prepare(self, workflow: Definition, step: str) -> Prepared:
+        """A workflow that a step uses, ready to run.
+
+        Args:
+            step: the id of that step.
+        """
+        return prepare(
+            workflow,
+            self.surroundings,
+            self.usual,
+            within=f"{self.prefix}{step}",
+            agents=self.agents,
+            connects=self.connects,
+        )
 
 
-def _agent(workflow: Definition, name: str, prefix: str, lookup: _Lookup) -> Agent:
+def _bound(step: CompiledStep, lookup: Lookup, *, is_compared: bool) -> CompiledStep:
+    """The step with the settings of this run, and its action ready to be done."""
+    spec, defaults, usual = step.spec, lookup.workflow.defaults, lookup.usual
+    bound = replace(
+        step,
+        action=copy(step.action),
+        title=spec.title or step.id.replace("_", " "),
+        claims=bool(spec.conflicts) or is_compared,
+        output=spec.output.python_type(step.id) if spec.output is not None else None,
+        timeout=spec.timeout or defaults.timeout or usual.timeout,
+        retry=spec.retry or defaults.retry or NO_RETRY,
+        on_error=spec.on_error or defaults.on_error or "keep",
+        on_timeout=spec.on_timeout or defaults.on_timeout or "partial",
+        max_parallel=spec.max_parallel or defaults.max_parallel,
+    )
+    bound.action.bind(lookup)
+    return bound
+
+
+def _agent(name: str, lookup: Lookup) -> Agent:
+    workflow, prefix = lookup.workflow, lookup.prefix
     spec = workflow.agents[name]
-    tools = lookup.tools(spec.tools)
     hooks = resolved(spec.hooks) if lookup.connects else ()
     model = spec.model or (_thread_model(workflow) if prefix else None)
-    return Agent(f"{prefix}{name}", spec.description, spec.instructions, model, tools, hooks)
-
-
-def _own_agent(workflow: Definition, prefix: str) -> Agent | None:
-    """The worker of steps without an agent in a used workflow that names a model of its own."""
-    model = _thread_model(workflow)
-    return Agent(f"{prefix}thread", model=model) if model is not None else None
+    return Agent(
+        f"{prefix}{name}", spec.description, spec.instructions, model, lookup.tools(spec.tools), hooks
+    )
 
 
 def _thread_model(workflow: Definition) -> Any:

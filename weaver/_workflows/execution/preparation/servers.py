@@ -12,8 +12,8 @@ from weaver._workflows.execution.preparation.environment import resolved
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from weaver._workflows.format.definition import Definition
     from weaver._workflows.schema.components import Server
-    from weaver._workflows.schema.definition import Definition
 
 _connected: MutableMapping[Any, dict[str, Any]] = WeakKeyDictionary()
 """Servers by event loop and by what is written about them: many runs share one connection."""
@@ -72,5 +72,5 @@ def server_names(workflow: Definition) -> set[str]:
 def _servers(workflow: Definition) -> Iterator[tuple[str, Server]]:
     yield from workflow.mcp.items()
     for step in workflow.compiled.steps.values():
-        if step.workflow is not None:
-            yield from _servers(step.workflow)
+        if step.action.workflow is not None:
+            yield from _servers(step.action.workflow)

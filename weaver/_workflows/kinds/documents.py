@@ -1,8 +1,8 @@
-"""The documents of a step: files beside the workflow, and texts that expressions give."""
+"""The documents of a task: files beside the workflow, and texts that expressions give."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,47 +18,48 @@ from weaver.errors import StepError
 
 if TYPE_CHECKING:
     from weaver._documents.document import Document
-    from weaver._workflows.execution.preparation.prepared import PreparedStep
+    from weaver._strategies.common.registry import Strategy
 
 SLOT = "${{"
 
 
 async def documents_of(
-    one: PreparedStep, source: Path | None, names: Mapping[str, Any]
+    step: str, folder: Path | None, entries: Sequence[str], values: Sequence[Any]
 ) -> tuple[Document, ...]:
     """Open a step's documents. What an expression gives is a text, never the name of a file.
 
     Args:
-        source: the workflow's file; its folder is where the files are.
+        step: its id, for messages.
+        folder: of the workflow's file, resolved; None for the working directory.
+        entries: the documents as the file writes them.
+        values: the same, with expressions worked out.
 
     Raises:
         StepError: a file is outside of that folder.
         InvalidTaskError: one cannot be read, is empty or no text.
     """
-    if one.compiled.documents is None:
-        return ()
-    folder = source.parent.resolve() if source is not None else Path.cwd()
-    values: list[Any] = []
-    for written, value in zip(one.step.documents or (), one.compiled.documents.value(names), strict=True):
-        if SLOT in written:
+    folder = folder if folder is not None else Path.cwd()
+    sources: list[Any] = []
+    for entry, value in zip(entries, values, strict=True):
+        if SLOT in entry:
             items = value if isinstance(value, list | tuple) else [value]
-            values += [TextPart(text_of(item)) for item in items]
+            sources += [TextPart(text_of(item)) for item in items]
             continue
-        path = (folder / written).resolve()
+        path = (folder / entry).resolve()
         if not path.is_relative_to(folder):
             raise StepError(
-                f"Step {one.id}: the document {written!r} is outside of the workflow's folder.",
+                f"Step {step}: the document {entry!r} is outside of the workflow's folder.",
                 hint="Put it beside the file, or give its text as an input: -i name=@file.",
             )
-        values.append(path)
-    return await opened(values)
+        sources.append(path)
+    return await opened(sources)
 
 
 async def with_documents(
-    body: Callable[[Run, Task], Awaitable[Answer]], one: PreparedStep, run: Run, task: Task
+    body: Callable[[Run, Task], Awaitable[Answer]], strategy: Strategy | None, run: Run, task: Task
 ) -> Answer:
-    """Let a step's strategy work on a task with documents: whole, if it does not read them itself."""
-    if one.strategy is not None and one.strategy.reads_documents:
+    """Let a strategy work on a task with documents: whole, if it does not read them itself."""
+    if strategy is not None and strategy.reads_documents:
         return await body(run, task)
-    name = one.strategy.name if one.strategy is not None else "sequential"
+    name = strategy.name if strategy is not None else "sequential"
     return await with_whole_documents(partial(body), name, run, task)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr
 
 from weaver._settings.units import Duration, Size
+from weaver._workflows.kinds.registry import KindKeys, kind_of
 from weaver._workflows.schema.components import (
-    Approve,
     Conflicts,
     Join,
     Limits,
@@ -20,7 +19,6 @@ from weaver._workflows.schema.components import (
     Strategy,
     Texts,
 )
-from weaver._workflows.schema.types import Value
 
 MAX_ITEMS = 1_000
 
@@ -83,8 +81,8 @@ class Defaults(Part):
     )
 
 
-class Step(Part):
-    """One step. It does one thing: a ``task``, a ``function``, a workflow (``uses``) or an ``approve``."""
+class _Beginning(Part):
+    """What a step is called, and when it runs: the keys that come first."""
 
     title: StrictStr = Field(
         default="", description="A few words for people and traces.", examples=["Find sources"]
@@ -129,61 +127,11 @@ class Step(Part):
         description="true: where workers are (weaver submit), any of them does the step, or each item.",
         examples=[True],
     )
-    task: StrictStr | None = Field(
-        default=None,
-        min_length=1,
-        description="What the model is asked. ${{ expressions }} put in values; what models wrote is fenced.",
-        examples=["Summarise ${{ inputs.topic }} in three sentences."],
-    )
-    documents: Texts | None = Field(
-        default=None,
-        description="What the task is about: files beside the workflow, or texts of expressions.",
-        examples=[["report.md", "${{ inputs.notes }}"]],
-    )
-    agent: StrictStr | None = Field(
-        default=None,
-        description="The agent that works on it; may be an expression.",
-        examples=["reviewer", "${{ item }}"],
-    )
-    strategy: Strategy | None = Field(
-        default=None,
-        description="How it works on its task, with options.",
-        examples=["self_consistency", {"name": "self_consistency", "samples": 5}],
-    )
-    tools: Texts | None = Field(
-        default=None,
-        description="Names of registered tools that may be called.",
-        examples=[["search", "fetch"]],
-    )
-    output: Value | None = Field(
-        default=None,
-        description="What the answer must look like. Default: a text.",
-        examples=[{"properties": {"title": "string", "score": "number"}}],
-    )
-    max_tokens: Size | None = Field(
-        default=None, description="Most tokens that one thread may generate.", examples=["2k"]
-    )
-    temperature: float | None = Field(
-        default=None, ge=0, le=2, description="Sampling temperature.", examples=[0.7]
-    )
-    function: StrictStr | None = Field(
-        default=None, description="A registered Python function to call with `with`.", examples=["word_count"]
-    )
-    uses: StrictStr | None = Field(
-        default=None,
-        description="Another workflow file to run with `with`, relative to this one.",
-        examples=["./review.yaml"],
-    )
-    with_: Mapping[StrictStr, Any] | None = Field(
-        default=None,
-        validation_alias="with",
-        serialization_alias="with",
-        description="Inputs of the workflow in `uses`, or arguments of the function.",
-        examples=[{"topic": "${{ inputs.topic }}"}],
-    )
-    approve: Approve | None = Field(
-        default=None, description="Ask a person first; a no skips the step.", examples=["Publish this brief?"]
-    )
+
+
+class _Ending(Part):
+    """When a step is done, and what happens when things go wrong: the keys that come last."""
+
     join: Join | None = Field(
         default=None,
         description="When enough is done: of the items of for_each, otherwise of the steps in needs. "
@@ -224,12 +172,14 @@ class Step(Part):
         examples=["majority", ["majority", "verify(samples=3)", "judge"]],
     )
 
+
+class Step(_Ending, KindKeys, _Beginning):
+    """One step. It does one thing: a ``task``, a ``function``, a workflow (``uses``) or an ``approve``."""
+
     @property
     def does(self) -> str:
-        """The step's action: ``task``, ``function``, ``uses`` or ``approve``."""
-        return next(
-            (name for name in ("task", "function", "uses") if getattr(self, name) is not None), "approve"
-        )
+        """The key that says what the step does: ``task``, ``function``, ``uses`` or ``approve``."""
+        return kind_of(self).key
 
     @property
     def item_name(self) -> str:

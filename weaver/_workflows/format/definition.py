@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
+from weaver._workflows.format.step import Defaults, Name, Step
 from weaver._workflows.schema.components import AgentSpec, Case, InputSpec, Models, Part, Server, Texts
-from weaver._workflows.schema.step import Defaults, Name, Step
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:  # what the check finds out is kept here, and made further up

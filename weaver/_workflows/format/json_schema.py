@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from weaver._workflows.schema.definition import Definition
+from weaver._workflows.format.definition import Definition
 
 FILE = Path(__file__).parents[1] / "weaver-v1.schema.json"
-MODELINE = "# yaml-language-server: $schema="
 
 
 def json_schema() -> dict[str, Any]:
