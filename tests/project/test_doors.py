@@ -56,7 +56,8 @@ DOORS = {
     """,
     "weaver.workflows": """
         AgentSpec Approval Budget Case Defaults Input ModelRef Models Question Reply Retry Step
-        StrategyRef ValueSpec Workflow register run_workflow stream_workflow
+        StepCheck StepKind StepRun StrategyRef ValueSpec Workflow add_kind register run_workflow
+        stream_workflow
     """,
 }
 

@@ -1,4 +1,4 @@
-"""The six how-tos of docs/extending.md, installed as a distribution and used by name."""
+"""The seven how-tos of docs/extending.md, installed as a distribution and used by name."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from weaver._coordination.joins.parser import parse_rule
 from weaver._journal import journal_of
 from weaver._journal.memory import MemoryJournal
 from weaver._strategies.common import registry
+from weaver._workflows.format import extension
+from weaver._workflows.format.extension import remove_kind
 from weaver.conflicts import Conflict, ConflictValue
 from weaver.errors import ConfigurationError, UnknownNameError
 from weaver.testing import Scripted, ScriptedModel
@@ -42,9 +44,11 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (info / "entry_points.txt").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("WEAVER_HOME", str(tmp_path / "home"))
-    registry._entry_points.cache_clear()
+    for points in (registry._entry_points, extension._points):
+        points.cache_clear()
     yield
-    registry._entry_points.cache_clear()
+    for points in (registry._entry_points, extension._points):
+        points.cache_clear()
     for name in [n for n in sys.modules if n.partition(".")[0] == "myplugin"]:
         del sys.modules[name]
 
@@ -92,6 +96,26 @@ async def test_join_rule_is_found_by_name() -> None:
     assert result.answer == "2"
     with pytest.raises(ConfigurationError, match="missing 1 required positional argument"):
         parse_rule("words")
+
+
+def test_kind_of_step_is_found_by_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "pause.yaml"
+    file.write_text(
+        "version: weaver/v1\nname: pause\ninputs: {seconds: number}\n"
+        'steps: {pause: {wait: "${{ inputs.seconds }}"}}\noutputs: {answer: "${{ steps.pause.output }}"}\n'
+    )
+    try:
+        assert main(["validate", str(file)]) == 0
+        assert main(["run", str(file), "-i", "seconds=0.01", "--model", "echo/plain", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.partition("\n")[2])["output"] == {"answer": 0.01}
+        assert main(["schema"]) == 0
+        assert "Seconds to wait." in capsys.readouterr().out
+
+        file.write_text(file.read_text().replace("seconds: number", "seconds: string"))
+        assert main(["validate", str(file)]) == 2
+        assert "pause.yaml:4:23: steps.pause.wait: seconds are a number" in capsys.readouterr().out
+    finally:
+        remove_kind("wait")
 
 
 def test_trace_exporter_is_found_by_name(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from weaver._workflows.schema.components import Case, Part
 from weaver._workflows.format.definition import Definition
+from weaver._workflows.schema.components import Case, Part
 from weaver._workflows.source.dump import dump
 from weaver._workflows.validation.explain import keys_of
 from weaver._workflows.validation.loader import examine

@@ -55,9 +55,7 @@ class FunctionStep(StepKind):
         """Report an unknown function, and arguments that do not fit."""
         from weaver._workflows.expressions import signatures
 
-        if self.spec.function is None:
-            return
-        name, surroundings = self.spec.function, check.surroundings
+        name, surroundings = str(self.spec.function), check.surroundings
         if (tool := surroundings.known(name)) is None:
             if surroundings.strict:
                 hint = did_you_mean(name, surroundings.tool_names())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from weaver._workflows.kinds.approve import ApproveKeys, ApproveStep
@@ -34,11 +35,13 @@ def kinds_with(key: str) -> list[type[StepKind]]:
     return [kind for kind in KINDS.values() if kind.means_something_with(key)]
 
 
+@cache
 def text_keys() -> list[str]:
     """Keys whose values may hold expressions."""
     return list(dict.fromkeys(key for kind in KINDS.values() for key in kind.texts))
 
 
+@cache
 def shared_keys() -> dict[str, list[str]]:
     """Keys that mean something with some kinds only: key -> the keys that make a step one of these kinds."""
     keys: dict[str, list[str]] = {}
@@ -47,3 +50,9 @@ def shared_keys() -> dict[str, list[str]]:
             if key not in KINDS:
                 keys.setdefault(key, [])
     return {key: [kind.key for kind in kinds_with(key)] for key in keys}
+
+
+def forget_keys() -> None:
+    """Work out anew which keys there are: a kind was added or removed."""
+    text_keys.cache_clear()
+    shared_keys.cache_clear()

@@ -122,6 +122,10 @@ class TaskStep(StepKind):
 
     def check(self, check: StepCheck) -> None:
         """Report agents, strategies and tools that are not there."""
+        self.check_names(check)
+
+    def check_names(self, check: StepCheck) -> None:
+        """Do the same, also for a step whose own key could not be read."""
         if "agent" in check.kinds:
             self._check_agent(check, check.kinds["agent"])
         if self.spec.strategy is not None and check.surroundings.strict:

@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from weaver._settings.settings import Settings
 from weaver._workflows.format.definition import MANY_STEPS, VERSION, Definition
+from weaver._workflows.format.extension import add_installed
+from weaver._workflows.format.step import Step
 from weaver._workflows.source.diagnostics import Problem, Problems, did_you_mean
 from weaver._workflows.source.dump import dump
 from weaver._workflows.source.tree import Keys, Source, parse, read_file, written
 from weaver._workflows.validation.checker import Checker
-from weaver._workflows.validation.explain import explained
+from weaver._workflows.validation.explain import explained, keys_of
 from weaver._workflows.validation.registry import Surroundings
 
 MAX_FILES = 50
@@ -186,6 +188,7 @@ def _read(source: Source, problems: Problems) -> tuple[Definition | None, frozen
         return None, frozenset()
     if not _version(source, data, problems):
         return None, frozenset()
+    add_installed(_foreign_keys(data))
     dropped = set(source.missing)
     remaining: Any = _without(data, dropped) if dropped else data
     for number in range(_ROUNDS):
@@ -204,6 +207,18 @@ def _read(source: Source, problems: Problems) -> tuple[Definition | None, frozen
             problems.add(source.problem(source.value_place(()), (), "the file is nested too deep"))
             break
     return None, frozenset()
+
+
+def _foreign_keys(data: Mapping[str, Any]) -> set[str]:
+    """Keys of steps that no known kind of step has: those of plugins, and misspelt ones."""
+    steps = data.get("steps")
+    known = set(keys_of(Step))
+    return {
+        key
+        for step in (steps.values() if isinstance(steps, dict) else ())
+        if isinstance(step, dict)
+        for key in step.keys() - known
+    }
 
 
 def _version(source: Source, data: Mapping[str, Any], problems: Problems) -> bool:

@@ -10,8 +10,8 @@ from weaver._workflows.expressions.parser import WORDS
 from weaver._workflows.expressions.templates import Template
 from weaver._workflows.expressions.types import ANY, INTEGER, Kind, accepts, array
 from weaver._workflows.expressions.values import Values
-from weaver._workflows.kinds.registry import KINDS
 from weaver._workflows.kinds.step_kind import value_of
+from weaver._workflows.kinds.task import TaskStep
 from weaver._workflows.source.tree import Keys
 from weaver._workflows.validation.context import NAME, Checks
 from weaver._workflows.validation.references import Reading
@@ -81,11 +81,10 @@ class StepCheck:
                 texts.wrong((*self.keys, "fallback"), f"the fallback does not fit the output: {why}")
         self._join()
         self._conflicts()
-        compiled.action.check(self)
-        if value_of(step, compiled.action.key) is None:  # its kind is misspelt; its other keys are checked
-            for other in KINDS.values():
-                if any(value_of(step, key) is not None for key in other.own_keys()):
-                    other(step).check(self)
+        if value_of(step, compiled.action.key) is not None:
+            compiled.action.check(self)
+        else:  # the key of its kind is misspelt; the names in its other keys are checked all the same
+            TaskStep(step).check_names(self)
 
     def _items(self) -> None:
         step, compiled = self.step, self.compiled
