@@ -82,7 +82,7 @@ class Defaults(Part):
 
 
 class _Beginning(Part):
-    """What a step is called, and when it runs: the keys that come first."""
+    """The keys that come first: names, and when a step runs."""
 
     title: StrictStr = Field(
         default="", description="A few words for people and traces.", examples=["Find sources"]
@@ -130,7 +130,7 @@ class _Beginning(Part):
 
 
 class _Ending(Part):
-    """When a step is done, and what happens when things go wrong: the keys that come last."""
+    """The keys that come last: when a step is done, limits, failures."""
 
     join: Join | None = Field(
         default=None,

@@ -39,12 +39,12 @@ class ApproveStep(StepKind):
     can_be_placed = False  # the person has been asked here
 
     def output(self, surroundings: Surroundings) -> Kind:
-        """Whether the person agreed, and what they said."""
+        """Return the type of a person's reply."""
         return record({"approved": BOOLEAN, "comment": STRING.tainted(True)})
 
     @property
     def label(self) -> str:
-        """Who decides."""
+        """The fact that a person decides."""
         return "a person approves"
 
     @property

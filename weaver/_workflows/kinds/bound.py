@@ -31,7 +31,7 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the bound of one step is worked out from.
+    """The facts that the bound of one step is worked out from.
 
     Attributes:
         outputs: tokens that each step before it can write at most, by id; None where that is unknown.

@@ -77,7 +77,7 @@ class FunctionStep(StepKind):
                 check.wrong("function", problem, f"give it: with: {{{argument}: ...}}")
 
     def output(self, surroundings: Surroundings) -> Kind:
-        """What `output` says, else what the function's annotations say."""
+        """Return the type of `output`, else of the function's annotations."""
         if self.spec.output is not None:
             return of_spec(self.spec.output).tainted(True)
         from weaver._workflows.expressions import signatures

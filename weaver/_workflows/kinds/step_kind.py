@@ -30,7 +30,7 @@ ANY_VALUE = ValueSpec(type="any")
 
 
 class StepKind(ABC):
-    """What a step does. A subclass is a kind of step; an instance is what one step of that kind does.
+    """The action of a step. A subclass is a kind of step; an instance is the action of one step.
 
     Only ``key``, ``keys`` and `run` are needed. `add_kind` makes a subclass known.
 
@@ -90,12 +90,12 @@ class StepKind(ABC):
 
     @property
     def label(self) -> str:
-        """What the step does, in a few words."""
+        """The step's action in a few words."""
         return self.key
 
     @property
     def summary(self) -> str:
-        """What the step does, in the file's words."""
+        """The step's action in the words of the file."""
         return str(value_of(self.spec, self.key) or "")
 
     def most(self, bounds: Bounds) -> Most:
@@ -159,5 +159,5 @@ class StepKind(ABC):
 
 
 def value_of(spec: Step, key: str) -> Any:
-    """What a step says under a key of the file."""
+    """Return the value of a step under a key of the file; None if it has no such key."""
     return getattr(spec, key if key in type(spec).model_fields else f"{key}_", None)

@@ -282,7 +282,7 @@ def virtual(workflow: Definition, case: Case) -> bool:
 
 
 def _stand_ins(workflow: Definition) -> Iterator[tuple[str, StepKind]]:
-    """What test cases may replace, by name, in this workflow and in those that it uses."""
+    """Yield the actions that test cases may replace, by name, also in the workflows that it uses."""
     for step in workflow.compiled.steps.values():
         if step.action.stand_in is not None:
             yield step.action.stand_in, step.action

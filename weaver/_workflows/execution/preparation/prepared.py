@@ -96,7 +96,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What the names in a workflow mean in this run; `StepKind.bind` asks it.
+    """The meaning of the names in a workflow in this run; `StepKind.bind` asks it.
 
     Attributes:
         agents: every agent of the run by its full name.
