@@ -36,7 +36,7 @@ def test_grades_tell_right_from_wrong(number):
 
 
 async def test_a_model_that_reads_well_profits_at_twenty_windows():
-    rows, _ = await measured(parsed(["--simulated", "--sizes", "1,20", "--window", "1500"]))
+    rows = await measured(parsed(["--simulated", "--sizes", "1,20", "--window", "1500"]))
     assert len(rows) == 2 * 3 * 4
     by = {(r.kind, r.size, r.strategy): r for r in rows}
     assert all(r.is_right for r in rows if r.strategy in {"map_reduce", "explore"})

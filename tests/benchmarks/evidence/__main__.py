@@ -1,6 +1,7 @@
-"""Measure long inputs, tests as verifiers, and routing at an endpoint.
+"""Measure what docs/evidence.md shows, at any endpoint, and write that page.
 
-python -m tests.benchmarks.evidence --base-url http://127.0.0.1:8080/v1 --model NAME
+python -m tests.benchmarks.evidence --base-url http://127.0.0.1:8080/v1 --model NAME --json rows.jsonl
+python -m tests.benchmarks.evidence --from rows.jsonl,gpu.jsonl --page docs/evidence.md
 python -m tests.benchmarks.evidence --simulated
 """
 
@@ -15,41 +16,49 @@ from pathlib import Path
 
 import anyio
 
-from tests.benchmarks.evidence import report, world
+from tests.benchmarks.evidence import mix, page, report, world
 from tests.benchmarks.evidence.long_tasks import long_tasks
-from tests.benchmarks.evidence.measuring import LONG, Row, measure_code, measure_long
-from tests.benchmarks.forking import measuring as forking_measuring
-from tests.benchmarks.forking import report as forking_report
+from tests.benchmarks.evidence.measuring import (
+    LONG,
+    Row,
+    measure_code,
+    measure_long,
+    measure_mix,
+    measure_puzzles,
+)
 from tests.benchmarks.forking import tasks as forking_tasks
 from weaver import Weaver
 from weaver._models.layers.configured import Configured
 from weaver.models import Model, OpenAIModel, layered
 from weaver.testing import virtual_time
 
-PARTS = ("long", "code", "routing")
+PARTS = ("mix", "code", "puzzles", "long")
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--base-url")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--base-url", help="an OpenAI-compatible endpoint, `/v1` included")
+    source.add_argument("--simulated", action="store_true", help="no endpoint; long inputs only")
+    source.add_argument("--from", dest="files", help="rows of earlier runs, files separated by commas")
     parser.add_argument("--model", default="default")
     parser.add_argument("--api-key")
-    parser.add_argument("--simulated", action="store_true", help="no endpoint; long inputs only")
+    parser.add_argument("--machine", default="", help="what the model runs on, for the tables")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--window", type=int, default=2000, help="tokens; the model gets no more at once")
+    parser.add_argument("--window", type=int, default=2000, help="tokens; long inputs get no more at once")
     parser.add_argument("--sizes", default="1,5", help="of documents, in windows; all: 1,5,20,50")
     parser.add_argument("--each", type=int, default=1, help="long tasks of each kind and size")
     parser.add_argument("--programs", type=int, default=4, help="problems of HumanEval")
+    parser.add_argument("--puzzles", type=int, default=4, help="puzzles of Game of 24")
     parser.add_argument("--mixed", type=int, default=1, help="tasks of each kind for routing")
     parser.add_argument("--strategies", default=" ".join(LONG), help="for long inputs, separated by blanks")
-    parser.add_argument("--only", default="long,code", help=f"parts: {','.join(PARTS)}")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--deadline", type=float, default=180, help="seconds of one run")
-    parser.add_argument("--json", type=Path, help="where the rows go, as they come")
+    parser.add_argument("--json", type=Path, help="where the rows are appended, as they come")
+    parser.add_argument("--page", type=Path, help="where the page is written")
     options = parser.parse_args(arguments)
-    if (options.base_url is None) == (not options.simulated):
-        parser.error("give either --base-url or --simulated")
     options.parts = [part for part in options.only.split(",") if part]
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"--only: there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
@@ -58,20 +67,22 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def _model(options: argparse.Namespace) -> Model:
+def _model(options: argparse.Namespace) -> tuple[Model, Model]:
+    """The model, and the same with a small window."""
     if options.simulated:
-        return world.simulated(options.window)
+        model: Model = world.simulated(options.window)
+        return model, layered(Configured(model, context=options.window))
     model = OpenAIModel(options.model, base_url=options.base_url, api_key=options.api_key)
-    return layered(Configured(model, context=options.window))
+    return layered(model), layered(Configured(model, context=options.window))
 
 
-async def measured(options: argparse.Namespace) -> tuple[list[Row], list[str]]:
-    """Run everything that the options name; rows, and the figures of routing."""
+async def measured(options: argparse.Namespace) -> list[Row]:
+    """Run everything that the options name."""
     rows: list[Row] = []
-    figures: list[str] = []
     began = time.monotonic()
 
     def done(row: Row) -> None:
+        row.machine = options.machine
         if options.json is not None:
             with options.json.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row.as_dict(), ensure_ascii=False) + "\n")
@@ -82,33 +93,37 @@ async def measured(options: argparse.Namespace) -> tuple[list[Row], list[str]]:
 
     # A virtual clock runs on while worker threads search documents.
     deadline = None if options.simulated else options.deadline
-    async with Weaver(_model(options), seed=options.seed, trace=False, deadline=deadline) as weaver:
+    model, small = _model(options)
+    async with Weaver(model, seed=options.seed, trace=False, deadline=deadline) as weaver:
+        if "mix" in options.parts:
+            mixed = list(forking_tasks.tasks(options.seed, options.mixed))
+            rows += await measure_mix(weaver, mixed, mix.ARMS, done)
+        if "code" in options.parts:
+            rows += await measure_code(weaver, options.seed, options.programs, done)
+        if "puzzles" in options.parts:
+            rows += await measure_puzzles(weaver, options.seed, options.puzzles, done)
+    async with Weaver(small, seed=options.seed, trace=False, deadline=deadline) as weaver:
         if "long" in options.parts:
             sizes = [int(size) for size in options.sizes.split(",")]
             tasks = list(long_tasks(options.seed, options.window, sizes, options.each))
             rows += await measure_long(weaver, tasks, options.strategies.split(), done)
-        if "code" in options.parts:
-            rows += await measure_code(weaver, options.seed, options.programs, done)
-        if "routing" in options.parts:
-            mixed = list(forking_tasks.tasks(options.seed, options.mixed))
-            routed = await forking_measuring.measure_all(
-                weaver, mixed, [forking_report.FORKING], concurrency=1, done=lambda row: None
-            )
-            figures.append(str(forking_report.figures(routed, routing_goal=0.9)[0]))
-    return rows, figures
+    return rows
 
 
 def main() -> None:
-    """Run it, and print the tables."""
+    """Run it, or read rows of earlier runs; print the tables, and write the page."""
     options = parsed()
-    if options.json is not None:
-        options.json.unlink(missing_ok=True)
-    if options.simulated:
+    if options.files:
+        files = [Path(name) for name in options.files.split(",")]
+        rows = [Row(**json.loads(line)) for file in files for line in file.read_text("utf-8").splitlines()]
+    elif options.simulated:
         backend, choices = virtual_time()
-        rows, figures = anyio.run(measured, options, backend=backend, backend_options=choices)
+        rows = anyio.run(measured, options, backend=backend, backend_options=choices)
     else:
-        rows, figures = anyio.run(measured, options)
-    print("\n".join([report.markdown(rows), *figures]))
+        rows = anyio.run(measured, options)
+    print(report.markdown(rows))
+    if options.page is not None:
+        options.page.write_text(page.written(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,16 +11,31 @@ import anyio
 
 from tests.benchmarks.evidence.baselines import part_by_part, truncation
 from tests.benchmarks.evidence.long_tasks import LongTask
+from tests.benchmarks.evidence.puzzles import puzzles
+from tests.benchmarks.forking.tasks import BenchmarkTask, grade
 from weaver import Weaver, WeaverError
 from weaver.evals import load
 
 LONG = ("map_reduce", "part_by_part", "truncation", "explore:steps=4,asks=0")
 CODE = ("sequential", "best_of_n:n=4")
+PUZZLES = (
+    "sequential",
+    "self_consistency:samples=4",
+    "best_of_n:n=4",
+    "tree_of_thoughts:steps=3,n_generate=3,n_evaluate=1,breadth=2",
+)
 
 
 @dataclass(slots=True)
 class Row:
-    """What one run took and gave; ``score`` is 1 for a right answer."""
+    """What one run took and gave; ``score`` is 1 for a right answer.
+
+    Attributes:
+        should_fork: the task has independent parts.
+        forked: threads of a plan were started.
+        length: share of the lengths asked for that were kept; None where no length was asked for.
+        machine: where it was measured.
+    """
 
     part: str
     kind: str
@@ -31,7 +46,13 @@ class Row:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    critical_tokens: int = 0
     cancelled: int = 0
+    should_fork: bool = False
+    forked: bool = False
+    length: float | None = None
+    question: str = ""
+    machine: str = ""
     status: str = "failed"
     answer: str = ""
     notes: list[str] = field(default_factory=list)
@@ -81,8 +102,38 @@ async def measure_code(weaver: Weaver, seed: int, count: int, done: Callable[[Ro
     return rows
 
 
+async def measure_puzzles(weaver: Weaver, seed: int, count: int, done: Callable[[Row], None]) -> list[Row]:
+    """Game of 24: one answer, votes, the best of four by arithmetic, and a search."""
+    rows = []
+    for puzzle in puzzles(seed, count):
+        for name in PUZZLES:
+            row = Row("puzzles", "game24", name.partition(":")[0])
+            row.score = puzzle.grade(await _run(weaver, row, puzzle.task, strategy=name))
+            rows.append(row)
+            done(row)
+    return rows
+
+
+async def measure_mix(
+    weaver: Weaver, tasks: Sequence[BenchmarkTask], arms: Sequence[str], done: Callable[[Row], None]
+) -> list[Row]:
+    """Each task by each arm; the score is 1 where nothing can be graded but an answer is there."""
+    rows = []
+    for task in tasks:
+        for name in arms:
+            row = Row("mix", task.kind, name, should_fork=task.forks)
+            answer = await _run(weaver, row, task.question, strategy=name)
+            grades = grade(task, answer)
+            row.score = float(bool(answer)) if grades.quality is None else grades.quality
+            row.length = grades.length
+            rows.append(row)
+            done(row)
+    return rows
+
+
 async def _run(weaver: Weaver, row: Row, task: Any, **options: Any) -> str:
     began = anyio.current_time()
+    row.question = task if isinstance(task, str) else task.question
     try:
         result = await weaver.run(task, **options)
     except WeaverError as error:
@@ -92,5 +143,7 @@ async def _run(weaver: Weaver, row: Row, task: Any, **options: Any) -> str:
     row.seconds, row.status, row.answer = result.metrics.wall_seconds, result.status, result.answer
     row.calls, row.notes = result.usage.calls, list(result.notes)
     row.input_tokens, row.output_tokens = result.usage.input_tokens, result.usage.output_tokens
+    row.critical_tokens = result.metrics.critical_path_tokens
+    row.forked = result.decision is not None and result.decision.parallel
     row.cancelled = result.metrics.cancelled_threads
     return result.answer

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
+from tests.benchmarks.evidence import mix
 from tests.benchmarks.evidence.measuring import CODE, Row
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """All tables."""
+    """The runs by kind and strategy, and the figures with their goals."""
+    return f"{runs(rows)}\n\n{figures(rows)}"
+
+
+def runs(rows: Sequence[Row]) -> str:
+    """One line for each kind, size and strategy."""
     lines = ["| part | kind | size | strategy | runs | right | score | seconds | calls | input | output |"]
     lines.append("|" + "---|" * 11)
     for part, kind, size in dict.fromkeys((r.part, r.kind, r.size) for r in rows):
@@ -17,8 +23,13 @@ def markdown(rows: Sequence[Row]) -> str:
             some = [r for r in rows if (r.part, r.kind, r.size, r.strategy) == (part, kind, size, strategy)]
             if some:
                 lines.append(_line(part, kind, size, strategy, some))
-    figures = [*_long_figures(rows), *_code_figures(rows)]
-    return "\n".join([*lines, "", "| figure | measured | goal | |", "|---|---|---|---|", *figures])
+    return "\n".join(lines)
+
+
+def figures(rows: Sequence[Row]) -> str:
+    """One line for each figure with a goal."""
+    lines = [*mix.figures(rows), *_code_figures(rows), *_long_figures(rows)]
+    return "\n".join(["| figure | measured | goal | |", "|---|---|---|---|", *lines])
 
 
 def _line(part: str, kind: str, size: int, strategy: str, rows: Sequence[Row]) -> str:
