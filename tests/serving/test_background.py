@@ -15,6 +15,7 @@ import pytest
 from tests.serving.conftest import FORKING, QUESTION, Served, Start, served
 from tests.serving.test_chat import client, vars_of
 from weaver._journal.sqlite import SQLiteJournal
+from weaver._serving.responses.replaying import events_of
 from weaver._testing.faults import Refusal
 from weaver.testing import Scripted, Server
 
@@ -177,8 +178,7 @@ def test_a_conversation_and_a_background_response_outlive_their_server(
             second = api.responses.create(
                 model="weaver/direct", input="say two", previous_response_id=first.id
             )
-            with pytest.raises(openai.BadRequestError, match="not here"):
-                list(api.responses.retrieve(first.id, stream=True))
+            assert_whole(list(api.responses.retrieve(first.id, stream=True)), "one")
         assert second.output_text == "two"
         assert [m.content for m in models.requests[-1].request.messages] == ["say one", "one", "say two"]
 
@@ -207,3 +207,66 @@ def wait_for_calls(server: Served, number: int) -> None:
     while len(server.models.requests) < number:
         assert time.monotonic() < patience, json.dumps(len(server.models.requests))
         time.sleep(0.01)
+
+
+def test_a_stream_after_a_restart_has_the_whole_answer(tmp_path: Path):
+    """Of a response that ended before the restart, and of one that the next server goes on with."""
+    merge = next(one for one in FORKING if str(one.text).startswith("Alpha has"))
+    hangs = Scripted(**{**vars_of(merge), "first": 30.0, "times": 1})
+    with Server([hangs, *FORKING]).in_thread() as models:
+        with served(models, tmp_path) as server, client(server.url) as api:
+            begun = api.responses.create(model="weaver/adaptive", input=QUESTION, background=True)
+            wait_for_calls(server, 4)
+        with served(models, tmp_path) as server, client(server.url) as api:
+            events: list[Any] = list(api.responses.retrieve(begun.id, stream=True))
+            assert_whole(events, "Alpha has 17 and beta has 23.")
+        with served(models, tmp_path) as server, client(server.url) as api:
+            events = list(api.responses.retrieve(begun.id, stream=True))
+            assert_whole(events, "Alpha has 17 and beta has 23.")
+            rest: list[Any] = list(api.responses.retrieve(begun.id, stream=True, starting_after=57))
+            assert [(e.type, e.sequence_number) for e in rest] == [("response.completed", 58)]
+            assert rest[0].response.output_text == "Alpha has 17 and beta has 23."
+
+
+def test_a_client_that_has_events_of_an_earlier_server_gets_the_end(tmp_path: Path):
+    merge = next(one for one in FORKING if str(one.text).startswith("Alpha has"))
+    hangs = Scripted(**{**vars_of(merge), "first": 30.0, "times": 1})
+    slow = Scripted(**{**vars_of(merge), "first": 0.5, "times": 1})
+    with Server([hangs, slow, *FORKING]).in_thread() as models:
+        with served(models, tmp_path) as server, client(server.url) as api:
+            begun = api.responses.create(model="weaver/adaptive", input=QUESTION, background=True)
+            wait_for_calls(server, 4)
+        with served(models, tmp_path) as server, client(server.url) as api:
+            rest: list[Any] = list(api.responses.retrieve(begun.id, stream=True, starting_after=3))
+            assert [(e.type, e.sequence_number) for e in rest] == [("response.completed", 4)]
+            assert rest[0].response.output_text == "Alpha has 17 and beta has 23."
+
+
+def test_a_stored_response_of_every_shape_is_streamed_again():
+    """The events give the response that they were made from."""
+    message = {"id": "m", "type": "message", "status": "completed", "role": "assistant"}
+    text = {"type": "output_text", "text": "So:", "annotations": [], "logprobs": []}
+    output = [
+        {"id": "r", "type": "reasoning", "summary": [{"type": "summary_text", "text": "2 threads"}]},
+        {**message, "content": [text, {"type": "refusal", "refusal": "No."}]},
+        {"id": "f", "type": "function_call", "call_id": "c", "name": "look", "arguments": '{"a": 1}'},
+    ]
+    for status, last in (("cancelled", "incomplete"), ("failed", "failed"), ("completed", "completed")):
+        response = {"id": "resp_x", "status": status, "output": output, "usage": None, "error": None}
+        sent = b"".join(events_of(response)._events).decode().split("\n\n")[:-1]
+        events = [json.loads(event.split("data: ", 1)[1]) for event in sent]
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert events[-1] == {
+            "type": f"response.{last}", "sequence_number": len(events) - 1, "response": response,
+        }  # fmt: skip
+        items = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+        assert [{k: v for k, v in item.items() if k != "status"} for item in items] == [
+            {k: v for k, v in item.items() if k != "status"} for item in output
+        ]
+
+
+def assert_whole(events: list[Any], text: str) -> None:
+    assert [e.sequence_number for e in events] == list(range(len(events)))
+    assert events[0].type == "response.created"
+    deltas = [e.delta for e in events if e.type == "response.output_text.delta"]
+    assert "".join(deltas) == events[-1].response.output_text == text

@@ -14,6 +14,7 @@ from weaver._serving.http.fields import Fields
 from weaver._serving.keys import Client
 from weaver._serving.responses.event_log import EventLog
 from weaver._serving.responses.library import Library
+from weaver._serving.responses.replaying import events_of
 from weaver._serving.responses.request import inquiry_of
 from weaver._serving.service import Service
 from weaver._serving.work.answering import run_headers
@@ -72,8 +73,11 @@ class Responses:
     async def retrieve(self, service: Service, client: Client, request: Request) -> Response | Exchange:
         """Send a response as it is now, or its events after ``starting_after``.
 
+        A client that has events of an earlier process gets the last event only, which has the whole response:
+        what a restarted run writes may differ from what the client has.
+
         Raises:
-            ApiError: there is none of that id, or its events are not here.
+            ApiError: there is none of that id, or its events are too many.
         """
         id_: str = request.path_params["id"]
         live = self.library.live(id_, client)
@@ -81,15 +85,21 @@ class Responses:
             if live is not None:
                 return JSONResponse(live.current)
             return JSONResponse(dict((await self.library.find(id_, client)).response))
-        log = live.log if live is not None else (await self.library.find(id_, client)).log
-        if log is None or not log.is_whole or (live is not None and live.is_resumed):
+        after = _place(request)
+        if live is not None:
+            log, is_begun_here = live.log, not live.is_resumed
+        else:
+            stored = await self.library.find(id_, client)
+            is_begun_here = stored.log is not None and stored.log.is_whole
+            log = stored.log if stored.log is not None and is_begun_here else events_of(stored.response)
+        if not log.is_whole:
             raise invalid(
-                "The events of this response are not here: it was not made in the background of this "
-                "process, or they are too many. Retrieve it without stream.",
+                "The events of this response are too many to be kept. Retrieve it without stream.",
                 "stream",
                 code="stream_not_available",
             )
-        return self._events(service, log, _place(request), id_)
+        # Numbers that a client has from an earlier process say nothing about the events here.
+        return self._events(service, log, after, id_, is_last_only=after >= 0 and not is_begun_here)
 
     async def delete(self, service: Service, client: Client, request: Request) -> Response:  # noqa: ARG002
         """Forget a response.
@@ -115,9 +125,15 @@ class Responses:
             )
         return JSONResponse(dict(response))
 
-    def _events(self, service: Service, log: EventLog, after: int, id_: str) -> Exchange:
+    def _events(
+        self, service: Service, log: EventLog, after: int, id_: str, *, is_last_only: bool = False
+    ) -> Exchange:
         headers = run_headers(id_.removeprefix("resp_"))
-        send = partial(log.send, after=after, headers=headers)
+        send = (
+            partial(log.send_last, number=after + 1, headers=headers)
+            if is_last_only
+            else partial(log.send, after=after, headers=headers)
+        )
         return Exchange(send, send_timeout=service.config.send_timeout)
 
 

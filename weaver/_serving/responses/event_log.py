@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from weaver._serving.http.exchange import COMMENT, Connection
 
@@ -69,4 +70,19 @@ class EventLog:
                 await self._news.wait()
                 if len(self._events) <= place and not self.ended:
                     await connection.write(COMMENT)
+        await connection.end()
+
+    async def send_last(self, connection: Connection, number: int, headers: list[tuple[str, str]]) -> None:
+        """Send the event that ends the response, when it comes, as the one of this ``number``."""
+        connection.on_silence = self.wake
+        await connection.begin_events(headers)
+        while not self.ended:
+            await self._news.wait()
+            if not self.ended:
+                await connection.write(COMMENT)
+        if self._events:
+            kind, data = self._events[-1].split(b"\n", 2)[1:]
+            fields = {**json.loads(data.removeprefix(b"data: ")), "sequence_number": number}
+            encoded = json.dumps(fields, separators=(",", ":")).encode()
+            await connection.write(b"id: %d\n%s\ndata: %s%s" % (number, kind, encoded, _END))
         await connection.end()

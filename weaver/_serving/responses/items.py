@@ -27,6 +27,10 @@ class Item:
         """The item as JSON."""
         raise NotImplementedError
 
+    def end(self) -> Events:
+        """The events after its content."""
+        raise NotImplementedError
+
     def _added(self, item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return "response.output_item.added", {"output_index": self.place, "item": item}
 
