@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from weaver import events
-from weaver._data.messages import ToolCall
+from weaver._data.messages import Message, ToolCall
 from weaver._data.result import Result
 from weaver._data.task import Task
 from weaver._data.usage import Usage, estimate_tokens
@@ -16,6 +16,7 @@ from weaver._models.reply import Reply
 from weaver._serving.config import Detail
 from weaver._serving.http.errors import ApiError, invalid
 from weaver._serving.keys import Client
+from weaver._serving.work.attached import split_off
 from weaver._serving.work.client_tools import PassedThrough
 from weaver._serving.work.inquiry import EFFORTS, Inquiry
 from weaver._serving.work.offers import Offer
@@ -153,7 +154,10 @@ class Work:
 
     async def _strategy(self, passed: PassedThrough | None) -> RunStream[Any]:
         inquiry, offer, sampling = self.inquiry, self.offer, self.inquiry.sampling
-        task = _task(inquiry)
+        messages, documents = (
+            (inquiry.messages, ()) if offer.is_direct or passed else split_off(inquiry.messages)
+        )
+        task = _task(messages, sampling.max_tokens)
         if passed is None and inquiry.not_followed:
             names = ", ".join(inquiry.not_followed)
             self._notes.append(f"Not followed by the strategy {offer.strategy}: {names}.")
@@ -167,7 +171,9 @@ class Work:
             "seed": sampling.seed,
             **self._agents(),
         }
-        return self.weaver.stream(task, output=self._output, run_id=self.run_id, **changes)
+        return self.weaver.stream(
+            task, documents=documents, output=self._output, run_id=self.run_id, **changes
+        )
 
     @property
     def _output(self) -> Any:
@@ -282,12 +288,11 @@ def _has_refusal(passed: PassedThrough | None) -> bool:
     return passed is not None and passed.reply is not None and bool(passed.reply.refusal)
 
 
-def _task(inquiry: Inquiry) -> Task:
-    limit = inquiry.sampling.max_tokens
-    first = inquiry.messages[0]
-    if len(inquiry.messages) == 1 and first.role == "user" and not first.media:
+def _task(messages: tuple[Message, ...], limit: int | None) -> Task:
+    first = messages[0]
+    if len(messages) == 1 and first.role == "user" and not first.media:
         return Task(prompt=first.text, max_tokens=limit)
-    return Task(messages=inquiry.messages, max_tokens=limit)
+    return Task(messages=messages, max_tokens=limit)
 
 
 def _question(inquiry: Inquiry) -> str:
