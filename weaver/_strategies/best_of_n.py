@@ -43,13 +43,17 @@ class Choice(BaseModel):
     best: int = Field(ge=1)
 
 
+JUDGED, VERIFIED = 1.0, 0.6
+"""Temperatures of samples that a model judges, and of those that a check verifies."""
+
+
 @strategy("best_of_n", source="Cobbe et al. 2021, arXiv 2110.14168")
 async def best_of_n(
     run: Run,
     task: Task,
     *,
     n: Count = 3,
-    temperature: Warmth = 1.0,
+    temperature: Warmth | None = None,
     judge: Literal["absolute", "pairwise", "listwise", "verify"] = "absolute",
     verifier: Annotated[Verifier | None, VERIFIER] = None,
     enough: float | None = None,
@@ -64,7 +68,9 @@ async def best_of_n(
 
     Args:
         n: samples.
-        temperature: of the samples, unless the task or the run sets one.
+        temperature: of the samples, unless the task or the run sets one. By default 1.0 for a judge. For a
+            verifier 0.6, at which few samples pass most often (Chen et al. 2021, arXiv 2107.03374), and the
+            first sample is drawn as a direct answer is.
         judge: ``absolute`` rates each sample; ``pairwise`` is a knock-out tournament; ``listwise`` shows
             all samples at once; ``verify`` rates pairs, most of those that are hard to tell apart (V1-Infer,
             arXiv 2603.04304).
@@ -79,9 +85,7 @@ async def best_of_n(
     The best sample is handed up; an unrated one is never better than a rated one. When a verifier passes
     none, or none could be rated, the first sample is handed up, incomplete.
     """
-    verify = task.metadata.get("verifier", verifier)
-    if verify is None and run.context.state.verification is not None:
-        verify = run.context.state.verification.check
+    verify = _check(run, task, verifier)
 
     async def rated(run: Run, sample: Task) -> Answer:
         answer = await run.reason(sample)
@@ -100,7 +104,8 @@ async def best_of_n(
     scores: dict[str, bool | float] = {}
     candidates: list[tuple[bool | float | None, Answer]] = []
     passed = False
-    async with run.fork(samples(run, task, n, temperature=temperature), body=rated, name="sample") as threads:
+    drawn = _drawn(run, task, n, temperature, is_verified=verify is not None)
+    async with run.fork(drawn, body=rated, name="sample") as threads:
         async for thread in threads.as_finished():
             if said(thread) is None:
                 continue
@@ -136,6 +141,23 @@ async def best_of_n(
     if scores:
         _rewarded(run, best, by_verifier=verify is not None)
     return with_losses(run, best, threads.all, n)
+
+
+def _check(run: Run, task: Task, verifier: Verifier | None) -> Verifier | None:
+    """Return what verifies samples: the task's own, the strategy's, or the run's."""
+    verify = task.metadata.get("verifier", verifier)
+    if verify is None and run.context.state.verification is not None:
+        return run.context.state.verification.check
+    return verify
+
+
+def _drawn(run: Run, task: Task, n: int, temperature: float | None, *, is_verified: bool) -> list[Task]:
+    """Return the samples. They are asked the task itself, since nothing is read out of them."""
+    warmth = temperature if temperature is not None else VERIFIED if is_verified else JUDGED
+    first, *others = samples(run, task, n, temperature=warmth, mark=False)
+    if is_verified and temperature is None:
+        first = replace(first, temperature=run.context.temperature)
+    return [first, *others]
 
 
 def _rewarded(run: Run, best: Answer, *, by_verifier: bool) -> None:

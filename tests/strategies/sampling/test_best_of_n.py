@@ -215,3 +215,26 @@ async def test_a_verifier_cannot_be_named_in_text():
     """A strategy's text may come from a file or over the network, and must not run code."""
     with pytest.raises(ConfigurationError, match=r"Option verifier .*no verifier named"):
         await Weaver(ScriptedModel(), strategy="best_of_n:verifier=check.py:passes").run("q")
+
+
+@pytest.mark.parametrize(
+    ("options", "run", "temperatures"),
+    [
+        ({}, {}, [None, 0.6, 0.6]),
+        ({"temperature": 0.9}, {}, [0.9, 0.9, 0.9]),
+        ({}, {"temperature": 0.2}, [0.2, 0.2, 0.2]),
+    ],
+)
+async def test_with_a_verifier_the_first_sample_is_what_a_direct_answer_is(options, run, temperatures):
+    model = ScriptedModel("no")
+    strategy = partial(best_of_n, verifier=lambda _: False, **options)
+    await Weaver(model, strategy=strategy).run("Write a function.", **run)
+    assert [r.request.temperature for r in model.requests] == temperatures
+    assert [text_of(r.request) for r in model.requests] == ["Write a function."] * 3
+
+
+async def test_samples_for_a_judge_are_drawn_warmer():
+    model = ScriptedModel([Scripted(rated, when=RATE), Scripted("good")])
+    await Weaver(model, strategy="best_of_n:n=2").run("Write a poem.")
+    drawn = [r.request for r in model.requests if RATE not in text_of(r.request)]
+    assert [(text_of(request), request.temperature) for request in drawn] == [("Write a poem.", 1.0)] * 2
