@@ -14,6 +14,7 @@ from weaver.workflows import Workflow, run_workflow
 pytestmark = [pytest.mark.anyio, pytest.mark.heavy, pytest.mark.timeout(900)]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 INPUTS: dict[str, dict[str, Any]] = {
+    "long-input": {"text": "tea 2 EUR\nno price\ncoffee 3 EUR\n"},
     "map-reduce": {"files": ["Tea comes from China. It is old.", "Coffee comes from Ethiopia."]},
 }
 

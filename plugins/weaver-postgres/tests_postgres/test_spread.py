@@ -98,7 +98,8 @@ async def test_an_item_that_fails(journal, dispatcher, url):
     flow = FLOW.replace("spread: true}\n  whole", "spread: true, on_error: fail_fast}\n  whole")
     async with Server(Scripted("", times=0)) as server:
         submission = Submission(
-            settings={"model": "scripted", "base_url": server.url, "max_tokens": 1}, flags=("max_tokens",),
+            settings={"model": "scripted", "base_url": server.url, "max_total_tokens": 1},
+                flags=("max_total_tokens",),
             files={"f.yaml": flow}, path="f.yaml", inputs={"topics": ["a"]},
         )  # fmt: skip
         await dispatcher.submit([Job("p", submission.about())])

@@ -58,8 +58,9 @@ async def tree(run: Any, task: Task, **_: Any) -> Answer:
             racers.cancel("lost_race")
             if racer.state == "succeeded":
                 break
-    tracing = run.state.tracing
-    conflict = tracing.start_conflict(run.span, subject="Paris", attribute="people", threads=("b1", "b2"))
+    context = run.context
+    tracing = context.state.tracing
+    conflict = tracing.start_conflict(context.span, subject="Paris", attribute="people", threads=("b1", "b2"))
     values = (ConflictValue("2", ("b1",)), ConflictValue("3", ("b2",)))
     tracing.end_conflict(conflict, Conflict("Paris", "people", values, Resolution("evidence", "2")))
     return Answer("all done")
