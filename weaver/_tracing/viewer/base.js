@@ -55,6 +55,9 @@ export function money(value) {
   return value < 1 ? `$${value.toFixed(4)}` : `$${value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
+// A reason as words: names such as not_needed come from the program.
+export const words = (name) => (/^[a-z_]+$/.test(name) ? name.replaceAll("_", " ") : name);
+
 export const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
 // Tell users of screen readers.

@@ -1,5 +1,5 @@
 // The other views of one run: threads, plan, conflicts, sums.
-import { Rows, SIGNS, el, money, secs, table, whole } from "./base.js";
+import { Rows, SIGNS, el, money, secs, table, whole, words } from "./base.js";
 import { graph } from "./graph.js";
 import { kindOf } from "./kinds.js";
 
@@ -19,7 +19,7 @@ export function threadsPage(model, go) {
     const [p, i] = order[at];
     return el("div", { class: `row${i === model.selected ? " selected" : ""}`, role: "row", onclick: () => { model.selected = i; rows.reset(order.length); }, ondblclick: () => go(i) },
       cell(0, [el("span", { style: { paddingLeft: `${sorted < 0 ? (depth(p) - 1) * 16 : 0}px` } }), el("span", { class: `sign ${p.st}` }, SIGNS[p.st] || "?"), " ", el("span", { class: "model-text" }, p.l)], { title: p.l }),
-      cell(1, el("span", { class: p.st }, p.st.replace("_", " "))), cell(2, p.r, { title: p.r }), cell(3, whole(p.c)), cell(4, whole(p.i)),
+      cell(1, el("span", { class: p.st }, words(p.st))), cell(2, words(p.r), { title: p.r }), cell(3, whole(p.c)), cell(4, whole(p.i)),
       cell(5, whole(p.o)), cell(6, money(p.m)), cell(7, secs(p.e - p.s)), cell(8, p.cr ? "●" : ""));
   }, { role: "grid", "aria-label": "Threads" });
   const depth = (p) => Number(p.a["weaver.task.depth"] || 1);
@@ -37,7 +37,11 @@ export function threadsPage(model, go) {
   return {
     node: el("div", { class: "chart threads" },
       el("div", { class: "tools" }, `${whole(all.length)} threads`, summary, el("span", { class: "dim" }, "click a column to sort, press Enter or double-click for the waterfall")), head, rows.node),
-    ready() { rows.reset(order.length); rows.node.focus(); },
+    ready() {
+      rows.reset(order.length);
+      head.style.marginRight = `${rows.node.offsetWidth - rows.node.clientWidth}px`;
+      rows.node.focus();
+    },
     key(event) {
       const at = Math.max(0, order.findIndex(([, i]) => i === model.selected));
       const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: order.length - 1, PageDown: at + 20, PageUp: at - 20 }[event.key];
@@ -137,7 +141,7 @@ export function sumsPage(model, go) {
   const group = (name, rows) => [el("h2", {}, name), table(["", "calls", "tokens in", "tokens out", "cost", "seconds"],
     rows.map(([label, calls, i, o, m, s]) => [label, whole(calls), whole(i), whole(o), money(m) || "unknown", secs(s)]), [1, 2, 3, 4, 5])];
   const states = {};
-  for (const p of model.pieces) if (p.k === "thread") (states[p.st === "cancelled" ? `cancelled: ${p.r || "?"}` : p.st] ||= []).push(p);
+  for (const p of model.pieces) if (p.k === "thread") (states[p.st === "cancelled" ? `cancelled: ${words(p.r || "?")}` : p.st] ||= []).push(p);
   const bystate = Object.entries(states).map(([name, list]) => [name, whole(list.length), whole(list.reduce((n, p) => n + p.o, 0)), secs(list.reduce((n, p) => n + p.e - p.s, 0))]);
   return {
     node: el("div", { class: "page" },

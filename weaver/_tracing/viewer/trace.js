@@ -87,6 +87,7 @@ export class TraceView {
     this.tab = tab;
     this.changed();
     this.draw();
+    document.getElementById(`tab-${tab}`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   go(index) {

@@ -1,5 +1,5 @@
 // The waterfall: tree on the left, bars over time on the right, an overview above.
-import { Rows, SIGNS, announce, colour, el, money, secs, whole } from "./base.js";
+import { Rows, SIGNS, announce, colour, el, money, secs, whole, words } from "./base.js";
 import { detailOf } from "./detail.js";
 import { barClass, colourOf } from "./kinds.js";
 
@@ -39,7 +39,7 @@ export function waterfall(model) {
       item("k-plan", "planner"), item("k-thread", "thread", el("div", { class: "part first", style: { width: "40%" } })), "(pale: until the first token)",
       item("k-tool", "tool"), item("k-conflict", "conflict"), item("k-synthesis", "merge"), item("k-join join", "waiting"),
       item("k-thread", "queue", el("div", { class: "part queue", style: { width: "100%" } })), item("k-thread cancelled", "cancelled"),
-      item("k-thread failed", "failed"), item("k-thread critical", "critical path ●"),
+      item("k-thread failed", "failed"), item("k-thread critical", ["critical path", el("b", { class: "star" }, "●")]),
     ];
   }
 
@@ -55,7 +55,7 @@ export function waterfall(model) {
     const piece = model.pieces[index];
     const open = !model.collapsed.has(piece.id);
     const bad = ["cancelled", "failed", "timed_out", "skipped"].includes(piece.st);
-    const more = piece.w || (bad && piece.r && piece.r !== piece.st ? piece.r : "");
+    const more = piece.w || (bad && piece.r && piece.r !== piece.st ? words(piece.r) : "");
     return el("div", {
       class: `row${index === model.selected ? " selected" : ""}${model.text && model.matches(piece) ? " hit" : ""}`,
       role: "row", id: `row-${index}`, "aria-level": piece.d + 1, "aria-selected": String(index === model.selected),
@@ -105,8 +105,10 @@ export function waterfall(model) {
     track.replaceChildren();
     axis.style.marginRight = `${rows.node.offsetWidth - rows.node.clientWidth}px`;
     const [from, to] = model.range;
-    const step = niceStep((to - from) / Math.max(2, Math.floor((track.clientWidth || 600) / 70)));
-    for (let t = Math.ceil(from / step) * step; t < to; t += step) {
+    const width = track.clientWidth || 600;
+    const step = niceStep((to - from) / Math.max(2, Math.floor(width / 60)));
+    const last = to - (to - from) * 44 / width; // a tick after it would be cut
+    for (let t = Math.ceil(from / step) * step; t < last; t += step) {
       track.append(el("span", { class: "tick", style: { left: `${(t - from) / (to - from) * 100}%` } }, secs(t)));
     }
   }

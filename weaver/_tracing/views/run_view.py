@@ -5,6 +5,7 @@ The terminal, the HTML file and the live view all draw this.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -274,8 +275,8 @@ def _label(kind: str, span: SpanRecord) -> str:
         case "run":
             return str(about.get(sc.WORKFLOW_NAME) or span.name)
         case "thread":
-            title = about.get(sc.TASK_TITLE, "")
-            return f"{about.get(sc.TASK_ID, '?')}  {title}".rstrip()
+            id, title = str(about.get(sc.TASK_ID, "?")), str(about.get(sc.TASK_TITLE, ""))
+            return title if _made_of(id, title) else f"{id}  {title}".rstrip()
         case "call":
             role = about.get(sc.CALL_ROLE, "")
             model = about.get(sc.RESPONSE_MODEL) or about.get(sc.REQUEST_MODEL, "")
@@ -294,6 +295,11 @@ def _label(kind: str, span: SpanRecord) -> str:
             return kind
         case _:
             return span.name
+
+
+def _made_of(id: str, title: str) -> bool:
+    """Return whether an id says no more than the title that it was made of."""
+    return bool(id) and re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") == id
 
 
 def _sum_up(piece: Piece) -> None:

@@ -25,7 +25,7 @@ export function limitFields(page, values = {}) {
       field("Its options", options, el("span", {}, "see ", el("code", {}, "weaver strategies"))),
     ],
     rest: [
-      field("Model", el("span", { class: "joined" }, el("input", { type: "text", name: "model", list: "models", value: values.model || "", placeholder: about.model || "provider/name", autocomplete: "off", spellcheck: "false" }),
+      el("label", { class: "field roomy" }, el("span", {}, "Model"), el("span", { class: "joined" }, el("input", { type: "text", name: "model", list: "models", value: values.model || "", placeholder: about.model || "provider/name", autocomplete: "off", spellcheck: "false" }),
         el("datalist", { id: "models" }, about.models.map((name) => el("option", { value: name }))))),
       field("Deadline, seconds", number("deadline", 0.1, "none")),
       field("Budget, US dollars", number("max_cost", 0, "none")),

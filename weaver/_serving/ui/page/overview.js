@@ -157,7 +157,8 @@ export function graphOf(state, top, live, open) {
   const plan = state.plan && state.plan.parallel !== false && state.plan.subtasks.length ? state.plan : null;
   const nodes = plan ? plan.subtasks.map((s) => node(s.id, s.title, byId.get(s.id))) : top.map((t) => node(t.id, t.title, t));
   const needs = new Map(plan ? plan.subtasks.map((s) => [s.id, s.depends_on || []]) : top.map((t) => [t.id, t.after || []]));
-  if (plan) for (const thread of top) if (!needs.has(thread.id)) { nodes.push(node(thread.id, thread.title, thread)); needs.set(thread.id, []); }
+  const beside = plan ? top.filter(({ id, state: end }) => !needs.has(id) && end !== "cancelled") : []; // a direct answer that was not needed is no part of the plan
+  for (const thread of beside) { nodes.push(node(thread.id, thread.title, thread)); needs.set(thread.id, []); }
   if (!nodes.length) return { nodes: [], edges: [] };
   const flow = state.workflow || state.strategy.startsWith("workflow:");
   const inner = nodes.flatMap(({ id }) => needs.get(id).map((from) => [from, id]));
