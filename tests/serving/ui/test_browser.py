@@ -390,7 +390,7 @@ async def test_the_keyboard_alone_is_enough(start: Start) -> None:
 
 
 async def test_two_tabs_see_the_same_run(start: Start) -> None:
-    served = start(forking(slow=0.3))
+    served = start(forking(slow=5.0))
     async with browser() as page:
         await opened(page, served.url)
         await ask(page)

@@ -275,8 +275,8 @@ def _label(kind: str, span: SpanRecord) -> str:
         case "run":
             return str(about.get(sc.WORKFLOW_NAME) or span.name)
         case "thread":
-            id, title = str(about.get(sc.TASK_ID, "?")), str(about.get(sc.TASK_TITLE, ""))
-            return title if _made_of(id, title) else f"{id}  {title}".rstrip()
+            name, title = str(about.get(sc.TASK_ID, "?")), str(about.get(sc.TASK_TITLE, ""))
+            return title if _made_of(name, title) else f"{name}  {title}".rstrip()
         case "call":
             role = about.get(sc.CALL_ROLE, "")
             model = about.get(sc.RESPONSE_MODEL) or about.get(sc.REQUEST_MODEL, "")
@@ -297,9 +297,9 @@ def _label(kind: str, span: SpanRecord) -> str:
             return span.name
 
 
-def _made_of(id: str, title: str) -> bool:
-    """Return whether an id says no more than the title that it was made of."""
-    return bool(id) and re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") == id
+def _made_of(name: str, title: str) -> bool:
+    """Return whether the id of a thread says no more than the title that it was made of."""
+    return bool(name) and re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") == name
 
 
 def _sum_up(piece: Piece) -> None:
