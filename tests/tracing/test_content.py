@@ -18,7 +18,7 @@ from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.attributes import of_reply
 from weaver._tracing.record.content import Capture, capture_mode
 from weaver._tracing.record.tracer import Tracing
-from weaver.testing import ScriptedModel, virtual_time
+from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 
 @pytest.fixture
@@ -106,6 +106,26 @@ async def test_openinference_has_input_and_output(spans: Spans, monkeypatch: pyt
     root = about(spans.one("invoke_workflow"))
     assert (root[sc.INPUT_VALUE], root[sc.OUTPUT_VALUE]) == ("Kyoto or Oslo?", "Kyoto.")
     assert sc.CONVERSATION not in root
+
+
+@pytest.mark.anyio
+async def test_langfuse_gets_tokens_and_cost_in_its_own_form(
+    spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = Usage(
+        calls=1, input_tokens=90, output_tokens=20, reasoning_tokens=5, cached_tokens=60, cost_usd=0.25
+    )
+    for switch in ("", "on"):
+        monkeypatch.setenv(sc.LANGFUSE_ENV, switch)
+        model = ScriptedModel(Scripted("Kyoto.", usage=usage))
+        await Weaver(model, tracer_provider=spans.provider, strategy="sequential").run("Kyoto or Oslo?")
+    without, with_it = (about(span) for span in spans.of("chat"))
+    assert not [name for name in without if name.startswith("langfuse")]
+    tokens = json.loads(with_it[sc.LANGFUSE_USAGE])
+    assert tokens == {
+        "input": 30, "input_cached_tokens": 60, "output": 15, "output_reasoning_tokens": 5, "total": 110
+    }  # fmt: skip
+    assert json.loads(with_it[sc.LANGFUSE_COST]) == {"total": 0.25}
 
 
 @pytest.mark.parametrize(

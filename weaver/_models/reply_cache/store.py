@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import threading
 import time
+import weakref
 import zlib
 from dataclasses import asdict
 from pathlib import Path
@@ -92,7 +93,7 @@ class ReplyStore:
         """Close the file; it is opened again when needed."""
         with self._lock:
             if self._db is not None:
-                self._db.close()
+                self._close_db()
                 self._db = None
 
     def _sweep(self, db: sqlite3.Connection) -> None:
@@ -116,6 +117,7 @@ class ReplyStore:
                 db.close()
                 raise
             self._db = db
+            self._close_db = weakref.finalize(self, db.close)  # of a store that nobody closes
         return self._db
 
     def _complain(self, error: Exception) -> None:

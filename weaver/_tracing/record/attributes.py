@@ -118,6 +118,22 @@ def of_reply(reply: Reply) -> Attributes:
     return attributes
 
 
+def langfuse_usage(usage: Usage) -> Attributes:
+    """Return tokens and cost of a call in Langfuse's form: parts that do not overlap, and their sum."""
+    parts = {
+        "input": usage.input_tokens - usage.cached_tokens - usage.cache_written_tokens,
+        "input_cached_tokens": usage.cached_tokens,
+        "input_cache_creation": usage.cache_written_tokens,
+        "output": usage.output_tokens - usage.reasoning_tokens,
+        "output_reasoning_tokens": usage.reasoning_tokens,
+    }
+    tokens = {name: max(0, count) for name, count in parts.items() if count or name in ("input", "output")}
+    attributes: Attributes = {sc.LANGFUSE_USAGE: json.dumps({**tokens, "total": usage.total_tokens})}
+    if usage.cost_usd is not None:
+        attributes[sc.LANGFUSE_COST] = json.dumps({"total": usage.cost_usd})
+    return attributes
+
+
 def labels_of(reply: Reply, request: Request) -> dict[str, str]:
     """A call's labels in metrics."""
     labels = {

@@ -97,6 +97,7 @@ class Content:
     Attributes:
         is_wanted: whether anybody takes content: spans or the store.
         openinference: whether spans get OpenInference's attributes as well.
+        langfuse: whether calls get Langfuse's attributes of tokens and cost as well.
     """
 
     def __init__(self, capture: Capture, redact: Callable[[str], str], texts: Texts | None = None) -> None:
@@ -104,6 +105,7 @@ class Content:
         self.redact = redact
         self.texts = texts
         self.openinference = os.environ.get(sc.OPENINFERENCE_ENV, "").strip().lower() in _ON
+        self.langfuse = os.environ.get(sc.LANGFUSE_ENV, "").strip().lower() in _ON
         keeps_all = os.environ.get(TEXTS_ENV, "").strip().lower() not in _OFF
         self._all_texts = texts if keeps_all else None
         self.is_wanted = bool(capture) or self._all_texts is not None

@@ -92,6 +92,11 @@ SPAN_KINDS: Final[Mapping[str, str]] = {
     STEP: "CHAIN",
 }
 
+# Langfuse (opt-in): tokens and cost in its own form. From `gen_ai.usage.*` it would add cached tokens twice.
+LANGFUSE_ENV: Final = "WEAVER_TRACE_LANGFUSE"
+LANGFUSE_USAGE: Final = "langfuse.observation.usage_details"
+LANGFUSE_COST: Final = "langfuse.observation.cost_details"
+
 # General conventions.
 SESSION_ID: Final = "session.id"
 SERVER_ADDRESS: Final = "server.address"

@@ -73,6 +73,8 @@ class Tracing(Starting):
                 fallback.at_ns,
             )
         span.set_attributes(build.of_reply(reply))
+        if self.content.langfuse:
+            span.set_attributes(build.langfuse_usage(reply.usage))
         self.content.call(span, reply, request)
         if reply.state == "failed":
             self._failed(span, reply.error)

@@ -10,6 +10,7 @@ import json
 import sqlite3
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,16 +148,16 @@ class Store:
                 rows = db.execute("SELECT * FROM runs ORDER BY started_ns DESC LIMIT 1").fetchall()
             else:
                 rows = db.execute(
-                    "SELECT * FROM runs WHERE run_id = ?1 OR trace_id = ?1 OR span_id = ?1 "
+                    "SELECT * FROM runs WHERE run_id = :name OR trace_id = :name OR span_id = :name "
                     "ORDER BY started_ns DESC LIMIT 1",
-                    (name,),
+                    {"name": name},
                 ).fetchall()
             if not rows and name:
                 like = name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
                 rows = db.execute(
-                    "SELECT * FROM runs WHERE run_id LIKE ?1 ESCAPE '\\' "
-                    "OR trace_id LIKE ?1 ESCAPE '\\' LIMIT 5",
-                    (like,),
+                    "SELECT * FROM runs WHERE run_id LIKE :name ESCAPE '\\' "
+                    "OR trace_id LIKE :name ESCAPE '\\' LIMIT 5",
+                    {"name": like},
                 ).fetchall()
         if not rows:
             run_ids = [row.run_id for row in self.runs(limit=200)]
@@ -237,7 +238,7 @@ class Store:
         """Close the connection; it is opened again when needed."""
         with self._lock:
             if self._open is not None:
-                self._open.close()
+                self._close_db()
                 self._open = None
 
     # Inside -----------------------------------------------------------------------------------------
@@ -308,6 +309,7 @@ class Store:
                 db.close()
                 raise
             self._open = db
+            self._close_db = weakref.finalize(self, db.close)  # of a store that nobody closes
         return self._open
 
     def _prepare(self, db: sqlite3.Connection) -> None:
