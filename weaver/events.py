@@ -122,7 +122,7 @@ class CallRetried(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ModelFellBack(_Event):
-    """A model failed for good; another one is asked instead."""
+    """A model failed permanently; another one is asked instead."""
 
     thread: str | None
     failed: str

@@ -43,7 +43,7 @@ async def test_points_are_written_at_the_same_time_and_joined_in_order():
     assert model.requests[1].request.messages[-1].content == "1."
 
 
-@pytest.mark.parametrize(("verdict", "why"), [("B", "build on each other"), ("C", "no list")])
+@pytest.mark.parametrize(("verdict", "why"), [("B", "build on each other"), ("C", "is not a list")])
 async def test_the_router_sends_other_tasks_to_one_line(verdict, why):
     model = ScriptedModel([Scripted(f'{{"organisation": "{verdict}"}}', when=ROUTE), Scripted("direct")])
     result = await Weaver(model, strategy="skeleton_of_thought").run("Prove it.")

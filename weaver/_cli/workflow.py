@@ -74,7 +74,7 @@ def run_workflow(
         from weaver._workflows.tools.testing import dry
 
         hooks = dry(workflow)
-        click.echo("Dry run: no model is asked and no function is called; answers are stand-ins.", err=True)
+        click.echo("Dry run: no model is asked, no function called; answers are placeholders.", err=True)
     else:
         hooks = Given(approve=person.approve if person else None, approved=approved, turn=anyio.Lock())
     settings = _settings(options)

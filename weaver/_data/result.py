@@ -85,7 +85,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a thread hands up to its parent: its answer, without its transcript."""
+    """What a thread returns to its parent: its answer, without its transcript."""
 
     thread: str
     title: str

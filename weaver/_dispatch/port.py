@@ -51,7 +51,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a worker wants to hear of. The functions are called in the loop of the worker.
+    """Callbacks of a worker. The functions are called in the loop of the worker.
 
     Attributes:
         on_job: there may be a job to claim.

@@ -41,7 +41,7 @@ def encoding_of(content: Content, name: str) -> Encoding:
     """Find out how a text is encoded. All of it is gone through, block by block.
 
     Raises:
-        InvalidTaskError: it is no text.
+        InvalidTaskError: it is not text.
     """
     start = content.read(0, 8192)
     for mark, encoding in _MARKS:

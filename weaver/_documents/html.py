@@ -38,7 +38,7 @@ def from_html(data: bytes, name: str) -> Document:
 
 
 def _pieces(root: Any) -> list[str]:
-    """Texts and line ends in the order of the page; a stack of our own, so that depth does not matter."""
+    """Texts and line ends in the order of the page; our own stack, so that depth does not matter."""
     pieces: list[str] = []
     stack: list[Any] = [root]
     while stack:

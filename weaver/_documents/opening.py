@@ -161,7 +161,7 @@ def _from_content(content: Content, name: str) -> Document:
 
 
 def _with_own_names(documents: Sequence[Document]) -> list[Document]:
-    """Give documents of the same name names of their own: ``report.md``, ``report.md (2)``."""
+    """Tell documents of the same name apart: ``report.md``, ``report.md (2)``."""
     counts: dict[str, int] = {}
     named = []
     for document in documents:

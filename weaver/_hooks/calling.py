@@ -66,7 +66,7 @@ def steps(hooks: Iterable[Any], method: str) -> tuple[Step, ...]:
 
 
 def defines(hook: Any, method: str) -> bool:
-    """Check whether the hook has a method of its own of that name."""
+    """Check whether the hook has its own method of that name."""
     function = getattr(hook, method, None)
     return callable(function) and getattr(function, "__func__", function) is not getattr(Hook, method)
 

@@ -1,6 +1,6 @@
 """A model's stream with hooks around it.
 
-The hooks run in a task of their own, so that a hook may wait for the whole reply while its text streams on.
+The hooks run in their own task, so that a hook may wait for the whole reply while its text streams on.
 """
 
 from __future__ import annotations

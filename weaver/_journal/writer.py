@@ -33,7 +33,7 @@ class _Job:
 
 
 class Writer:
-    """Runs functions on the file's connection, in the order they come, in a thread of its own.
+    """Runs functions on the file's connection, in the order they come, in its own thread.
 
     Args:
         path: the file; opened when first used.

@@ -9,5 +9,5 @@ from asyncio import get_running_loop
 
 
 def current_time() -> float:
-    """Return the time of the running event loop, in seconds since a moment of its own."""
+    """Return the time of the running event loop, in seconds since its own moment."""
     return get_running_loop().time()

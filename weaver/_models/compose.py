@@ -24,7 +24,7 @@ def layered(
     """``model`` with limits and retries around it, and with models to fall back to.
 
     A call waits for its endpoint's limits; when it fails in a way that may pass, it gives its place back
-    before it waits and tries again; when it fails for good, the next model is asked.
+    before it waits and tries again; when it fails permanently, the next model is asked.
 
     Args:
         model: the model inside.

@@ -36,7 +36,7 @@ def asks_one_answer(question: str) -> bool:
     if cues.ONE_ANSWER.search(question):
         return True
     compared = cues.COMPARISON.search(question)
-    # "Compare tea and coffee: price, taste" lists aspects, each with an answer of its own.
+    # "Compare tea and coffee: price, taste" lists aspects, each with its own answer.
     return compared is not None and not re.search("[:\uff1a]", question[compared.end() :])
 
 

@@ -120,7 +120,7 @@ class Parts:
         self._are_all_listed &= not prompt and is_named_in(self._question, name)
 
     def close(self) -> None:
-        """Say that no part follows: parts that the task lists get a question of their own."""
+        """Say that no part follows: parts that the task lists get their own question."""
         if self._is_closed:
             return
         self._is_closed = True

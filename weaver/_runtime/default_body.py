@@ -1,4 +1,4 @@
-"""What a thread does by default: think, call tools, conclude in time, hand up an answer."""
+"""What a thread does by default: think, call tools, conclude before the deadline, return an answer."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class _Thinking:
         return Asking(request, shape.schema, can, self.run.context.model(self.role), self.run.note)
 
     async def say(self, request: Request) -> Reply:
-        """One call; begun again once when its stream breaks or it says nothing at all.
+        """One call, restarted once when its stream breaks or it says nothing at all.
 
         Where the server says that it is overloaded, the second call waits first.
         """
@@ -304,5 +304,5 @@ class _Thinking:
         run = self.run
         if run.context.thread is not None:
             run.context.thread.attempts += 1
-        run.note(f"{run.path or 'The answer'} was begun again: {because}")
+        run.note(f"{run.path or 'The answer'} was restarted: {because}")
         run.emit(ThreadRestarted(run.path, because))

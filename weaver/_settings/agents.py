@@ -21,7 +21,7 @@ class AgentEntry(BaseModel):
         name: how plans refer to it.
         description: one line that the planner reads.
         instructions: system prompt of the threads that it works on.
-        model: a model name of its own, or None for the run's thread model.
+        model: its own model name, or None for the run's thread model.
         hooks: names of hooks, ``package.module:name``.
     """
 

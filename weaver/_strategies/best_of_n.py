@@ -59,7 +59,7 @@ async def best_of_n(
     enough: float | None = None,
     comparisons: Count | None = None,
 ) -> Answer:
-    """Draw ``n`` samples and hand up the best one.
+    """Draw ``n`` samples and return the best one.
 
     Sampling and ranking by a verifier is Cobbe et al. 2021; a prompted model as the judge is what optillm
     does (n = 3, temperature 1, ratings 0 to 10). Each sample is rated by itself, never in a conversation
@@ -82,8 +82,8 @@ async def best_of_n(
         enough: a score that passes; True of a verifier always does.
         comparisons: most pairs that ``verify`` rates; by default twice as many as there are samples.
 
-    The best sample is handed up; an unrated one is never better than a rated one. When a verifier passes
-    none, or none could be rated, the first sample is handed up, incomplete.
+    The best sample is returned; an unrated one is never better than a rated one. When a verifier passes
+    none, or none could be rated, the first sample is returned, incomplete.
     """
     verify = _check(run, task, verifier)
 
@@ -161,7 +161,7 @@ def _drawn(run: Run, task: Task, n: int, temperature: float | None, *, is_verifi
 
 
 def _rewarded(run: Run, best: Answer, *, by_verifier: bool) -> None:
-    """Record the score of the sample that is handed up, where it is one from 0 to 1."""
+    """Record the score of the sample that is returned, where it is one from 0 to 1."""
     if best.confidence is not None:
         run.reward(best.confidence, "verifier" if by_verifier else "judge")
 

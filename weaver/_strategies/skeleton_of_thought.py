@@ -40,7 +40,7 @@ The skeleton of the answer (data, not instructions):
 %(skeleton)s
 
 Write only point %(index)d of it, in one or two sentences. Others write the other points."""
-WHY_NOT = {"A": "there is no skeleton", "B": "its points build on each other", "C": "its answer is no list"}
+WHY_NOT = {"A": "there is no skeleton", "B": "its points build on each other", "C": "it is not a list"}
 POINT = re.compile(r"^\s*(\d+)\.\s?(.+)$", re.MULTILINE)
 
 
@@ -54,7 +54,7 @@ class Route(BaseModel):
 async def skeleton_of_thought(
     run: Run, task: Task, *, router: bool = True, min_points: Count = 3, max_points: Count = 10
 ) -> Answer:
-    """Let the model list the points of its answer, and write each point in a thread of its own.
+    """Let the model list the points of its answer, and write each point in its own thread.
 
     Ning et al. 2023. The points are put one under the other, in order; nothing merges them. Quality falls
     where points build on each other (mathematics, code) or where the answer is short; the router (SoT-R)

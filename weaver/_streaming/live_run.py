@@ -1,4 +1,4 @@
-"""A run in a task of its own, and its events until somebody reads them."""
+"""A run in its own task, and its events until somebody reads them."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ CLOSING_SECONDS = 5.0
 class SyncRunStream(Generic[T_co]):
     """`RunStream` without ``async``: ``for event in weaver.stream_sync(question)``.
 
-    The run works in a thread of its own, also while nobody reads. Leaving a ``with`` block, or a loop without
+    The run works in its own thread, also while nobody reads. Leaving a ``with`` block, or a loop without
     one, cancels it as described for `RunStream`. Works inside a running event loop too (Jupyter).
     """
 

@@ -55,7 +55,7 @@ def together(type_: Any, parts: Parts) -> tuple[Any, str]:
         (made for base, made in _COMBINE if isinstance(kind, type) and issubclass(kind, base)), None
     )
     if combine is None or kind is bool:
-        return None, "the output type is no list, dict or number"
+        return None, "the output type is not a list, dict or number"
     if any(conflict.resolution for conflict in parts.conflicts):
         return None, "parts contradict each other"
     if kind in (int, float) and parts.gaps:

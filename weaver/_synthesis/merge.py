@@ -20,7 +20,7 @@ class Parts:
 
     Attributes:
         plan: the plan whose parts they are.
-        threads: those with something to hand up, in the plan's order; replanned ones last.
+        threads: those with a result, in the plan's order; replanned ones last.
         missing: what is missing, in words.
         conflicts: contradictions between the threads, resolved or open.
         settled: the same in words, for a model; "" where there are none.

@@ -54,7 +54,7 @@ def synthesizer_messages(
     """The synthesizer's conversation for ``task``.
 
     Args:
-        findings: what the threads hand up; a cut one is marked as such.
+        findings: what the threads return; a cut one is marked as such.
         missing: what is missing, in words.
         settled: conflicts and how they were resolved.
     """

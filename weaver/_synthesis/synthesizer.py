@@ -35,7 +35,7 @@ async def synthesize(
     """Merge the findings of ``threads`` into an answer to ``task``.
 
     Args:
-        threads: those with something to hand up; a cut thread's partial text is marked as such.
+        threads: those with a result; a cut thread's partial text is marked as such.
         missing: what is missing, in words; the answer is then incomplete and says so.
         settled: conflicts and how they were resolved, for the synthesizer to respect.
         whole: a single thread was asked the whole task, so that its finding is the answer as it is.

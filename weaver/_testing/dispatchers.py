@@ -173,7 +173,7 @@ class DispatcherChecks:
         await dispatcher.aclose()
 
     async def test_a_new_job_is_announced(self, reopen: Reopen) -> None:
-        """A worker that waits hears of a job without looking."""
+        """A waiting worker is notified of a job without polling."""
         worker, user = reopen(LONG), reopen(LONG)
         news = asyncio.Event()
         unwatch = worker.watch(Watch(news.set, lambda _: None))
@@ -192,7 +192,7 @@ async def _eventually_claimed(dispatcher: Dispatcher, worker: str) -> Claim:
 
 
 async def _announced(user: Dispatcher, news: asyncio.Event) -> None:
-    """Submit jobs until the worker hears of one: it may only have begun to listen."""
+    """Submit jobs until the worker is notified of one: it may only have begun to listen."""
     with anyio.fail_after(_PATIENCE):
         number = 0
         while not news.is_set():

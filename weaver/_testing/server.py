@@ -33,8 +33,8 @@ _OWNERS: dict[Dialect, str] = {
 class Server:
     """A model server on a free port of the loopback interface.
 
-    Use it as ``async with Server(...) as server``, or in a thread of its own with
-    ``with Server(...).in_thread() as server``; for a process of its own see `ServerProcess`.
+    Use it as ``async with Server(...) as server``, or in its own thread with
+    ``with Server(...).in_thread() as server``; for its own process see `ServerProcess`.
 
     Args:
         replies: as for `ScriptedModel`; or a `ScriptedModel`, to look at its records too.
@@ -43,7 +43,7 @@ class Server:
         seed: for the faults' chance.
         slots: requests worked on at once; others wait in line, as at llama.cpp. None: no limit.
         context: context window that is announced.
-        dialect: whose manners to have: how it presents itself and tells a matched stop string.
+        dialect: which server to imitate: how it presents itself and reports a matched stop string.
         api_key: when given, requests without it get a 401.
         rejects: names of body fields that are answered with a 400.
         port: 0 takes a free one.
@@ -145,7 +145,7 @@ class Server:
 
     @contextmanager
     def in_thread(self) -> Iterator[Self]:
-        """Serve from a thread with an event loop of its own; yields when it listens."""
+        """Serve from a thread with its own event loop; yields when it listens."""
         ready = threading.Event()
         problems: list[BaseException] = []
         stop: list[Callable[[], object]] = []

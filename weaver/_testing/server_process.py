@@ -1,4 +1,4 @@
-"""A `Server` in a process of its own, so that a benchmark does not share its interpreter."""
+"""A `Server` in its own process, so that a benchmark does not share its interpreter."""
 
 from __future__ import annotations
 

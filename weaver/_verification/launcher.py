@@ -1,4 +1,4 @@
-"""Started as a process of its own: limits itself, and becomes the command. Imports nothing of weaver."""
+"""Started as its own process: limits itself, and becomes the command. Imports nothing of weaver."""
 
 import contextlib
 import json

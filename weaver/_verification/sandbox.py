@@ -1,4 +1,4 @@
-"""Running a program that a model wrote: in a folder of its own, without keys, with limits, never for long.
+"""Running a program that a model wrote: in its own folder, without keys, with limits, never for long.
 
 This limits accidents. It is not a wall against an attacker: for that, run weaver itself in a container.
 """

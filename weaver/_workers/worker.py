@@ -188,7 +188,7 @@ class Worker:
             return error
 
     def _let_place(self, work: _Work) -> None:
-        """Let the run, which has a task of its own, place parts of itself on workers."""
+        """Let the run, which has its own task, place parts of itself on workers."""
 
         def waiting(change: int) -> None:
             work.parts += change

@@ -28,7 +28,7 @@ class Attempt:
     Args:
         entry: what is fetched.
         partial: where it goes.
-        report: hears of progress.
+        report: called with the progress.
         stop: set from another thread to stop.
     """
 

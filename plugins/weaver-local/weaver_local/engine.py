@@ -158,7 +158,7 @@ def stop_all() -> None:
 
 
 def _started(path: Path, options: Options) -> _Running:
-    # Unbuffered, hence without a lock: a forked child has to be able to close it.
+    # Unbuffered, so without a lock: a forked child has to be able to close it.
     log = _log_file(options.log)
     key = secrets.token_urlsafe(24) if options.key is None else options.key
     theirs, lifeline = os.pipe()
@@ -213,7 +213,7 @@ def _wait_until_ready(running: _Running, answers: int, job: Job, key: str) -> No
             return
         process.wait()
         ready.set_exception(_failure(job, process.returncode, running.log))
-    except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+    except Exception as error:  # noqa: BLE001 - the caller that waits must get it
         ready.set_exception(error)
 
 

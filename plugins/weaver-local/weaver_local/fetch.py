@@ -33,7 +33,7 @@ def fetch(entry: Entry, folder: Path, report: Report, stop: Event | None = None)
     Args:
         entry: the model.
         folder: where models are kept; created when it does not exist.
-        report: hears of progress.
+        report: called with the progress.
         stop: set from another thread to stop.
 
     Returns:

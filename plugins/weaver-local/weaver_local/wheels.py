@@ -91,7 +91,7 @@ def _download(pip: Sequence[str], part: Slice, version: str, folder: Path, attem
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environ,
-            start_new_session=True,  # Ctrl-C is ours: pip would report it as a failure of its own
+            start_new_session=True,  # Ctrl-C is ours: pip would report it as its own failure
         )
         try:
             while process.poll() is None:

@@ -38,7 +38,7 @@ class Database:
         url: as libpq reads it: ``postgresql://USER@HOST/DATABASE``. A password is better kept in
             ``PGPASSWORD`` or ``~/.pgpass``.
         patience: seconds that work waits for a database that is not there.
-        connections: most connections of one event loop; one more hears of changes.
+        connections: most connections of one event loop; one more listens for changes.
 
     Raises:
         ConfigurationError: the URL is not one.

@@ -19,7 +19,7 @@ class Budget:
     """Money that the runs of a submitter may cost.
 
     Attributes:
-        submitter: "" is everybody without a budget of their own, each for themselves.
+        submitter: "" is everybody without their own budget, each for themselves.
         max_cost: US dollars within a period.
         run_cost: US dollars that one run may cost at most. So much is set aside while it runs.
         remaining: US dollars that may still be spent in this period; None for "".

@@ -38,7 +38,7 @@ class Activities:
         """Work on the run until it ends; returns its status.
 
         Raises:
-            ApplicationError: another worker shall go on: this one shuts down, or cannot write to the journal.
+            ApplicationError: another worker must go on: this one shuts down, or cannot write to the journal.
         """
         beating = asyncio.ensure_future(self._beat())
         try:

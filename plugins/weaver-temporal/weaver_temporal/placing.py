@@ -130,7 +130,7 @@ async def serve(
 
 
 async def cancel(client: Client, journal: Journal, run_id: str) -> bool:
-    """Cancel a run: its worker hears of it from the journal and from Temporal. False if it had ended.
+    """Cancel a run: its worker is notified by the journal and from Temporal. False if it had ended.
 
     Raises:
         JournalError: Temporal cannot be reached; the journal has the cancellation.

@@ -1,4 +1,4 @@
-"""What a run puts on stdout (and only that), and the last words on stderr."""
+"""What a run puts on stdout (and only that), and the summary on stderr."""
 
 from __future__ import annotations
 

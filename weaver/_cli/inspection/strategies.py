@@ -25,7 +25,7 @@ from weaver.errors import ConfigurationError
 def strategies(names: tuple[str, ...], as_json: bool) -> None:
     """List the ways to answer, with options, needs and sources; with NAMEs only those.
 
-    A NAME may also be a strategy of your own: path/to/file.py:name.
+    A NAME may also be your own strategy: path/to/file.py:name.
     """
     listed = [_named(name) for name in names] if names else everything()
     if as_json:

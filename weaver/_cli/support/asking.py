@@ -66,7 +66,7 @@ class Person:
                         line = await self._keyboard.line()
                     finally:
                         if not line:
-                            click.echo(err=True)  # nobody pressed Enter: what follows needs a line of its own
+                            click.echo(err=True)  # nobody pressed Enter: what follows needs its own line
                     word = (line or "").strip().lower()
                     if word in _NO:
                         return "no"

@@ -115,9 +115,9 @@ def with_claims(answer: Answer) -> Answer:
 
 
 def claiming(body: Body | None = None) -> Body:
-    """A thread's body that hands up claims beside its answer.
+    """A thread's body that returns claims beside its answer.
 
-    Asks for none where the model is small (one thing at a time) or the output has a schema of its own.
+    Asks for none where the model is small (one thing at a time) or the output has its own schema.
 
     Args:
         body: what the thread does; by default `Run.reason`.

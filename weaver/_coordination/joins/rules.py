@@ -1,7 +1,7 @@
 """Join rules: when a fork's threads have said enough. Immutable values that compose with ``|`` and ``&``.
 
 The default, `All`, lives in `weaver._runtime.threads.join_protocol`, where the contract is. When a rule
-cannot be met any more, the join settles at once (reason ``not_needed``), what had succeeded is handed up, and
+cannot be met any more, the join settles at once (reason ``not_needed``), what had succeeded is returned, and
 ``JoinState.unmet`` names what is missing.
 """
 
@@ -60,7 +60,7 @@ class Quorum(Composable):
     Args:
         k: how many, at least 1.
         otherwise: when too few threads are left: ``stop`` cancels them at once, ``wait`` takes what they
-            still bring. Either way the successes are handed up and the shortfall is named.
+            still bring. Either way the successes are returned and the shortfall is named.
 
     Raises:
         ConfigurationError: ``k`` is below 1.
@@ -113,7 +113,7 @@ class _Quorum(Waiting):
 
 @dataclass(frozen=True, slots=True)
 class Settled(Composable):
-    """Stop when the vote can no longer change; hand up the threads that voted for the winner.
+    """Stop when the vote can no longer change; return the threads that voted for the winner.
 
     Args:
         same: when two answers are the same (see `equivalence`); with an arbiter it is asked.
@@ -154,7 +154,7 @@ class _Settled(Waiting):
 
 @dataclass(frozen=True, slots=True)
 class BestOf(Composable):
-    """Score every success and hand up the best one (best-of-N).
+    """Score every success and return the best one (best-of-N).
 
     A thread is scored while its siblings still run, alone, so no answer biases the judge of another.
 
@@ -254,7 +254,7 @@ class _Until(Waiting):
 
 @dataclass(frozen=True, slots=True)
 class Either(Composable):
-    """Whichever of the rules is met first decides, also about who is handed up."""
+    """Whichever of the rules is met first decides, also about who is returned."""
 
     rules: tuple[JoinRule, ...]
 
@@ -301,7 +301,7 @@ class _Either(Waiting):
 
 @dataclass(frozen=True, slots=True)
 class Both(Composable):
-    """All rules have to be met. Hands up the threads that any of them would, in the order they finished."""
+    """All rules have to be met. Returns the threads that any of them would, in the order they finished."""
 
     rules: tuple[JoinRule, ...]
 

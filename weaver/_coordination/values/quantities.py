@@ -1,6 +1,6 @@
 """Numbers with units as people and models write them, and when two of them say the same.
 
-Everything is exact (`fractions.Fraction`) and bounded: a text with an absurd exponent is no number.
+Everything is exact (`fractions.Fraction`) and bounded: a text with an absurd exponent is not a number.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Piece:
 
     Attributes:
         members: numbers of its parts, in the order of work.
-        results: the parts among them whose answers are handed up.
+        results: the parts among them whose answers are returned.
         after: the pieces, by their place in the list of pieces, that it needs the answers of.
     """
 

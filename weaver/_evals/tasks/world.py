@@ -20,7 +20,7 @@ from weaver._testing.simulated import Work
 STEP_TOKENS = 40
 """Simulated tokens of thinking for one step of work."""
 POINTS = 10
-"""A longer answer is no list of points (for `skeleton_of_thought`, which takes so many by default)."""
+"""A longer answer is not a list of points (for `skeleton_of_thought`, which takes so many by default)."""
 DIRECTLY = '{"parallel": false, "reason": "one step", "subtasks": []}'
 _JOINED = {"thought", "answer"}
 _COMPILES = PLAN.partition("\n")[0]
@@ -30,7 +30,7 @@ _EXPANDS = re.compile(re.escape(EXPAND.partition("\n")[0]) + r".*\bpoint (\d+)",
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What one thread is asked: some questions, and what it hands up for each of the results."""
+    """What one thread is asked: some questions, and what it returns for each of the results."""
 
     prompt: str
     results: tuple[Part, ...]

@@ -125,7 +125,7 @@ def litellm_installed() -> bool:
     """Return True if litellm can be imported; it is not imported to find out."""
     try:
         return find_spec("litellm") is not None
-    except ValueError:  # somebody put a stand-in without a spec into sys.modules
+    except ValueError:  # a fake module without a spec is in sys.modules
         return False
 
 
@@ -329,7 +329,7 @@ def _near(prefix: str, known: set[str]) -> str:
         return f"Did you mean {close[0]!r}?"
     return (
         "Known are for example openai, anthropic, gemini, groq, mistral, openrouter, ollama and local. "
-        "A server of your own is reached with --base-url."
+        "Your own server is reached with --base-url."
     )
 
 

@@ -1,4 +1,4 @@
-"""A client of our own: connections to servers within one event loop, opened when needed and kept."""
+"""Our own client: connections to servers within one event loop, opened when needed and kept."""
 
 from __future__ import annotations
 

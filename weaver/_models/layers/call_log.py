@@ -23,7 +23,7 @@ class Retry:
 
 @dataclass(slots=True)
 class Fallback:
-    """A model that failed for good and the one that is tried instead. ``at_ns`` is when."""
+    """A model that failed permanently and the one that is tried instead. ``at_ns`` is when."""
 
     failed: str
     error: str

@@ -1,4 +1,4 @@
-"""The fallback layer: a chain of models, each tried when the one before it failed for good."""
+"""The fallback layer: a chain of models, each tried when the one before it failed permanently."""
 
 from __future__ import annotations
 

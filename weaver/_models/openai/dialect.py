@@ -99,7 +99,7 @@ class Step:
 
     Args:
         wish: the field, as the protocol calls it.
-        instead: what is done now, in words; ``""`` when nobody needs to hear of it.
+        instead: what is done now, in words; ``""`` when nobody needs to know.
     """
 
     wish: str

@@ -28,7 +28,7 @@ from weaver._models.protocol import Capabilities, Prices, Request, Stream
 from weaver.errors import ConfigurationError, MissingCapabilityError, ModelError
 
 _ERROR_BODY = 64 * 1024
-# Azure's own gateways take a key in a header of their own, the older ones only there.
+# Azure's own gateways take a key in their own header, the older ones only there.
 _AZURE = (".azure.com", ".azure-api.net")
 _PROBE_SECONDS = 3.0
 _PROBE_BYTES = 8 * 2**20

@@ -99,7 +99,7 @@ def prompts_version() -> str:
 
 
 def policy_file(fitted: Fitted, objective: Objective, threshold: float, evidence: Evidence) -> PolicyFile:
-    """Return the file of what was learned just now, under a name of its own."""
+    """Return the file of what was learned just now, under its own name."""
     versions = (FEATURES, prompts_version(), Rules.name)
     draft = PolicyFile(FORMAT, "", *versions, objective, threshold, fitted, evidence)
     digest = hashlib.sha256(json.dumps(_plain(draft)).encode()).hexdigest()[:8]

@@ -102,7 +102,7 @@ class Ledger:
         return _least(own, self.outer.threads_left if self.outer else None)
 
     def _raise(self, *limits: str) -> str:
-        """Say what to do about a limit: a run's is a setting, a part has a budget of its own."""
+        """Say what to do about a limit: a run's is a setting, a part has its own budget."""
         if self.outer is None:
             return f"Raise {' or '.join(f'max_{limit}' for limit in limits)}"
         return f"Raise {' or '.join(limits)} in its budget"

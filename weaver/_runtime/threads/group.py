@@ -155,7 +155,7 @@ class Threads:
             await self._news.wait()
 
     async def join(self, rule: JoinRule | None = None, *, prune: Pruner | None = None) -> list[Thread]:
-        """Wait until ``rule`` is settled, cancel the rest, and hand up the rule's winners.
+        """Wait until ``rule`` is settled, cancel the rest, and return the rule's winners.
 
         Args:
             rule: `All` by default; others are in `weaver._coordination.joins.rules`.

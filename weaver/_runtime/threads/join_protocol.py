@@ -40,7 +40,7 @@ class JoinState(Protocol):
         needed: how many successes the rule waits for, where that is a number; else None.
         unmet: why the rule is not met (yet), as one sentence that names what is missing; None when it is met.
             Read it when the join is over: without winners `NoAnswerError` is raised with this sentence;
-            with winners they are handed up (finished work is never lost) and the sentence is noted, so the
+            with winners they are returned (finished work is never lost) and the sentence is noted, so the
             result is partial.
     """
 
@@ -66,7 +66,7 @@ class JoinState(Protocol):
         ...
 
     def winners(self) -> list[Any]:
-        """The threads that the join hands up, in the order they finished; the best first for a contest."""
+        """The threads that the join returns, in the order they finished; the best first for a contest."""
         ...
 
 
@@ -190,7 +190,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Wait for every thread; hand up those that succeeded. The default."""
+    """Wait for every thread; return those that succeeded. The default."""
 
     @property
     def name(self) -> str:

@@ -134,7 +134,7 @@ class ResponseWriter:
         events = b""
         if piece.kind == "reasoning":
             if isinstance(self._open, MessageItem) or self._calls:
-                return b""  # an item is not begun again, and the answer is more than its progress
+                return b""  # an item is not restarted, and the answer is more than its progress
             if self._open is None:
                 self._open = ReasoningItem(self._item_id("rs"), len(self._items))
                 self._items.append(self._open)

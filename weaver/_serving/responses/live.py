@@ -49,7 +49,7 @@ class LiveResponse:
         return self.writer.current("cancelled" if self.is_cancelled else "in_progress")
 
     async def cancel(self) -> None:
-        """Stop it for good, and wait until its connections are closed."""
+        """Stop it permanently, and wait until its connections are closed."""
         self.is_cancelled = True
         if self._task is not None:
             self._task.cancel()

@@ -1,4 +1,4 @@
-"""The runs of this server: each in a task of its own, followed by any number of browser tabs."""
+"""The runs of this server: each in its own task, followed by any number of browser tabs."""
 
 from __future__ import annotations
 

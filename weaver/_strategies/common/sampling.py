@@ -33,7 +33,7 @@ MARK = (
 def samples(
     run: Run, task: Task, number: int, *, temperature: float | None = None, mark: bool = True
 ) -> list[Task]:
-    """``number`` times the same task, each with a seed of its own.
+    """``number`` times the same task, each with its own seed.
 
     Fewer, and a note, when the run may not start that many threads any more.
 
@@ -190,7 +190,7 @@ def with_losses(
 async def each(run: Run, task: Task, works: Sequence[Work], *, name: str) -> list[Thread]:
     """A thread for each piece of work on ``task``; all of them, in order, once the last has finished.
 
-    Each samples with a seed of its own. Their failures are data, and noted.
+    Each samples with its own seed. Their failures are data, and noted.
 
     Raises:
         BudgetExceededError: they may not be started.

@@ -14,7 +14,7 @@ from weaver.events import AnswerDelta, AnswerReasoning, AnswerStarted
 
 
 class Speculation:
-    """Runs in a thread of its own; what it says is kept back until it is chosen."""
+    """Runs in its own thread; what it says is kept back until it is chosen."""
 
     def __init__(self, run: Run, threads: Threads, task: Task) -> None:
         self._run = run

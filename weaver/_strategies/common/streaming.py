@@ -66,7 +66,7 @@ async def must_continue(run: Run, what: str, *, role: str = "thread") -> None:
         raise MissingCapabilityError(
             f"{what} needs to continue an unfinished message (prefill), which "
             f"{run.context.model(role).name} does not offer.",
-            hint="Use a server of your own (llama.cpp, vLLM, SGLang), or leave the option out.",
+            hint="Use your own server (llama.cpp, vLLM, SGLang), or leave the option out.",
         )
 
 

@@ -65,7 +65,7 @@ async def tool_mix(
     TUMIX: agents differ in the tools that they may use (none, all, each alone, pairs); every round each sees
     the question and all answers of the round before; from the second round on a judge says whether to stop;
     the majority of the last round wins. The paper uses 15 agents over code, search and text, and guides
-    each by a prompt of its own. Without tools all agents are alike, and a note says so.
+    each by its own prompt. Without tools all agents are alike, and a note says so.
 
     Args:
         agents: how many; they take the tool mixes in turn.

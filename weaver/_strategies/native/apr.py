@@ -117,7 +117,7 @@ class Apr(Format):
         return path_found(text) or ""
 
     def parse(self, text: str) -> Trajectory:
-        """The parent's text; each list of results is a block of the paths that were handed up.
+        """The parent's text; each list of results is a block of the paths that were returned.
 
         A parent's text does not contain the searches themselves, so lengths are lower bounds. `Woven` of the
         engine has all of it.

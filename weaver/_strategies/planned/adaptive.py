@@ -92,7 +92,7 @@ async def adaptive(
             frame, in which the parts stand as they are).
         max_subtasks: most subtasks of one plan.
         listed: take the parts that the question lists (bullets, numbers, several questions, ``a; b; c``)
-            without asking the planner, where they are independent for sure. With a planner of your own it
+            without asking the planner, where they are independent for sure. With your own planner it
             counts only for ``parts=``.
         speculate: start a direct answer beside the planner when the policy is unsure and the gate agrees.
         replans: how often the planner may be asked to replace subtasks that were lost.

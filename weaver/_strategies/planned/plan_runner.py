@@ -60,7 +60,7 @@ class Manner:
         compare_listed: threads of parts that are items of a list are compared too; it costs each the
             tokens of its claims.
         strict: a conflict that stays open makes the answer incomplete.
-        replans: how often the planner may be asked to make good for lost subtasks.
+        replans: how often the planner may be asked to replace lost subtasks.
         hedge: second attempts for stragglers, or None.
         prune: drops threads that a finding has made unnecessary, or None.
         merge: makes one answer of what the threads found.
@@ -94,7 +94,7 @@ class Following:
     """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning.
 
     A plan that turns out not to be valid is written again (`restart`). Threads go on where the new plan has
-    the same subtask after the same subtasks; the others get names of their own, since both may have run.
+    the same subtask after the same subtasks; their own others get names, since both may have run.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """A page that follows a run while it goes on, served on this machine only.
 
-The server has a thread and an event loop of its own: drawing a large run never holds the run up.
+The server has a thread and its own event loop: drawing a large run never holds the run up.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class LiveServer:
         return revision, json.dumps({"revision": revision, "runs": runs}, default=str)
 
     def _check(self, request: web.Request) -> None:
-        """Only requests that name this machine: a foreign page must not reach us by a name of its own."""
+        """Only requests that name this machine: a foreign page must not reach us by its own name."""
         from aiohttp import web
 
         if request.host not in (f"{HOST}:{self._port}", f"localhost:{self._port}"):

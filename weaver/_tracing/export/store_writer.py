@@ -1,4 +1,4 @@
-"""Writes runs into the local store, in a thread of its own. Does not need the OpenTelemetry SDK."""
+"""Writes runs into the local store, in its own thread. Does not need the OpenTelemetry SDK."""
 
 from __future__ import annotations
 

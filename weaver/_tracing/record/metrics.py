@@ -27,7 +27,7 @@ def live_meter(provider: MeterProvider | None) -> Meter | None:
     if isinstance(provider, NoOpMeterProvider) or type(provider).__module__.startswith(
         "opentelemetry.metrics"
     ):
-        return None  # the API's own stand-ins: no SDK is installed or configured
+        return None  # the API's own placeholders: no SDK is installed or configured
     from weaver import __version__
 
     return provider.get_meter(sc.SCOPE, __version__, sc.SCHEMA_URL)

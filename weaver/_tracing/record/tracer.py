@@ -242,7 +242,7 @@ class Tracing(Starting):
             span.add_event(sc.EVENT_EVALUATION, build.of_reward(reward))
 
     def evaluate(self, trace_id: str, span_id: str, reward: Reward) -> None:
-        """Judge a run that is over: a span of its own below the run's root.
+        """Judge a run that is over: its own span below the run's root.
 
         Args:
             trace_id, span_id: of the root, as hex digits.

@@ -9,7 +9,7 @@ from weaver._runtime.threads.join_protocol import Around, JoinRule, JoinState
 
 
 class Enough:
-    """A rule that hands up nothing unless as many threads succeeded as it needs.
+    """A rule that returns nothing unless as many threads succeeded as it needs.
 
     A quorum is given up as soon as it cannot be met. What had succeeded by then is a matter of chance, so it
     must not decide whether the step has an output.

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from weaver._workflows.format.definition import Definition
 
 MAX_THREADS = 10_000
-"""Threads of a workflow without a limit of its own; a for_each may need many."""
+"""Threads of a workflow without its own limit; a for_each may need many."""
 MAX_DEPTH = 3
-"""How deep strategies may fork below a step, without a limit of its own."""
+"""How deep strategies may fork below a step, without its own limit."""
 
 
 class WorkflowOptions(Changes, total=False):

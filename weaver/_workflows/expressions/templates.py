@@ -209,7 +209,7 @@ def _plainly(value: Any) -> str:
 
 
 def _as_data(value: Any, slot: Slot, *, alone: bool, begun: bool) -> str:
-    """Fenced: short texts within a line in single backticks, all else in blocks of its own lines."""
+    """Fenced: short texts within a line in single backticks, all else in its own block of lines."""
     if isinstance(value, str) and not alone and len(value) <= _INLINE and not set(value) & set("`\n\r"):
         return f"`{value}`"
     label = re.sub(r"[^\w.\[\]' ]", "", slot.expression.text).strip()[:60]

@@ -59,7 +59,7 @@ class ApproveStep(StepKind):
         names: Mapping[str, Any],
         task: Task | None,
     ) -> Answer:
-        """Hand up what the person said."""
+        """Return the person's answer."""
         from weaver._data.result import Answer
 
         comment = work.reply.comment

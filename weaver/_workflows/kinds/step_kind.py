@@ -115,7 +115,7 @@ class StepKind(ABC):
         return None
 
     def result_type(self, surroundings: Surroundings) -> ValueSpec:
-        """The type of what it comes to, for stand-ins of dry runs."""
+        """The type of its output, for the placeholders of dry runs."""
         return self.spec.output or ANY_VALUE
 
     # ---- the run

@@ -219,7 +219,7 @@ class ValueSpec(BaseModel):
                 return {"string": str, "integer": int, "number": FiniteFloat, "boolean": bool}[self.type]
 
     def problem_with(self, value: Any) -> str | None:
-        """Return the problem of a value in words, or None. Numbers are not text and text is no number."""
+        """Return the problem of a value in words, or None. Numbers are not text, and text is not a number."""
         if self.type == "boolean" and isinstance(value, str):
             return "true or false is expected; yes, no, on and off are texts in YAML 1.2"
         try:

@@ -110,7 +110,7 @@ def syntax_problems(name: str, text: str, error: Any) -> Iterator[Problem]:
             "an unknown \\ escape in a double-quoted text",
             "use single quotes, or double the backslash",
         )
-    elif "nesting depth" in message:  # newer parsers have a limit of their own, and read ahead of ours
+    elif "nesting depth" in message:  # newer parsers have their own limit, and read ahead of ours
         problem = f"nested more than {MAX_DEPTH} deep"
     elif "anchor" in message or "alias" in message:
         problem, hint = "text that begins with & or * must be quoted", "put it in quotes"

@@ -79,7 +79,7 @@ class Sequence:
 
 @dataclass(slots=True)
 class Missing:
-    """An alias of an anchor that is not there: a problem of its own, which is said already."""
+    """An alias of an anchor that is not there: its own problem, which is said already."""
 
     place: Place
 

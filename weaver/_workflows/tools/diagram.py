@@ -65,7 +65,7 @@ def mermaid(prepared: Prepared) -> str:
 
 
 def svg(prepared: Prepared, worst: WorstCase) -> str:
-    """A picture of its own: no fonts, scripts or files from elsewhere; readable in light and dark."""
+    """Its own picture: no fonts, scripts or files from elsewhere; readable in light and dark."""
     graph = prepared.workflow.compiled.graph
     rows = levels(graph)
     tallest = max(len(row) for row in rows)

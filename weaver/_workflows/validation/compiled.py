@@ -35,7 +35,7 @@ class CompiledStep:
         texts: values of the kind's keys with expressions in them, by key.
         approve: what a person is asked before the work.
         until: the conditions of ``until(...)``, by their text.
-        single: a for_each hands up one item's output.
+        single: a for_each returns one item's output.
         claims: whether its threads are asked for claims, because somebody compares them.
         title: for people and traces.
         output: at a run, a type for `Task.output`, or None for text.

@@ -59,7 +59,7 @@ class Checks:
         """Return what every expression may read.
 
         Args:
-            unfinished: steps that may have come to nothing where the expression stands.
+            unfinished: steps that may have no output where the expression stands.
         """
         inputs = inputs_kind(self.workflow.inputs)
         names = dict.fromkeys(self.lost_inputs, ANY)

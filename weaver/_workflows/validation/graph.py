@@ -1,4 +1,4 @@
-"""The steps as a graph: who waits for whom, what goes round in circles, what can run at once."""
+"""The steps as a graph: who waits for whom, what has a cycle, what can run at once."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class Surroundings:
         hint = did_you_mean(prefix, prefixes, most=0)
         return (
             f"there is no model provider {prefix!r}",
-            hint or "a server of your own needs base_url",
+            hint or "your own server needs base_url",
         )
 
 

@@ -34,7 +34,7 @@ _SINGLE = re.compile(r"\s*(first|best(_of)?(\s*\([^()]*\))?)\s*")
 
 
 def single(join: str | None) -> bool:
-    """Return True if a join of items hands up one of them, so the output is no list."""
+    """Return True if a join of items returns one of them, so that the output is not a list."""
     return join is not None and _SINGLE.fullmatch(join) is not None
 
 

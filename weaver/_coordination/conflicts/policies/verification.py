@@ -41,11 +41,11 @@ async def escalate(
     A value that nobody had claimed is taken too: the stronger model is asked because it knows better.
 
     Args:
-        agent: name of a configured agent with a model of its own.
+        agent: name of a configured agent with its own model.
     """
     chosen = run.context.state.agents.get(agent)
     if chosen is None or f"agent/{agent}" not in run.context.state.models:
-        run.note(f"The policy 'escalate' was left out: there is no agent {agent!r} with a model of its own.")
+        run.note(f"The policy 'escalate' was left out: there is no agent {agent!r} with its own model.")
         return None
     derived = await _derive(run, conflict, threads, samples=1, agent=chosen)
     if not derived:

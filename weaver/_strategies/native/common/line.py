@@ -36,7 +36,7 @@ class Decoding:
         max_tokens: most tokens of the main thread, all its parts together.
         thread_tokens: most tokens of one thread of a block; None takes what the main thread has left.
         temperature, top_p: sampling; the run's temperature wins.
-        own_seeds: each thread samples with a seed of its own (needed where threads have the same prompt).
+        own_seeds: each thread samples with its own seed (needed where threads have the same prompt).
         patience: once half of a block's threads are done, the others get at most this many times the median
             of their seconds (and at least that many seconds); what they have written until then is used.
             0 waits for all.

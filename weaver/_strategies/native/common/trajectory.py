@@ -117,7 +117,7 @@ class Statistics:
 
 
 def words(text: str) -> int:
-    """Words and punctuation marks: a stand-in for tokens that needs no tokenizer."""
+    """Words and punctuation marks: a substitute for tokens that needs no tokenizer."""
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 

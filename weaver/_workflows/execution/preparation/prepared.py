@@ -79,7 +79,7 @@ def prepare(
     lookup = Lookup(workflow, surroundings, usual, prepared.agents, servers, connects, prefix)
     prepared.agents |= {f"{prefix}{name}": _agent(name, lookup) for name in workflow.agents}
     if within and (model := _thread_model(workflow)) is not None:
-        # The worker of steps without an agent, where a used workflow names a model of its own.
+        # The worker of steps without an agent, where a used workflow names its own model.
         prepared.agents[prefix] = Agent(f"{prefix}thread", model=model)
     compared = {
         need
