@@ -108,14 +108,13 @@ class LoggedDecision:
             KeyError, TypeError: it is something else.
         """
         outcome, reward = data.get("outcome"), data.get("reward")
-        return cls(
-            **{
-                **data,
-                "arms": tuple(Arm(**arm) for arm in data["arms"]),
-                "outcome": Outcome(**outcome) if outcome else None,
-                "reward": Reward(**reward) if reward else None,
-            }
-        )
+        values: dict[str, Any] = {
+            **data,
+            "arms": tuple(Arm(**arm) for arm in data["arms"]),
+            "outcome": Outcome(**outcome) if outcome else None,
+            "reward": Reward(**reward) if reward else None,
+        }
+        return cls(**values)
 
 
 def certain(chosen: str, *others: str) -> tuple[Arm, ...]:

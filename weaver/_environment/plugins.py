@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ def load(point: EntryPoint, kind: str) -> Any:
 
 
 @contextmanager
-def code_of(point: EntryPoint, kind: str, what: str) -> Iterator[None]:
+def code_of(point: EntryPoint, kind: str, what: str) -> Generator[None]:
     """Run code of a plugin: whatever it raises is a `ConfigurationError` that names the plugin and the cause.
 
     Args:

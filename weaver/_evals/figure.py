@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def figure_of(width: float, height: float) -> Iterator[Figure]:
+def figure_of(width: float, height: float) -> Generator[Figure]:
     """Give an empty figure, and the style that it is drawn in.
 
     Args:

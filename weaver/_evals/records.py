@@ -111,9 +111,9 @@ class Record:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Back from `as_dict`; unknown keys are ignored."""
         names = {f.name for f in fields(cls)}
-        values = {k: v for k, v in data.items() if k in names}
-        lists = {name: tuple(values.get(name, ())) for name in ("notes", "decisions")}
-        return cls(**{**values, **lists})
+        values: dict[str, Any] = {k: v for k, v in data.items() if k in names}
+        values |= {name: tuple(values.get(name, ())) for name in ("notes", "decisions")}
+        return cls(**values)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from weaver._coordination.answers.equivalence import AUTO
@@ -169,13 +169,11 @@ def _of_one(scope: _Scope, by_strategy: dict[str, list[Record]]) -> list[Summary
     tokens = pareto([(r.total_output_tokens, r.accuracy or 0.0) for r in rows])
     seconds = pareto([(r.wall_seconds, r.accuracy or 0.0) for r in rows])
     return [
-        Summary(
-            **{
-                **{name: getattr(row, name) for name in Summary.__slots__},
-                "on_front_of_latency": i in latency and bool(row.accuracy),
-                "on_front_of_tokens": i in tokens and bool(row.accuracy),
-                "on_front_of_seconds": i in seconds and bool(row.accuracy),
-            }
+        replace(
+            row,
+            on_front_of_latency=i in latency and bool(row.accuracy),
+            on_front_of_tokens=i in tokens and bool(row.accuracy),
+            on_front_of_seconds=i in seconds and bool(row.accuracy),
         )
         for i, row in enumerate(rows)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -275,7 +275,7 @@ class Weaver(TypedRuns):
         await self._left()
 
     @asynccontextmanager
-    async def _in_use(self) -> AsyncIterator[None]:
+    async def _in_use(self) -> AsyncGenerator[None]:
         """Hold connections open during a run."""
         self._users += 1
         try:

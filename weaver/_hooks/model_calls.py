@@ -6,7 +6,7 @@ The hooks run in their own task, so that a hook may wait for the whole reply whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ OpenStream = Callable[[Request], AbstractAsyncContextManager[Stream]]
 @asynccontextmanager
 async def hooked_stream(
     steps: Sequence[Step], call: ModelCall, open_stream: OpenStream, sent: Callable[[Request], None]
-) -> AsyncIterator[Stream]:
+) -> AsyncGenerator[Stream]:
     """`Model.stream`, with ``around_call`` of each step around it, the first one outermost.
 
     Args:

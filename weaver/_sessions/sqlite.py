@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ class SQLiteSession:
         await self._in_thread(self._clear)
 
     @asynccontextmanager
-    async def exclusive(self) -> AsyncIterator[None]:
+    async def exclusive(self) -> AsyncGenerator[None]:
         """Wait for other runs on this conversation, and keep others waiting.
 
         Raises:
@@ -132,7 +132,7 @@ class SQLiteSession:
             db.execute("DELETE FROM messages WHERE session = ?", (self.id,))
 
     @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> Generator[sqlite3.Connection]:
         try:
             make_private(self.path)
             db = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)

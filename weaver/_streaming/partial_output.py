@@ -212,11 +212,6 @@ def is_root_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, RootModel)
 
 
-def _holds_items(origin: Any) -> bool:
-    is_class = isinstance(origin, type) and not issubclass(origin, str | bytes)
-    return is_class and issubclass(origin, Sequence | Set)
-
-
 def _members(type_: Any) -> tuple[Any, ...]:
     """The members of a union; of another type itself."""
     bare = _bare(type_)

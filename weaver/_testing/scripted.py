@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -140,7 +140,7 @@ class ScriptedModel:
         """Nothing to release."""
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Stream]:
+    async def stream(self, request: Request) -> AsyncGenerator[Stream]:
         """Answer with the first reply that matches."""
         recorded = Recorded(request, anyio.current_time())
         self.requests.append(recorded)

@@ -10,7 +10,7 @@ import hashlib
 import random
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Self
 
@@ -124,7 +124,7 @@ class Server:
         self._runner = self._site = None
 
     @asynccontextmanager
-    async def refusing(self) -> AsyncIterator[None]:
+    async def refusing(self) -> AsyncGenerator[None]:
         """Refuse new connections meanwhile, as a server does that is not running."""
         if self._site is not None:
             await self._site.stop()
@@ -144,7 +144,7 @@ class Server:
                 await asyncio.sleep(0.002)
 
     @contextmanager
-    def in_thread(self) -> Iterator[Self]:
+    def in_thread(self) -> Generator[Self]:
         """Serve from a thread with its own event loop; yields when it listens."""
         ready = threading.Event()
         problems: list[BaseException] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from os.path import commonprefix
@@ -139,7 +139,7 @@ class SimulatedModel:
         return float(self.skill**difficulty * 0.5 ** (context / self.half_life))
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Stream]:
+    async def stream(self, request: Request) -> AsyncGenerator[Stream]:
         """Wait for a slot, read the prompt, and answer."""
         if self._free is None:
             self._free = anyio.Semaphore(self.slots)

@@ -154,6 +154,8 @@ class Chunks:
                     usage = reported
                 case Finish():
                     yield self._finish(delta)
+                case _:
+                    pass
         if usage is not None and self._usage:
             yield event({**self.frame, "choices": [], "usage": usage_body(usage)})
         yield DONE
@@ -178,7 +180,7 @@ class Chunks:
                 choice["matched_stop"] = finish.stop
             case "llama.cpp":
                 payload["__verbose"] = {"stopping_word": finish.stop or ""}
-            case "openai":
+            case _:
                 pass
         return event(payload)
 
@@ -220,7 +222,7 @@ async def whole(deltas: AsyncIterator[Delta], frame: Mapping[str, Any], *, raw: 
                 usage = reported
             case Finish():
                 finish = delta
-            case Logprobs():
+            case _:
                 pass
     message: dict[str, Any] = {"role": "assistant", "content": "".join(text)}
     if reasoning:

@@ -7,7 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 import anyio
 import anyio.to_thread
@@ -274,7 +274,7 @@ def _checked(options: ToolOptions) -> ToolOptions:
 
 async def _called(function: Callable[..., Any], *args: Any) -> Any:
     if inspect.iscoroutinefunction(function):
-        return await cast("Any", function(*args))
+        return await function(*args)
     return await _in_thread(partial(function, *args))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 
 import anyio
@@ -34,7 +34,7 @@ class Notices:
         self._connected = asyncio.Event()
 
     @contextmanager
-    def waiting(self, channel: str, payload: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+    def waiting(self, channel: str, payload: str) -> Generator[Callable[[float], Awaitable[None]]]:
         """Take note of announcements of ``payload`` from now on.
 
         Yields a function that waits for one, for at most so many seconds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -97,7 +97,7 @@ class LiveView:
             self._live.refresh()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> Generator[None]:
         """The picture leaves the screen, and comes back below what was written meanwhile."""
         self._live.transient = True
         self._live.stop()

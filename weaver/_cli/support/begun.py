@@ -66,7 +66,8 @@ class Command:
                 hint=f"Go on with it there: Weaver(durable=True).run(task, run_id={run_id!r}).",
             )
         lists = {name: tuple(saved[name]) for name in ("inputs", "parts", "documents", "approved")}
-        command = cls(**{**saved, **lists})
+        values: dict[str, Any] = {**saved, **lists}
+        command = cls(**values)
         try:
             os.chdir(command.cwd)
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def _ask(question: str) -> bool:
 
 
 @contextmanager
-def _ctrl_c_reaches_the_prompt() -> Iterator[None]:
+def _ctrl_c_reaches_the_prompt() -> Generator[None]:
     """Let Ctrl-C end a prompt at once: under an event loop it only sets a flag."""
     if threading.current_thread() is not threading.main_thread():
         yield

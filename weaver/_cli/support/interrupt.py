@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -42,7 +42,7 @@ class Interrupt:
 
 
 @contextmanager
-def interrupts(stop: Callable[[], object]) -> Iterator[Interrupt]:
+def interrupts(stop: Callable[[], object]) -> Generator[Interrupt]:
     """Turn signals into a call of ``stop`` while the block runs; needs a running event loop."""
     interrupt = Interrupt(stop)
     loop = asyncio.get_running_loop()

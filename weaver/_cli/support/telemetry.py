@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ def current_tracing() -> Tracing | None:
 
 
 @contextmanager
-def telemetry(*, live: bool = False, question: str = "") -> Iterator[Telemetry]:
+def telemetry(*, live: bool = False, question: str = "") -> Generator[Telemetry]:
     """Trace runs in this block as the environment says; report at its end what was lost.
 
     Args:
@@ -42,7 +42,7 @@ def telemetry(*, live: bool = False, question: str = "") -> Iterator[Telemetry]:
 
 
 @contextmanager
-def _live(question: str) -> Iterator[Telemetry]:
+def _live(question: str) -> Generator[Telemetry]:
     from weaver._tracing.export.live import LiveFeed, LiveServer
 
     feed = LiveFeed(question)
@@ -53,7 +53,7 @@ def _live(question: str) -> Iterator[Telemetry]:
 
 
 @contextmanager
-def _configured(*processors: SpanProcessor) -> Iterator[Telemetry]:
+def _configured(*processors: SpanProcessor) -> Generator[Telemetry]:
     from weaver._tracing.export.setup import configure
 
     session = configure(processors=processors)

@@ -141,9 +141,10 @@ def part_from(value: Any, place: str = "the part") -> Part:
             if not isinstance(source, str):
                 raise InvalidTaskError(f"{place} has no file.file_data.")
             return FilePart(url=source, name=str(about.get("filename") or "file")[:200])
-    raise InvalidTaskError(
-        f"{place} has the type {str(kind)[:40]!r}.", hint="Known: text, image_url, input_audio, file."
-    )
+        case _:
+            raise InvalidTaskError(
+                f"{place} has the type {str(kind)[:40]!r}.", hint="Known: text, image_url, input_audio, file."
+            )
 
 
 def _call(value: Any, place: str) -> ToolCall:

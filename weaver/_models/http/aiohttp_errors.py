@@ -37,4 +37,5 @@ def transport_error(error: Exception) -> TransportError:
             return ConnectError(None)
         case aiohttp.ClientResponseError():
             return NotHTTPError(type(error).__name__)
-    return ConnectError(None)
+        case _:
+            return ConnectError(None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import Any, Literal
@@ -55,7 +55,7 @@ class Cached(Layer):
         self._counts: OrderedDict[str, Counter[bytes]] = OrderedDict()
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Stream]:
+    async def stream(self, request: Request) -> AsyncGenerator[Stream]:
         """See `weaver.models.Model`; an answer from the store has no usage and costs nothing."""
         if self._which is not True and request.temperature != 0:
             async with self.model.stream(request) as stream:

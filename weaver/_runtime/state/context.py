@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -391,7 +391,7 @@ class ThreadContext:
     # ---- for the runtime
 
     @contextmanager
-    def under(self, span: Span) -> Iterator[None]:
+    def under(self, span: Span) -> Generator[None]:
         """Open calls of this thread under ``span`` in this block (of a plan, a synthesis, a step)."""
         outer, self._call_span = self._call_span, span
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -84,7 +84,7 @@ def hooks_of(run: ThreadContext) -> Hooks:
 
 
 @contextmanager
-def ending_the_run(run: ThreadContext) -> Iterator[None]:
+def ending_the_run(run: ThreadContext) -> Generator[None]:
     """End the whole run if what happens in this block is refused, or if a hook fails."""
     try:
         yield

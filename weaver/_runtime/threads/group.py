@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import anyio
@@ -315,7 +315,9 @@ class Threads:
 
 
 @asynccontextmanager
-async def open_fork(run: Handle, tasks: Iterable[Task], *, terms: Terms, name: str) -> AsyncIterator[Threads]:
+async def open_fork(
+    run: Handle, tasks: Iterable[Task], *, terms: Terms, name: str
+) -> AsyncGenerator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
     async with anyio.create_task_group() as group:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from starlette.types import Receive, Scope, Send
 
 COMMENT = b": keep-alive\n\n"
@@ -40,7 +38,7 @@ class Connection:
         self._since = anyio.current_time()  # when the latest message was sent, or began to be
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watched(self) -> AsyncGenerator[None]:
         """Cancel the block when the client leaves, or does not read any more; `gone` says so."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._watch, group.cancel_scope)

@@ -74,6 +74,8 @@ class PassedThrough:
                 self._outbox.put("refusal", delta.text)
             case ToolCallPart():
                 self._outbox.put_tool_call(delta)
+            case _:
+                pass  # usage, log-probabilities and the end are read from the reply
 
 
 def tool_call_fields(part: Any) -> dict[str, Any]:

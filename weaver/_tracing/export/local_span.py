@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -215,7 +215,7 @@ class LocalTracer(Tracer):
     @contextmanager
     def start_as_current_span(  # type: ignore[override]  # a context manager here, an agnostic one in the API
         self, name: str, context: Context | None = None, **options: Any
-    ) -> Iterator[Span]:
+    ) -> Generator[Span]:
         span = self.start_span(name, context, **options)
         token = otel_context.attach(trace.set_span_in_context(span))
         try:

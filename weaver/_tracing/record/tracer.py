@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from asyncio import CancelledError
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -285,7 +285,7 @@ class Tracing(Starting):
         return f"{context.trace_id:032x}" if context.is_valid and context.trace_flags.sampled else None
 
     @contextmanager
-    def attached(self, span: Span) -> Iterator[None]:
+    def attached(self, span: Span) -> Generator[None]:
         """Make ``span`` current for other instrumentations. Not across a generator's ``yield``."""
         if not span.get_span_context().is_valid:
             yield

@@ -95,7 +95,8 @@ class Inference:
                 return self._call(node)
             case ast.ListComp():
                 return self._comprehension(node)
-        return ANY
+            case _:
+                return ANY
 
     def _name(self, node: ast.Name) -> Kind:
         self.used.append((node.id,))

@@ -157,7 +157,8 @@ class Failures:
                 )
             case NotHTTPError():
                 return self._error(ModelProtocolError, "does not answer in valid HTTP", _CHECK_URL)
-        return self._error(ModelConnectionError, "cannot be reached", "Try again.")
+            case _:
+                return self._error(ModelConnectionError, "cannot be reached", "Try again.")
 
     def without_tls(self) -> ModelError:
         """Return the error for a server that accepts connections but does not answer TLS."""
@@ -229,7 +230,8 @@ class Failures:
                 return self._error(ServerError, what, hint, wait)
             case _ if code >= 400:
                 return self._error(BadRequestError, what, "Change the request as the message says.")
-        return self._error(ModelProtocolError, what, _CHECK_URL)
+            case _:
+                return self._error(ModelProtocolError, what, _CHECK_URL)
 
 
 def _later(wait: float | None) -> str:

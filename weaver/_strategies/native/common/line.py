@@ -204,7 +204,7 @@ class Line:
         """Return why a call ended. Servers that do not name the stop string leave it to what is open."""
         if finish == "length":
             return "length"
-        if stop in stops and stop is not None:
+        if stop is not None and stop in stops:
             return stop
         if finish != "stop" or self.reports_stops:
             return "end"
