@@ -43,9 +43,10 @@ A message says what happened and where; ``hint`` says what to do about it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, Literal, Self
+
+from weaver._text.names import did_you_mean
 
 
 class WeaverError(Exception):
@@ -94,10 +95,7 @@ class UnknownNameError(ConfigurationError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1)
-        if not hint:
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names) or 'none'}."
-        super().__init__(f"There is no {kind} named {name!r}.", hint=hint)
+        super().__init__(f"There is no {kind} named {name!r}.", hint=hint or did_you_mean(name, names))
         self.kind = kind
         self.name = name
         self.known = names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from weaver._cli.support.guard import debug_option
+from weaver._text.names import closest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -95,8 +95,8 @@ class Commands(click.Group):
             raise click.UsageError(
                 f"The command {name!r} is not installed. Get it with: {ELSEWHERE[name]}", ctx
             )
-        close = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
-        hint = f"Did you mean 'weaver {close[0]}'?" if close else f'To ask a question: weaver run "{name}"'
+        meant = closest(name, self.list_commands(ctx))
+        hint = f"Did you mean 'weaver {meant}'?" if meant else f'To ask a question: weaver run "{name}"'
         raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

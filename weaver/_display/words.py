@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from weaver._text import shortening
+
 if TYPE_CHECKING:
     from weaver._data.result import Result
     from weaver._data.usage import Usage
@@ -19,9 +21,8 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str, width: int = 200) -> str:
-    """The start of ``text`` on one line of at most ``width`` characters."""
-    line = " ".join(printable(text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+    """The start of ``text`` on one line of at most ``width`` characters, safe for a terminal."""
+    return shortening.one_line(printable(text), width)
 
 
 def count(number: int, noun: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._text.shortening import one_line
+
 MAX_EXCERPT = 200
 """Characters of a source's text."""
 
@@ -71,5 +73,4 @@ class Source:
 
 def source(place: Place, text: str, thread: str = "") -> Source:
     """Make a source; its text is put on one line and cut."""
-    short = " ".join(text[: 2 * MAX_EXCERPT].split())
-    return Source(place, short if len(short) <= MAX_EXCERPT else short[: MAX_EXCERPT - 1] + "…", thread)
+    return Source(place, one_line(text[: 2 * MAX_EXCERPT], MAX_EXCERPT), thread)

@@ -16,6 +16,7 @@ from weaver._planning import cues
 from weaver._planning.enumerations import Enumeration, enumeration_in
 from weaver._planning.grouping import in_groups, split
 from weaver._planning.parts import Parts
+from weaver._text.shortening import one_line
 
 Meaning = Literal["tasks", "each", "sections", "last", "steps", "together", "open"]
 MAX_PARTS = 64
@@ -118,8 +119,7 @@ def _plan(parts: Parts, reason: str, merge: MergeName | None, threads: int) -> P
 
 def short(text: str) -> str:
     """The beginning of a part's text, as its title."""
-    line = " ".join(text.split())
-    return line if len(line) <= TITLE_CHARS else f"{line[: TITLE_CHARS - 3].rstrip()}..."
+    return one_line(text, TITLE_CHARS)
 
 
 def _alone(items: Enumeration, group: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from weaver._data.plan import MergeName, Subtask, cycle_in, name_for, names_in, prompt_for, says_nothing
 from weaver._planning.part_questions import asks_one_answer, is_named_in, part_questions
+from weaver._text.shortening import one_line
 
 TITLE_CHARS = 500
 ID_CHARS = 40
@@ -321,8 +322,7 @@ def _words(text: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    line = " ".join(name.split())
-    return repr(line if len(line) <= SHOWN_CHARS else f"{line[: SHOWN_CHARS - 3]}...")
+    return repr(one_line(name, SHOWN_CHARS))
 
 
 def _listed(names: Collection[str]) -> str:

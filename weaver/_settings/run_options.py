@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from weaver._text.names import did_you_mean
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -112,6 +112,5 @@ def check_names(names: Iterable[str], known: Iterable[str]) -> None:
     options = sorted(known)
     for name in names:
         if name not in options:
-            close = difflib.get_close_matches(name, options, n=1)
-            hint = f"Did you mean {close[0]}=?" if close else f"Known: {', '.join(options)}."
+            hint = did_you_mean(name, options, form="{}=")
             raise ConfigurationError(f"There is no option {name}=.", hint=hint)

@@ -6,7 +6,6 @@ Arguments beat ``WEAVER_*`` environment variables, which beat ``weaver.toml`` or
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,8 @@ from weaver._settings.values import (
     strategy_value,
     url_value,
 )
+from weaver._text.names import did_you_mean
+from weaver._text.shortening import shorten
 from weaver.errors import ConfigurationError
 
 PREFIX = "WEAVER_"
@@ -414,8 +415,7 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
             place += "".join(f".{part}" for part in problem["loc"][1:])
         if problem["type"] == "extra_forbidden":
             problems.append(f"{place}: there is no such setting")
-            close = difflib.get_close_matches(name, Settings.model_fields, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(Settings.model_fields)}."
+            hint = did_you_mean(name, Settings.model_fields)
             continue
         message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
         suffix = "" if raw is None or name in SECRET else f" (given: {_shown(raw.value)})"
@@ -426,5 +426,4 @@ def _explained(error: ValidationError, values: Mapping[str, _Given]) -> Configur
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shorten(repr(value), 60)

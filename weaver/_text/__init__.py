@@ -1,1 +1,1 @@
-"""Text: patterns that are compiled on first use, and fences around untrusted text."""
+"""Text: fences around untrusted text, patterns compiled on first use, short texts, names nearly right."""

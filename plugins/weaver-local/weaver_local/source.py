@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from weaver._text.names import did_you_mean
 from weaver.errors import ConfigurationError, UnknownNameError
 from weaver.models import Capabilities, Model, Offer, OpenAIModel, Opening, Prices
 from weaver.options import home
@@ -121,8 +121,7 @@ def find(name: str, environ: Mapping[str, str]) -> tuple[Entry | None, Path]:
 def unknown(name: str, known: Sequence[Entry], folder: Path) -> UnknownNameError:
     """The error for a name that is no local model's."""
     names = [entry.name for entry in known] + [path.stem for path in folder.glob("*.gguf")]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(set(names)))}."
+    hint = did_you_mean(name, set(names), cutoff=0.5)
     return UnknownNameError(
         "local model", name, names, hint=f"{hint} A file is given by its path, for example ./{name}.gguf."
     )

@@ -13,6 +13,7 @@ import anyio
 import click
 
 from weaver._display.words import printable
+from weaver._text.shortening import shorten
 from weaver._tools.approvals import Approval, ApprovalRequest
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class Person:
     async def approve_tool(self, request: ApprovalRequest) -> Approval:
         """Return True if the person agrees to a tool call: once, always in this run, or not at all."""
         arguments = ", ".join(f"{name}={value!r}" for name, value in request.arguments.items())
-        if len(arguments) > MAX_ARGUMENT_CHARS:
-            arguments = arguments[:MAX_ARGUMENT_CHARS] + "..."
+        arguments = shorten(arguments, MAX_ARGUMENT_CHARS)
         whose = f"{request.thread}: " if request.thread else ""
         call = printable(f"{whose}{request.tool}({arguments})")
         answer = await self._answer(

@@ -8,6 +8,7 @@ import unicodedata
 from typing import Any, Literal
 
 from weaver._text.patterns import lazily
+from weaver._text.shortening import one_line
 
 NOTHING_FOUND = object()
 """What `json_value` gives for a text without JSON (None is a JSON value)."""
@@ -104,8 +105,7 @@ def answer_of(text: str) -> str:
 
 def shown(text: str, limit: int = 200) -> str:
     """A short form for people: the marked answer, or the text in one line, cut after ``limit`` characters."""
-    line = " ".join((final_answer(text) or text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return one_line(final_answer(text) or text, limit)
 
 
 def is_short(text: str) -> bool:

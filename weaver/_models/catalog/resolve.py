@@ -14,6 +14,7 @@ from weaver._models.catalog import detect, registry
 from weaver._models.endpoint import Endpoint, endpoint
 from weaver._models.protocol import Model
 from weaver._models.providers import BY_PREFIX, LITELLM_PREFIXES, NATIVE, Provider, family
+from weaver._text.names import closest
 from weaver.errors import ConfigurationError, UnknownNameError
 
 LOCAL = "local"
@@ -322,11 +323,8 @@ def _unknown(name: str) -> UnknownNameError:
 
 
 def _near(prefix: str, known: set[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(prefix.lower(), known, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}?"
+    if (meant := closest(prefix, known)) is not None:
+        return f"Did you mean {meant!r}?"
     return (
         "Known are for example openai, anthropic, gemini, groq, mistral, openrouter, ollama and local. "
         "Your own server is reached with --base-url."

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from weaver._data.result import Answer, CancelReason, Finding, ThreadState
+from weaver._text.shortening import one_line
 
 MORE = sys.maxsize
 """``outstanding`` while more threads may still be started: nothing is settled by running out of threads."""
@@ -141,8 +142,7 @@ def _listed(ids: Sequence[str]) -> str:
 
 
 def _short(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:197] + "..."
+    return one_line(str(error))
 
 
 class Waiting:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from weaver._data.result import Answer
+from weaver._text.shortening import shorten
 from weaver.errors import StrategyError
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ async def answered(body: Callable[[Any, Task], Any], run: Any, task: Task, *, wh
 def _short(value: Any) -> str:
     if value is None:
         return "None"
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:59] + '…'} (of type {type(value).__name__})"
+    return f"{shorten(repr(value), 60)} (of type {type(value).__name__})"
 
 
 def _where(body: Callable[..., Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from weaver import events
 from weaver._serving.config import Detail
+from weaver._text.shortening import one_line
 
 _TITLE_CHARS = 120
 _RESULT_CHARS = 2000
@@ -59,5 +60,4 @@ class ProgressLines:
 
 
 def _short(text: Any, limit: int) -> str:
-    line = " ".join(str(text)[: 4 * limit].split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."
+    return one_line(str(text)[: 4 * limit], limit)

@@ -16,6 +16,7 @@ from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.group import Threads
 from weaver._runtime.threads.join_protocol import Around, JoinRule, JoinState
 from weaver._runtime.threads.thread_runner import Ending
+from weaver._text.shortening import one_line
 from weaver._workflows.execution.approval import current_step
 from weaver._workflows.execution.preparation.prepared import NO_TIMEOUT
 from weaver._workflows.execution.state import ended
@@ -226,8 +227,8 @@ def _name(item: Any) -> str:
         item = next((item[key] for key in _NAMES if isinstance(item.get(key), (str, int))), None)
     if not isinstance(item, (str, int, float)) or isinstance(item, bool):
         return ""
-    line = " ".join(str(item)[: 4 * _NAME_CHARS].split())
-    return f": {line if len(line) <= _NAME_CHARS else line[: _NAME_CHARS - 1] + '…'}" if line else ""
+    line = one_line(str(item)[: 4 * _NAME_CHARS], _NAME_CHARS)
+    return f": {line}" if line else ""
 
 
 def _number(thread: Thread) -> int:

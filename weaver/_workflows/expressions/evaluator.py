@@ -13,6 +13,7 @@ import operator as op
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from weaver._text.shortening import one_line
 from weaver._workflows.expressions.functions import FUNCTIONS, UnfitError
 from weaver._workflows.expressions.parser import JSON_TYPES, Expression, ExpressionError
 from weaver._workflows.expressions.types import Kind, plain_kind
@@ -72,8 +73,7 @@ _evaluator: Callable[[Expression, Mapping[str, Any]], Any] | None = None
 
 
 def _quoted(expression: Expression) -> str:
-    text = " ".join(expression.text.split())
-    return text if len(text) <= 80 else text[:77] + "..."
+    return one_line(expression.text, 80)
 
 
 def _make_evaluator() -> Callable[[Expression, Mapping[str, Any]], Any]:

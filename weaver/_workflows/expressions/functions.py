@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._text.shortening import shorten
 from weaver._workflows.expressions.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Kind, array, either
 
 MAX_RANGE = 10_000
@@ -141,8 +142,7 @@ def text_of(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = text_of(value)
-    return repr(text if len(text) <= 40 else text[:37] + "...")
+    return repr(shorten(text_of(value), 40))
 
 
 def _listed(*functions: Function) -> dict[str, Function]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from weaver._text.shortening import shorten
 from weaver._workflows.expressions.functions import FUNCTIONS
 from weaver._workflows.expressions.parser import Expression
 from weaver._workflows.expressions.types import (
@@ -309,8 +310,7 @@ def _end(expression: Expression, node: ast.expr) -> int:
 
 
 def _shown(node: ast.expr) -> str:
-    text = ast.unparse(node)
-    return text if len(text) <= 50 else text[:47] + "..."
+    return shorten(ast.unparse(node), 50)
 
 
 __all__ = ["Inference", "is_constant"]

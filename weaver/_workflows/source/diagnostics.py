@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from weaver._text.names import closest
+from weaver._text.shortening import shorten
 from weaver.errors import InvalidWorkflowError
 
 MOST = 100
@@ -99,13 +100,6 @@ def invalid(problems: Iterable[Problem]) -> InvalidWorkflowError:
     return error
 
 
-def closest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The one of the known names that ``name`` is probably a misspelling of."""
-    lower = {n.lower(): n for n in known}
-    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=cutoff)
-    return lower[close[0]] if close else None
-
-
 def did_you_mean(name: str, known: Iterable[str], *, most: int = 12, cutoff: float = 0.6) -> str:
     """A hint for a name that is not known: the closest known one, or the list of them."""
     names = sorted(known)
@@ -129,7 +123,7 @@ def listed_or(names: Sequence[str]) -> str:
 
 def shortened(name: str) -> str:
     """A name as messages show it."""
-    return name if len(name) <= 40 else name[:37] + "..."
+    return shorten(name, 40)
 
 
 def dotted(path: Iterable[str | int]) -> str:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from html import escape
 from types import MappingProxyType
-from typing import Any
 
+from weaver._text.shortening import one_line
 from weaver._workflows.execution.preparation.prepared import Prepared
 from weaver._workflows.kinds.bound import Most
 from weaver._workflows.tools.cost_bound import WorstCase
@@ -120,8 +120,8 @@ def _box(step: CompiledStep, at: tuple[int, int], *, hot: bool) -> str:
             f"<g><title>{escape(_tooltip(step))}</title>",
             many if step.spec.for_each is not None else "",
             f'<rect class="{kind}" x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="7"{dashed}/>',
-            f'<text x="{x + 12}" y="{y + 24}">{escape(_cut(step.id, 22))}</text>',
-            f'<text class="what" x="{x + 12}" y="{y + 42}">{escape(_cut(_kind(step), 28))}</text></g>',
+            f'<text x="{x + 12}" y="{y + 24}">{escape(one_line(step.id, 22))}</text>',
+            f'<text class="what" x="{x + 12}" y="{y + 42}">{escape(one_line(_kind(step), 28))}</text></g>',
         ]
     )
 
@@ -135,20 +135,20 @@ def _facts(step: CompiledStep, most: Most, decided: Foreseen | None) -> list[str
     spec = step.spec
     facts = [_kind(step)]
     if decided is not None and decided.task is not None:
-        facts.append(f"task: {_cut(decided.task, 100)}")
+        facts.append(f"task: {one_line(decided.task, 100)}")
     if spec.for_each is not None:
         if decided is not None and decided.items is not None:
             items = _count(decided.items, "item")
         elif isinstance(spec.for_each, list):
             items = _count(len(spec.for_each), "item")
         else:
-            items = _cut(spec.for_each, 60)
+            items = one_line(spec.for_each, 60)
         parallel = f", {step.max_parallel} at a time" if step.max_parallel else ""
         facts.append(f"for each of {items}{parallel}")
-    facts += [f"if {_cut(spec.if_, 80)}"] if spec.if_ is not None else []
+    facts += [f"if {one_line(spec.if_, 80)}"] if spec.if_ is not None else []
     facts += [f"join {spec.join}"] if spec.join is not None else []
     facts += (
-        [f"asks: {_cut(spec.approve.message, 60)}"]
+        [f"asks: {one_line(spec.approve.message, 60)}"]
         if spec.approve is not None and not step.action.may_accompany
         else []
     )
@@ -170,11 +170,6 @@ def _most(most: Most) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _cut(text: Any, width: int) -> str:
-    line = " ".join(str(text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _node(id_: str) -> str:

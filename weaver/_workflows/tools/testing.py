@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weaver._data.result import Result
 from weaver._models.protocol import Capabilities, Prices, Request, Stream
 from weaver._settings.units import parse_duration
+from weaver._text.shortening import shorten
 from weaver._workflows.execution.approval import Question, current_step
 from weaver._workflows.execution.preparation.inputs import checked_inputs
 from weaver._workflows.execution.runner import FlowStrategy, Given, started
@@ -156,7 +157,7 @@ def _values(text: str, names: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 160 else text[:157] + "..."
+    return shorten(text, 160)
 
 
 class ByStep:

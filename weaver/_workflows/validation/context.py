@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from weaver._text.names import closest
 from weaver._workflows.expressions.types import ANY, Kind, record
 from weaver._workflows.format.definition import Definition
 from weaver._workflows.format.step import Step
-from weaver._workflows.source.diagnostics import Problems, closest, did_you_mean
+from weaver._workflows.source.diagnostics import Problems, did_you_mean
 from weaver._workflows.source.tree import Keys, Source
 from weaver._workflows.validation.compiled import Compiled
 from weaver._workflows.validation.explain import keys_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Set
 from types import UnionType
@@ -10,8 +9,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from weaver._text.names import closest
+from weaver._text.shortening import shorten
 from weaver._workflows.schema.types import in_words, key_of
-from weaver._workflows.source.diagnostics import Problem, closest, did_you_mean, listed, shortened
+from weaver._workflows.source.diagnostics import Problem, did_you_mean, listed, shortened
 from weaver._workflows.source.tree import Keys, Source, written
 
 MOST = 500
@@ -106,8 +107,8 @@ def explained(
 def _said_already(loc: tuple[Any, ...], odd: list[tuple[Any, ...]]) -> bool:
     """Return True if a missing key is there under a wrong name, or goes without saying."""
     beside = [str(other[-1]) for other in odd if other[:-1] == loc[:-1]]
-    misspelt = difflib.get_close_matches(str(loc[-1]), beside, n=1, cutoff=0.6)
-    return loc == ("version",) or bool(misspelt) or (bool(beside) and loc[-1] == "type")
+    misspelt = closest(str(loc[-1]), beside) is not None
+    return loc == ("version",) or misspelt or (bool(beside) and loc[-1] == "type")
 
 
 def _existing(loc: tuple[Any, ...], data: Any, *, keep_last: bool) -> Keys:
@@ -146,7 +147,7 @@ def _shown(value: Any) -> str:
             return "a list"
         case _:
             text = repr(value) if isinstance(value, str) else str(value)
-            return text if len(text) <= 60 else text[:57] + "..."
+            return shorten(text, 60)
 
 
 def _worth_showing(given: Any, what: str) -> bool:

@@ -31,6 +31,7 @@ from weaver._models.openai.errors.complaints import (
 from weaver._models.openai.errors.error_bodies import message_in, message_of, status_of, text_of_html
 from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
 from weaver._text.patterns import lazily
+from weaver._text.shortening import one_line
 from weaver.errors import (
     AuthenticationError,
     BadRequestError,
@@ -69,8 +70,7 @@ class Failures:
         """``text`` on one line, cut to ``limit`` characters, secrets replaced by ``***``."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        text = " ".join(text.split())
-        return text if len(text) <= limit else text[: limit - 1] + "…"
+        return one_line(text, limit)
 
     def status(self, status: int, headers: Mapping[str, str], body: bytes) -> ModelError:
         """Return the error for an answer whose HTTP status is not 200."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from weaver._strategies.native.common.format import Problem
 from weaver._strategies.native.common.grammar import Grammar
 from weaver._strategies.native.common.scanner import Piece, TagScanner
+from weaver._text.shortening import one_line
 
 _KEY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)*)\s*:")
 
@@ -198,5 +199,4 @@ def _in_order(keys: list[str]) -> bool:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return repr(line if len(line) <= 40 else line[:39] + "…")
+    return repr(one_line(text, 40))
