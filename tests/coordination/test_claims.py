@@ -17,7 +17,7 @@ from weaver._coordination.conflicts.claims import (
     with_claims,
     written,
 )
-from weaver._coordination.conflicts.topics import same_topic, topic_of
+from weaver._coordination.conflicts.topics import topic_of
 from weaver._coordination.values.mentions import mentions
 from weaver._data.result import Answer, Claim
 from weaver._models.protocol import Capabilities
@@ -134,9 +134,9 @@ def test_values_with_units():
     ],
 )
 def test_topics(one, other, same):
-    a, b = Claim(*one, "1"), Claim(*other, "1")
-    assert same_topic(a, b) is same
-    assert same_topic(b, a) is same
+    a, b = topic_of(Claim(*one, "1")), topic_of(Claim(*other, "1"))
+    assert a.same(b) is same
+    assert b.same(a) is same
 
 
 def test_near_topics_are_worth_a_question_and_others_are_not():

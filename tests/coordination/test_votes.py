@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weaver._coordination.answers.protocol import Equivalence
 from weaver._coordination.answers.stopping import beta_certainty, dirichlet_certainty
-from weaver._coordination.answers.votes import Votes, confidence_weight
+from weaver._coordination.answers.votes import Votes
 from weaver._data.result import Answer, Finding
 from weaver.errors import ConfigurationError, NoAnswerError
 
@@ -115,13 +115,6 @@ async def test_cast_asks_the_arbiter_only_about_what_cannot_be_compared():
         await votes.cast(text)
     assert votes.counts == [3, 1]
     assert asked == [[("Paris", "Lyon")], [("Paris", "the French capital"), ("Lyon", "the French capital")]]
-
-
-def test_confidence_weight():
-    assert confidence_weight(Answer("x", confidence=0.9)) == 0.9
-    assert confidence_weight(Answer("x")) == 0.5
-    assert confidence_weight(Answer("x", confidence=9)) == 0.5
-    assert confidence_weight("x", default=0.1) == 0.1
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ async def test_join_rule_is_found_by_name() -> None:
     result = await Weaver(ScriptedModel(replies), strategy=joined).run("?")
 
     assert result.answer == "2"
-    with pytest.raises(ConfigurationError, match="missing 1 required positional argument"):
+    with pytest.raises(ConfigurationError, match=r"required argument: 'count'. Write words\(count\)"):
         parse_rule("words")
 
 

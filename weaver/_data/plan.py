@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from weaver._data.waiting import cycle_in, levels
 from weaver._display import markdown, one_line, terminal
 from weaver.errors import InvalidPlanError
 
@@ -181,11 +182,9 @@ class Plan(BaseModel):
             )
         if self.parallel and not self.subtasks:
             raise InvalidPlanError("The plan says parallel but has no subtasks.")
-        levels = levels_of(self.subtasks)
-        if max_depth is not None and len(levels) > max_depth:
-            raise InvalidPlanError(
-                f"The plan chains {len(levels)} subtasks; at most {max_depth} are allowed."
-            )
+        depth = len(levels_of(self.subtasks))
+        if max_depth is not None and depth > max_depth:
+            raise InvalidPlanError(f"The plan chains {depth} subtasks; at most {max_depth} are allowed.")
         return self
 
     @property
@@ -210,38 +209,10 @@ def levels_of(subtasks: Sequence[Subtask]) -> list[list[Subtask]]:
             raise InvalidPlanError(
                 f"Subtask {subtask.id!r} depends on {_names(unknown)}, which the plan does not have."
             )
-    levels: list[list[Subtask]] = []
-    placed: set[str] = set()
-    waiting = list(subtasks)
-    while waiting:
-        ready = [s for s in waiting if placed.issuperset(s.depends_on)]
-        if not ready:
-            raise InvalidPlanError(f"The dependencies form a cycle: {_names(cycle_in(waiting))}.")
-        levels.append(ready)
-        placed.update(s.id for s in ready)
-        waiting = [s for s in waiting if s.id not in placed]
-    return levels
-
-
-def cycle_in(subtasks: Sequence[Subtask]) -> list[str]:
-    """Ids of one cycle, in order; empty when there is none. Dependencies outside are ignored."""
-    by_id = {s.id: s for s in subtasks}
-    done: set[str] = set()
-    for start in by_id:
-        path: list[str] = []
-        stack: list[tuple[str, bool]] = [(start, False)]
-        while stack:
-            node, leaving = stack.pop()
-            if leaving:
-                path.pop()
-                done.add(node)
-            elif node in path:
-                return path[path.index(node) :]
-            elif node not in done:
-                path.append(node)
-                stack.append((node, True))
-                stack.extend((d, False) for d in by_id[node].depends_on if d in by_id)
-    return []
+    graph = {s.id: s.depends_on for s in subtasks}
+    if cycle := cycle_in(graph):
+        raise InvalidPlanError(f"The dependencies form a cycle: {_names(cycle)}.")
+    return [[by_id[id_] for id_ in level] for level in levels(graph)]
 
 
 def says_nothing(name: Any) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from weaver._data.plan import MergeName, Subtask, cycle_in, name_for, names_in, prompt_for, says_nothing
+from weaver._data.plan import MergeName, Subtask, name_for, names_in, prompt_for, says_nothing
+from weaver._data.waiting import cycle_in
 from weaver._planning.part_questions import asks_one_answer, is_named_in, part_questions
 from weaver._text.shortening import one_line
 
@@ -206,8 +207,8 @@ class Parts:
         while waiting:
             ready = [s for s in waiting if placed.issuperset(s.depends_on)]
             if not ready:
-                cycle = cycle_in(waiting)
-                first = next(s for s in waiting if s.id in cycle)
+                cycle = cycle_in({s.id: s.depends_on for s in waiting})
+                first = by_id[cycle[0]]
                 needs = tuple(d for d in first.depends_on if d in placed)
                 ready = [first.model_copy(update={"depends_on": needs})]
                 by_id[first.id] = ready[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -146,3 +147,22 @@ def test_nobody_collects_nothing_is_made() -> None:
 
     assert live_meter(None) is None
     assert live_meter(NoOpMeterProvider()) is None
+
+
+async def test_tools_are_measured_by_name_and_error() -> None:
+    async def nap(seconds: float) -> str:
+        """Sleep."""
+        await anyio.sleep(seconds)
+        return "rested"
+
+    meters = Meters()
+    calls = (("nap", '{"seconds": 2}'), ("nap", '{"seconds": "x"}'), ("nip", "{}"))
+    model = ScriptedModel([*(Scripted(tool_calls=(call,), times=1) for call in calls), Scripted("done")])
+    await Weaver(model, tracing=Tracing(None, meters.provider), tools=[nap], strategy="sequential").run("?")
+
+    points = meters.points("gen_ai.execute_tool.duration")
+    assert {(p.attributes["gen_ai.tool.name"], p.attributes.get("error.type")): p.sum for p in points} == {
+        ("nap", None): 2.0,
+        ("nap", "ToolError"): 0.0,
+        ("unknown", "ToolError"): 0.0,
+    }

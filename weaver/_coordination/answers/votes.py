@@ -257,9 +257,3 @@ def answer_from(ballot: Ballot) -> Answer:
     if isinstance(ballot, Finding):
         return ballot.answer
     return Answer(ballot) if isinstance(ballot, str) else ballot
-
-
-def confidence_weight(ballot: Ballot, default: float = 0.5) -> float:
-    """The answer's own confidence, 0 to 1; ``default`` when it does not say or says nonsense."""
-    confidence = None if isinstance(ballot, str) else answer_from(ballot).confidence
-    return confidence if confidence is not None and 0 <= confidence <= 1 else default

@@ -87,11 +87,6 @@ def topic_of(claim: Claim) -> Topic:
     return Topic(_words(claim.subject), _words(attribute) - _EMPTY)
 
 
-def same_topic(claim: Claim, other: Claim) -> bool:
-    """Return True if two claims speak about the same for certain."""
-    return topic_of(claim).same(topic_of(other))
-
-
 def _words(text: str) -> frozenset[str]:
     words = plain(text).split()
     return frozenset(_singular(w) for w in words if w not in _LEFT_OUT) or frozenset(words)

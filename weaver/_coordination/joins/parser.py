@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Callable
 
@@ -112,6 +113,7 @@ def _installed(name: str, argument: str | None) -> JoinRule:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ConfigurationError(f"The arguments of {name}({argument}) are not plain values.") from None
     make = plugins.load(points[name], "join rule")
+    _check_arguments(name, make, arguments)
     with plugins.code_of(points[name], "join rule", "cannot be made"):
         rule = make(*arguments)
     if not (callable(getattr(rule, "begin", None)) and isinstance(getattr(rule, "name", None), str)):
@@ -121,6 +123,20 @@ def _installed(name: str, argument: str | None) -> JoinRule:
         )
     made: JoinRule = rule
     return made
+
+
+def _check_arguments(name: str, make: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    try:
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):  # a class or an object of a C extension
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        written = ", ".join(signature.parameters)
+        raise ConfigurationError(
+            f"The arguments of the join rule {name!r} do not fit: {error}.", hint=f"Write {name}({written})."
+        ) from None
 
 
 def _score(argument: str | None) -> float | None:

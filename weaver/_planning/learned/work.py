@@ -15,8 +15,6 @@ from weaver._models.protocol import Prices
 from weaver._planning.gate.formulas import token_seconds
 from weaver._planning.gate.speeds import Speeds
 
-LEANS = ("direct", "plan", "unsure")
-"""Work is kept apart by what the rules lean to: a fork is another matter where there is nothing to fork."""
 LEAST = 5
 
 

@@ -174,7 +174,10 @@ async def use_tool(run: ThreadContext, tools: Mapping[str, Tool], call: ToolCall
         failed = error
         raise
     finally:
-        state.tracing.end_tool(span, failed, result=str(result))
+        seconds = current_time() - began
+        # A name that no tool has is the model's own, and would make a new series of measurements.
+        name = call.name if call.name in tools else "unknown"
+        state.tracing.end_tool(span, failed, name=name, seconds=seconds, result=str(result))
         run.emit(
             ToolFinished(
                 key,
@@ -182,7 +185,7 @@ async def use_tool(run: ThreadContext, tools: Mapping[str, Tool], call: ToolCall
                 call.name,
                 str(result) if failed is None else None,
                 _error_text(failed),
-                current_time() - began,
+                seconds,
             )
         )
 

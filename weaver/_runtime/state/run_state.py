@@ -139,7 +139,6 @@ class RunState:
         self.cancel_reason: CancelReason | None = None
         self.answered_by = ""
         self.queue_seconds = 0.0
-        self.live_threads = 0
         self.in_flight = 0
         self.max_in_flight = 0
 

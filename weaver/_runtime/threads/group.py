@@ -103,8 +103,6 @@ class Threads:
         self.all.append(thread)
         run.state.threads.append(thread)
         thread.path_tokens, thread.path_seconds = run.path_so_far
-        if not after:
-            run.state.live_threads += 1
         self._group.start_soon(self._drive, work, tuple(after), name=path)
         return thread
 
@@ -212,13 +210,9 @@ class Threads:
 
     async def _drive(self, work: Work, after: tuple[str, ...]) -> None:
         thread, state = work.thread, self._context.state
-        live = not after
         try:
             with thread.scope:
                 if (needed := await self._needed(work, after)) is not None:
-                    if not live:
-                        live = True
-                        state.live_threads += 1
                     # A wide fork would wake its join at every start for nothing.
                     hedges = self._terms.hedge is not None
                     if hedges:
@@ -229,8 +223,6 @@ class Threads:
             if state.record is not None:
                 await self._record_end(state.record, thread)
         finally:
-            if live:
-                state.live_threads -= 1
             if not thread.finished:
                 thread.cancel_reason = thread.cancel_reason or self._context.why_cancelled
                 thread.finish("cancelled")

@@ -19,16 +19,12 @@ class Needs:
     capability: str
 
 
-FROM_FILE = BeforeValidator(loaded)
-"""Put into the type of a function: on a command line it may be typed as ``python:path/to/file.py:name``."""
-
-
 def _check(value: Any) -> Any:
     return check_of(value) if isinstance(value, str) and not value.startswith("python:") else loaded(value)
 
 
 VERIFIER = BeforeValidator(_check)
-"""Put into the type of a check: a name, such as ``arithmetic``, or a function as `FROM_FILE` takes it."""
+"""Put into the type of a check: a name, such as ``arithmetic``, or ``python:path/to/file.py:name``."""
 
 
 def _known(same: str) -> str:

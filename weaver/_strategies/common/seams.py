@@ -86,7 +86,7 @@ def conflict_policies(value: str | Sequence[str | ConflictPolicy] | None) -> Lad
     if value == "auto":
         value = DEFAULT_LADDER
     if isinstance(value, str):
-        return parse_ladder(value.replace("+", ","))
+        return parse_ladder(value)
     ladder: list[ConflictPolicy] = []
     for policy in value:
         if isinstance(policy, str):

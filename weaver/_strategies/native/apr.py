@@ -76,7 +76,6 @@ class Apr(Format):
     ambiguous = (FOUND,)
     rewrites = ((FOUND, CALL),)
     names = ("Sub Searches", "Calling Sub Searches", "End Calling Sub Searches", "End Sub Searches")
-    shares_prefix = False
     max_branches = 16
     max_depth = 1
     rounds = 32

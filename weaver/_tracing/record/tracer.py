@@ -98,8 +98,21 @@ class Tracing(Starting):
             self._failed(span, error, kind=report.state, message=report.error or "")
         span.end()
 
-    def end_tool(self, span: Span, error: BaseException | None = None, *, result: str = "") -> None:
+    def end_tool(
+        self,
+        span: Span,
+        error: BaseException | None = None,
+        *,
+        name: str,
+        seconds: float,
+        result: str = "",
+    ) -> None:
         """A tool returned or raised. ``result`` is content."""
+        if self._metrics is not None:
+            labels = {sc.TOOL_NAME: name}
+            if error is not None:
+                labels[sc.ERROR_TYPE] = type(error).__name__
+            self._metrics.tool_seconds.record(seconds, labels)
         if result and span.is_recording():
             self.content.text(span, sc.TOOL_RESULT, result)
         self.end(span, error)

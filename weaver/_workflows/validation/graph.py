@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from weaver._data.waiting import Graph, cycle_in, levels
 
-Graph = Mapping[str, Sequence[str]]
-"""For each step the steps that it waits for."""
+__all__ = ["Graph", "ancestors", "behind", "cycles", "levels", "reduced", "sinks"]
 
 
 def cycles(graph: Graph) -> list[list[str]]:
     """One cycle of each group of steps that wait for each other, in order of waiting."""
     loops: list[list[str]] = []
-    done: set[str] = set()
-    for start in graph:
-        if start in done:
-            continue
-        path: list[str] = []
-        on_path: set[str] = set()
-        stack: list[tuple[str, int]] = [(start, 0)]
-        while stack:
-            node, child = stack.pop()
-            if child == 0:
-                path.append(node)
-                on_path.add(node)
-            needs = [n for n in graph[node] if n in graph]
-            if child < len(needs):
-                stack.append((node, child + 1))
-                following = needs[child]
-                if following in on_path:
-                    cycle = path[path.index(following) :]
-                    if not any(set(cycle) & set(other) for other in loops):
-                        loops.append(cycle)
-                elif following not in done:
-                    stack.append((following, 0))
-            else:
-                path.pop()
-                on_path.discard(node)
-                done.add(node)
+    remaining = dict(graph)
+    while cycle := cycle_in(remaining):
+        loops.append(cycle)
+        for step in cycle:
+            del remaining[step]
     return loops
 
 
@@ -55,27 +33,6 @@ def behind(graph: Graph, stuck: set[str]) -> dict[str, str]:
                     changed = True
                     break
     return reached
-
-
-def levels(graph: Graph) -> list[list[str]]:
-    """Steps by their longest chain of waiting: those of one level can run at the same time.
-
-    Raises:
-        ValueError: there is a cycle.
-    """
-    placed: dict[str, int] = {}
-    waiting = list(graph)
-    while waiting:
-        ready = [s for s in waiting if all(n in placed for n in graph[s] if n in graph)]
-        if not ready:
-            raise ValueError(f"a cycle among {', '.join(waiting)}")
-        for step in ready:
-            placed[step] = 1 + max((placed[n] for n in graph[step] if n in graph), default=-1)
-        waiting = [s for s in waiting if s not in placed]
-    rows: list[list[str]] = [[] for _ in range(1 + max(placed.values(), default=-1))]
-    for step, level in placed.items():
-        rows[level].append(step)
-    return rows
 
 
 def ancestors(graph: Graph, step: str) -> set[str]:

@@ -92,8 +92,8 @@ def parse_ladder(text: str, *, callback: Any = None) -> tuple[Policy, ...]:
     """The ladder that ``text`` writes: ``majority(share=0.6), verify(samples=3), judge``.
 
     Args:
-        text: policies separated by commas; "" or "none" is the empty ladder: conflicts are found and reported
-            but not settled.
+        text: policies separated by commas, or by ``+`` where commas separate options; "" or "none" is the
+            empty ladder: conflicts are found and reported but not settled.
         callback: what ``ask`` asks.
 
     Raises:
@@ -107,7 +107,16 @@ def parse_ladder(text: str, *, callback: Any = None) -> tuple[Policy, ...]:
         assert isinstance(tree, ast.Tuple)
     except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError):
         raise ConfigurationError(f"{text!r} is not a ladder of policies.", hint=_HINT) from None
-    return tuple(_policy(node, text, callback) for node in tree.elts)
+    return tuple(_policy(node, text, callback) for part in tree.elts for node in _joined_by_plus(part))
+
+
+def _joined_by_plus(node: ast.expr) -> list[ast.expr]:
+    """The parts of ``a + b + c``."""
+    parts: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts.append(node.right)
+        node = node.left
+    return [node, *reversed(parts)]
 
 
 _HINT = "Write names separated by commas: majority, verify(samples=3), judge."

@@ -80,12 +80,6 @@ class UsageReader:
         )
 
 
-def usage_in(report: Mapping[str, Any]) -> Usage:
-    """The usage in one report."""
-    reader = UsageReader()
-    return reader.read({"usage": report}) or Usage(calls=1, cost_usd=None)
-
-
 def _reports(chunk: Mapping[str, Any], choice: Any) -> Iterator[Mapping[str, Any]]:
     for place in (choice, choice.get("delta") if isinstance(choice, dict) else None, chunk):
         if isinstance(place, dict) and isinstance(report := place.get("usage"), dict):

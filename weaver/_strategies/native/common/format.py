@@ -66,7 +66,6 @@ class Format(ABC):
         names: control tag names without brackets; in a thread's text they are made harmless.
         attributes: names of self-closing tags with attributes.
         then_until: after a join, the main thread is decoded to this first, and it is added if missing.
-        shares_prefix: a thread's prompt begins with the exact text of its parent up to the fork.
         overlapping: threads start while the main thread goes on; it waits at one of ``forks``.
         max_branches: most threads of one fork; more means that the fork is not taken (0: no limit).
         max_depth: how deep blocks may be nested; 1 is no nesting.
@@ -83,7 +82,6 @@ class Format(ABC):
     names: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     then_until: str = ""
-    shares_prefix: bool = True
     overlapping: bool = False
     max_branches: int = 0
     max_depth: int = 1
