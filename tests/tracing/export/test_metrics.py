@@ -163,6 +163,6 @@ async def test_tools_are_measured_by_name_and_error() -> None:
     points = meters.points("gen_ai.execute_tool.duration")
     assert {(p.attributes["gen_ai.tool.name"], p.attributes.get("error.type")): p.sum for p in points} == {
         ("nap", None): 2.0,
-        ("nap", "ToolError"): 0.0,
+        ("nap", "InvalidToolArgumentsError"): 0.0,
         ("unknown", "ToolError"): 0.0,
     }
