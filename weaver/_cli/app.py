@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from weaver._cli.support.guard import debug_option
-from weaver._text.names import closest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -95,6 +94,8 @@ class Commands(click.Group):
             raise click.UsageError(
                 f"The command {name!r} is not installed. Get it with: {ELSEWHERE[name]}", ctx
             )
+        from weaver._text.names import closest
+
         meant = closest(name, self.list_commands(ctx))
         hint = f"Did you mean 'weaver {meant}'?" if meant else f'To ask a question: weaver run "{name}"'
         raise click.UsageError(f"There is no command {name!r}. {hint}", ctx)
