@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from weaver.errors import ServerError
+from weaver.testing import Scripted, ScriptedModel
 from weaver.workflows import Workflow
+
+BROKEN = Scripted(error=ServerError("the server is down", model="m"), when="broken")
+GATE = """
+draft: {task: draft}
+publish: {approve: 'Publish ${{ steps.draft.output }}?', task: publish}
+after: {task: after, needs: publish}
+"""
 
 
 def flow(steps: str, *, head: str = "") -> Workflow:
@@ -16,3 +25,17 @@ def flow(steps: str, *, head: str = "") -> Workflow:
 def states(result: Any) -> dict[str, str]:
     """How each thread of a result ended, by its id."""
     return {thread.id: thread.state for thread in result.threads}
+
+
+def says(**seconds: float) -> ScriptedModel:
+    """Answers ``<name> done`` to prompts that begin with a name, after that many seconds."""
+    return ScriptedModel(
+        [
+            Scripted(f"{name} done", when=lambda r, n=name: r.messages[-1].content.startswith(n), first=s)
+            for name, s in seconds.items()
+        ]
+    )
+
+
+def prompts(model: ScriptedModel) -> list[str]:
+    return [recorded.request.messages[-1].content for recorded in model.requests]

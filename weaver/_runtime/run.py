@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from weaver._data.budget import Limits, Remaining
-from weaver._data.decisions import Arm, RewardSource
-from weaver._data.result import Answer, DecidedBy, Forecast
+from weaver._data.decisions import Arm, LoggedDecision, RewardSource
+from weaver._data.result import Answer, DecidedBy, Decision, Forecast
 from weaver._data.task import Task
 from weaver._display import one_line
 from weaver._models.protocol import Capabilities, Request
@@ -20,10 +20,11 @@ from weaver._runtime.default_body import reason
 from weaver._runtime.output.asking import Asking
 from weaver._runtime.output.structured_output import Shape
 from weaver._runtime.state.context import ThreadContext
+from weaver._runtime.state.decision_log import both_ways
 from weaver._runtime.threads.group import Threads, open_fork
 from weaver._runtime.threads.thread_options import Body, Hedge, OnError, OnTimeout, Terms
 from weaver.errors import NoAnswerError
-from weaver.events import Event
+from weaver.events import Decided, Event
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -261,9 +262,24 @@ class Run:
             arms: what was considered; by default a direct answer and a fork, without chance.
             chosen: which of them; by default ``fork`` or ``direct``.
         """
-        self.context.decide(
-            parallel, by, because, forecast, policy, features=features, arms=arms, chosen=chosen
+        context, state = self.context, self.context.state
+        if context.parent is None:
+            if (earlier := state.decision) is not None:
+                forecast, policy = forecast or earlier.forecast, policy or earlier.policy
+            considered = tuple((arm.name, arm.propensity) for arm in arms or both_ways(parallel, None))
+            state.decision = Decision(parallel, by, because, forecast, policy, considered)
+            self.emit(Decided(state.decision))
+        logged = LoggedDecision(
+            "fork",
+            chosen or ("fork" if parallel else "direct"),
+            tuple(arms) or both_ways(parallel, forecast),
+            policy or by,
+            because,
+            context.path,
+            state.decisions.now(),
+            {} if features is None else features,
         )
+        context.log(logged, parallel=parallel, by=by, forecast=forecast)
 
     def reward(self, value: float, source: RewardSource, name: str = "correctness") -> None:
         """Record how good the run's answer is, by a verifier or a judge; not by who wrote it.

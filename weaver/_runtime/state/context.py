@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from weaver._data.budget import Limits, Remaining
-from weaver._data.decisions import Arm, DecisionKind, LoggedDecision, Reward, RewardSource, certain
-from weaver._data.result import Answer, CancelReason, DecidedBy, Decision, Forecast
+from weaver._data.decisions import DecisionKind, LoggedDecision, Reward, RewardSource, certain
+from weaver._data.result import Answer, CancelReason, DecidedBy, Forecast
 from weaver._data.task import Task
 from weaver._models.protocol import Model
 from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._runtime.limits.time_budget import TimeBudget
-from weaver._runtime.state.decision_log import both_ways, vote
+from weaver._runtime.state.decision_log import vote
 from weaver._runtime.state.names import Names
 from weaver._runtime.state.recorded_errors import dump_error, error_from
 from weaver._runtime.state.run_state import ANSWERING, RunState
 from weaver._runtime.state.thread import OpenCall, Thread
 from weaver._tracing.record import semconv as sc
 from weaver.errors import BudgetExceededError, ModelError, ToolError
-from weaver.events import Decided, Event
+from weaver.events import Event
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -284,42 +284,6 @@ class ThreadContext:
         """Record a fallback or degradation, in words."""
         self.state.note(text)
 
-    def decide(
-        self,
-        parallel: bool,
-        by: DecidedBy,
-        because: str,
-        forecast: Forecast | None = None,
-        policy: str = "",
-        *,
-        features: Mapping[str, float] | None = None,
-        arms: Sequence[Arm] = (),
-        chosen: str = "",
-    ) -> None:
-        """Record whether the run forks, who says so and why.
-
-        Args:
-            forecast: what was predicted; without one, that of the run's earlier decision stays.
-            policy: name and version of the policy that was asked; likewise.
-            features: what it read of the task.
-            arms: what was considered; by default a direct answer and a fork, without chance.
-            chosen: which of them; by default ``fork`` or ``direct``.
-        """
-        chosen = chosen or ("fork" if parallel else "direct")
-        if self.parent is None:
-            earlier = self.state.decision
-            if earlier is not None:
-                forecast, policy = forecast or earlier.forecast, policy or earlier.policy
-            considered = tuple((arm.name, arm.propensity) for arm in arms or both_ways(parallel, None))
-            self.state.decision = Decision(parallel, by, because, forecast, policy, considered)
-            self.emit(Decided(self.state.decision))
-        arms = tuple(arms) or both_ways(parallel, forecast)
-        at = self.state.decisions.now()
-        logged = LoggedDecision(
-            "fork", chosen, arms, policy or by, because, self.path, at, {} if features is None else features
-        )
-        self._log(logged, parallel=parallel, by=by, forecast=forecast)
-
     def log_decision(
         self,
         kind: DecisionKind,
@@ -337,13 +301,13 @@ class ThreadContext:
         """
         arms = certain(chosen, *others)
         at = self.state.decisions.now()
-        self._log(
+        self.log(
             LoggedDecision(
                 kind, chosen, arms, policy, because, self.path, at, {} if features is None else features
             )
         )
 
-    def _log(
+    def log(
         self,
         decision: LoggedDecision,
         *,
@@ -371,7 +335,7 @@ class ThreadContext:
         )
         if counts:
             at = self.state.decisions.now()
-            self._log(replace(vote(counts, share), thread=self.path, at_seconds=at))
+            self.log(replace(vote(counts, share), thread=self.path, at_seconds=at))
 
     def waited_for_prefix(self, seconds: float) -> None:
         """Record that a call was held back until one that begins alike had been read."""
