@@ -22,7 +22,7 @@ export function flowView(page, name) {
     const last = flow.last;
     const nodes = flow.steps.map((step) => {
       const thread = last && last.threads[step.id];
-      const does = step.does === "task" ? step.agent || step.strategy || "model" : { function: "function", uses: "workflow", approve: "a person approves" }[step.does];
+      const does = step.does === "task" ? step.agent || step.strategy || "model" : { function: "function", uses: "workflow", approve: "a person approves" }[step.does] || step.does;
       const facts = thread ? `${thread.state.replace("_", " ")}${thread.seconds === null ? "" : ` · ${secs(thread.seconds)}`}` : `${does}${step.each ? ", each item" : ""}`;
       return { id: step.id, title: step.id, kind: KINDS[step.does] || "thread", state: thread ? thread.state : "planned", facts, open: () => show(step, thread) };
     });
