@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
@@ -160,4 +161,4 @@ class StepKind(ABC):
 
 def value_of(spec: Step, key: str) -> Any:
     """Return the value of a step under a key of the file; None if it has no such key."""
-    return getattr(spec, key if key in type(spec).model_fields else f"{key}_", None)
+    return getattr(spec, f"{key}_" if iskeyword(key) else key, None)

@@ -74,12 +74,16 @@ class Checks:
 
     def odd(self, id_: str) -> set[str]:
         """Keys of a step that no step has."""
-        return self._unread.get(id_, set()) - set(keys_of(Step))
+        unread = self._unread.get(id_)
+        return unread - set(keys_of(Step)) if unread else set()
 
     def unsaid(self, id_: str, *keys: str) -> bool:
         """True if a step without these keys was meant to be without: none was unreadable or misspelt."""
-        unread = self._unread.get(id_, set())
-        return not any(key in unread or closest(key, self.odd(id_)) for key in keys)
+        unread = self._unread.get(id_)
+        if not unread:
+            return True
+        odd = self.odd(id_)
+        return not any(key in unread or closest(key, odd) for key in keys)
 
     def check_tools(self, names: tuple[str, ...], keys: Keys) -> None:
         """Report unknown tools."""
