@@ -104,6 +104,10 @@ def test_kind_of_step_is_found_by_its_key(tmp_path: Path, capsys: pytest.Capture
         "version: weaver/v1\nname: pause\ninputs: {seconds: number}\n"
         'steps: {pause: {wait: "${{ inputs.seconds }}"}}\noutputs: {answer: "${{ steps.pause.output }}"}\n'
     )
+    misspelt = tmp_path / "misspelt.yaml"
+    misspelt.write_text(file.read_text().replace("wait: ", "wayt: "))
+    assert main(["validate", str(misspelt)]) == 2
+    assert "there is no key 'wayt' here; did you mean 'wait'?" in capsys.readouterr().out
     try:
         assert main(["validate", str(file)]) == 0
         assert main(["run", str(file), "-i", "seconds=0.01", "--model", "echo/plain", "--json"]) == 0

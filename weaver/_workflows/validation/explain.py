@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from weaver._text.names import closest
 from weaver._text.shortening import shorten
+from weaver._workflows.format.extension import installed_keys
+from weaver._workflows.format.step import Step
 from weaver._workflows.schema.types import in_words, key_of
 from weaver._workflows.source.diagnostics import Problem, did_you_mean, listed, shortened
 from weaver._workflows.source.tree import Keys, Source, written
@@ -172,6 +174,8 @@ def _unknown_key(keys: Keys, root: type[BaseModel]) -> tuple[str, str]:
     key_shown = shortened(key)
     model = model_at(root, keys[:-1])
     known_keys = keys_of(model) if model is not None else []
+    if model is Step:
+        known_keys += [key for key in installed_keys() if key not in known_keys]
     if model is not None and (hint := _ELSEWHERE.get((model.__name__, key))) is not None:
         return f"there is no key {key_shown!r} here", hint
     if " " in key and not set(key) & {":"}:
