@@ -170,7 +170,7 @@ async def test_escalate_takes_the_word_of_an_agent_with_a_better_model():
 async def test_escalate_without_such_an_agent_is_left_out_with_a_note():
     resolution, _, result = await settle(escalate, TWO)
     assert resolution is None
-    assert any("no agent 'expert' with a model" in note for note in result.notes)
+    assert any("no agent 'expert' with its own model" in note for note in result.notes)
 
 
 # ---- judging
