@@ -453,7 +453,9 @@ async def test_a_killed_server_is_said_and_found_again(tmp_path: Path, unused_po
         async with process(models, unused_port, tmp_path) as (server, address):
             await opened(page, address)
             await ask(page)
-            await until(page, "document.querySelector('.thread-card.running')")
+            await until(
+                page, "document.querySelector('.thread-card.running .body')?.textContent.includes('The code')"
+            )
             server.send_signal(signal.SIGKILL)
             await until(page, "!document.querySelector('#banner').hidden")
             assert "does not answer" in await text(page, "#banner")
