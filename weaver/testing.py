@@ -7,6 +7,7 @@ from weaver._environment.doors import door
 if TYPE_CHECKING:
     from weaver._testing import faults
     from weaver._testing.clock import VirtualTimeLoop, virtual_time
+    from weaver._testing.dispatchers import DispatcherChecks
     from weaver._testing.exchange import Received
     from weaver._testing.journals import JournalChecks
     from weaver._testing.scripted import Scripted, ScriptedModel
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from weaver._testing.simulated import SimulatedModel, Work
 
 _MODULES = {
+    "DispatcherChecks": "_testing.dispatchers",
     "JournalChecks": "_testing.journals",
     "Received": "_testing.exchange",
     "Scripted": "_testing.scripted",
@@ -29,6 +31,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "DispatcherChecks",
     "JournalChecks",
     "Received",
     "Scripted",

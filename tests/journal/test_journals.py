@@ -11,6 +11,7 @@ import pytest
 from weaver._journal import schema
 from weaver._journal.memory import MemoryJournal
 from weaver._journal.port import Entry
+from weaver._journal.retention import Retention
 from weaver._journal.sqlite import SQLiteJournal
 from weaver._testing.journals import JournalChecks
 from weaver.errors import JournalError
@@ -134,6 +135,41 @@ async def whole(path) -> None:
     assert [e.key for e in entries[:40]] == [f"s{i}" for i in range(40)]
     assert all(e.value["text"].startswith(f"{i} ") for i, e in enumerate(entries[:40]))
     await journal.aclose()
+
+
+async def filled(path, keep=None, runs=6) -> SQLiteJournal:
+    """A journal in which so many runs of 100 kB each have ended; every third one has failed."""
+    journal = SQLiteJournal(path, keep=keep)
+    for number in range(runs):
+        epoch = (await journal.open(f"r{number}")).epoch
+        await journal.append(f"r{number}", epoch, (Entry("a", "ok", os.urandom(100_000).hex()),))
+        await journal.finish(f"r{number}", epoch, "complete" if number % 3 else "failed")
+    return journal
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        (None, {"r0", "r1", "r2", "r3", "r4", "r5"}),
+        (Retention(runs=2), {"r0", "r3", "r4", "r5"}),
+        (Retention(megabytes=0.35), {"r0", "r3"}),
+        (Retention(megabytes=10, days=1, runs=9), {"r0", "r1", "r2", "r3", "r4", "r5"}),
+        (Retention(unfinished_days=1e-9), {"r1", "r2", "r4", "r5"}),
+    ],
+)
+async def test_whenever_a_run_ends_older_ones_are_forgotten(tmp_path, keep, kept):
+    journal = await filled(tmp_path / "journal.sqlite", keep)
+    assert {head.run_id for head in await journal.heads()} - {"r3"} == kept - {"r3"}
+    assert await journal.entries("r5") or "r5" not in kept
+    await journal.aclose()
+
+
+async def test_room_of_forgotten_runs_is_used_again(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    journal = await filled(path, Retention(runs=3), runs=60)
+    await journal.aclose()
+    complete_and_failed = 3 + 20
+    assert path.stat().st_size < (complete_and_failed + 5) * 150_000
 
 
 async def test_a_file_of_the_first_format_is_brought_to_this_one(tmp_path):

@@ -21,6 +21,13 @@ def reader(matches, *, value=None, fact=None, context=2048, small=False, **how) 
         fact: makes (text, about, value) of a line.
     """
 
+    can = Capabilities(json_schema=True, tools=True, context=context, small=small)
+    return ScriptedModel([Scripted(says(matches, value=value, fact=fact), **how)], can=can)
+
+
+def says(matches, *, value=None, fact=None):
+    """What `reader` answers to a request."""
+
     def say(request: Request) -> str:
         text = text_of(request)
         if reading.READ in text:
@@ -33,8 +40,7 @@ def reader(matches, *, value=None, fact=None, context=2048, small=False, **how) 
             return "Answer: " + "; ".join(re.findall(r"^\d+\. (.*) \(", text, re.MULTILINE)) + " [1]"
         return "direct"
 
-    can = Capabilities(json_schema=True, tools=True, context=context, small=small)
-    return ScriptedModel([Scripted(say, **how)], can=can)
+    return say
 
 
 def shown_lines(request: Request) -> str:

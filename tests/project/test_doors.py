@@ -31,9 +31,10 @@ DOORS = {
         layered system user
     """,
     "weaver.options": """
-        Approve Body Changes CostGate Count Features Gate Hedge Journal Judgement MemoryJournal
-        ModelSettings Needs Number Patience Percent Planner Policy Rules RunOptions SQLiteJournal Same
-        SettingOptions Settings Share Verdict Warmth home local_journal
+        Approve Body Changes Claim CostGate Count Dispatcher Entry Features Gate Hedge Job Journal
+        Judgement MemoryJournal ModelSettings Needs Number Opened Patience Percent Planner Policy Retention
+        Rules RunHead RunOptions SQLiteJournal Same SettingOptions Settings Share Verdict Warmth Watch home
+        local_journal
     """,
     "weaver.strategies": """
         Aggregate Generate Graph GroundTruth Improve KeepBestN KeepValid Operation Score Selector
@@ -44,7 +45,7 @@ DOORS = {
         threadweaver tool_mix tree_of_thoughts weave
     """,
     "weaver.testing": """
-        JournalChecks Received Scripted ScriptedModel Server ServerProcess SimulatedModel
+        DispatcherChecks JournalChecks Received Scripted ScriptedModel Server ServerProcess SimulatedModel
         VirtualTimeLoop Work faults virtual_time
     """,
     "weaver.verifiers": "Command Finished Schema Verdict arithmetic code_of run_sandboxed",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from weaver._data.task import Agent
+from weaver._journal.retention import Retention
 from weaver._models.protocol import Prices
 from weaver._settings.settings import Settings
 from weaver.errors import ConfigurationError
@@ -30,6 +31,15 @@ def test_arguments_beat_environment_beats_file(tmp_path: Path) -> None:
     settings = Settings.load(environ, tmp_path, model="argument")
 
     assert (settings.model, settings.deadline, settings.seed) == ("argument", 2.5, 1)
+
+
+def test_which_durable_runs_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "weaver.toml").write_text("keep_days = 7\nkeep_unfinished_days = 90\n")
+    assert Settings.load({}, tmp_path.parent).retention == Retention(days=30, megabytes=1000)
+    environ = {"WEAVER_KEEP_MEGABYTES": "0", "WEAVER_KEEP_RUNS": "50"}
+    assert Settings.load(environ, tmp_path).retention == Retention(days=7, runs=50, unfinished_days=90)
+    with pytest.raises(ConfigurationError, match="WEAVER_KEEP_DAYS"):
+        Settings.load({"WEAVER_KEEP_DAYS": "-1"}, tmp_path)
 
 
 def test_none_and_empty_variables_do_not_count_as_given(tmp_path: Path) -> None:

@@ -410,7 +410,7 @@ class Weaver(TypedRuns):
             return None
         url = settings.journal.get_secret_value() if settings.journal is not None else None
         if url not in self._journals:
-            self._journals[url] = journal_of(url)
+            self._journals[url] = journal_of(url, keep=settings.retention)
         return self._journals[url]
 
     def _traced(self) -> Tracing:

@@ -10,7 +10,9 @@ from typing import Any
 
 import anyio
 
+from weaver._environment.processes import may_work
 from weaver._journal.port import ONCE, POLL_SECONDS, Entry, Opened, RunHead, Status
+from weaver._journal.retention import DAY, Retention
 from weaver.errors import RunTakenOverError
 
 
@@ -90,6 +92,21 @@ class MemoryJournal:
 
     async def remove(self, run_id: str) -> None:
         self.runs.pop(run_id, None)
+
+    async def prune(self, keep: Retention) -> int:
+        now, number, doomed = time.time(), 0, []
+        for head in await self.heads():
+            is_complete = head.status == "complete"
+            number += is_complete
+            days = keep.days if is_complete else keep.unfinished_days
+            is_old = days is not None and head.updated < now - days * DAY
+            is_beyond = is_complete and keep.runs is not None and number > keep.runs
+            is_needed = head.status == "queued" or (head.status == "running" and may_work(head.owner))
+            if (is_old or is_beyond) and not is_needed:
+                doomed.append(head.run_id)
+        for run_id in doomed:
+            del self.runs[run_id]
+        return len(doomed)
 
     async def aclose(self) -> None:
         """Nothing to release."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from weaver._journal.retention import Retention
 
 Kind = Literal["started", "ok", "error", "timeout", "cancelled", "verdict"]
 ONCE: frozenset[Kind] = frozenset(("ok", "verdict"))
@@ -157,6 +160,10 @@ class Journal(Protocol):
 
     async def remove(self, run_id: str) -> None:
         """Forget a run, and content that no other run refers to."""
+        ...
+
+    async def prune(self, keep: Retention) -> int:
+        """Forget runs that are not to be kept; returns how many. It may leave some for the next time."""
         ...
 
     async def aclose(self) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 
 import anyio
 
-from weaver._journal.content import MAX_INLINE, collect, pack, packed_hash, unpack
+from weaver._journal.content import MAX_INLINE, pack, packed_hash, unpack
 from weaver._journal.event_batches import events_of, packed_events, read_events, write_events
 from weaver._journal.port import POLL_SECONDS, Entry, Opened, RunHead, Status
+from weaver._journal.pruning import forget, prune
+from weaver._journal.retention import Retention
 from weaver._journal.writer import Writer
 from weaver.errors import JournalError, RunTakenOverError
 
@@ -32,10 +34,14 @@ class SQLiteJournal:
     Args:
         path: the file; made when first used. That of this machine: `weaver._journal.local_journal`.
         busy_seconds: how long to wait for another process that is writing.
+        keep: whenever a run ends, runs that are not to be kept are forgotten. By default all are kept.
     """
 
-    def __init__(self, path: Path | str, *, busy_seconds: float = 30.0) -> None:
+    def __init__(
+        self, path: Path | str, *, busy_seconds: float = 30.0, keep: Retention | None = None
+    ) -> None:
         self.path = Path(path)
+        self._keep = keep
         self._writer = Writer(self.path, busy_seconds)
 
     async def open(self, run_id: str, *, owner: str = "", about: Mapping[str, Any] | None = None) -> Opened:
@@ -101,6 +107,8 @@ class SQLiteJournal:
                 "UPDATE runs SET status = ?, result = ?, updated = ? WHERE run_id = ?",
                 (status, text, time.time(), run_id),
             )
+            if self._keep is not None:
+                prune(db, self._keep, time.time())
 
         await self._writer.do(work)
 
@@ -155,13 +163,10 @@ class SQLiteJournal:
         await self._writer.do(work)
 
     async def remove(self, run_id: str) -> None:
-        def work(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM entries WHERE run_id = ?", (run_id,))
-            db.execute("DELETE FROM events WHERE run_id = ?", (run_id,))
-            db.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
-            collect(db)
+        await self._writer.do(lambda db: forget(db, [run_id]))
 
-        await self._writer.do(work)
+    async def prune(self, keep: Retention) -> int:
+        return await self._writer.do(lambda db: prune(db, keep, time.time()))
 
     async def aclose(self) -> None:
         await self._writer.close()

@@ -53,6 +53,10 @@ class SettingOptions(TypedDict, total=False):
     approval_timeout: float | str | timedelta | None
     allow_effects: bool | None
     durable: bool | None
+    keep_days: float | None
+    keep_runs: int | None
+    keep_megabytes: float | None
+    keep_unfinished_days: float | None
     accept_changes: bool | None
     mcp: str | Sequence[str] | None
     mcp_servers: Mapping[str, Any] | None

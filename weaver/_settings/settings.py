@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from weaver._data.task import Agent
+from weaver._journal.retention import Retention
 from weaver._models.protocol import Prices
 from weaver._settings.settings_file import settings_file
 from weaver._settings.values import (
@@ -44,6 +45,9 @@ _OTHER_TABLES = ("serve",)
 
 Seconds = Annotated[float, BeforeValidator(seconds_value), Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1)]
+Most = Annotated[float, BeforeValidator(no_bool), Field(ge=0, allow_inf_nan=False)]
+"""A limit; 0 for none."""
+KEEP_DAYS, KEEP_MEGABYTES = 30.0, 1_000.0
 ModelName = Annotated[Any, BeforeValidator(model_value)]
 
 
@@ -245,6 +249,24 @@ class Settings(BaseModel):
         "postgresql://USER@HOST/DATABASE (plugin weaver-reasoning-postgres).",
         json_schema_extra={"metavar": "URL"},
     )
+    keep_days: Most | None = Field(
+        default=None,
+        description="Days that complete durable runs are kept. Default: 30; 0 keeps them for ever.",
+    )
+    keep_runs: Annotated[int, BeforeValidator(no_bool), Field(ge=0)] | None = Field(
+        default=None,
+        description="Number of complete durable runs that are kept, the latest. Default: 0, any number.",
+    )
+    keep_megabytes: Most | None = Field(
+        default=None,
+        description="Size of the file with durable runs above which the oldest complete ones are forgotten. "
+        "Default: 1000; 0 is no limit.",
+    )
+    keep_unfinished_days: Most | None = Field(
+        default=None,
+        description="Days that durable runs are kept that could still be resumed, since they were last "
+        "worked on. Default: 0, for ever.",
+    )
     accept_changes: bool | None = Field(
         default=None,
         description="Resuming: do steps again whose request differs from the recorded one, instead of "
@@ -283,6 +305,20 @@ class Settings(BaseModel):
         description="US dollars per million tokens of models, by name: input, output, cached, written. They "
         "beat what the server or a price list says. In the settings file or as an argument.",
     )
+
+    @property
+    def retention(self) -> Retention:
+        """Which durable runs are kept."""
+
+        def limit(value: float | None, default: float | None = None) -> float | None:
+            return default if value is None else value or None
+
+        return Retention(
+            days=limit(self.keep_days, KEEP_DAYS),
+            runs=self.keep_runs or None,
+            megabytes=limit(self.keep_megabytes, KEEP_MEGABYTES),
+            unfinished_days=limit(self.keep_unfinished_days),
+        )
 
     @property
     def own_headers(self) -> dict[str, str]:

@@ -15,7 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from weaver._journal.port import Entry, Journal
+import anyio
+
+from weaver._environment.processes import owner
+from weaver._journal.port import Entry, Journal, Status
+from weaver._journal.retention import Retention
 from weaver.errors import RunTakenOverError
 
 if TYPE_CHECKING:
@@ -216,6 +220,39 @@ class JournalChecks:
         entries: Sequence[Entry] = await journal.entries("r3")
         assert entries[0].value == shared.value
         assert (await journal.open("r1")).before is None
+        await journal.aclose()
+
+    async def test_old_runs_are_forgotten(self, reopen: Reopen) -> None:
+        """Complete runs by age and number; runs that could be resumed only where that is asked for."""
+        journal = reopen()
+        runs: list[tuple[str, Status]] = [
+            ("old", "complete"), ("failed", "failed"), ("partial", "partial"), ("newer", "complete"),
+            ("newest", "complete"), ("queued", "queued"),
+        ]  # fmt: skip
+        await journal.open("crashed", owner="nowhere:1")
+        for name, status in runs:
+            opened = await journal.open(name, owner="nowhere:1")
+            await journal.append(name, opened.epoch, (Entry("a", "ok", "x" * 2_000),))
+            await journal.finish(name, opened.epoch, status)
+        await journal.open("working", owner=owner())
+        with anyio.fail_after(10):  # where others see by a connection that this process lives
+            while (head := await journal.head("working")) is None or head.alive is False:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+
+        async def kept() -> set[str]:
+            return {head.run_id for head in await journal.heads()}
+
+        every = await kept()
+        assert await journal.prune(Retention()) == 0
+        assert await journal.prune(Retention(days=1, runs=3, unfinished_days=1)) == 0
+        assert await kept() == every
+        assert await journal.prune(Retention(runs=2)) == 1
+        assert await kept() == every - {"old"}
+        assert [entry.value for entry in await journal.entries("newest")] == ["x" * 2_000]
+        assert await journal.prune(Retention(days=0)) == 2
+        assert await kept() == every - {"old", "newer", "newest"}
+        assert await journal.prune(Retention(unfinished_days=0)) == 3
+        assert await kept() == {"working", "queued"}
         await journal.aclose()
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 KEY = "job"
 """Where ``RunHead.about`` has it."""
-_STAY = {"api_key", "headers", "journal", "durable", "mcp_servers", "hooks", "agents", "models", "prices"}
+_STAY = {
+    "api_key", "headers", "journal", "durable", "mcp_servers", "hooks", "agents", "models", "prices",
+    "keep_days", "keep_runs", "keep_megabytes", "keep_unfinished_days",
+}  # fmt: skip
 """Settings that are the worker's: keys, and what names or holds more than plain values."""
 
 

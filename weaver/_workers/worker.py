@@ -61,7 +61,7 @@ class Worker:
         runs: makes the runs.
         concurrency: runs at the same time.
         name: unique; by default made of host, process and chance.
-        beside: called with every heartbeat, for what else is shared by workers; its errors are logged.
+        beside: called as often as heartbeats, for what else is shared by workers; its errors are logged.
     """
 
     def __init__(
@@ -112,6 +112,8 @@ class Worker:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._beat)
+                if self._beside is not None:
+                    group.start_soon(self._do_beside, self._beside)
                 try:
                     await self._take_jobs(group)
                     await self._until_idle(drain_seconds)
@@ -144,14 +146,18 @@ class Worker:
     async def _beat(self) -> None:
         seconds = self._dispatcher.lease_seconds / BEATS
         while True:
+            next_beat = anyio.current_time() + seconds
             claims = [work.claim for work in self._works]
             with anyio.move_on_after(self._dispatcher.lease_seconds):
                 lost_claims = await self._safely(self._dispatcher.heartbeat(self.name, claims))
                 for claim in lost_claims or ():
                     self._lose(claim.job.run_id, claim.number)
-                if self._beside is not None:
-                    await self._safely(self._beside(self.name))
-            await anyio.sleep(seconds)
+            await anyio.sleep_until(next_beat)
+
+    async def _do_beside(self, beside: Callable[[str], Awaitable[None]]) -> None:
+        while True:
+            await self._safely(beside(self.name))
+            await anyio.sleep(self._dispatcher.lease_seconds / BEATS)
 
     async def _work(self, work: _Work) -> None:
         job = work.claim.job

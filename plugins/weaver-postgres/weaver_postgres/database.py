@@ -38,7 +38,8 @@ class Database:
         url: as libpq reads it: ``postgresql://USER@HOST/DATABASE``. A password is better kept in
             ``PGPASSWORD`` or ``~/.pgpass``.
         patience: seconds that work waits for a database that is not there.
-        connections: most connections of one event loop; one more listens for changes.
+        connections: most connections of one event loop, besides one for what is urgent and one that
+            listens for changes.
 
     Raises:
         ConfigurationError: the URL is not one.
@@ -54,16 +55,17 @@ class Database:
             ) from None
         self.name = printable_url(url)
         self._url, self._patience, self._connections = url, patience, connections
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Pool, Pool]] = WeakKeyDictionary()
         self._notices: WeakKeyDictionary[asyncio.AbstractEventLoop, Notices] = WeakKeyDictionary()
         self._is_ready = False
 
-    async def do(self, work: Work[T]) -> T:
+    async def do(self, work: Work[T], *, is_urgent: bool = False) -> T:
         """Run ``work`` in a transaction; what it wrote is durable on return.
 
         Args:
             work: may run again, in a new transaction, when the connection is lost. What it does must then
                 have the same effect as once.
+            is_urgent: it does not wait for other work of this process.
 
         Raises:
             JournalError: the database cannot be used, or was away for longer than the patience.
@@ -71,8 +73,8 @@ class Database:
         until = monotonic() + self._patience
         while True:
             try:
-                pool = await self._pool()
-                async with pool.connection() as connection:
+                usual, urgent = await self._both_pools()
+                async with (urgent if is_urgent else usual).connection() as connection:
                     return await work(connection)
             except (*_PASSING, OSError) as error:
                 if _lasts(error) or monotonic() >= until:
@@ -81,14 +83,14 @@ class Database:
                 raise self._explained(error) from error
             await anyio.sleep(_RETRY_SECONDS)
 
-    async def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    async def rows(self, query: str, values: Sequence[Any] = (), *, is_urgent: bool = False) -> list[Any]:
         """Run one statement and return its rows. As `do`, it may run again."""
 
         async def work(connection: AsyncConnection[Any]) -> list[Any]:
             cursor = await connection.execute(query, values)
             return await cursor.fetchall() if cursor.description else []
 
-        return await self.do(work)
+        return await self.do(work, is_urgent=is_urgent)
 
     def notices(self) -> Notices:
         """The notifications of the database, for the running event loop."""
@@ -102,21 +104,22 @@ class Database:
         loop = asyncio.get_running_loop()
         if (notices := self._notices.pop(loop, None)) is not None:
             await notices.aclose()
-        if (pool := self._pools.pop(loop, None)) is not None:
+        for pool in self._pools.pop(loop, ()):
             await pool.aclose()
 
-    async def _pool(self) -> Pool:
+    async def _both_pools(self) -> tuple[Pool, Pool]:
+        """Return the connections of the running event loop: for usual and for urgent work."""
         loop = asyncio.get_running_loop()
-        if (pool := self._pools.get(loop)) is None:
+        if (pools := self._pools.get(loop)) is None:
             if not self._is_ready:
                 async with await AsyncConnection.connect(
                     self._url, autocommit=True, connect_timeout=CONNECT_SECONDS
                 ) as connection:
                     await migrate(connection)
                 self._is_ready = True
-            if (pool := self._pools.get(loop)) is None:  # another task may have been faster
-                pool = self._pools[loop] = Pool(self._url, self._connections)
-        return pool
+            if (pools := self._pools.get(loop)) is None:  # another task may have been faster
+                pools = self._pools[loop] = (Pool(self._url, self._connections), Pool(self._url, 1))
+        return pools
 
     def _explained(self, error: Exception) -> WeaverError:
         hint = "Everything recorded before is kept. Check that the server runs and can be reached."

@@ -70,6 +70,7 @@ class PostgresDispatcher:
         rows = await self._database.rows(
             "SELECT * FROM weaver.beat(%s, %s::text[], %s::bigint[], %s, %s)",
             [plain(worker), runs, numbers, self.lease_seconds, complete],
+            is_urgent=True,
         )
         self._beats[worker] = next(moment for place, moment in rows if place == 0)
         return [claims[place - 1] for place, _ in rows if place > 0]

@@ -225,8 +225,11 @@ BEGIN
         SELECT run_id FROM weaver.jobs WHERE state = 'claimed' AND worker = p_worker
             AND claimed < p_complete AND run_id <> ALL (p_runs)
     ), array[p_worker], false);
-    -- Who was away itself does not judge others: the database may have been away from everybody.
-    IF last_seen > now - lease * 0.7 AND pg_try_advisory_xact_lock(1466264942, 2) THEN
+    -- The database may have been away from everybody. It was not where this worker has just been seen, or where
+    -- runs were written to so long ago that whoever lives has been seen since.
+    IF (last_seen > now - lease * 0.7 OR EXISTS (
+        SELECT FROM weaver.runs WHERE updated BETWEEN now - lease * 0.7 AND now - lease * 0.3
+    )) AND pg_try_advisory_xact_lock(1466264942, 2) THEN
         dead := array(SELECT name FROM weaver.workers WHERE seen < now - lease);
         IF cardinality(dead) > 0 THEN
             PERFORM weaver.return_jobs(

@@ -11,9 +11,10 @@ from psycopg import AsyncConnection
 from weaver._journal.content import pack
 from weaver._journal.event_batches import events_of
 from weaver._journal.port import Entry, Opened, RunHead, Status
+from weaver._journal.retention import MOST_AT_ONCE, RESUMABLE, Retention
 from weaver.errors import RunTakenOverError
 from weaver_postgres.database import PATIENCE_SECONDS, Database
-from weaver_postgres.rows import ENTRIES, EVENTS, HEAD, entry_of, head_of
+from weaver_postgres.rows import ENTRIES, EVENTS, HEAD, PRUNE, entry_of, head_of
 from weaver_postgres.text import plain
 from weaver_postgres.writes import Writes
 
@@ -111,6 +112,13 @@ class PostgresJournal:
 
     async def remove(self, run_id: str) -> None:
         await self.database.rows("DELETE FROM weaver.runs WHERE run_id = %s", [plain(run_id)])
+
+    async def prune(self, keep: Retention) -> int:
+        rows = await self.database.rows(
+            PRUNE,
+            [keep.days, keep.runs, list(RESUMABLE), keep.unfinished_days, MOST_AT_ONCE],
+        )
+        return len(rows)
 
     async def aclose(self) -> None:
         await self._writes.aclose()

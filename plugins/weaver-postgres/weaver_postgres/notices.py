@@ -10,7 +10,7 @@ import anyio
 import psycopg
 from psycopg import AsyncConnection
 
-from weaver._runtime.state.record import owner
+from weaver._environment.processes import owner
 from weaver_postgres.text import plain
 
 CHANNELS = ("weaver_run", "weaver_job")

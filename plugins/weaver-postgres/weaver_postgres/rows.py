@@ -16,11 +16,34 @@ _ALIVE = (
     "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' "
     f"AND classid = {OWNERS} AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+_IS_ALIVE = f"(hashtext(owner)::bigint & 4294967295) IN ({_ALIVE})"
 HEAD = (
     "run_id, status, epoch, owner, extract(epoch FROM created), extract(epoch FROM updated), about, result, "
-    f"(hashtext(owner)::bigint & 4294967295) IN ({_ALIVE})"
+    f"{_IS_ALIVE}"
 )
 """Columns of `head_of`."""
+PRUNE = f"""
+DELETE FROM weaver.runs WHERE run_id IN (
+    SELECT r.run_id FROM (
+        SELECT *, row_number() OVER (PARTITION BY status = 'complete' ORDER BY updated DESC) AS place
+        FROM weaver.runs
+    ) r
+    CROSS JOIN (
+        SELECT %s::float8 AS days, %s::bigint AS runs, %s::text[] AS resumable, %s::float8 AS unfinished_days
+    ) keep
+    WHERE (
+        status = 'complete'
+        AND (updated < clock_timestamp() - make_interval(secs => 86400 * days) OR place > runs)
+        OR status = ANY (resumable)
+        AND updated < clock_timestamp() - make_interval(secs => 86400 * unfinished_days)
+        AND NOT (status = 'running' AND {_IS_ALIVE})
+    ) AND NOT EXISTS (  -- it waits for a worker, or a run that has not ended may wait for it
+        SELECT FROM weaver.jobs j LEFT JOIN weaver.runs parent ON parent.run_id = j.parent
+        WHERE j.run_id = r.run_id AND (j.state <> 'done' OR parent.status <> 'complete')
+    ) ORDER BY updated LIMIT %s
+) RETURNING run_id
+"""
+"""Deletes runs that are not kept: days, number, statuses that can be resumed, their days, most at once."""
 ENTRIES = (
     "SELECT key, kind, epoch, fingerprint, value, packed, usage, extract(epoch FROM at), seq "
     "FROM weaver.entries WHERE run_id = %s AND seq > %s ORDER BY seq"

@@ -8,6 +8,8 @@ import anyio
 import click
 
 from weaver._cli.support.interrupt import interrupts, run_async
+from weaver._settings.settings import Settings
+from weaver._workers.pruning import prune_regularly
 from weaver._workers.running import Runs
 from weaver._workers.worker import Worker
 from weaver_postgres.commands.connected import journal_from
@@ -22,6 +24,7 @@ def serve(url: str | None, *, concurrency: int, queues: tuple[str, ...], drain: 
         JournalError: it cannot be reached.
     """
     _log_to_stderr()
+    keep = Settings.load().retention
 
     async def work() -> int:
         journal = journal_from(url)
@@ -39,7 +42,10 @@ def serve(url: str | None, *, concurrency: int, queues: tuple[str, ...], drain: 
             )  # fmt: skip
             with interrupts(worker.drain):
                 click.echo(f"{worker.name}: up to {concurrency} runs of {journal.database.name}", err=True)
-                await worker.serve(drain_seconds=drain)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(prune_regularly, journal, keep)
+                    await worker.serve(drain_seconds=drain)
+                    group.cancel_scope.cancel()
             return 0
         finally:
             with anyio.CancelScope(shield=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from weaver._runtime.state.record import owner
+from weaver._environment.processes import owner
 from weaver._workers.running import Runs, error_of, record_failure
 from weaver.errors import JournalError, RunTakenOverError
 from weaver_temporal.workflow import WORK

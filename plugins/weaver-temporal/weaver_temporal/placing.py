@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import Priority, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -15,6 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from weaver._dispatch.port import LEASE_SECONDS
+from weaver._settings.settings import Settings
+from weaver._workers.pruning import prune_regularly
 from weaver._workers.running import Runs
 from weaver.errors import ConfigurationError, JournalError
 from weaver_temporal.activity import Activities
@@ -123,8 +126,10 @@ async def serve(
         graceful_shutdown_timeout=timedelta(seconds=drain_seconds),
     )
     try:
-        async with worker:
+        async with anyio.create_task_group() as group, worker:
+            group.start_soon(prune_regularly, journal, Settings.load().retention)
             await stop.wait()
+            group.cancel_scope.cancel()
     finally:
         await runs.aclose()
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 
 from tests.benchmarks.crashes.child import RUN
-from tests.benchmarks.crashes.methods import EFFECTS
+from tests.benchmarks.crashes.methods import ASKED, EFFECTS, Method
 from tests.benchmarks.crashes.world import words
 from weaver._data.usage import Usage, total
 from weaver._journal.port import Entry
@@ -128,10 +128,15 @@ def told_wrongly(folder: Path, answer: str) -> list[str]:
     return problems
 
 
-def effects(folder: Path) -> int:
-    """How often the tool has worked."""
-    path = folder / EFFECTS
-    return len(path.read_text().splitlines()) if path.exists() else 0
+def repeated(folder: Path, method: Method, kills: int) -> list[str]:
+    """Whether tools worked, or people were asked, not at all or more often than kills explain."""
+    problems = []
+    for name, times in ((EFFECTS, method.effects), (ASKED, method.asks)):
+        path = folder / name
+        count = len(path.read_text().splitlines()) if path.exists() else 0
+        if not times <= count <= times * (1 + kills):
+            problems.append(f"{count} times {name} instead of {times}, with {kills} kills")
+    return problems
 
 
 def flipped(name: str, entries: Sequence[Entry], answer: str) -> list[str]:

@@ -12,14 +12,20 @@ from typing import Any
 
 import anyio
 
-from tests.benchmarks.crashes.methods import methods, tools_in
+from tests.benchmarks.crashes.methods import ASKED, leave_line, methods, tools_in
 from weaver import Weaver
 from weaver._data.budget import Limits
 from weaver._journal.port import Entry, Status
 from weaver._journal.sqlite import SQLiteJournal
 from weaver._runtime.limits.budget_ledger import Ledger
+from weaver._workflows.execution.approval import Question
+from weaver._workflows.execution.runner import stream_workflow
+from weaver.events import ApprovalAsked
+from weaver.workflows import Workflow
 
 RUN = "killed"
+ANSWER_SECONDS = 0.1
+"""Until a person has answered."""
 
 
 @dataclass(frozen=True)
@@ -72,20 +78,27 @@ def work(job: Job) -> None:
     options = {"model": "openai/scripted", **method.options}
 
     async def run() -> None:
+        tools = tools_in(folder, method)
         weaver = Weaver(
             **options,
             strategy=method.strategy,
             base_url=job.url,
             api_key="none",
             journal=journal,
-            tools=tools_in(folder) if job.method == "tools" else (),
+            tools=() if method.flow else tools,
             trace=False,
         )
-        stream, ledger = weaver.stream(method.question, run_id=RUN), Ledger(Limits())
+        if method.flow:
+            flow = Workflow.from_yaml(method.flow, tools=tools)
+            stream = await stream_workflow(flow, weaver=weaver, tools=tools, approve=agree, run_id=RUN)
+        else:
+            stream = weaver.stream(method.question, run_id=RUN, documents=method.documents)
+        ledger = Ledger(Limits())
         stream.charge_to(ledger)
-        async with weaver, stream:
-            async for _ in stream:
-                pass
+        async with anyio.create_task_group() as group, weaver, stream:
+            async for event in stream:
+                if isinstance(event, ApprovalAsked):
+                    group.start_soon(answer, event.id)
         result = stream.result
         report = {
             "status": result.status,
@@ -98,5 +111,20 @@ def work(job: Job) -> None:
         }
         (folder / "report.json").write_text(json.dumps(report))
         await journal.aclose()
+
+    async def agree(_: Question) -> bool:
+        """Answer what a step asks, after some time."""
+        leave_line(folder / ASKED, "step")
+        await anyio.sleep(ANSWER_SECONDS)
+        return True
+
+    async def answer(request: str) -> None:
+        """Answer what a tool call waits for from outside, as `weaver approve` does."""
+        leave_line(folder / ASKED, request)
+        await anyio.sleep(ANSWER_SECONDS)
+        entry = Entry(f"approval/{request}", "verdict", {"approved": True, "reason": "", "always": False})
+        outside = SQLiteJournal(folder / "journal.sqlite")
+        await outside.append(RUN, 0, (entry,))
+        await outside.aclose()
 
     anyio.run(run)

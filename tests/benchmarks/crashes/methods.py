@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,20 @@ class Method:
         question: what it is asked.
         is_race: whether who is faster decides about the answer, even where the two moods of the server agree.
         options: of `Weaver`.
+        documents: that the question is about.
+        flow: a workflow that is run instead, YAML.
+        effects: times that its tool works when nobody kills the run.
+        asks: tool calls and steps that a person is asked about.
     """
 
     strategy: Any
     question: str = HARD
     is_race: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    documents: Sequence[Any] = ()
+    flow: str = ""
+    effects: int = 0
+    asks: int = 0
 
 
 async def toy(run: Run, task: Task) -> Answer:
@@ -92,21 +100,50 @@ async def steps(run: Run, task: Task) -> Answer:
     return Answer(str(total))
 
 
-EFFECTS = "effects"
-"""Name of the file in which the tool leaves a line for each time that it has worked."""
+EFFECTS, ASKED = "effects", "asked"
+"""Files in which the tool, and who is asked, leave a line for each time."""
 
 
-def tools_in(folder: Path) -> list[Any]:
+def tools_in(folder: Path, method: Method) -> list[Any]:
     """A tool whose effects can be counted."""
 
-    @tool
+    @tool(approve=bool(method.asks) and not method.flow)
     def add_line(text: str) -> str:
         """Write a line."""
-        with (folder / EFFECTS).open("a") as file:
-            file.write(text + "\n")
+        leave_line(folder / EFFECTS, text)
         return f"wrote {text}"
 
-    return [add_line]
+    return [add_line] if method.effects else []
+
+
+def leave_line(file: Path, text: str) -> None:
+    """Add a line to a file."""
+    with file.open("a") as lines:
+        lines.write(text + "\n")
+
+
+FLOW = """\
+version: weaver/v1
+name: killed
+steps:
+  list: {task: 'What is there?'}
+  each:
+    for_each: [apples, pears, plums, figs]
+    max_parallel: 3
+    task: 'Item ${{ item }} after ${{ steps.list.output }}.'
+  vote: {task: 'Vote.', strategy: {name: self_consistency, samples: 3}}
+  agreed: {approve: 'Go on with ${{ steps.each.output }}?', needs: each}
+  note: {function: add_line, with: {text: noted}, needs: agreed}
+  tooled: {task: use the tool, tools: [add_line], needs: agreed}
+  end: {task: 'End after ${{ steps.tooled.output }}, ${{ steps.note.output }} and ${{ steps.vote.output }}.'}
+outputs: {end: '${{ steps.end.output }}', items: '${{ steps.each.output }}'}
+"""
+ROWS = [f"{n};ann;{'Oslo' if n % 7 else 'Lima'}" for n in range(200)]
+ORDERS = ("orders.csv", "\n".join(["id;name;city", *ROWS, ""]))
+READING = {
+    "map_reduce": "map_reduce:combine=write,piece=256,window=2048",
+    "explore": "explore:window=2048",
+}
 
 
 OWN: dict[str, Method] = {
@@ -115,7 +152,9 @@ OWN: dict[str, Method] = {
     "hedged": Method(hedged),
     "nested": Method(nested, is_race=True),
     "steps": Method(steps),
-    "tools": Method("sequential", "use the tool"),
+    "tools": Method("sequential", "use the tool", effects=1),
+    "approval": Method("sequential", "use the tool", effects=1, asks=1),
+    "workflow": Method(None, flow=FLOW, effects=2, asks=1, options={"seed": 7}),
 }
 
 
@@ -125,12 +164,17 @@ def methods() -> dict[str, Method]:
         # The gate of adaptive looks at how fast the endpoint has been.
         name: Method(FAST.get(name, name), is_race=name == "adaptive", options={"seed": 7})
         for name in OURS
+        if name not in READING
+    }
+    reading = {
+        name: Method(strategy, "Which orders went to Lima?", options={"seed": 7}, documents=[ORDERS])
+        for name, strategy in READING.items()
     }
     natives = {
         trained.name: Method(trained.strategy, trained.question, options={"model": "openai/trained"})
         for trained in TRAINED
     }
-    return OWN | strategies | natives
+    return OWN | strategies | reading | natives
 
 
 Plays = Callable[[str], Any]

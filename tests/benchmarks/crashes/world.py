@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
 
+from tests.long_inputs.reader import says
 from tests.strategies.sensible import sense
 from weaver._models.protocol import Request
+from weaver._strategies.long_inputs import reading, reducing
+from weaver._strategies.long_inputs.explore import EXPLORE
 from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
@@ -46,8 +49,26 @@ class CountingModel(ScriptedModel):
             first = 30.0
         if "use the tool" in text and "wrote" not in text:
             return Scripted("", tool_calls=(("add_line", json.dumps({"text": "done"})),), first=first)
+        if EXPLORE in text:
+            return Scripted(explored(text), first=first)
+        if any(mark in text for mark in (reading.READ, reducing.MERGE, reducing.WRITE)):
+            return Scripted(_read(request), first=first)
         words = sense(request).replace("First", f"Point {number % 1000}")
         return Scripted(words, logprobs=(-1.0,) * 20, first=first, each=0.002)
+
+
+_read = says(lambda line: "Lima" in line)
+
+
+def explored(text: str) -> str:
+    """Find lines, then ask about some of them, then answer."""
+    if "Sub-question" in text:
+        return json.dumps({"thought": "", "actions": [], "answer": "The orders of Lima."})
+    actions = [
+        {"tool": "find", "text": "Lima"},
+        {"tool": "ask", "text": "Sub-question", "first": 1, "last": 99},
+    ]
+    return json.dumps({"thought": "", "actions": actions, "answer": ""})
 
 
 def cut_at_stop(reply: Scripted, stops: Sequence[str]) -> Scripted:

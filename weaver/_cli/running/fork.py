@@ -11,7 +11,7 @@ from weaver._cli.running.run import View, run_command
 from weaver._cli.support.begun import Begun, Command
 from weaver._cli.support.durable_runs import find_run, with_journal
 from weaver._cli.support.guard import debug_option
-from weaver._cli.support.question import question_from
+from weaver._cli.support.reading import text_from
 from weaver.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -67,14 +67,25 @@ def fork(
         about = {**head.about, **begun.about, "forked": {"run": head.run_id, "from": step}}
         if "question" in about:
             about["question"] = command.text or command.question
-        text = None if reply is None else question_from(reply)
+        text = text_from(reply[1:], "reply") if reply and reply.startswith("@") else reply
         count = await fork_run(journal, head.run_id, step, begun.run_id, about=about, reply=text)
         return begun.run_id, command, count
 
     new_id, command, count = with_journal(copy)
     click.echo(f"{new_id} goes on with {count} recorded steps.", err=True)
     view = View("json" if as_json else "text", no_live=no_live, quiet=quiet, yes=yes)
-    return run_command(command, view, new_id)
+    try:
+        return run_command(command, view, new_id)
+    except ConfigurationError:
+        with_journal(lambda journal: _remove_unbegun(journal, new_id))
+        raise
+
+
+async def _remove_unbegun(journal: Journal, run_id: str) -> None:
+    """Forget a copied run that nobody has worked on."""
+    head = await journal.head(run_id)
+    if head is not None and not head.owner:
+        await journal.remove(run_id)
 
 
 def _changed(command: Command, changes: tuple[str, ...]) -> Command:
@@ -84,18 +95,20 @@ def _changed(command: Command, changes: tuple[str, ...]) -> Command:
         UnknownNameError: there is no such setting.
         UsageError: a change is not NAME=VALUE.
     """
+    from weaver._cli.support.flags import NO_FLAG
     from weaver._settings.settings import Settings
 
     options: dict[str, Any] = {**command.options, "durable": True}
+    names = Settings.model_fields.keys() - NO_FLAG - {"durable", "journal"}
     for change in changes:
         name, equals, value = change.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
-            raise click.UsageError(f"--with takes NAME=VALUE, and {change!r} is none.")
+            raise click.UsageError(f"--with takes NAME=VALUE, and {change!r} is not that.")
         if name == "question":
             command = replace(command, question=value, text=value)
-        elif name in Settings.model_fields:
+        elif name in names:
             options[name] = value
         else:
-            raise UnknownNameError("setting", name, ["question", *Settings.model_fields])
+            raise UnknownNameError("setting", name, ["question", *names])
     return replace(command, options=options)

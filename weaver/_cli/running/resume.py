@@ -53,7 +53,10 @@ def resume(
         head = with_journal(lambda journal: find_run(journal, name))
         return _go_on(head, view, accept_changes=accept_changes, take_over=take_over)
     worst = 0
-    for head in with_journal(_interrupted):
+    heads = with_journal(_interrupted)
+    if not heads:
+        click.echo("No durable run is interrupted.", err=True)
+    for head in heads:
         click.echo(f"{head.run_id}:", err=True)
         try:
             worst = max(worst, _go_on(head, view, accept_changes=accept_changes, take_over=False))

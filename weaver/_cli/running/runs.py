@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from weaver._cli.support.durable_runs import find_run, status_of, with_journal
+from weaver._cli.support.durable_runs import STATUSES, find_run, status_of, with_journal
 from weaver._cli.support.guard import debug_option
 from weaver._display.words import one_line, printable
 
 if TYPE_CHECKING:
     from weaver._journal.port import Entry, Journal, RunHead
 
+ENDED = ("complete", "partial", "failed", "cancelled")
 _RUN = click.argument("run", required=False, default="last")
 
 
@@ -34,10 +35,15 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("-n", "--limit", default=20, show_default=True, help="Most runs to list; 0 for all.")
 @click.option(
-    "--status", metavar="STATUS", help="running, complete, partial, failed, interrupted or cancelled."
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Most runs to list; 0 for all.",
 )
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs of this status.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @debug_option
 def list_(limit: int, status: str | None, as_json: bool) -> None:
@@ -49,8 +55,8 @@ def list_(limit: int, status: str | None, as_json: bool) -> None:
             click.echo(json.dumps(_about(head)))
         return
     if not chosen:
-        about = f" is {status}" if status else ""
-        click.echo(f"There is no durable run{about}. To begin one: weaver run --durable", err=True)
+        which = f"No durable run is {status}." if status else "There is no durable run."
+        click.echo(f"{which} To begin one: weaver run --durable", err=True)
         return
     for head in chosen:
         question = printable(one_line(str(head.about.get("question", ""))))[:70]
@@ -90,13 +96,18 @@ def show(run: str, as_json: bool) -> None:
 def cancel(run: str) -> None:
     """Stop RUN, wherever on this machine it is worked on. What is finished is kept."""
 
-    async def stop(journal: Journal) -> str:
+    async def stop(journal: Journal) -> RunHead:
         head = await find_run(journal, run)
-        await journal.cancel(head.run_id)
-        return head.run_id
+        if head.status not in ENDED:
+            await journal.cancel(head.run_id)
+        return head
 
-    run_id = with_journal(stop)
-    click.echo(f"{run_id} is cancelled; its process stops within a second. To go on: weaver resume {run_id}")
+    head = with_journal(stop)
+    if head.status in ENDED:
+        click.echo(f"{head.run_id} has ended already: it is {head.status}.", err=True)
+        return
+    how = "its process stops within a second" if status_of(head) == "running" else "no process works on it"
+    click.echo(f"{head.run_id} is cancelled; {how}. To go on: weaver resume {head.run_id}", err=True)
 
 
 @runs.command()
@@ -122,8 +133,13 @@ def export(run: str, output: Path | None) -> None:
 
 @runs.command()
 @click.argument("names", metavar="[RUN...]", nargs=-1)
-@click.option("--status", metavar="STATUS", help="Runs that are complete, failed, ...")
-@click.option("--older-than", type=float, metavar="DAYS", help="Runs that nobody has worked on for so long.")
+@click.option("--status", type=click.Choice(STATUSES), help="Runs of this status.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(0),
+    metavar="DAYS",
+    help="Runs that nobody has worked on for so long.",
+)
 @debug_option
 def rm(names: tuple[str, ...], status: str | None, older_than: float | None) -> None:
     """Forget runs, and everything recorded of them."""

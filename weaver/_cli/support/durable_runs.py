@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from weaver.errors import UnknownNameError
+from weaver.errors import ConfigurationError, UnknownNameError
 
 if TYPE_CHECKING:
     from weaver._journal.port import Journal, RunHead
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MOST_NAMES = 200
 """Runs among which the beginning of an id is looked for."""
+MOST_SHOWN = 5
+"""Ids that a message shows."""
+STATUSES = ("queued", "running", "complete", "partial", "failed", "interrupted", "cancelled")
 
 
 def with_journal(work: Callable[[Journal], Awaitable[T]]) -> T:
@@ -38,20 +41,26 @@ async def find_run(journal: Journal, name: str) -> RunHead:
     """A run by its id, the unique beginning of it, or ``last``.
 
     Raises:
-        UnknownNameError: there is none, or several.
+        ConfigurationError: there is none, or several.
     """
     if (head := await journal.head(name)) is not None:
         return head
     heads = await journal.heads(limit=MOST_NAMES)
-    fitting = heads[:1] if name == "last" else [h for h in heads if h.run_id.startswith(name)]
-    if len(fitting) != 1:
-        raise UnknownNameError("durable run", name, [head.run_id for head in heads])
+    if not heads:
+        raise ConfigurationError("There is no durable run yet.", hint="To begin one: weaver run --durable")
+    fitting = heads[:1] if name == "last" else [h for h in heads if name and h.run_id.startswith(name)]
+    if len(fitting) > 1:
+        ids = ", ".join(sorted(h.run_id for h in fitting)[:MOST_SHOWN])
+        raise ConfigurationError(f"{len(fitting)} durable runs begin with {name!r}.", hint=f"Such as {ids}.")
+    if not fitting:
+        known = [head.run_id for head in heads[:MOST_SHOWN]]
+        raise UnknownNameError("durable run", name, known, hint="weaver runs list shows them.")
     return fitting[0]
 
 
 def status_of(head: RunHead) -> str:
     """The status, where only a run whose process lives is ``running``."""
-    from weaver._runtime.state.record import lives
+    from weaver._environment.processes import lives
 
     alive = lives(head.owner) if head.alive is None else head.alive
     return "interrupted" if head.status == "running" and not alive else head.status

@@ -12,7 +12,10 @@ from weaver._settings.settings import Settings
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A key on a command line is visible to every user of the machine; a table is no flag.
-_NO_FLAG = {"api_key", "headers", "prices", "mcp_servers", "models", "max_steps"}
+NO_FLAG = {
+    "api_key", "headers", "prices", "mcp_servers", "models", "max_steps",
+    "keep_days", "keep_runs", "keep_megabytes", "keep_unfinished_days",
+}  # fmt: skip
 
 
 def settings_flags(command: F) -> F:
@@ -22,7 +25,7 @@ def settings_flags(command: F) -> F:
 
 def settings_flags_without(*names: str) -> Callable[[F], F]:
     """`settings_flags`, for a command that has other ways to say what ``names`` are."""
-    return lambda command: _with_flags(command, _NO_FLAG | set(names))
+    return lambda command: _with_flags(command, NO_FLAG | set(names))
 
 
 def _with_flags(command: F, left_out: set[str]) -> F:

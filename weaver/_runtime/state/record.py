@@ -8,8 +8,6 @@ same way again before its losers could be paid for a second time.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -20,6 +18,7 @@ import anyio.lowlevel
 
 from weaver._data.result import CancelReason
 from weaver._data.usage import Usage, total
+from weaver._environment.processes import owner
 from weaver._journal.port import Entry, Journal, Kind, Opened, Status
 from weaver._runtime.state.replay_order import ReplayOrder
 from weaver.errors import JournalError, RunTakenOverError, WeaverError
@@ -301,25 +300,6 @@ class Record:
 def _parent(path: str) -> str:
     """The thread that made the fork that a thread belongs to; "" for the root."""
     return path.rpartition("/")[0]
-
-
-def owner() -> str:
-    """Names this process among those that may own a run."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def lives(name: str) -> bool:
-    """Say whether the process that `owner` named is alive, as far as this machine can tell."""
-    host, _, number = name.rpartition(":")
-    if host != socket.gethostname() or not number.isdigit() or int(number) == os.getpid():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def changes_of(recorded: str, now: str, limit: int = 12) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from weaver._data.conversation.reading import messages_from
 from weaver._data.messages import Message
+from weaver._environment.processes import lives, owner
 from weaver._journal.port import Entry, Journal, RunHead
-from weaver._runtime.state.record import lives, owner
 from weaver._serving.http.fields import Fields
 from weaver._serving.responses.request import input_messages
 from weaver._serving.responses.store import StoredResponse
