@@ -8,9 +8,13 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.real import Llama, serve
 from weaver._strategies.common import registry
+
+settings.register_profile("untimed", deadline=None)  # how fast a busy machine is says nothing about the code
+settings.load_profile("untimed")
 
 # Of what a shell runs in the background, it has SIGINT ignored, and programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

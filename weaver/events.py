@@ -157,7 +157,10 @@ class ToolFinished(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalAsked(_Event):
-    """A tool call waits for a person: answer with `RunStream.approve` or `RunStream.deny` and this ``id``."""
+    """A tool call, or a step of a workflow (``tool`` is ""), waits for a person.
+
+    Answer with `RunStream.approve` or `RunStream.deny` and this ``id``.
+    """
 
     id: str
     thread: str | None

@@ -7,6 +7,7 @@ from weaver._environment.doors import door
 if TYPE_CHECKING:
     from weaver._strategies.best_of_n import best_of_n
     from weaver._strategies.common.registry import strategy
+    from weaver._strategies.common.spread import spread
     from weaver._strategies.common.thought_graph import (
         Aggregate,
         Generate,
@@ -95,6 +96,7 @@ _MODULES = {
     "self_consistency": "_strategies.self_consistency",
     "sequential": "_strategies.sequential",
     "skeleton_of_thought": "_strategies.skeleton_of_thought",
+    "spread": "_strategies.common.spread",
     "statistics": "_strategies.native",
     "strategy": "_strategies.common.registry",
     "threadweaver": "_strategies.native.threadweaver",
@@ -145,6 +147,7 @@ __all__ = [
     "self_consistency",
     "sequential",
     "skeleton_of_thought",
+    "spread",
     "statistics",
     "strategy",
     "threadweaver",

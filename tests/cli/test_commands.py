@@ -73,6 +73,10 @@ def test_every_setting_is_a_flag_of_run_and_nothing_else_decides_its_default() -
     assert {"--" + name.replace("_", "-") for name in Settings.model_fields} - flags == {
         "--api-key",
         "--headers",
+        "--keep-days",
+        "--keep-megabytes",
+        "--keep-runs",
+        "--keep-unfinished-days",
         "--max-steps",
         "--mcp-servers",
         "--models",

@@ -224,3 +224,42 @@ def test_a_damaged_journal_is_an_error_for_people(shell: Shell, damage: Any) -> 
         assert (code, out) == (1, "")
         assert "is damaged" in err
     assert path.read_bytes() == content
+
+
+def test_a_step_is_approved_after_its_process_has_died(shell: Shell, server: Server) -> None:
+    flow = (
+        "version: weaver/v1\nname: f\ndurable: true\nsteps:\n  a: {task: KYOTO in May?}\n"
+        "  go: {approve: 'Publish ${{ steps.a.output }}?'}\n  b: {task: OSLO in May?, needs: go}\n"
+        "  sure: {approve: {message: Sure?, otherwise: approve}}\n"
+    )
+    Path("f.yaml").write_text(flow)
+    with shell.start("run", "f.yaml") as process:
+        end = time.monotonic() + 60
+        while "go Publish Gardens.?" not in shell("approve", "last")[1]:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        process.kill()
+        _, err = process.communicate(timeout=30)
+    assert "waits for approval go: Publish Gardens.?" in err
+    assert shell("approve", "last", "other")[0] == 2
+    assert shell("approve", "last", "go")[2] == "Approved.\n"
+    assert shell("approve", "last")[2] == "The run waits for no approval.\n"
+    code, out, _ = shell("resume", "last", "--json")
+    assert (code, json.loads(out)["status"]) == (0, "complete")
+    assert len(server.requests) == 2
+
+
+def test_a_step_that_is_denied_from_elsewhere(shell: Shell) -> None:
+    Path("f.yaml").write_text(
+        "version: weaver/v1\nname: f\nsteps:\n  a: {task: KYOTO in May?}\n  go: {approve: Go?}\n"
+        "  b: {task: OSLO in May?, needs: go}\n"
+    )
+    with shell.start("run", "f.yaml", "--durable") as process:
+        end = time.monotonic() + 60
+        while not shell("approve", "last")[1]:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert shell("approve", "last", "go", "--deny", "--reason", "not today")[2] == "Denied.\n"
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "It was not approved. not today" in err

@@ -41,7 +41,7 @@ DOORS = {
         Thought ValidateAndImprove Woven adaptive apr best_of_n check debate deep_prune deepconf
         difficulty_voting explore explore_then_write fixed graph_of_thoughts group_think hogwild
         llm_compiler map_reduce mixture_of_agents multiverse npr organizer parallel_probe parallel_r1
-        parathinker pasta rounds self_consistency sequential skeleton_of_thought statistics strategy
+        parathinker pasta rounds self_consistency sequential skeleton_of_thought spread statistics strategy
         threadweaver tool_mix tree_of_thoughts weave
     """,
     "weaver.testing": """

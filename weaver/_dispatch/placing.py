@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One step of a workflow, or one of its items.
+    """One step of a workflow, one of its items, or a thread that a strategy works on.
 
     Attributes:
         path: of its thread; unique within the run, and the same when the run is resumed.
-        steps: ids that lead to the step: those of steps that use a workflow, then its own.
+        steps: ids that lead to the step: those of steps that use a workflow, then its own; none for a thread.
         names: JSON that expressions of the step may read.
         prompt: its task with the texts filled in; "" for what has no task.
-        settings: the share of the run's limits: ``max_cost``, ``max_tokens``, ``max_calls``, ``deadline``.
+        task: other fields of a thread's task, JSON.
+        settings: its strategy, and its share of the run's limits: ``max_cost``, ``max_total_tokens``,
+            ``max_calls``, ``deadline``.
     """
 
     path: str
-    steps: Sequence[str]
-    names: Mapping[str, Any]
+    steps: Sequence[str] = ()
+    names: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    task: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Part:
+        """Return the part with other settings."""
+        return replace(self, settings=settings)
 
 
 class Placer(Protocol):

@@ -308,7 +308,7 @@ class Settings(BaseModel):
 
     @property
     def retention(self) -> Retention:
-        """Which durable runs are kept."""
+        """The durable runs that are kept."""
 
         def limit(value: float | None, default: float | None = None) -> float | None:
             return default if value is None else value or None

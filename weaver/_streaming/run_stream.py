@@ -137,7 +137,7 @@ class RunStream(Generic[T_co]):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the journal of a durable run has its end; True for a run that is not durable.
+        """True if the journal of a durable run has its end, and for a run that is not durable.
 
         Raises:
             RunUnfinishedError: the run has not ended.

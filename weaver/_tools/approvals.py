@@ -118,6 +118,23 @@ class Approvals:
         self._tell(ApprovalAnswered(request.id, answer.approved, answer.reason))
         return answer
 
+    async def wait_for(self, request: ApprovalRequest, *, is_shown: bool = True) -> Approval:
+        """Wait for an answer from outside (`answer`), without asking anybody here.
+
+        Args:
+            is_shown: listeners get the request and its answer as events.
+        """
+        pending = self._pending[request.id] = _Pending(request.tool)
+        try:
+            if is_shown:
+                self._tell(ApprovalAsked(request.id, request.thread, request.tool, {}, request.reason))
+            await pending.answered.wait()
+        finally:
+            del self._pending[request.id]
+        if is_shown:
+            self._tell(ApprovalAnswered(request.id, pending.answer.approved, pending.answer.reason))
+        return pending.answer
+
     def answer(self, id: str, answer: Approval) -> None:  # noqa: A002 - the word of events
         """Answer a request that waits.
 

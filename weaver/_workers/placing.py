@@ -16,7 +16,7 @@ from weaver._workers.submission import Submission
 if TYPE_CHECKING:
     from weaver._journal.port import Journal
 
-_SHARES = ("max_tokens", "max_cost", "max_calls", "deadline")
+_SHARES = ("max_total_tokens", "max_cost", "max_calls", "deadline")
 
 
 class Placing:
@@ -68,7 +68,11 @@ class Placing:
         flags = {*submission.flags, *part.settings} & settings.keys()
         name = hashlib.blake2b(part.path.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
         own = replace(submission, settings=settings, flags=sorted(flags))
-        about = replace(own, steps=tuple(part.steps), names=part.names, prompt=part.prompt).about()
+        if part.steps:
+            own = replace(own, steps=tuple(part.steps), names=part.names, prompt=part.prompt)
+        else:
+            own = Submission(part.prompt, settings=settings, flags=sorted(flags), task=part.task)
+        about = own.about()
         return Job(
             f"{self._job.run_id}.{name}",
             {**about, "question": part.prompt[:200] or "/".join(part.steps), "parent": self._job.run_id},

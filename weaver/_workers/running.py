@@ -57,7 +57,8 @@ class Runs:
             settings = settings.changed(max_cost=min(max_cost, settings.max_cost or max_cost))
         weaver = self._weaver(settings)
         if not submission.path:
-            return weaver.stream(with_parts(Task(submission.text), tuple(submission.parts)), run_id=run_id)
+            task = with_parts(Task(submission.text, **submission.task), tuple(submission.parts))
+            return weaver.stream(task, run_id=run_id)
         from weaver._workflows.execution.runner import Given, started
 
         workflow = _loaded(submission)

@@ -36,6 +36,7 @@ class Submission:
         inputs: checked JSON values by name.
         steps, names, prompt: of a part of a run, see `weaver._dispatch.placing.Part`.
         approved: steps whose questions are answered with yes beforehand.
+        task: fields of the question's task besides its text, JSON.
     """
 
     text: str = ""
@@ -49,6 +50,7 @@ class Submission:
     steps: Sequence[str] = ()
     names: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = ""
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, run_id: str, about: Mapping[str, Any]) -> Self:

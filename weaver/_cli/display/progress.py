@@ -129,9 +129,10 @@ def line_of(event: Any) -> str | None:
             failed = f" failed: {one_line(event.error)}" if event.error else ""
             return f"{_whose(event.thread)}tool {event.tool}, {seconds(event.seconds)}{failed}"
         case events.ApprovalAsked():
-            return f"{_whose(event.thread)}tool {event.tool} waits for approval: {one_line(event.reason)}"
+            what = f"tool {event.tool} " if event.tool else ""
+            return f"{_whose(event.thread)}{what}waits for approval {event.id}: {one_line(event.reason)}"
         case events.ApprovalAnswered():
-            return f"tool call {event.id}: {'approved' if event.approved else 'denied'}"
+            return f"approval {event.id}: {'approved' if event.approved else 'denied'}"
         case events.ConflictFound():
             return conflict_line(event.conflict)
         case events.Noted():

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--always", is_flag=True, help="The answer holds for every later call of this tool in the run.")
 @debug_option
 def approve(run: str, request: str | None, deny: bool, reason: str, always: bool) -> None:
-    """Agree to a tool call that RUN waits for; without ID, list what waits.
+    """Agree to a tool call or a step that RUN waits for; without ID, list what waits.
 
     A run that is being worked on goes on within a second; otherwise: weaver resume RUN.
     """
@@ -51,7 +51,8 @@ def approve(run: str, request: str | None, deny: bool, reason: str, always: bool
     for entry in waiting:
         arguments = json.dumps(entry.value["arguments"], ensure_ascii=False)
         id_ = entry.key.partition("/")[2]
-        click.echo(printable(one_line(f"{id_}  {entry.value['tool']}({arguments})  {entry.value['reason']}")))
+        call = f"{entry.value['tool']}({arguments})  " if entry.value["tool"] else ""
+        click.echo(printable(one_line(f"{id_}  {call}{entry.value['reason']}")))
 
 
 def pending_approvals(entries: list[Entry]) -> dict[str, Entry]:

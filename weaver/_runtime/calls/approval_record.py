@@ -30,3 +30,25 @@ async def recorded_approval(run: ThreadContext, request: ApprovalRequest) -> App
     if not approvals.is_nobodys(answer):
         await record.add(key, "verdict", asdict(answer))
     return answer
+
+
+async def answer_from_outside(run: ThreadContext, name: str, message: str, *, is_shown: bool) -> Approval:
+    """Record a question of a durable run and wait until somebody answers it, as `weaver approve` does.
+
+    Args:
+        name: what the question is answered by; unique in the run, and the same when it is resumed.
+        message: what the person reads.
+        is_shown: listeners of the run get it as an event.
+
+    Raises:
+        JournalError: the question cannot be recorded.
+    """
+    record = run.state.record
+    assert record is not None
+    key = f"{APPROVAL}/{name}"
+    if (entry := record.find(key)) is not None:
+        await record.arrive(entry)
+        return Approval(**entry.value)
+    await record.add(key, "started", {"tool": "", "arguments": {}, "reason": message})
+    request = ApprovalRequest(name, run.thread_id, "", {}, message)
+    return await run.state.tools.approvals.wait_for(request, is_shown=is_shown)

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
 from weaver._data.result import Conflict
+from weaver._runtime.calls.approval_record import answer_from_outside
 from weaver._runtime.run import Run
 from weaver._workflows.expressions.functions import text_of
 from weaver._workflows.schema.components import Approval
@@ -96,17 +98,46 @@ async def asked(run: Run, progress: Progress, step: CompiledStep, names: Mapping
     async def ask() -> dict[str, Any]:
         if setting.agreed(path):
             return asdict(Reply(True))
-        if setting.approve is None:
+        may_wait = approve.timeout is not None or "otherwise" not in approve.model_fields_set
+        is_durable = run.context.state.record is not None
+        if setting.approve is None and not (is_durable and may_wait):
             return asdict(_without_a_reply(run, step.id, approve, "nobody could be asked"))
-        response: Any = None
-        async with setting.turn:
-            with anyio.move_on_after(approve.timeout) as clock:
-                response = await _called(setting.approve, question)
-        if clock.cancelled_caught:
-            return asdict(_without_a_reply(run, step.id, approve, "nobody answered in time"))
-        return asdict(response if isinstance(response, Reply) else Reply(bool(response)))
+        reply = await _first_reply(run, setting, question, approve.timeout)
+        return asdict(reply or _without_a_reply(run, step.id, approve, "nobody answered in time"))
 
     return Reply(**await run.step("approve", ask))
+
+
+async def _first_reply(run: Run, setting: Setting, question: Question, timeout: float | None) -> Reply | None:
+    """Ask whoever can be asked here, and in a durable run wait for `weaver approve` as well.
+
+    Args:
+        timeout: seconds that a person has, from being asked; None waits for ever.
+    """
+    replies: list[Reply] = []
+
+    async def ask_here(approve: Approve) -> None:
+        async with setting.turn:
+            with anyio.move_on_after(timeout):
+                response: Any = await _called(approve, question)
+                replies.append(response if isinstance(response, Reply) else Reply(bool(response)))
+        group.cancel_scope.cancel()
+
+    async def wait_outside(seconds: float | None, *, is_shown: bool) -> None:
+        with anyio.move_on_after(seconds):
+            answer = await answer_from_outside(
+                run.context, question.path, question.message, is_shown=is_shown
+            )
+            replies.append(Reply(answer.approved, answer.reason))
+        group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        if setting.approve is not None:
+            group.start_soon(ask_here, setting.approve)
+        if run.context.state.record is not None:
+            is_alone = setting.approve is None
+            group.start_soon(partial(wait_outside, timeout if is_alone else None, is_shown=is_alone))
+    return replies[0] if replies else None
 
 
 def _without_a_reply(run: Run, step: str, approve: Approval, why: str) -> Reply:
