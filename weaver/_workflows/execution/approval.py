@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -114,30 +113,37 @@ async def _first_reply(run: Run, setting: Setting, question: Question, timeout: 
     Args:
         timeout: seconds that a person has, from being asked; None waits for ever.
     """
-    replies: list[Reply] = []
+    replies: list[Reply | Exception] = []
 
     async def ask_here(approve: Approve) -> None:
         async with setting.turn:
             with anyio.move_on_after(timeout):
                 response: Any = await _called(approve, question)
                 replies.append(response if isinstance(response, Reply) else Reply(bool(response)))
-        group.cancel_scope.cancel()
 
-    async def wait_outside(seconds: float | None, *, is_shown: bool) -> None:
-        with anyio.move_on_after(seconds):
+    async def wait_outside() -> None:
+        is_alone = setting.approve is None
+        with anyio.move_on_after(timeout if is_alone else None):
             answer = await answer_from_outside(
-                run.context, question.path, question.message, is_shown=is_shown
+                run.context, question.path, question.message, is_shown=is_alone
             )
             replies.append(Reply(answer.approved, answer.reason))
+
+    async def until_one_ends(way: Awaitable[None]) -> None:
+        try:
+            await way
+        except Exception as error:  # noqa: BLE001 - raised below, alone
+            replies.append(error)
         group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
         if setting.approve is not None:
-            group.start_soon(ask_here, setting.approve)
+            group.start_soon(until_one_ends, ask_here(setting.approve))
         if run.context.state.record is not None:
-            is_alone = setting.approve is None
-            group.start_soon(partial(wait_outside, timeout if is_alone else None, is_shown=is_alone))
-    return replies[0] if replies else None
+            group.start_soon(until_one_ends, wait_outside())
+    if replies and isinstance(replies[0], Exception):
+        raise replies[0]
+    return replies[0] if replies and isinstance(replies[0], Reply) else None
 
 
 def _without_a_reply(run: Run, step: str, approve: Approval, why: str) -> Reply:
