@@ -7,9 +7,9 @@ from bisect import insort
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from weaver._data.result import CancelReason
 from weaver._data.task import Task
@@ -17,6 +17,7 @@ from weaver._display import one_line
 from weaver._models.clock import current_time
 from weaver._runtime.state.record import END, STOPPED, Record
 from weaver._runtime.state.thread import Thread
+from weaver._runtime.threads.children import Children
 from weaver._runtime.threads.join_protocol import MORE, All, JoinRule, Pruner
 from weaver._runtime.threads.pending import PendingThreads
 from weaver._runtime.threads.thread_options import Body, Handle, Hedge, OnError, OnTimeout, Terms
@@ -34,7 +35,7 @@ class Threads:
     def __init__(
         self,
         run: Handle,
-        group: TaskGroup,
+        children: Children,
         *,
         terms: Terms,
         name: str,
@@ -43,7 +44,11 @@ class Threads:
         self._run = run
         self._context = run.context
         self._make_handle = type(run)
-        self._group = group
+        self._children = children
+        self._is_left = False
+        self._recording: set[asyncio.Task[Any]] = set()  # threads whose end is being recorded
+        self._deadline: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._terms = terms
         self._name = name
         self._works: dict[str, Work] = {}
@@ -103,7 +108,8 @@ class Threads:
         self.all.append(thread)
         run.state.threads.append(thread)
         thread.path_tokens, thread.path_seconds = run.path_so_far
-        self._group.start_soon(self._drive, work, tuple(after), name=path)
+        self._set_deadline(min(terms.deadline, run.deadline))
+        self._children.start(self._drive(work, tuple(after)), path)
         return thread
 
     def close(self) -> None:
@@ -220,8 +226,8 @@ class Threads:
                     if self._expected or (hedges and len(self._unhedged) == 1):
                         self._tell()
                     await work.run(needed)
-            if state.record is not None:
-                await self._record_end(state.record, thread)
+            if state.record is not None and not self._is_left:
+                await self._end_recorded(state.record, thread)
         finally:
             if not thread.finished:
                 thread.cancel_reason = thread.cancel_reason or self._context.why_cancelled
@@ -235,6 +241,15 @@ class Threads:
                 self._failure = thread.error or NoAnswerError(f"Thread {thread.id} timed out.")
                 self.cancel("pruned")
             self._tell()
+
+    async def _end_recorded(self, record: Record, thread: Thread) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._recording.add(task)
+        try:
+            await self._record_end(record, thread)
+        finally:
+            self._recording.discard(task)
 
     async def _record_end(self, record: Record, thread: Thread) -> None:
         """Record how a thread ended; a resumed run lets its threads end in the recorded order.
@@ -278,13 +293,33 @@ class Threads:
             needed.append(self._works[name])
         return needed
 
+    def leave(self, reason: CancelReason) -> None:
+        """Cancel what still runs: the block is left. Called by the runtime."""
+        self.cancel(reason)
+        self._is_left = True
+        for task in self._recording:
+            task.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _set_deadline(self, at: float) -> None:
+        """Stop all threads at the fork's deadline: one timer serves them all."""
+        if self._deadline is None and at < float("inf"):
+            self._deadline = asyncio.get_running_loop().call_at(at, self.cancel, "deadline")
+
     def let_go(self) -> None:
         """Drop references to bodies, which refer to the forking thread: no cycle stays."""
         self._works.clear()
         self._unhedged.clear()
 
-    async def watch(self, hedge: Hedge) -> None:
-        """Start second attempts of slow threads. Called by the runtime."""
+    def watch(self, hedge: Hedge) -> None:
+        """Start second attempts of slow threads from now on. Called by the runtime."""
+        self._watcher = self._children.start(self._watch(hedge), f"{self._name} hedge")
+
+    async def _watch(self, hedge: Hedge) -> None:
         hedged = 0
         while True:
             news = self._news
@@ -312,10 +347,11 @@ async def open_fork(
 ) -> AsyncGenerator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
-    async with anyio.create_task_group() as group:
-        threads = Threads(run, group, terms=terms, name=name)
+    with anyio.CancelScope() as scope:
+        children = Children(scope.cancel)
+        threads = Threads(run, children, terms=terms, name=name)
         if terms.hedge is not None:
-            group.start_soon(threads.watch, terms.hedge)
+            threads.watch(terms.hedge)
         reason: CancelReason = "not_needed"
         try:
             has_tasks = False
@@ -325,14 +361,16 @@ async def open_fork(
             if has_tasks:
                 threads.close()
             yield threads
-        except Exception as error:  # noqa: BLE001 - raised again below, outside the group, which would wrap it
+        except Exception as error:  # noqa: BLE001 - raised again below, when all threads have ended
             raised, reason = error, "parent"
         except BaseException:
             reason = run.context.why_cancelled
             raise
         finally:
-            threads.cancel(reason)
-            group.cancel_scope.cancel()
-    threads.let_go()  # pyright: ignore[reportPossiblyUnboundVariable]  # the group lets every exception through
+            threads.leave(reason)
+            await children.all_ended()
+    threads.let_go()
+    if children.failure is not None:
+        raise children.failure from raised
     if raised is not None:
         raise raised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ from weaver.events import ThreadHedged, ThreadRestarted, ThreadStarted
 
 HEDGE = "verdict/hedge"
 """Name of the entry that says which of two attempts at a thread's work has won."""
+
+
+_NO_CLOCK = nullcontext()
 
 
 class Ending(Exception):  # noqa: N818 - control flow
@@ -107,7 +111,7 @@ class Work:
             state.emit(
                 ThreadStarted(thread.id, parent.thread_id, thread.title, thread.depth, thread.depends_on)
             )
-        timed_out = await self._attempt(run, self.terms.body, limit)
+        timed_out = await self._attempt(run, self.terms.body, limit, own=own)
         again = self.terms.fallback
         if (
             again is not None
@@ -117,7 +121,7 @@ class Work:
         ):
             self._begin_again("the fallback takes over")
             limit, own = self._limits()
-            timed_out = await self._attempt(run, again, limit)
+            timed_out = await self._attempt(run, again, limit, own=own)
         await run.lose_again()
         self._finish(timed_out, own=own)
 
@@ -137,12 +141,14 @@ class Work:
         self.thread.attempts += 1
         self._parent.state.emit(ThreadRestarted(self.thread.id, because))
 
-    async def _attempt(self, run: ThreadContext, body: Body, limit: float) -> bool:
+    async def _attempt(self, run: ThreadContext, body: Body, limit: float, *, own: bool) -> bool:
         """Run a body; its answer or error goes to the thread. True when time ran out."""
         thread = self.thread
         thread.attempts = max(1, thread.attempts)
         run.deadline = limit
-        with anyio.CancelScope(deadline=limit) as clock, run.state.tracing.attached(run.span):
+        # The fork itself stops its threads at the deadline that they share.
+        clock = anyio.CancelScope(deadline=limit) if own or run.state.record is not None else None
+        with clock or _NO_CLOCK, run.state.tracing.attached(run.span):
             run.clock = clock
             try:
                 if self.terms.hedge is None:
@@ -158,7 +164,7 @@ class Work:
                     f"Thread {thread.id} ({thread.title}) raised {type(error).__name__}: {error}."
                 )
                 thread.error.__cause__ = error
-        return clock.cancelled_caught
+        return clock is not None and clock.cancelled_caught
 
     def _answer(self, body: Body, run: ThreadContext) -> Coroutine[Any, Any, Answer]:
         who = f"The body of thread {self.thread.id} ({self.thread.title})"

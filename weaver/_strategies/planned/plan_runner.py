@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -132,7 +132,9 @@ class Following:
             earlier.thread.cancel("pruned")
         name = self._name(subtask.id)
         try:
-            body = partial(self._work_on, body=self._body_of(subtask))
+            body = self._body_of(subtask)
+            if self._on_found is not None:
+                body = partial(_and_then, body, self._on_found)
             thread = self._threads.start(self._task_of(subtask), id=name, after=after, body=body)
         except BudgetExceededError as error:
             self._run.note(f"Subtask {subtask.label!r} was not started: {error.message}")
@@ -283,12 +285,6 @@ class Following:
         compared = manner.ladder is not None and (manner.compare_listed or not subtask.is_listed)
         return claiming(body) if compared else body
 
-    async def _work_on(self, run: Run, task: Task, *, body: Body) -> Answer:
-        answer = await body(run, task)
-        if self._on_found is not None:
-            self._on_found()
-        return answer
-
     async def _finished(self, threads: Threads, rule: JoinRule | None = None) -> None:
         try:
             await threads.join(rule, prune=self._manner.prune)
@@ -345,8 +341,14 @@ class Following:
         return tuple(tools[name] for name in subtask.tools if name in tools)
 
 
-async def _answer(run: Run, task: Task) -> Answer:
-    return await run.reason(task)
+def _answer(run: Run, task: Task) -> Awaitable[Answer]:
+    return run.reason(task)
+
+
+async def _and_then(body: Body, on_found: Callable[[], None], run: Run, task: Task) -> Answer:
+    answer = await body(run, task)
+    on_found()
+    return answer
 
 
 def _worth_replanning(run: Run, lost: Sequence[Thread]) -> bool:

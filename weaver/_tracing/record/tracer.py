@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from asyncio import CancelledError
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
@@ -31,6 +31,7 @@ from weaver.errors import RunCancelled
 
 MAX_OUTCOMES = 32
 """Decisions whose outcomes stand in the span of the run; the SDK keeps 128 events of a span."""
+_UNATTACHED = nullcontext()
 
 if TYPE_CHECKING:
     from weaver._data.decisions import LoggedDecision, Reward
@@ -297,12 +298,12 @@ class Tracing(Starting):
         context = span.get_span_context()
         return f"{context.trace_id:032x}" if context.is_valid and context.trace_flags.sampled else None
 
-    @contextmanager
-    def attached(self, span: Span) -> Generator[None]:
+    def attached(self, span: Span) -> AbstractContextManager[None]:
         """Make ``span`` current for other instrumentations. Not across a generator's ``yield``."""
-        if not span.get_span_context().is_valid:
-            yield
-            return
+        return self._attached(span) if span.get_span_context().is_valid else _UNATTACHED
+
+    @contextmanager
+    def _attached(self, span: Span) -> Generator[None]:
         context = trace.set_span_in_context(span)
         token = otel_context.attach(context)
         try:
