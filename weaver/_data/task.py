@@ -119,6 +119,8 @@ class Task:
 
     def within(self, whole: Task) -> Task:
         """The same task as a part of ``whole``: with its earlier turns, condensed, and its media."""
+        if not whole.messages:
+            return self
         earlier, media = condensed(whole.earlier), whole.media
         if not earlier and not media:
             return self
@@ -134,6 +136,8 @@ class Task:
     @property
     def instructions(self) -> tuple[str, ...]:
         """The agent's instructions and the system messages, for every model that works on this."""
+        if not self.messages and (self.agent is None or not self.agent.instructions):
+            return ()
         agent = [self.agent.instructions] if self.agent is not None else []
         instructions = [*agent, *(m.text for m in self.messages if m.role == "system")]
         return tuple(text for text in map(str.strip, instructions) if text)

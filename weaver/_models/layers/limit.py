@@ -118,6 +118,9 @@ class Limited(Layer):
         model: the model inside.
         limits: of its endpoint.
         gates: where the gates are kept; by default shared by the whole process.
+
+    Attributes:
+        known_gate: the endpoint's gate, once it has been opened.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class Limited(Layer):
         self._limits = limits or EndpointLimits()
         self._gates = gates or _of_process
         self._key = model.endpoint or f"{model.name} at {id(model):x}"
-        self._gate = self._gates.known(self._key)
+        self.known_gate = self._gates.known(self._key)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
         """See `weaver.models.Model`."""
@@ -135,13 +138,13 @@ class Limited(Layer):
 
     async def gate(self) -> Gate:
         """The endpoint's gate. Asks the server for its slots when it is the first time."""
-        if self._gate is None:
-            self._gate = self._gates.known(self._key)
-        if self._gate is None:
+        if self.known_gate is None:
+            self.known_gate = self._gates.known(self._key)
+        if self.known_gate is None:
             adapts = self._limits.concurrency is None
             slots = (await self.model.capabilities()).slots if adapts else None
-            self._gate = self._gates.open(self._key, self._limits, slots)
-        return self._gate
+            self.known_gate = self._gates.open(self._key, self._limits, slots)
+        return self.known_gate
 
     def remember(self, facts: dict[str, int | bool]) -> None:
         """Keep what was learned for the next process."""
@@ -170,7 +173,7 @@ class _Passing:
         self._log = log = current_call.get()
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        self._gate = gate = await self._layer.gate()
+        self._gate = gate = self._layer.known_gate or await self._layer.gate()
         tokens = None if log is None else log.probable_tokens
         if tokens is None:
             tokens = _probable_tokens(self._request) if self._layer.counts_tokens else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -41,8 +41,8 @@ from weaver._runtime.limits.budget_ledger import PROBABLE_TOKENS
 from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import context_of, hooks_of
 from weaver._runtime.state.instructions import instructed
-from weaver._runtime.state.media import as_missing, check_media
-from weaver._runtime.state.shared_prefix import with_cache_key
+from weaver._runtime.state.media import as_missing, check_media, media_of
+from weaver._runtime.state.shared_prefix import Prefix, is_shared, with_cache_key
 from weaver.errors import HookError, ModelError, ModelRefusedError, RefusedError
 
 SLICE = 128
@@ -101,6 +101,7 @@ class Call:
         self._failed = self._is_aborted = False
         self._sent = 0.0
         self._log = _NO_LOG
+        self._prefix: Prefix | None = None
         self._manager: AbstractAsyncContextManager[Stream] | None = None
         self._deltas: AsyncIterator[Delta]
         self.cancel_reason: CancelReason | None = None
@@ -126,12 +127,22 @@ class Call:
         """Seconds since the request was sent."""
         return current_time() - self._sent if self._sent else 0.0
 
-    async def __aenter__(self) -> Call:
+    def __aenter__(self) -> Coroutine[Any, Any, Call]:
         run = self._run
-        self._request = _with_defaults(self._request, run, self.reply.role)
+        self._request = request = _with_defaults(self._request, run, self.reply.role)
+        self._input_estimate = _estimate_input(request)
+        self._asked = request
+        if run.state.record is not None or is_shared(request) or media_of(request.messages):
+            return self._enter()
+        # The usual call has nothing to wait for before it is sent.
+        self._costs = run.state.costs_of(self._model)
+        self._request = with_cache_key(request, self._model, f"{run.id}-{self.reply.role}")
+        return self._open()
+
+    async def _enter(self) -> Call:
+        """Check, replay, and wait for what must come first; then open the call."""
+        run = self._run
         await check_media(run, self._request.messages, self.reply.role)
-        self._input_estimate = _estimate_input(self._request)
-        self._asked = self._request
         if run.state.record is not None:
             self._record = CallRecord(run, run.state.record, self.reply, self._asked, self._model.name)
             if await self._replays(self._record):
@@ -264,13 +275,12 @@ class Call:
             if isinstance(error, (RefusedError, HookError)):
                 self._run.state.halt(error)
             raise error from raised.__cause__ if error is raised else raised
-        kind = type(delta)
-        if kind is Text:
+        if type(delta) is Text:
             self.chunks += 1
-            self._texts.append(delta.text)  # type: ignore[union-attr]  # `kind` is checked, not isinstance: hot path
+            self._texts.append(delta.text)
+            self._count(delta.text)
         else:
             self._take(delta)
-        self._count(delta)
         return delta
 
     async def __aexit__(
@@ -292,12 +302,15 @@ class Call:
             case Reasoning(text):
                 self.chunks += 1
                 self._reasoning.append(text)
+                self._count(text)
             case Refusal(text):
                 self.chunks += 1
                 self._refusal.append(text)
+                self._count(text)
             case ToolCallPart():
                 self.chunks += 1
                 self._tools.add(delta)
+                self._count(delta.arguments)
             case MessageData(fields):
                 self.reply.provider_data = {**self.reply.provider_data, **fields}
             case Logprobs(tokens):
@@ -311,6 +324,7 @@ class Call:
                 self.reply.finish_word = word or reason
             case Text(text):  # pragma: no cover - a subclass of Text
                 self._texts.append(text)
+                self._count(text)
 
     def _probable_tokens(self) -> int:
         """Tokens that the call will probably generate: as its role usually does, within its own cap."""
@@ -320,9 +334,9 @@ class Call:
         cap = self._request.max_tokens
         return probable if cap is None else min(cap, probable)
 
-    def _count(self, delta: Delta) -> None:
-        """Count what a delta has generated, as `_usage` will estimate it: against size and budget."""
-        self._bytes += _size(delta)
+    def _count(self, text: str) -> None:
+        """Count what has been generated, as `_usage` will estimate it: against size and budget."""
+        self._bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         if self._bytes > self._run.state.max_answer:
             self._used_up = "size"
         if not self._is_counted:
@@ -462,15 +476,6 @@ class Call:
 def _place(role: str, path: str) -> str:
     labels = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
     return labels.get(role) or (f"Thread {path}" if path else "The answer")
-
-
-def _size(delta: Delta) -> int:
-    """Bytes of text that a delta has generated; 0 for one that reports something."""
-    if isinstance(delta, (Text, Reasoning, Refusal)):
-        text = delta.text
-    else:
-        text = delta.arguments if isinstance(delta, ToolCallPart) else ""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _with_defaults(request: Request, run: ThreadContext, role: str) -> Request:

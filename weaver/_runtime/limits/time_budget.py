@@ -44,8 +44,10 @@ class TimeBudget:
 
     def at(self, share: float) -> float:
         """Return the event-loop time at which a share of the time left has passed, or infinity."""
-        seconds = self.left
-        return inf if seconds is None else current_time() + share * seconds
+        if self.deadline_at == inf:
+            return inf
+        now = current_time()
+        return now + share * max(0.0, self.deadline_at - now)
 
     @property
     def conclude_at(self) -> float:

@@ -118,7 +118,8 @@ class ThreadContext:
             inherited = self.parent.instructions
         else:
             inherited = (self.state.instructions,) if self.state.instructions else ()
-        return tuple(dict.fromkeys((*inherited, *self.task.instructions)))
+        own = self.task.instructions
+        return tuple(dict.fromkeys((*inherited, *own))) if own else inherited
 
     @property
     def time(self) -> TimeBudget:
@@ -439,9 +440,9 @@ class ThreadContext:
         """End the thread's span."""
         if self.thread is not None:
             self.thread.path_tokens, self.thread.path_seconds = self.path_tokens, self.path_seconds
-            self.state.tracing.end_thread(
-                self.span, self.thread.report(self.state.started), self.thread.error
-            )
+            tracing = self.state.tracing
+            if tracing.records(self.span):
+                tracing.end_thread(self.span, self.thread.report(self.state.started), self.thread.error)
 
     def thread_path(self, prefix: str, id_: str | None) -> str:
         """Return a path for a new thread that no other thread has; ``id_`` is the plan's, or None."""

@@ -81,11 +81,16 @@ class _Sums:
 
 def both_ways(parallel: bool, forecast: Forecast | None) -> tuple[Arm, ...]:
     """Return the arms of a direct answer and a fork, with what was predicted of them."""
-    direct, fork = Arm("direct", float(not parallel)), Arm("fork", float(parallel))
+    direct, fork = _BOTH_WAYS[parallel]
     if forecast is not None:
         direct = replace(direct, seconds=forecast.direct_seconds, usd=forecast.direct_usd)
         fork = replace(fork, seconds=forecast.fork_seconds, usd=forecast.fork_usd)
     return direct, fork
+
+
+_BOTH_WAYS = {
+    parallel: (Arm("direct", float(not parallel)), Arm("fork", float(parallel))) for parallel in (False, True)
+}
 
 
 def vote(counts: Sequence[int], share: float) -> LoggedDecision:

@@ -106,6 +106,16 @@ class SharedPrefixes:
         ]
 
 
+def is_shared(request: Request) -> bool:
+    """Tell whether a prompt is so long that its beginning may be read from a cache."""
+    if request.prompt is not None:
+        return len(request.prompt) >= _SHARED_CHARS
+    size = 0
+    for message in request.messages:
+        size += len(message.role) + 2 + len(message.text)
+    return size >= _SHARED_CHARS
+
+
 def with_cache_key(request: Request, model: Model, key: str) -> Request:
     """The request with a key by which the provider sends alike prompts to one cache, where it takes one."""
     if not model.endpoint.startswith("https://api.openai.com/"):

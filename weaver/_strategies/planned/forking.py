@@ -294,10 +294,11 @@ def _expected_merge(manner: Manner, task: Task, judgement: Judgement, listed: Pl
 
 
 def _cannot_fork(run: Run) -> str:
-    remaining = run.remaining
-    if remaining.depth == 0:
+    context = run.context
+    deepest, threads = context.state.limits.depth, context.ledger.threads_left
+    if deepest is not None and context.depth >= deepest:
         return "threads may not fork any deeper"
-    if remaining.threads is not None and remaining.threads < 2:
+    if threads is not None and threads < 2:
         return "the budget of threads is used up"
     return ""
 

@@ -234,6 +234,10 @@ class Starting:
             attributes.update(budget)
         return self._start(parent, f"{build.operation_of(request)} {model}", attributes, kind=SpanKind.CLIENT)
 
+    def records(self, span: Span) -> bool:
+        """Tell whether anything listens to the end of ``span``."""
+        return self._metrics is not None or span.is_recording()
+
     def _start(
         self,
         parent: Span,

@@ -49,6 +49,8 @@ FAILED = frozenset({"error", "abort", "failed", "error_finish"})
 
 def finish_reason(word: str) -> FinishReason:
     """Our word for a server's; ``interrupted`` for what no server uses for an answer's own end."""
+    if (usual := _KNOWN.get(word)) is not None:
+        return usual
     plain = normal(word)
     if plain in _NO_WORD:
         return "unknown"
@@ -62,4 +64,6 @@ def finish_reason(word: str) -> FinishReason:
 
 def normal(word: str) -> str:
     """A server's word in lower case, its parts joined by underscores."""
+    if word in _KNOWN:
+        return word
     return re.sub(r"[\s\-.]+", "_", word.strip()[:100].lower())

@@ -24,7 +24,6 @@ _DETAILS = (
     "completion_tokens_details", "prompt_tokens_details", "output_tokens_details", "input_tokens_details",
 )  # fmt: skip
 _RARE_PLACES = frozenset(("usageMetadata", "usage_metadata", "x_groq", "message"))
-_PLACES = _RARE_PLACES | {"usage"}
 
 
 class UsageReader:
@@ -42,8 +41,12 @@ class UsageReader:
 
     def read(self, chunk: Mapping[str, Any], choice: Any = None) -> Usage | None:
         """The usage of the call so far, when this chunk says something new about it."""
-        if _PLACES.isdisjoint(chunk) and not isinstance(choice, dict):
-            return None
+        if chunk.get("usage") is None and _RARE_PLACES.isdisjoint(chunk):
+            if not isinstance(choice, dict):
+                return None
+            delta = choice.get("delta")
+            if "usage" not in choice and not (isinstance(delta, dict) and "usage" in delta):
+                return None
         changed = False
         for report in _reports(chunk, choice):
             if report == self._last:
