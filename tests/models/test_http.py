@@ -278,6 +278,16 @@ async def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("said", "connections"), [("timeout=1", 2), ("timeout=5, max=100", 1), ("x", 1)])
+async def test_a_connection_is_kept_as_long_as_the_server_announces(said: str, connections: int) -> None:
+    answer = HELLO.replace(b"X-A", f"Keep-Alive: {said}\r\nX-A".encode())
+    async with Peer(answer) as peer, opened() as client:
+        for _ in range(2):
+            await whole_body(await client.send("GET", peer.url, {}), most=100)
+        assert peer.connections == connections
+
+
+@pytest.mark.anyio
 async def test_what_comes_on_an_idle_connection_belongs_to_nobody() -> None:
     answered = asyncio.Event()
 

@@ -15,13 +15,14 @@ import aiohttp
 from yarl import URL
 
 from weaver._models.http.aiohttp_errors import transport_error
-from weaver._models.http.client import KEEP_ALIVE, MOST_STALE
+from weaver._models.http.client import MOST_STALE
 from weaver._models.http.connection import LINGER
 from weaver._models.http.errors import DisconnectedError
 from weaver._models.http.response import Headers
 from weaver._models.layers.call_log import current_call
 
 _LARGE_BODY = 2**20
+_KEEP_ALIVE = 4.0  # seconds: aiohttp does not read what servers announce, and many close at 5
 # Proxies and content security policies make heads that aiohttp's own limits (8 KB a field) refuse.
 _LARGE_HEADS: dict[str, Any] = {"max_line_size": 64 * 1024, "max_field_size": 128 * 1024}
 if "max_headers" in inspect.signature(aiohttp.ClientSession.__init__).parameters:  # since aiohttp 3.14
@@ -61,7 +62,7 @@ class AiohttpClient:
     def __init__(self, proxy: str | None = None, *, connect_timeout: float, idle_timeout: float) -> None:
         self._proxy = proxy
         self.session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, limit_per_host=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=300),
+            connector=_Connector(limit=0, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE, ttl_dns_cache=300),
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=None, sock_connect=connect_timeout, sock_read=idle_timeout
             ),

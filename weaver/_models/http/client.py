@@ -22,9 +22,10 @@ from weaver._models.http.errors import (
 )
 from weaver._models.layers.call_log import current_call
 
-KEEP_ALIVE = 4.0
-"""Seconds for which an idle connection is kept: shorter than common servers keep theirs (5 s in uvicorn,
-node and llama.cpp), so that a request is not sent on one that the server is about to close."""
+KEEP_ALIVE = 15.0
+"""Seconds for which an idle connection is kept where the server does not announce how long it keeps its own
+(``Keep-Alive: timeout=5``). One that the server has closed is noticed at once; a request that crosses with
+the closing is sent again."""
 MOST_STALE = 20
 """How often a request is sent again because the server had closed the connection meanwhile."""
 _NAMES_KEPT = 300.0
@@ -102,18 +103,19 @@ class HTTPClient:
 
     def _kept(self, address: Address) -> Connection | None:
         idle = self._idle.get((address.host, address.port, address.is_secure))
-        oldest = self._loop.time() - KEEP_ALIVE
+        now = self._loop.time()
         while idle:
             connection = idle.pop()
-            if connection.is_usable and connection.idle_since > oldest:
+            if connection.is_usable and connection.idle_until > now:
                 return connection
             connection.abort()
         return None
 
     def _give_back(self, connection: Connection) -> None:
+        connection.idle_until = self._loop.time() + min(KEEP_ALIVE, connection.announced)
         self._idle.setdefault(self._places[connection], []).append(connection)
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(KEEP_ALIVE, self._sweep)
+            self._sweeper = self._loop.call_at(connection.idle_until, self._sweep)
 
     def _sweep(self) -> None:
         """Close what has been idle for too long."""
@@ -124,13 +126,13 @@ class HTTPClient:
             young = [
                 idle_connection
                 for idle_connection in idle
-                if idle_connection.is_usable and idle_connection.idle_since > now - KEEP_ALIVE + 0.001
+                if idle_connection.is_usable and idle_connection.idle_until > now + 0.001
             ]
             for connection in set(idle).difference(young):
                 connection.abort()
             if young:
                 self._idle[place] = young
-                next_at = min(next_at, young[0].idle_since + KEEP_ALIVE)
+                next_at = min(next_at, young[0].idle_until)
             else:
                 del self._idle[place]
         if next_at < float("inf"):

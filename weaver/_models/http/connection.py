@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,8 @@ LINGER = 1.0
 _MOST_HEAD = 512 * 1024
 _MOST_WAITING = 256 * 1024  # bytes that wait for whoever reads, before the server is slowed down
 _MOST_DISCARDED = 256 * 1024
+_TIMEOUT = re.compile(r"\btimeout\s*=\s*(\d{1,6})\b", re.IGNORECASE)
+_MARGIN = 1.0  # seconds before a server closes an idle connection, in which nothing is sent on it
 # As lenient as browsers are where it is harmless: the answer ends where its server says.
 _LENIENT = {
     "lenient_headers": True,
@@ -167,13 +170,14 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         is_used: it has served an exchange before.
-        idle_since: on the event loop's clock.
+        idle_until: when it is closed if nobody uses it (event loop's clock).
+        announced: seconds for which the server keeps it idle, less one; infinity where it does not say.
     """
 
     __slots__ = (
         "_close_after", "_exchange", "_give_back", "_gone", "_head", "_heard", "_idle_timeout", "_interim",
-        "_pairs", "_parser", "_timer", "_to_eof", "_transport", "_unsent", "_whole", "idle_since",
-        "is_paused", "is_used", "loop",
+        "_pairs", "_parser", "_timer", "_to_eof", "_transport", "_unsent", "_whole", "announced",
+        "idle_until", "is_paused", "is_used", "loop",
     )  # fmt: skip
 
     def __init__(
@@ -185,7 +189,8 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.loop = loop
         self.is_used = self.is_paused = False
-        self.idle_since = 0.0
+        self.idle_until = 0.0
+        self.announced = float("inf")
         self._idle_timeout = idle_timeout
         self._give_back = give_back
         self._gone = gone
@@ -302,6 +307,8 @@ class Connection(asyncio.Protocol):
         headers = Headers(pairs)
         self._to_eof = "content-length" not in headers and "transfer-encoding" not in headers
         self._close_after = self._close_after or not self._parser.should_keep_alive()
+        if "keep-alive" in headers and (announced := _TIMEOUT.search(headers["keep-alive"])):
+            self.announced = max(0.0, float(announced[1]) - _MARGIN)
         exchange.begin(status, headers)
 
     def on_body(self, body: bytes) -> None:
@@ -343,7 +350,6 @@ class Connection(asyncio.Protocol):
             self._stop_timer()
             transport.abort() if transport.get_extra_info("ssl_object") else transport.close()
         else:
-            self.idle_since = self._heard
             self._give_back(self)
 
     def _end(self, error: TransportError | None) -> None:
