@@ -347,9 +347,10 @@ async def open_fork(
 ) -> AsyncGenerator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
-    with anyio.CancelScope() as scope:
-        children = Children(scope.cancel)
-        threads = Threads(run, children, terms=terms, name=name)
+    scope = anyio.CancelScope()
+    children = Children(scope.cancel)
+    threads = Threads(run, children, terms=terms, name=name)
+    with scope:
         if terms.hedge is not None:
             threads.watch(terms.hedge)
         reason: CancelReason = "not_needed"
