@@ -82,7 +82,27 @@ def test_relevant_lines_are_those_that_share_rare_words():
         "the chairs of the room",
         "the code of Wren is 3",
     ]
-    entries = [Entry(Source(Place("d", n, n), text)) for n, text in enumerate(texts)]
+    entries = entries_of(texts)
     assert most_relevant("What is the code of Heron?", entries)[0].source.text == texts[1]
     assert most_relevant("Nothing alike", entries) == entries[:10]
     assert most_relevant("anything", []) == []
+
+
+def test_the_line_that_names_what_is_asked_about_goes_on_alone():
+    """Words that all lines share do not make up for the one name."""
+    projects = ("Falcon", "Heron", "Osprey", "Kestrel", "Plover", "Wren", "Swift", "Merlin")
+    texts = [f"The access code of project {name} is {4000 + n}." for n, name in enumerate(projects)]
+    texts += [f"Visitor {n} signed the book at the entrance." for n in range(30)]
+    relevant = most_relevant("What is the access code of project Swift?", entries_of(texts))
+    assert [entry.source.text for entry in relevant] == [texts[6]]
+
+
+def test_both_lines_of_a_contradiction_go_on():
+    texts = ["The budget of project Wren is 310 euros.", "The budget of project Wren is 350 euros."]
+    texts += [f"The budget of project P{n} is {n} euros." for n in range(12)]
+    relevant = most_relevant("What is the budget of project Wren?", entries_of(texts))
+    assert [entry.source.text for entry in relevant] == texts[:2]
+
+
+def entries_of(texts: list[str]) -> list[Entry]:
+    return [Entry(Source(Place("d", n, n), text)) for n, text in enumerate(texts)]

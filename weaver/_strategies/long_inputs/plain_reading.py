@@ -68,7 +68,8 @@ async def read_plainly(run: Run, task: Task, numbered: NumberedLines, combine: C
 
 def most_relevant(question: str, entries: Sequence[Entry]) -> list[Entry]:
     """The entries whose lines share the rarest words with the question, best first; at most ten."""
-    scores = _shared_weights(question, [entry.source.text for entry in entries])
+    # Cubed, so that many common words do not make up for the one that names what is asked about.
+    scores = _shared_weights(question, [entry.source.text for entry in entries], power=3)
     order = sorted(range(len(entries)), key=lambda index: -scores[index])[:_MOST_FACTS]
     least = _FAR_FROM_BEST * (scores[order[0]] if order else 0.0)
     return [entries[index] for index in order if scores[index] >= least]
@@ -92,12 +93,14 @@ def _value_of(line: str) -> dict[str, str]:
     return {"topic": _NUMBER.sub("#", line), "stated": numbers[0]} if len(numbers) == 1 else {}
 
 
-def _shared_weights(text: str, lines: Sequence[str]) -> list[float]:
+def _shared_weights(text: str, lines: Sequence[str], *, power: int = 1) -> list[float]:
     """For each line the weight of the words that it shares with a text; words of few lines weigh most."""
     words = [_words(line) for line in lines]
     frequency = Counter(word for own in words for word in own)
     wanted = _words(text)
-    return [sum(math.log((len(lines) + 1) / frequency[word]) for word in own & wanted) for own in words]
+    return [
+        sum(math.log((len(lines) + 1) / frequency[word]) ** power for word in own & wanted) for own in words
+    ]
 
 
 def _words(text: str) -> set[str]:
