@@ -10,7 +10,7 @@ import pytest
 from weaver import Answer, Run, Task, Weaver, tool
 from weaver._data.messages import user
 from weaver._models.protocol import Request
-from weaver._runtime.calls.call import REASONING_TOKENS
+from weaver._runtime.calls.requests import REASONING_TOKENS
 from weaver.errors import (
     BudgetExceededError,
     DeadlineExceededError,

@@ -150,7 +150,7 @@ class LiteLLMModel:
         session = (await self._clients.get()).session
         if self._session is None or self._session[0] is not session:
             # litellm keeps clients by their parameters, the timeout among them, and would go on using
-            # one whose session is closed. Its own timeout gives each session its own client.
+            # one whose session is closed. A session with its own timeout gets its own client.
             self._session = session, self._idle_timeout + next(_sessions) / 1000
         ask = litellm.acompletion if request.prompt is None else litellm.atext_completion
         self._learned.recall()

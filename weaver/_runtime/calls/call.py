@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -13,7 +12,6 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from weaver._data.conversation.sizes import conversation_tokens
 from weaver._data.result import CancelReason
 from weaver._data.usage import Usage, estimate_tokens
 from weaver._display import one_line
@@ -37,10 +35,10 @@ from weaver._models.reply import Reply
 from weaver._models.reply_deltas import as_model_error, stream_of
 from weaver._models.tool_call_parts import ToolCallParts
 from weaver._runtime.calls.call_record import CallRecord, failing_stream_of
+from weaver._runtime.calls.requests import estimated_input, with_defaults, with_room_to_reason
 from weaver._runtime.limits.budget_ledger import PROBABLE_TOKENS
 from weaver._runtime.state.context import ThreadContext
 from weaver._runtime.state.guards import context_of, hooks_of
-from weaver._runtime.state.instructions import instructed
 from weaver._runtime.state.media import as_missing, check_media, media_of
 from weaver._runtime.state.shared_prefix import Prefix, is_shared, with_cache_key
 from weaver.errors import HookError, ModelError, ModelRefusedError, RefusedError
@@ -51,11 +49,6 @@ USUAL_SHARE = 0.75
 """A call is expected to be as long as this share of the earlier calls of its role."""
 BYTES_PER_TOKEN = 4
 """For counting while an answer streams. A delta counts as one token at least: servers send one a chunk."""
-REASONING_TOKENS = 4096
-"""Added to the cap of a call to a model that has been seen to reason before it answers: a cap says how long
-an answer may be, and servers count the reasoning with it, which then leaves no answer at all."""
-
-
 MAX_REFUSAL = 2000
 """Most characters of a refusal that its error repeats."""
 
@@ -129,8 +122,8 @@ class Call:
 
     def __aenter__(self) -> Coroutine[Any, Any, Call]:
         run = self._run
-        self._request = request = _with_defaults(self._request, run, self.reply.role)
-        self._input_estimate = _estimate_input(request)
+        self._request = request = with_defaults(self._request, run, self.reply.role)
+        self._input_estimate = estimated_input(request)
         self._asked = request
         if run.state.record is not None or is_shared(request) or media_of(request.messages):
             return self._enter()
@@ -160,7 +153,7 @@ class Call:
         """Reserve what the call may cost, send it, and wait for its first delta."""
         run, state, reply = self._run, self._run.state, self.reply
         if self._model.name in state.reasoners:
-            self._request = _with_room_to_reason(self._request)
+            self._request = with_room_to_reason(self._request)
         probable = self._probable_tokens()
         await self._reserve(probable)
         self._is_counted = run.ledger.limits_answers
@@ -476,30 +469,3 @@ class Call:
 def _place(role: str, path: str) -> str:
     labels = {"planner": "The plan", "judge": "A judge", "synthesizer": "The merged answer"}
     return labels.get(role) or (f"Thread {path}" if path else "The answer")
-
-
-def _with_defaults(request: Request, run: ThreadContext, role: str) -> Request:
-    changes: dict[str, Any] = {}
-    if request.prompt is None and (instructions := run.instructions):
-        changes["messages"] = instructed(request.messages, instructions, role)
-    if request.temperature is None and run.temperature is not None:
-        changes["temperature"] = run.temperature
-    if request.seed is None and run.seed is not None:
-        changes["seed"] = run.seed
-    return replace(request, **changes) if changes else request
-
-
-def _with_room_to_reason(request: Request) -> Request:
-    # Raw prompts and unfinished messages are continued as they are: their caps mean every token.
-    if request.max_tokens is None or request.prompt is not None or request.prefill:
-        return request
-    return replace(request, max_tokens=request.max_tokens + REASONING_TOKENS)
-
-
-def _estimate_input(request: Request) -> int:
-    if request.prompt is not None:
-        return estimate_tokens(request.prompt)
-    tokens = 4 + conversation_tokens(request.messages)
-    for tool in request.tools:
-        tokens += estimate_tokens(json.dumps(dict(tool.parameters))) + estimate_tokens(tool.description) + 8
-    return tokens

@@ -10,7 +10,7 @@ from weaver._runtime.state.run_state import ANSWERING
 
 FOR_DECISIONS = (
     "The answer that the user gets in the end has to follow the instructions below. Respect them in what you "
-    "decide. They do not change your own form reply, which was described above:"
+    "decide. They do not change the form of your own reply, which was described above:"
 )
 """Stands before the instructions in calls whose text is not the answer: a planner's, a judge's."""
 

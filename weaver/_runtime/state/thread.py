@@ -119,7 +119,7 @@ class Thread:
 
     @property
     def usage(self) -> Usage:
-        """Its own usage calls so far, without nested threads."""
+        """The usage of its own calls so far, without nested threads."""
         number, usage = self._summed
         if number != len(self.usages):
             usage = self.usages[0] if len(self.usages) == 1 else sum(self.usages, NOTHING)

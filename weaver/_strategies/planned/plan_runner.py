@@ -94,7 +94,7 @@ class Following:
     """The threads of one plan at work. Tokens for the synthesis are set aside from the beginning.
 
     A plan that turns out not to be valid is written again (`restart`). Threads go on where the new plan has
-    the same subtask after the same subtasks; their own others get names, since both may have run.
+    the same subtask after the same subtasks; the others get their own names, since both may have run.
     """
 
     def __init__(
