@@ -19,7 +19,9 @@ import anyio
 from tests.benchmarks.evidence import mix, page, report, world
 from tests.benchmarks.evidence.long_tasks import long_tasks
 from tests.benchmarks.evidence.measuring import (
+    CODE,
     LONG,
+    PUZZLES,
     Row,
     measure_code,
     measure_long,
@@ -54,6 +56,10 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--puzzles", type=int, default=4, help="puzzles of Game of 24")
     parser.add_argument("--mixed", type=int, default=1, help="tasks of each kind for routing")
     parser.add_argument("--strategies", default=" ".join(LONG), help="for long inputs, separated by blanks")
+    parser.add_argument("--arms", default=" ".join(mix.ARMS), help="for routing, separated by blanks")
+    parser.add_argument("--code", default=" ".join(CODE), help="for programs, separated by blanks")
+    parser.add_argument("--solvers", default=" ".join(PUZZLES), help="for puzzles, separated by blanks")
+    parser.add_argument("--at-once", type=int, default=1, help="tasks measured at the same time")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--deadline", type=float, default=180, help="seconds of one run")
     parser.add_argument("--json", type=Path, help="where the rows are appended, as they come")
@@ -97,16 +103,20 @@ async def measured(options: argparse.Namespace) -> list[Row]:
     async with Weaver(model, seed=options.seed, trace=False, deadline=deadline) as weaver:
         if "mix" in options.parts:
             mixed = list(forking_tasks.tasks(options.seed, options.mixed))
-            rows += await measure_mix(weaver, mixed, mix.ARMS, done)
+            rows += await measure_mix(weaver, mixed, options.arms.split(), done, options.at_once)
         if "code" in options.parts:
-            rows += await measure_code(weaver, options.seed, options.programs, done)
+            rows += await measure_code(
+                weaver, options.seed, options.programs, options.code.split(), done, options.at_once
+            )
         if "puzzles" in options.parts:
-            rows += await measure_puzzles(weaver, options.seed, options.puzzles, done)
+            rows += await measure_puzzles(
+                weaver, options.seed, options.puzzles, options.solvers.split(), done, options.at_once
+            )
     async with Weaver(small, seed=options.seed, trace=False, deadline=deadline) as weaver:
         if "long" in options.parts:
             sizes = [int(size) for size in options.sizes.split(",")]
             tasks = list(long_tasks(options.seed, options.window, sizes, options.each))
-            rows += await measure_long(weaver, tasks, options.strategies.split(), done)
+            rows += await measure_long(weaver, tasks, options.strategies.split(), done, options.at_once)
     return rows
 
 

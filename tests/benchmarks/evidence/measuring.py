@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
 from tests.benchmarks.evidence.baselines import part_by_part, truncation
 from tests.benchmarks.evidence.long_tasks import LongTask
-from tests.benchmarks.evidence.puzzles import puzzles
+from tests.benchmarks.evidence.puzzles import Puzzle, puzzles
 from tests.benchmarks.forking.tasks import BenchmarkTask, grade
 from weaver import Weaver, WeaverError
+from weaver._evals.items import Item
 from weaver.evals import load
+
+T = TypeVar("T")
 
 LONG = ("map_reduce", "part_by_part", "truncation", "explore:steps=4,asks=0")
 CODE = ("sequential", "best_of_n:n=4")
@@ -66,12 +69,16 @@ class Row:
 
 
 async def measure_long(
-    weaver: Weaver, tasks: Sequence[LongTask], strategies: Sequence[str], done: Callable[[Row], None]
+    weaver: Weaver,
+    tasks: Sequence[LongTask],
+    strategies: Sequence[str],
+    done: Callable[[Row], None],
+    at_once: int = 1,
 ) -> list[Row]:
     """Each task by each strategy; `part_by_part` gets the time that `map_reduce` took."""
-    rows = []
-    for task in tasks:
-        seconds = 60.0
+
+    async def measure(task: LongTask) -> list[Row]:
+        rows, seconds = [], 60.0
         for name in strategies:
             row = Row("long", task.kind, name.partition(":")[0], task.size)
             chosen: Any = name
@@ -85,41 +92,68 @@ async def measure_long(
                 seconds = row.seconds
             rows.append(row)
             done(row)
-    return rows
+        return rows
+
+    return await _rows(tasks, measure, at_once)
 
 
-async def measure_code(weaver: Weaver, seed: int, count: int, done: Callable[[Row], None]) -> list[Row]:
+async def measure_code(
+    weaver: Weaver,
+    seed: int,
+    count: int,
+    strategies: Sequence[str],
+    done: Callable[[Row], None],
+    at_once: int = 1,
+) -> list[Row]:
     """HumanEval: one answer, and the best of four by the tests."""
     task = load("human_eval", n=count, seed=seed)
-    rows = []
-    for item in task.items:
-        for name in CODE:
+
+    async def measure(item: Item) -> list[Row]:
+        rows = []
+        for name in strategies:
             row = Row("code", "human_eval", name)
             answer = await _run(weaver, row, task.asked(item), strategy=name)
             row.score = (await item.grader(item, answer)).score
             rows.append(row)
             done(row)
-    return rows
+        return rows
+
+    return await _rows(task.items, measure, at_once)
 
 
-async def measure_puzzles(weaver: Weaver, seed: int, count: int, done: Callable[[Row], None]) -> list[Row]:
+async def measure_puzzles(
+    weaver: Weaver,
+    seed: int,
+    count: int,
+    strategies: Sequence[str],
+    done: Callable[[Row], None],
+    at_once: int = 1,
+) -> list[Row]:
     """Game of 24: one answer, votes, the best of four by arithmetic, and a search."""
-    rows = []
-    for puzzle in puzzles(seed, count):
-        for name in PUZZLES:
+
+    async def measure(puzzle: Puzzle) -> list[Row]:
+        rows = []
+        for name in strategies:
             row = Row("puzzles", "game24", name.partition(":")[0])
             row.score = puzzle.grade(await _run(weaver, row, puzzle.task, strategy=name))
             rows.append(row)
             done(row)
-    return rows
+        return rows
+
+    return await _rows(list(puzzles(seed, count)), measure, at_once)
 
 
 async def measure_mix(
-    weaver: Weaver, tasks: Sequence[BenchmarkTask], arms: Sequence[str], done: Callable[[Row], None]
+    weaver: Weaver,
+    tasks: Sequence[BenchmarkTask],
+    arms: Sequence[str],
+    done: Callable[[Row], None],
+    at_once: int = 1,
 ) -> list[Row]:
     """Each task by each arm; the score is 1 where nothing can be graded but an answer is there."""
-    rows = []
-    for task in tasks:
+
+    async def measure(task: BenchmarkTask) -> list[Row]:
+        rows = []
         for name in arms:
             row = Row("mix", task.kind, name, should_fork=task.forks)
             answer = await _run(weaver, row, task.question, strategy=name)
@@ -128,7 +162,24 @@ async def measure_mix(
             row.length = grades.length
             rows.append(row)
             done(row)
-    return rows
+        return rows
+
+    return await _rows(tasks, measure, at_once)
+
+
+async def _rows(items: Sequence[T], measure: Callable[[T], Awaitable[list[Row]]], at_once: int) -> list[Row]:
+    """Measure ``at_once`` items at the same time, and return the rows in the order of the items."""
+    by_item: list[list[Row]] = [[] for _ in items]
+    limiter = anyio.CapacityLimiter(at_once)
+
+    async def work(number: int, item: T) -> None:
+        async with limiter:
+            by_item[number] = await measure(item)
+
+    async with anyio.create_task_group() as group:
+        for number, item in enumerate(items):
+            group.start_soon(work, number, item)
+    return [row for rows in by_item for row in rows]
 
 
 async def _run(weaver: Weaver, row: Row, task: Any, **options: Any) -> str:
