@@ -169,13 +169,13 @@ async def test_a_window_of_half_a_minute_is_outlasted() -> None:
 
 async def test_with_a_deadline_a_server_may_ask_for_long_waits() -> None:
     inside = failing(RateLimitError("busy", retry_after=400.0), times=1)
-    current_call.set(CallLog(deadline=500.0))
+    current_call.set(CallLog(deadline_at=500.0))
     assert (await hear(Retrying(inside), HELLO)).text == "at last"
 
 
 async def test_no_wait_lasts_beyond_the_deadline() -> None:
     inside = failing(RateLimitError("busy", retry_after=4.0), times=None)
-    current_call.set(CallLog(deadline=10.0))
+    current_call.set(CallLog(deadline_at=10.0))
     with pytest.raises(RateLimitError):
         await hear(Retrying(inside), HELLO)
     assert len(inside.requests) == 3

@@ -26,7 +26,7 @@ from weaver._hooks.chain import Hooks
 from weaver._hooks.named import resolved
 from weaver._journal import journal_of
 from weaver._models.layers.prices import check_prices
-from weaver._models.patience import deadline
+from weaver._models.patience import deadline_at as run_deadline_at
 from weaver._models.protocol import Capabilities, Model
 from weaver._planning.gate.gate import GATES
 from weaver._planning.listed import plan_of_list
@@ -294,17 +294,21 @@ class Weaver(TypedRuns):
         """Look up everything a run needs, within its deadline."""
         settings = self.settings.changed(**request.changes)
         started = anyio.current_time()
-        until = float("inf") if settings.deadline is None else started + settings.deadline
-        deadline.set(until)
-        with anyio.CancelScope(deadline=until):
-            return await self._prepared(request, settings, until, listen)
+        deadline_at = float("inf") if settings.deadline is None else started + settings.deadline
+        run_deadline_at.set(deadline_at)
+        with anyio.CancelScope(deadline=deadline_at):
+            return await self._prepared(request, settings, deadline_at, listen)
         raise DeadlineExceededError(
             f"After {settings.deadline:g} s the model, its endpoint or its tools had not been found.",
             hint="Name the model (`weaver doctor` shows what answers), or raise the deadline.",
         )
 
     async def _prepared(
-        self, request: RunRequest, settings: Settings, until: float, listen: Callable[[Event], None] | None
+        self,
+        request: RunRequest,
+        settings: Settings,
+        deadline_at: float,
+        listen: Callable[[Event], None] | None,
     ) -> Execution:
         task = as_task(request.task)
         if request.parts:
@@ -344,7 +348,7 @@ class Weaver(TypedRuns):
             instructions=settings.instructions or "",
             given_plan=request.plan,
             limits=_limits(settings),
-            deadline=until,
+            deadline_at=deadline_at,
             thread_timeout=settings.thread_timeout,
             temperature=settings.temperature,
             seed=settings.seed,

@@ -158,7 +158,7 @@ async def _asked(
                 asking.correct(reader.text, str(invalid), again="Write the whole plan again, corrected.")
         except ModelError as failed_call:
             if not asking.steps_down(failed_call):
-                in_time = anyio.current_time() + (failed_call.retry_after or 0.0) < run.context.deadline
+                in_time = anyio.current_time() + (failed_call.retry_after or 0.0) < run.context.deadline_at
                 if broke or not in_time or not isinstance(failed_call, StreamInterruptedError):
                     raise
                 broke = True

@@ -183,7 +183,7 @@ class _Thinking:
                 continue
             except StreamInterruptedError as error:
                 wait = error.retry_after or 0.0
-                in_time = current_time() + wait < self.run.context.deadline
+                in_time = current_time() + wait < self.run.context.deadline_at
                 if last or not in_time or (self.structured and error.refuses_structure):
                     self._keep_text()
                     raise

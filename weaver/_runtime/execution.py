@@ -139,7 +139,7 @@ class Execution:
             parent=self._parent,
             conversation=self._conversation_id,
         )
-        root = Run(ThreadContext(state, span, self._task, deadline=state.deadline))
+        root = Run(ThreadContext(state, span, self._task, deadline_at=state.deadline_at))
         state.emit(RunStarted(state.id, self._task.question, self._strategy, model))
         try:
             answer = await self._checked(root, await self._answer(root))
@@ -175,7 +175,7 @@ class Execution:
         main = asyncio.ensure_future(self._guarded(root))
         beside = accompany(state)
         stop_asked = asyncio.ensure_future(self._stop_asked.wait())
-        seconds = TimeBudget(state.deadline).left
+        seconds = TimeBudget(state.deadline_at).left
         try:
             await asyncio.wait({main, stop_asked}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not main.done():
@@ -226,7 +226,7 @@ class Execution:
         if state.record is not None and state.record.find(_ADDED) is not None:
             return result
         try:
-            await turn.end(result.messages, state.deadline)
+            await turn.end(result.messages, state.deadline_at)
             if state.record is not None:
                 await state.record.add(_ADDED, "ok", True)
         except WeaverError as error:
@@ -251,7 +251,7 @@ class Execution:
         state = self.state
         if answer is None or not self._checks_output:
             return answer
-        seconds = TimeBudget(state.deadline).left if state.cancel_reason is None else 0.0
+        seconds = TimeBudget(state.deadline_at).left if state.cancel_reason is None else 0.0
         check = asyncio.ensure_future(state.hooks.checked_output(answer, context_of(root.context)))
         try:
             await asyncio.wait({check}, timeout=None if seconds is None else max(seconds, CHECK_GRACE))
@@ -305,7 +305,7 @@ class Execution:
         rescued = self._rescued(root)
         if state.cancel_reason == "deadline":
             if rescued is None:
-                allowed = round(state.deadline - state.started, 3)  # two readings of the clock
+                allowed = round(state.deadline_at - state.started, 3)  # two readings of the clock
                 self.error = DeadlineExceededError(
                     f"The deadline of {allowed:g} s passed before there was anything to answer with.",
                     hint="Allow more time, or use a faster model.",

@@ -86,7 +86,7 @@ async def close_journal(state: RunState, result: Result[Any] | None, error: Weav
         with anyio.move_on_after(LEAST_SECONDS, shield=True):
             await asyncio.wait({recording})
         if not is_interrupted:
-            await asyncio.wait({recording}, timeout=TimeBudget(state.deadline).left)
+            await asyncio.wait({recording}, timeout=TimeBudget(state.deadline_at).left)
     finally:
         if not recording.done():
             recording.cancel()

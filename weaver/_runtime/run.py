@@ -169,7 +169,7 @@ class Run:
         body: Body | None = None,
         name: str = "t",
         timeout: float | None = None,
-        deadline: float | None = None,
+        deadline_at: float | None = None,
         on_error: OnError = "keep",
         on_timeout: OnTimeout = "partial",
         fallback: Body | None = None,
@@ -182,14 +182,14 @@ class Run:
             body: what each thread does, with the signature of a strategy; by default `Run.reason`.
             name: prefix of thread ids.
             timeout: seconds for each thread; the run's ``thread_timeout`` by default.
-            deadline: event-loop time at which all of them are stopped; at most this run's.
+            deadline_at: event-loop time at which all of them are stopped; at most this run's.
             on_error, on_timeout, fallback, hedge: see `weaver._runtime.threads.thread_options.Terms`.
         """
         context = self.context
         terms = Terms(
             body=body or reason,
             timeout=timeout if timeout is not None else context.state.thread_timeout,
-            deadline=min(context.deadline, float("inf") if deadline is None else deadline),
+            deadline_at=min(context.deadline_at, float("inf") if deadline_at is None else deadline_at),
             on_error=on_error,
             on_timeout=on_timeout,
             fallback=fallback,

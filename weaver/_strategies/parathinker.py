@@ -68,7 +68,7 @@ async def parathinker(
 
     tasks = samples(run, task, paths, temperature=temperature, mark=False)
     enough = {"first": 1, "half": math.ceil(len(tasks) / 2), "last": len(tasks)}[termination]
-    async with run.fork(tasks, body=think, name="path", deadline=stop_at(run)) as threads:
+    async with run.fork(tasks, body=think, name="path", deadline_at=stop_at(run)) as threads:
         try:
             ended = await threads.join(Quorum(enough, otherwise="wait"))
             run.offer(Answer(ended[0].text, complete=False))

@@ -70,14 +70,14 @@ class Database:
         Raises:
             JournalError: the database cannot be used, or was away for longer than the patience.
         """
-        until = monotonic() + self._patience
+        deadline_at = monotonic() + self._patience
         while True:
             try:
                 usual, urgent = await self._both_pools()
                 async with (urgent if is_urgent else usual).connection() as connection:
                     return await work(connection)
             except (*_PASSING, OSError) as error:
-                if _lasts(error) or monotonic() >= until:
+                if _lasts(error) or monotonic() >= deadline_at:
                     raise self._explained(error) from error
             except psycopg.Error as error:
                 raise self._explained(error) from error

@@ -54,7 +54,7 @@ class CallLog:
         prices: that model's prices; None: those of the model that was asked.
         run: id of the run, so that endpoints are shared fairly between runs.
         probable_tokens: what the call will probably use, input and output together; None: unknown.
-        deadline: the latest time (event loop clock) at which anybody still wants the answer.
+        deadline_at: the latest time (event loop clock) at which anybody still wants the answer.
         is_cached: the answer comes from a cache, and costs nothing.
         received: bytes of the answer on the wire, and ``tokens`` as the server counts them (input and
             output; None: it did not say); the adapter fills these in when the stream is closed.
@@ -70,7 +70,7 @@ class CallLog:
     prices: Prices | None = None
     run: str = ""
     probable_tokens: int | None = None
-    deadline: float = float("inf")
+    deadline_at: float = float("inf")
     is_cached: bool = False
     received: int = 0
     tokens: int | None = None

@@ -74,12 +74,12 @@ class _Timed:
         self._inside = inside
         self._seconds = seconds
         self._model = model
-        self._until = float("inf")
+        self._deadline_at = float("inf")
 
     async def __aenter__(self) -> _Timed:
-        self._until = current_time() + self._seconds
+        self._deadline_at = current_time() + self._seconds
         stream: Stream | None = None
-        with anyio.CancelScope(deadline=self._until):
+        with anyio.CancelScope(deadline=self._deadline_at):
             stream = await self._inside.__aenter__()
         if stream is None:
             raise ModelTimeoutError(
@@ -99,7 +99,7 @@ class _Timed:
         return self
 
     async def __anext__(self) -> Delta:
-        with anyio.CancelScope(deadline=self._until):
+        with anyio.CancelScope(deadline=self._deadline_at):
             return await self._stream.__anext__()
         raise StreamInterruptedError(
             f"{self._model} was not done within {self._seconds:g} s.",

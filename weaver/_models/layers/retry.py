@@ -28,7 +28,7 @@ class Retrying(Layer):
 
     Only opening is repeated, and only errors that are ``retriable``: once output has begun, a failure is
     the caller's. The wait grows exponentially with full jitter, is never shorter than the server asked
-    for, and never lasts beyond the deadline of the call (`CallLog.deadline`): then the error is raised at
+    for, and never lasts beyond the deadline of the call (`CallLog.deadline_at`): then the error is raised at
     once. Every retry is entered in the `CallLog`.
 
     Rate limits count by the minute. So an endpoint that refuses calls for its load is asked again for at
@@ -132,12 +132,12 @@ class Retrying(Layer):
     def _is_enough(self, began: float, patience: float, state: RetryCallState) -> bool:
         log = current_call.get()
         now = current_time()
-        deadline = float("inf") if log is None else log.deadline
+        deadline_at = float("inf") if log is None else log.deadline_at
         error = _error_of(state)
         retry_after = error.retry_after
-        if now + state.upcoming_sleep >= deadline:
+        if now + state.upcoming_sleep >= deadline_at:
             return True
-        if retry_after is not None and deadline == float("inf") and retry_after > 2 * self._patience:
+        if retry_after is not None and deadline_at == float("inf") and retry_after > 2 * self._patience:
             return True
         if not isinstance(error, RateLimitError):
             return state.attempt_number > self._retries

@@ -169,7 +169,7 @@ class Call:
         if headers := state.tracing.headers(span):
             self._request = replace(self._request, headers={**headers, **self._request.headers})
         self._log = log = CallLog(
-            run=run.id, deadline=run.deadline, probable_tokens=self._input_estimate + probable
+            run=run.id, deadline_at=run.deadline_at, probable_tokens=self._input_estimate + probable
         )
         log.on_change = partial(state.call_changed, run.thread_id)
         reply.retries, reply.fallbacks = log.retries, log.fallbacks

@@ -55,7 +55,7 @@ class TimeBudget:
         return self.at(THINKING_SHARE)
 
     @property
-    def plan_until(self) -> float:
+    def plan_deadline_at(self) -> float:
         """Event-loop time at which planning stops."""
         return self.at(PLANNING_SHARE)
 
@@ -72,7 +72,7 @@ class TimeBudget:
         )
 
     @property
-    def threads_until(self) -> float | None:
+    def threads_deadline_at(self) -> float | None:
         """Event-loop time at which threads stop, to leave time for the synthesis; None: no deadline."""
         seconds = self.left
         if seconds is None:

@@ -39,7 +39,7 @@ class ThreadContext:
         state: what all threads of the run share.
         path: structural path: ``""`` for the root, ``s2``, ``s2/t1``.
         depth: 0 for the root.
-        deadline: event-loop time by which this thread must be done, or infinity.
+        deadline_at: event-loop time by which this thread must be done, or infinity.
         task: what this thread works on.
         ledger: what it and all that it forks may spend.
         clock: the scope that ends this attempt when its time is up.
@@ -57,14 +57,14 @@ class ThreadContext:
         *,
         thread: Thread | None = None,
         parent: ThreadContext | None = None,
-        deadline: float = float("inf"),
+        deadline_at: float = float("inf"),
     ) -> None:
         self.state = state
         self.span = span
         self.task = task
         self.thread = thread
         self.parent = parent
-        self.deadline = deadline
+        self.deadline_at = deadline_at
         self.path: str = thread.id if thread is not None else ""
         self.depth: int = parent.depth + 1 if parent is not None else 0
         self.open_calls: list[OpenCall] = []
@@ -124,7 +124,7 @@ class ThreadContext:
     @property
     def time(self) -> TimeBudget:
         """The time that this thread has left."""
-        return TimeBudget(self.deadline)
+        return TimeBudget(self.deadline_at)
 
     @property
     def remaining(self) -> Remaining:
@@ -410,7 +410,7 @@ class ThreadContext:
         if self.thread is not None:
             self.thread.read_untrusted = True
 
-    def for_thread(self, thread: Thread, *, deadline: float) -> ThreadContext:
+    def for_thread(self, thread: Thread, *, deadline_at: float) -> ThreadContext:
         """Return the context of a thread below this one, with its span open."""
         span = self.state.tracing.start_thread(
             self.span,
@@ -421,7 +421,9 @@ class ThreadContext:
             depends_on=thread.depends_on,
             prompt=thread.task.question,
         )
-        below = ThreadContext(self.state, span, thread.task, thread=thread, parent=self, deadline=deadline)
+        below = ThreadContext(
+            self.state, span, thread.task, thread=thread, parent=self, deadline_at=deadline_at
+        )
         thread.span, thread.saying = span, below.words
         thread.open_calls = below.open_calls
         return below
@@ -429,7 +431,7 @@ class ThreadContext:
     def second_attempt(self, span: Span, model: Model | None) -> ThreadContext:
         """Return a context for a second attempt at this thread's work, on ``model`` if one is given."""
         again = ThreadContext(
-            self.state, span, self.task, thread=self.thread, parent=self.parent, deadline=self.deadline
+            self.state, span, self.task, thread=self.thread, parent=self.parent, deadline_at=self.deadline_at
         )
         again.path = f"{self.path}~hedge"
         again.ledger = self.ledger

@@ -52,7 +52,7 @@ class RunState:
         agents: workers that a planner may assign subtasks to.
         instructions: for every model call of the run, see `weaver._runtime.state.instructions`; "" for none.
         given_plan: the plan of a user who does not want a planner to be asked.
-        deadline: event-loop time by which the run must have answered, or infinity.
+        deadline_at: event-loop time by which the run must have answered, or infinity.
         thread_timeout: default seconds a thread may take, or None.
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
@@ -81,7 +81,7 @@ class RunState:
         instructions: str = "",
         given_plan: Plan | None = None,
         limits: Limits | None = None,
-        deadline: float = float("inf"),
+        deadline_at: float = float("inf"),
         thread_timeout: float | None = None,
         temperature: float | None = None,
         seed: int | None = None,
@@ -104,7 +104,7 @@ class RunState:
         self.limits = limits or Limits()
         self.ledger = Ledger(self.limits)
         self.started = current_time()
-        self.deadline = deadline
+        self.deadline_at = deadline_at
         self.thread_timeout = thread_timeout
         self.temperature = temperature
         self.seed = seed

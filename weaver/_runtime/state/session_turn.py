@@ -40,11 +40,11 @@ class SessionTurn:
         self._task = asyncio.ensure_future(self._hold(self._history, self._ending))
         return await asyncio.shield(self._history)
 
-    async def end(self, messages: Sequence[Message], deadline: float = float("inf")) -> None:
+    async def end(self, messages: Sequence[Message], deadline_at: float = float("inf")) -> None:
         """Add ``messages``, none to leave the session as it was, and let others have it.
 
         Args:
-            deadline: event-loop time by which it must be done; `LEAST_SECONDS` remain in any case.
+            deadline_at: event-loop time by which it must be done; `LEAST_SECONDS` remain in any case.
 
         Raises:
             SessionError: they could not be added.
@@ -60,7 +60,7 @@ class SessionTurn:
                 history.exception()
             return
         ending.set_result(messages)
-        seconds = max(LEAST_SECONDS, deadline - anyio.current_time())
+        seconds = max(LEAST_SECONDS, deadline_at - anyio.current_time())
         await asyncio.wait({task}, timeout=None if seconds == float("inf") else seconds)
         if not task.done():
             task.cancel()

@@ -34,7 +34,7 @@ _MAX_PREFIXES = 1000
 class Caller(Protocol):
     """What is needed of the thread that makes a call."""
 
-    deadline: float
+    deadline_at: float
 
     def waited_for_prefix(self, seconds: float) -> None:
         """Record that a call was held back until one that begins alike had been read."""
@@ -78,7 +78,7 @@ class SharedPrefixes:
         elif not prefix.reading.is_set():
             wait = 0.0 if model.provider in CACHE_PER_SLOT else _worth_waiting(costs, model.prices)
             now = current_time()
-            if wait and wait < (caller.deadline - now) / 4:
+            if wait and wait < (caller.deadline_at - now) / 4:
                 with anyio.move_on_after(min(LONGEST_WAIT, 2 * wait)):
                     await prefix.reading.wait()
                 caller.waited_for_prefix(current_time() - now)

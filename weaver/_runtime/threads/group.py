@@ -108,7 +108,7 @@ class Threads:
         self.all.append(thread)
         run.state.threads.append(thread)
         thread.path_tokens, thread.path_seconds = run.path_so_far
-        self._set_deadline(min(terms.deadline, run.deadline))
+        self._set_deadline(min(terms.deadline_at, run.deadline_at))
         self._children.start(self._drive(work, tuple(after)), path)
         return thread
 
@@ -232,7 +232,7 @@ class Threads:
             if not thread.finished:
                 thread.cancel_reason = thread.cancel_reason or self._context.why_cancelled
                 thread.finish("cancelled")
-            (work.place or self._context.for_thread(thread, deadline=self._context.deadline)).close()
+            (work.place or self._context.for_thread(thread, deadline_at=self._context.deadline_at)).close()
             work.place = None
             self._finished.append(thread)
             if thread.state == "succeeded" and self._terms.hedge is not None:

@@ -78,7 +78,7 @@ class Terms:
     Args:
         body: what the thread does.
         timeout: seconds from its start, or None.
-        deadline: event-loop time at which it is stopped.
+        deadline_at: event-loop time at which it is stopped.
         on_error: ``keep``: a failure is data, and what depends on it is skipped; ``skip``: what depends on
             it goes on without its finding; ``fail_fast``: the others are cancelled and the join raises it.
         on_timeout: ``partial``: what was said so far counts as a (cut) finding; ``fail``: it counts as a
@@ -92,7 +92,7 @@ class Terms:
 
     body: Body
     timeout: float | None = None
-    deadline: float = float("inf")
+    deadline_at: float = float("inf")
     on_error: OnError = "keep"
     on_timeout: OnTimeout = "partial"
     fallback: Body | None = None

@@ -103,7 +103,7 @@ class Work:
         thread.started_at = current_time()
         thread.state = "running"
         limit, own = self._limits()
-        self.place = run = parent.for_thread(thread, deadline=limit)
+        self.place = run = parent.for_thread(thread, deadline_at=limit)
         if run.read_untrusted or any(t.read_untrusted for t in threads):
             run.has_read_untrusted()
         state = parent.state
@@ -127,7 +127,7 @@ class Work:
 
     def _limits(self) -> tuple[float, bool]:
         """Until when an attempt that starts now may run, and whether that is the thread's own timeout."""
-        outer = min(self.terms.deadline, self._parent.deadline)
+        outer = min(self.terms.deadline_at, self._parent.deadline_at)
         if self.terms.timeout is None or self.terms.timeout == float("inf"):
             return outer, False
         own = current_time() + self.terms.timeout
@@ -145,7 +145,7 @@ class Work:
         """Run a body; its answer or error goes to the thread. True when time ran out."""
         thread = self.thread
         thread.attempts = max(1, thread.attempts)
-        run.deadline = limit
+        run.deadline_at = limit
         # The fork itself stops its threads at the deadline that they share.
         clock = anyio.CancelScope(deadline=limit) if own or run.state.record is not None else None
         with clock or _NO_CLOCK, run.state.tracing.attached(run.span):

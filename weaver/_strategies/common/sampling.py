@@ -97,7 +97,7 @@ def affordable(run: Run, wanted: int) -> int:
 
 def stop_at(run: Run) -> float | None:
     """Return the event-loop time at which threads must stop so that one more call fits; None: no deadline."""
-    return run.context.time.threads_until
+    return run.context.time.threads_deadline_at
 
 
 def told_without_tools(run: Run, task: Task) -> None:

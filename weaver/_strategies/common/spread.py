@@ -82,8 +82,8 @@ async def place(run: Run, placer: Placer, part: Part, shares: int) -> Mapping[st
     context = run.context
     share = hold_share(context.ledger, max(1, shares))
     settings = {**part.settings, **share_settings(share, context.ledger)}
-    if context.deadline < float("inf"):
-        settings["deadline"] = max(LEAST_SECONDS, context.deadline - anyio.current_time())
+    if context.deadline_at < float("inf"):
+        settings["deadline"] = max(LEAST_SECONDS, context.deadline_at - anyio.current_time())
 
     async def result() -> dict[str, Any]:
         return dict(await placer.place(part.with_settings(settings)))

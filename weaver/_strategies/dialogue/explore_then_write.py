@@ -50,7 +50,7 @@ async def explore_then_write(
             samples(run, prompt, explorers, temperature=temperature, mark=False), start=1
         )
     ]
-    async with run.fork(tasks, name="explorer", deadline=stop_at(run)) as threads:
+    async with run.fork(tasks, name="explorer", deadline_at=stop_at(run)) as threads:
         await threads.join()
     answers = list(filter(None, map(said, threads.all)))
     if answers:

@@ -87,7 +87,7 @@ async def group_think(
 
     drawn = samples(run, task, thinkers, temperature=temperature, mark=False)
     tasks = [replace(draw, title=name) for draw, name in zip(drawn, names, strict=False)]
-    async with run.fork(tasks, body=think, name="thinker", deadline=stop_at(run)) as threads:
+    async with run.fork(tasks, body=think, name="thinker", deadline_at=stop_at(run)) as threads:
         try:
             await threads.join()
         except NoAnswerError:

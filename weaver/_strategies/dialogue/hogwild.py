@@ -107,7 +107,7 @@ async def hogwild(
                 break
         return Answer("\n\n".join(mine), complete=whole)
 
-    async with run.fork(tasks, body=work, name="worker", deadline=stop_at(run)) as threads:
+    async with run.fork(tasks, body=work, name="worker", deadline_at=stop_at(run)) as threads:
         try:
             await threads.join()
         except NoAnswerError:

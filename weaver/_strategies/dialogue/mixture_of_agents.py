@@ -57,7 +57,7 @@ async def mixture_of_agents(
             )
             for i in range(affordable(run, proposers))
         ]
-        async with run.fork(tasks, name=f"layer{layer}-", deadline=stop_at(run)) as threads:
+        async with run.fork(tasks, name=f"layer{layer}-", deadline_at=stop_at(run)) as threads:
             await threads.join()
         drawn += threads.all
         answers = list(filter(None, map(said, threads.all)))

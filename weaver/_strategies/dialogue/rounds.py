@@ -80,8 +80,8 @@ async def rounds(
         if answers:
             few = min(seen, len(answers))
             tasks = [_with(t, run.random.sample(answers, few), message_chars) for t in tasks]
-        deadline = stop_at(run) if writes_last else None
-        async with run.fork(tasks, name=f"round{number}-", deadline=deadline) as threads:
+        deadline_at = stop_at(run) if writes_last else None
+        async with run.fork(tasks, name=f"round{number}-", deadline_at=deadline_at) as threads:
             await threads.join()
         drawn += threads.all
         answers = list(filter(None, map(said, threads.all)))

@@ -225,7 +225,7 @@ class _Exploring:
         """Give sub-questions to threads, all at the same time."""
         if not entries:
             return
-        async with self.run.fork(name="ask", deadline=stop_at(self.run)) as threads:
+        async with self.run.fork(name="ask", deadline_at=stop_at(self.run)) as threads:
             started: list[tuple[_Entry, Thread]] = []
             for entry in entries:
                 action = entry.action

@@ -127,7 +127,7 @@ class _Mapping:
         """
         shares = self._shares()
         waiting = iter(enumerate(shares, start=1))
-        async with self.run.fork(name="part", deadline=stop_at(self.run)) as threads:
+        async with self.run.fork(name="part", deadline_at=stop_at(self.run)) as threads:
             by_id: dict[str, Sequence[int]] = {}
 
             def start_next() -> bool:

@@ -196,7 +196,7 @@ class Forking:
 
             plan: Plan | None = None
             try:
-                with anyio.CancelScope(deadline=run.context.time.plan_until):
+                with anyio.CancelScope(deadline=run.context.time.plan_deadline_at):
                     plan = await self.planner(
                         run,
                         task,

@@ -77,7 +77,7 @@ class Manner:
 
     def open_threads(self, run: Run) -> AbstractAsyncContextManager[Threads]:
         """Open a fork for a plan's threads, with time kept for the synthesis."""
-        return run.fork(hedge=self.hedge, deadline=run.context.time.threads_until)
+        return run.fork(hedge=self.hedge, deadline_at=run.context.time.threads_deadline_at)
 
 
 @dataclass(frozen=True, slots=True)

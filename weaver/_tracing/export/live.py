@@ -132,8 +132,8 @@ class LiveServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Let an open page see the end of the run, then stop."""
-        until = time.monotonic() + FAREWELL_SECONDS
-        while self._watched and self._told < self.feed.revision and time.monotonic() < until:
+        deadline_at = time.monotonic() + FAREWELL_SECONDS
+        while self._watched and self._told < self.feed.revision and time.monotonic() < deadline_at:
             time.sleep(0.02)
         self._stop()
         if self._thread is not None:

@@ -86,10 +86,10 @@ class StoreWriter:
         open_end = True
         while open_end:
             batch = [self._waiting.get()]
-            until = time.monotonic() + EVERY
+            deadline_at = time.monotonic() + EVERY
             while batch[-1] is not None and not isinstance(batch[-1], threading.Event) and len(batch) < BATCH:
                 try:
-                    batch.append(self._waiting.get(timeout=max(until - time.monotonic(), 0)))
+                    batch.append(self._waiting.get(timeout=max(deadline_at - time.monotonic(), 0)))
                 except queue.Empty:
                     break
             open_end = batch[-1] is not None

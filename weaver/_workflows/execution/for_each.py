@@ -51,9 +51,9 @@ class Items:
         self._path = f"{work.progress.path}{work.step.id}"
         self._unstarted = ""
         # With a fallback every item has an output, also those that the step's deadline left no time for.
-        until = float("inf") if self.step.on_timeout == "fallback" else work.until
-        self._until = min(run.context.deadline, until)
-        self._timed = self._until < float("inf")
+        deadline_at = float("inf") if self.step.on_timeout == "fallback" else work.deadline_at
+        self._deadline_at = min(run.context.deadline_at, deadline_at)
+        self._timed = self._deadline_at < float("inf")
         self._context = copy_context()
 
     async def run(self) -> Answer:
@@ -113,9 +113,9 @@ class Items:
         if threads is None:
             return
         index, item = next(self._left, (-1, None))
-        late = self._timed and anyio.current_time() >= self._until
+        late = self._timed and anyio.current_time() >= self._deadline_at
         if late:
-            by_step = self.work.until <= self.run_.context.deadline
+            by_step = self.work.deadline_at <= self.run_.context.deadline_at
             self._unstarted = self.work.deadline_passed if by_step else "the deadline passed"
         if index < 0 or late or self.settled or not self._start(threads, index, item):
             self._left = iter(())

@@ -38,7 +38,7 @@ class StepRun:
     """One step at work; as a function, the body of its thread.
 
     Attributes:
-        until: event-loop time of the step's own deadline, or infinity.
+        deadline_at: event-loop time of the step's own deadline, or infinity.
         reply: what the person said who was asked.
         shares: parts still to be placed on workers, which share what is left of the run's limits.
         is_placed: this is such a part.
@@ -47,7 +47,7 @@ class StepRun:
     def __init__(self, progress: Progress, step: CompiledStep) -> None:
         self.progress = progress
         self.step = step
-        self.until = float("inf")
+        self.deadline_at = float("inf")
         self.reply = Reply(True)
         self.shares = 1
         self.is_placed = False
@@ -77,10 +77,10 @@ class StepRun:
             progress.tolerated.add(step.id)
             raise Ending("skipped", f"Its condition is false: {spec.if_}")
         if spec.deadline is not None:
-            self.until = anyio.current_time() + spec.deadline
+            self.deadline_at = anyio.current_time() + spec.deadline
         if spec.budget is not None:
             run.limit(limits_of(spec.budget), f"Step {step.id!r}")
-        with anyio.CancelScope(deadline=self.until) as clock:
+        with anyio.CancelScope(deadline=self.deadline_at) as clock:
             if step.approve is not None:
                 self.reply = await asked(run, progress, step, names)
                 if not self.reply.approved:
@@ -113,12 +113,12 @@ class StepRun:
         Args:
             task: the task with its texts filled in, where that is done already.
         """
-        if self.until < run.context.deadline:
+        if self.deadline_at < run.context.deadline_at:
             return self._by_the_deadline(run, names, task)
         return self._tries(run, names, task)
 
     async def _by_the_deadline(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Answer:
-        answer = await self._within(run, self.until, lambda: self._tries(run, names, task))
+        answer = await self._within(run, self.deadline_at, lambda: self._tries(run, names, task))
         return answer if answer is not None else self.late(run, names)
 
     def _tries(self, run: Run, names: Mapping[str, Any], task: Task | None) -> Awaitable[Answer]:
@@ -152,15 +152,15 @@ class StepRun:
         self, run: Run, names: Mapping[str, Any], task: Task | None, *, last: bool
     ) -> Awaitable[Answer]:
         timeout = self.step.timeout
-        if timeout is None or anyio.current_time() + timeout >= run.context.deadline:
+        if timeout is None or anyio.current_time() + timeout >= run.context.deadline_at:
             return self._once(run, names, task)
         return self._timed(run, names, task, timeout, last=last)
 
     async def _timed(
         self, run: Run, names: Mapping[str, Any], task: Task | None, timeout: float, *, last: bool
     ) -> Answer:
-        until = anyio.current_time() + timeout
-        answer = await self._within(run, until, lambda: self._once(run, names, task))
+        deadline_at = anyio.current_time() + timeout
+        answer = await self._within(run, deadline_at, lambda: self._once(run, names, task))
         if answer is not None:
             return answer
         took = f"it took longer than {timeout:g} s"
@@ -168,16 +168,18 @@ class StepRun:
             raise _TooLongError(took)
         return self._too_long(run, names, took)
 
-    async def _within(self, run: Run, until: float, work: Callable[[], Awaitable[Answer]]) -> Answer | None:
-        """Return what the work comes to, or None when it was not done by ``until``."""
-        if anyio.current_time() >= until:
+    async def _within(
+        self, run: Run, deadline_at: float, work: Callable[[], Awaitable[Answer]]
+    ) -> Answer | None:
+        """Return what the work comes to, or None when it was not done by ``deadline_at``."""
+        if anyio.current_time() >= deadline_at:
             return None
-        outer, run.context.deadline = run.context.deadline, until
+        outer, run.context.deadline_at = run.context.deadline_at, deadline_at
         try:
-            with anyio.CancelScope(deadline=until):
+            with anyio.CancelScope(deadline=deadline_at):
                 return await work()
         finally:
-            run.context.deadline = outer
+            run.context.deadline_at = outer
         return None
 
     def late(self, run: Run, names: Mapping[str, Any]) -> Answer:
@@ -268,10 +270,10 @@ class StepRun:
         work = self.progress.nested(self.step.id, used, inputs)
         if (
             defaults.deadline is None
-            or (until := anyio.current_time() + defaults.deadline) >= run.context.deadline
+            or (deadline_at := anyio.current_time() + defaults.deadline) >= run.context.deadline_at
         ):
             return await work(run)
-        answer = await self._within(run, until, lambda: work(run))
+        answer = await self._within(run, deadline_at, lambda: work(run))
         if answer is not None:
             return answer
         took = f"workflow {used.workflow.name} took longer than {defaults.deadline:g} s"
