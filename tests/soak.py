@@ -32,7 +32,7 @@ STRATEGIES = (
     "adaptive:conflicts=off,hedge=false",
     "sequential",
     "self_consistency:samples=4",
-    "best_of_n:n=3",
+    "best_of_n:samples=3",
 )
 QUESTIONS = (
     "What is 1+1? What is 2+2? What is 3+3?",

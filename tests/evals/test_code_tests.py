@@ -57,7 +57,7 @@ async def test_the_tests_stop_best_of_n():
     model = ScriptedModel(
         [Scripted(WRONG, times=1), Scripted(item.answer, times=1), Scripted("late", first=60)]
     )
-    result = await Weaver(model, strategy="best_of_n:n=4", trace=False).run(task.asked(item))
+    result = await Weaver(model, strategy="best_of_n:samples=4", trace=False).run(task.asked(item))
     assert result.status == "complete"
     assert (await item.grader(item, result.answer)).correct
     assert [r.closed for r in model.requests] == ["finished", "finished", "cancelled", "cancelled"]

@@ -79,7 +79,13 @@ def test_rows_of_two_machines_become_one_page(tmp_path, monkeypatch, capsys):
     for machine in ("Two cores", "NVIDIA H200"):
         row = Row("code", "human_eval", "sequential", score=1.0, status="complete", machine=machine)
         best = Row(
-            "code", "human_eval", "best_of_n:n=4", score=1.0, status="complete", cancelled=2, machine=machine
+            "code",
+            "human_eval",
+            "best_of_n:samples=4",
+            score=1.0,
+            status="complete",
+            cancelled=2,
+            machine=machine,
         )
         files.append(tmp_path / f"{machine}.jsonl")
         files[-1].write_text("".join(json.dumps(r.as_dict()) + "\n" for r in (row, best)))

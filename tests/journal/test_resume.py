@@ -224,7 +224,7 @@ async def test_confidences_are_in_the_journal(left):
         Scripted("Answer: 2", logprobs=(-1.0,) * 9, first=1.0),
     ]
     journal = Dying(left)
-    weaver = Weaver(None, strategy="deepconf:warmup=3,budget=5,window=2,tau=1", seed=1, journal=journal)
+    weaver = Weaver(None, strategy="deepconf:warmup=3,samples=5,window=2,tau=1", seed=1, journal=journal)
     with suppress(JournalError):
         await weaver.run("q", run_id="r", model=ScriptedModel(replies))
     journal.left = 1_000

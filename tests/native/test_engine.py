@@ -443,7 +443,7 @@ async def test_an_endpoint_without_completions_is_refused() -> None:
         ("threadweaver:top_p=7", "less than or equal to 1"),
         ("multiverse:thread_tokens=0", "greater than or equal to 1"),
         ("npr:top_p=0", "greater than 0"),
-        ("parallel_r1:paths=0", "greater than or equal to 1"),
+        ("parallel_r1:samples=0", "greater than or equal to 1"),
         ("parallel_r1:path_tokens=0", "greater than or equal to 1"),
         ("apr:sub_calls=-4", "greater than or equal to 0"),
     ],

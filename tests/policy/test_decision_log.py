@@ -88,7 +88,7 @@ async def test_a_verifier_is_the_source_of_a_reward():
         return "42" in answer.text
 
     async def best(run, task):
-        return await best_of_n(run, task, n=2, verifier=passes)
+        return await best_of_n(run, task, samples=2, verifier=passes)
 
     result = await Weaver(ScriptedModel("Answer: 42"), strategy=best).run("6 * 7?")
     assert [(r.value, r.source) for r in result.rewards] == [(1.0, "verifier")]

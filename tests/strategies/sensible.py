@@ -12,11 +12,11 @@ from weaver._strategies.common import registry
 from weaver.testing import Scripted, ScriptedModel
 
 FAST = {
-    "deep_prune": "deep_prune:paths=3,prefix_tokens=2",
+    "deep_prune": "deep_prune:samples=3,prefix_tokens=2",
     "difficulty_voting": "difficulty_voting:samples=5,easy=0",
     "self_consistency": "self_consistency:samples=5",
-    "deepconf": "deepconf:warmup=3,budget=6,window=2",
-    "parallel_probe": "parallel_probe:branches=3,interval=2,first_probe=1",
+    "deepconf": "deepconf:warmup=3,samples=6,window=2",
+    "parallel_probe": "parallel_probe:samples=3,interval=2,first_probe=1",
     "hogwild": "hogwild:tokens=30,step_tokens=10",
     "group_think": "group_think:tokens=30,chunk=10",
 }

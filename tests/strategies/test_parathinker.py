@@ -27,7 +27,7 @@ def paths(*words: int, **how) -> ScriptedModel:
 )
 async def test_the_other_paths_are_cut_where_they_are(termination, cut, seconds):
     model = paths(3, 5, 7, 9)
-    result = await Weaver(model, strategy=f"parathinker:paths=4,termination={termination}").run("q")
+    result = await Weaver(model, strategy=f"parathinker:samples=4,termination={termination}").run("q")
     assert result.answer == "the answer"
     assert [i for i, r in enumerate(model.requests[:4]) if r.closed == "cancelled"] == cut
     assert [t.cancel_reason for t in result.threads if t.cancel_reason] == ["quorum_met"] * len(cut)
@@ -50,20 +50,20 @@ async def test_the_papers_defaults():
 
 async def test_hidden_reasoning_is_part_of_the_thoughts():
     model = ScriptedModel([Scripted("the answer", when=SUMMARY), Scripted("4", reasoning="two and two")])
-    await Weaver(model, strategy="parathinker:paths=1").run("q")
+    await Weaver(model, strategy="parathinker:samples=1").run("q")
     assert "<think>\ntwo and two\n</think>\n\n4" in text_of(model.requests[1].request)
 
 
 async def test_paths_that_timed_out_are_used_as_far_as_they_came():
     model = paths(50, 60)
-    result = await Weaver(model, strategy="parathinker:paths=2", thread_timeout=5).run("q")
+    result = await Weaver(model, strategy="parathinker:samples=2", thread_timeout=5).run("q")
     assert result.answer == "the answer"
     assert "p1w4" in text_of(model.requests[2].request)
 
 
 async def test_a_deadline_leaves_time_for_the_summary():
     model = paths(500, 600)
-    result = await Weaver(model, strategy="parathinker:paths=2", deadline=20).run("q")
+    result = await Weaver(model, strategy="parathinker:samples=2", deadline=20).run("q")
     assert (result.status, result.answer) == ("complete", "the answer")
     assert result.metrics.wall_seconds < 20
 
@@ -75,7 +75,7 @@ async def test_when_no_path_says_anything_there_is_no_answer():
 
 async def test_a_typed_task_gets_its_output_from_the_summary():
     model = ScriptedModel([Scripted('{"value": 4}', when=SUMMARY), Scripted("four")])
-    result = await Weaver(model, strategy="parathinker:paths=2").run("q", output=int)
+    result = await Weaver(model, strategy="parathinker:samples=2").run("q", output=int)
     assert result.output == 4
     assert result.usage.calls == 3
 
@@ -87,6 +87,6 @@ async def test_tools_are_not_used_and_that_is_said():
         return what
 
     model = paths(1, 1)
-    result = await Weaver(model, strategy="parathinker:paths=2").run("q", tools=[look])
+    result = await Weaver(model, strategy="parathinker:samples=2").run("q", tools=[look])
     assert any("cannot call the task's tools" in note for note in result.notes)
     assert not any(r.request.tools for r in model.requests)

@@ -90,14 +90,14 @@ async def test_best_of_n_uses_it_and_the_first_pass_cancels_the_rest():
     ) -> bool:  # a function would run in a thread, beside virtual time
         return is_good(answer)
 
-    result = await weaver(model, "best_of_n:n=4").run("q", verify=is_good_at_once)
+    result = await weaver(model, "best_of_n:samples=4").run("q", verify=is_good_at_once)
     assert (result.status, result.answer, result.verified) == ("complete", "good", True)
     assert [r.closed for r in model.requests] == ["finished", "finished", "cancelled", "cancelled"]
 
 
 async def test_best_of_n_takes_a_verifier_by_name():
     model = ScriptedModel(["1 + 1 = 3", "1 + 1 = 2", "1 + 1 = 4"])
-    result = await weaver(model, "best_of_n:n=3,verifier=arithmetic").run("q")
+    result = await weaver(model, "best_of_n:samples=3,verifier=arithmetic").run("q")
     assert result.answer == "1 + 1 = 2"
 
 

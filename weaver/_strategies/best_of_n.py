@@ -18,7 +18,7 @@ from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import VERIFIER, Count, Warmth
 from weaver._strategies.common.pair_ratings import best_by_pairs
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import each, log_stop, said, samples, shown, with_losses
+from weaver._strategies.common.sampling import each, log_stop, said, sample_tasks, shown, with_losses
 from weaver._text.untrusted import fenced
 from weaver._verification.protocol import verdict_of
 from weaver.errors import BudgetExceededError, NoAnswerError, ToolError, WeaverError
@@ -52,14 +52,14 @@ async def best_of_n(
     run: Run,
     task: Task,
     *,
-    n: Count = 3,
+    samples: Count = 3,
     temperature: Warmth | None = None,
     judge: Literal["absolute", "pairwise", "listwise", "verify"] = "absolute",
     verifier: Annotated[Verifier | None, VERIFIER] = None,
     enough: float | None = None,
     comparisons: Count | None = None,
 ) -> Answer:
-    """Draw ``n`` samples and return the best one.
+    """Draw samples and return the best one.
 
     Sampling and ranking by a verifier is Cobbe et al. 2021; a prompted model as the judge is what optillm
     does (n = 3, temperature 1, ratings 0 to 10). Each sample is rated by itself, never in a conversation
@@ -67,7 +67,7 @@ async def best_of_n(
     in their own threads, so the first pass cancels those that still run.
 
     Args:
-        n: samples.
+        samples: how many (n).
         temperature: of the samples, unless the task or the run sets one. By default 1.0 for a judge. For a
             verifier 0.6, at which few samples pass most often (Chen et al. 2021, arXiv 2107.03374), and the
             first sample is drawn as a direct answer is.
@@ -104,7 +104,7 @@ async def best_of_n(
     scores: dict[str, bool | float] = {}
     candidates: list[tuple[bool | float | None, Answer]] = []
     passed = False
-    drawn = _drawn(run, task, n, temperature, is_verified=verify is not None)
+    drawn = _drawn(run, task, samples, temperature, is_verified=verify is not None)
     async with run.fork(drawn, body=rated, name="sample") as threads:
         async for thread in threads.as_finished():
             if said(thread) is None:
@@ -119,7 +119,7 @@ async def best_of_n(
     if not candidates:
         raise NoAnswerError(missing(threads.all, "No sample came to an answer")) from threads.all[0].error
     best = _best(candidates)
-    log_stop(run, f"best_of_n.{'verifier' if verify else judge}/1", passed, len(candidates), n)
+    log_stop(run, f"best_of_n.{'verifier' if verify else judge}/1", passed, len(candidates), samples)
     if passed:
         _rewarded(run, best, by_verifier=verify is not None)
         return best
@@ -140,7 +140,7 @@ async def best_of_n(
             best = await choose(run, task, answers)
     if scores:
         _rewarded(run, best, by_verifier=verify is not None)
-    return with_losses(run, best, threads.all, n)
+    return with_losses(run, best, threads.all, samples)
 
 
 def _check(run: Run, task: Task, verifier: Verifier | None) -> Verifier | None:
@@ -151,10 +151,10 @@ def _check(run: Run, task: Task, verifier: Verifier | None) -> Verifier | None:
     return verify
 
 
-def _drawn(run: Run, task: Task, n: int, temperature: float | None, *, is_verified: bool) -> list[Task]:
+def _drawn(run: Run, task: Task, samples: int, temperature: float | None, *, is_verified: bool) -> list[Task]:
     """Return the samples. They are asked the task itself, since nothing is read out of them."""
     warmth = temperature if temperature is not None else VERIFIED if is_verified else JUDGED
-    first, *others = samples(run, task, n, temperature=warmth, mark=False)
+    first, *others = sample_tasks(run, task, samples, temperature=warmth, mark=False)
     if is_verified and temperature is None:
         first = replace(first, temperature=run.context.temperature)
     return [first, *others]

@@ -21,7 +21,7 @@ from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import (
     log_stop,
     said,
-    samples,
+    sample_tasks,
     shown,
     told_without_tools,
     votes_on,
@@ -48,7 +48,7 @@ async def deep_prune(
     run: Run,
     task: Task,
     *,
-    paths: Count = 16,
+    samples: Count = 16,
     prefix_tokens: Count = 500,
     clusters: Count = 8,
     temperature: Warmth = 0.6,
@@ -64,7 +64,7 @@ async def deep_prune(
     ours.
 
     Args:
-        paths: samples that are begun.
+        samples: paths that are begun.
         prefix_tokens: tokens of a path before it is compared.
         clusters: most clusters; a path that is unlike all of so many is not compared any more and thinks on.
         temperature: of the paths, unless the task or the run sets one.
@@ -88,7 +88,7 @@ async def deep_prune(
                     threads.prune(*(t for t in threads.all if t.id == own.path))
         return answer_of(own.context, call.reply)
 
-    tasks = samples(run, task, paths, temperature=temperature, mark=mark)
+    tasks = sample_tasks(run, task, samples, temperature=temperature, mark=mark)
     votes = votes_on(task, same, max_weight=len(tasks))
     async with run.fork(tasks, body=path, name="path") as threads:
         async for thread in threads.as_finished():
@@ -98,10 +98,10 @@ async def deep_prune(
     if not len(votes):
         raise NoAnswerError(missing(threads.all, "No path came to an answer"))
     pruned = sum(thread.cancel_reason == "pruned" for thread in threads.all)
-    log_stop(run, "deep_prune.judge/1", pruned > 0, len(threads.all) - pruned, paths, share=votes.share)
+    log_stop(run, "deep_prune.judge/1", pruned > 0, len(threads.all) - pruned, samples, share=votes.share)
     run.context.voted(votes.counts, votes.share)
     winner = replace(votes.winner(), confidence=votes.share)
-    return with_losses(run, winner, threads.all, paths, what="paths", heard=_heard)
+    return with_losses(run, winner, threads.all, samples, what="paths", heard=_heard)
 
 
 def _heard(thread: object) -> bool:

@@ -22,7 +22,7 @@ from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import (
     log_stop,
     said,
-    samples,
+    sample_tasks,
     told_without_tools,
     votes_on,
     with_losses,
@@ -39,7 +39,7 @@ async def deepconf(
     task: Task,
     *,
     warmup: Count = 16,
-    budget: Count = 256,
+    samples: Count = 256,
     eta: Percent = 10.0,
     window: Count = 2048,
     tau: Share = 0.95,
@@ -57,10 +57,10 @@ async def deepconf(
     threshold is what the best ``eta`` percent of the warm-up traces reach. Every later trace whose running
     window falls below it is stopped at once by closing its stream. Traces at or above it vote, weighted by
     their confidence. No more are started once the leading answer has the share ``tau`` of the weight. With
-    ``warmup`` equal to ``budget`` this is the offline method with its lowest-group confidence.
+    ``warmup`` equal to ``samples`` this is the offline method with its lowest-group confidence.
 
     Args:
-        warmup, budget: traces that are never stopped, and traces in all.
+        warmup, samples: traces that are never stopped, and traces in all.
         eta: percent of the traces to keep: 10 (DeepConf-low) or 90 (DeepConf-high).
         window: tokens of a group. A trace shorter than that is one group and is never stopped.
         tau: share of the weight of votes that ends the search.
@@ -72,7 +72,7 @@ async def deepconf(
         MissingCapabilityError: none of the warm-up's traces came with log-probabilities.
     """
     told_without_tools(run, task)
-    traces = samples(run, task, budget, temperature=temperature, mark=mark)
+    traces = sample_tasks(run, task, samples, temperature=temperature, mark=mark)
     confidence: dict[str, float] = {}
     trace = partial(_trace, confidence=confidence, top_logprobs=top_logprobs, top_p=top_p, window=window)
     async with run.fork(traces[:warmup], body=partial(trace, threshold=None), name="warmup") as threads:
@@ -114,12 +114,12 @@ async def deepconf(
     if not votes.groups:
         raise NoAnswerError(missing([*first, *threads.all], "No trace came to an answer"))
     log_stop(
-        run, "deepconf.tau/1", votes.share >= tau, len(first) + len(threads.all), budget, share=votes.share
+        run, "deepconf.tau/1", votes.share >= tau, len(first) + len(threads.all), samples, share=votes.share
     )
     run.context.voted(votes.counts, votes.share)
     winner = replace(votes.winner(), confidence=votes.share)
     drawn = [*warmed, *threads.all]
-    return with_losses(run, winner, drawn, len(drawn) if votes.share >= tau else budget, what="traces")
+    return with_losses(run, winner, drawn, len(drawn) if votes.share >= tau else samples, what="traces")
 
 
 async def _trace(

@@ -18,8 +18,7 @@ from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import Count, Same, Share, Warmth
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import log_stop, said, shown, votes_on, with_losses
-from weaver._strategies.common.sampling import samples as samples_of
+from weaver._strategies.common.sampling import log_stop, said, sample_tasks, shown, votes_on, with_losses
 from weaver.errors import BudgetExceededError, NoAnswerError, WeaverError
 
 RATE = """\
@@ -68,7 +67,7 @@ async def difficulty_voting(
     features = {"difficulty": float(difficulty)}
     run.context.log_decision("width", *dict.fromkeys(names), policy="difficulty_voting/1", features=features)
     votes = votes_on(task, same)
-    tasks = samples_of(run, task, samples, temperature=temperature, mark=mark and difficulty > easy)
+    tasks = sample_tasks(run, task, samples, temperature=temperature, mark=mark and difficulty > easy)
     begun: list[Thread] = []
     is_certain, ended = False, 0
     for start in range(0, len(tasks), width):

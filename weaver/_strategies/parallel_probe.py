@@ -23,7 +23,7 @@ from weaver._strategies.common.sampling import (
     equivalence_of,
     log_stop,
     said,
-    samples,
+    sample_tasks,
     told_without_tools,
     with_losses,
 )
@@ -39,7 +39,7 @@ async def parallel_probe(
     run: Run,
     task: Task,
     *,
-    branches: Count = 8,
+    samples: Count = 8,
     interval: Count = 500,
     first_probe: Count = 2,
     consensus: Share = 0.5,
@@ -57,11 +57,11 @@ async def parallel_probe(
     than the share ``consensus``, at ``stable`` depths in a row, all branches are stopped. Width control: a
     branch whose probes miss the consensus ``patience`` times in a row is pruned. Else the majority wins.
 
-    The defaults other than ``branches`` are ours; too early a first probe or too low a threshold finds a
+    The defaults other than ``samples`` are ours; too early a first probe or too low a threshold finds a
     false consensus.
 
     Args:
-        branches: samples that think in parallel.
+        samples: branches that think in parallel.
         interval: tokens between the probes of a branch.
         first_probe: depth (in intervals) before which nothing is stopped or pruned.
         consensus: share of the branches that must agree (0 to 1).
@@ -93,7 +93,7 @@ async def parallel_probe(
                     threads.prune(*(t for t in threads.all if t.id in pruned))
         return answer_of(own.context, call.reply)
 
-    tasks = samples(run, task, branches, temperature=temperature)
+    tasks = sample_tasks(run, task, samples, temperature=temperature)
     async with run.fork(tasks, body=branch, name="branch") as threads:
         board.begin(t.id for t in threads.all)
         async for thread in threads.as_finished():
@@ -105,11 +105,11 @@ async def parallel_probe(
     if not board.heard:
         raise NoAnswerError(missing(threads.all, "No branch came to an answer"))
     log_stop(
-        run, "parallel_probe.consensus/1", board.settled, len(threads.all), branches, share=board.votes.share
+        run, "parallel_probe.consensus/1", board.settled, len(threads.all), samples, share=board.votes.share
     )
     run.context.voted(board.votes.counts, board.votes.share)
     answer = board.answer()
-    return answer if board.settled else with_losses(run, answer, threads.all, branches, what="branches")
+    return answer if board.settled else with_losses(run, answer, threads.all, samples, what="branches")
 
 
 async def _probe(run: Run, task: Task, text: str, tokens: int) -> str:

@@ -18,7 +18,7 @@ from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import (
     adding,
     log_stop,
-    samples,
+    sample_tasks,
     spoken,
     stop_at,
     told_without_tools,
@@ -40,19 +40,19 @@ async def parathinker(
     run: Run,
     task: Task,
     *,
-    paths: Count = 8,
+    samples: Count = 8,
     termination: Literal["first", "half", "last"] = "first",
     think_tokens: Count | None = 16384,
     temperature: Warmth = 0.5,
 ) -> Answer:
-    """Think along ``paths`` independent lines, then write one answer with all of them in view.
+    """Think along ``samples`` independent lines, then write one answer with all of them in view.
 
     Wen et al. 2025: 2, 4 or 8 paths of at most 16k tokens, temperature 0.5. The paper's model is trained with
     a control token per path and keeps the paths' KV caches for the summary; over a chat endpoint the paths
     are samples with seeds of their own, and the summary reads their texts again.
 
     Args:
-        paths: lines of thought (P).
+        samples: lines of thought (P).
         termination: when the others are cut where they are: at the end of the first, of half, or never.
         think_tokens: most tokens of one path; None leaves it to the task and the run.
         temperature: of the paths, unless the task or the run sets one.
@@ -66,7 +66,7 @@ async def parathinker(
         reply = await run.think(request, listen=text.hear)
         return answer_of(run.context, reply, text.text)
 
-    tasks = samples(run, task, paths, temperature=temperature, mark=False)
+    tasks = sample_tasks(run, task, samples, temperature=temperature, mark=False)
     enough = {"first": 1, "half": math.ceil(len(tasks) / 2), "last": len(tasks)}[termination]
     async with run.fork(tasks, body=think, name="path", deadline_at=stop_at(run)) as threads:
         try:
@@ -86,4 +86,4 @@ async def parathinker(
     listed = "\n\n".join(fenced(text, f"line of thought {i}") for i, text in enumerate(lines, start=1))
     summary = adding(replace(task, tools=()), SUMMARIZE + listed)
     answer = await run.reason(summary, role="synthesizer", listen=speaking(run))
-    return with_losses(run, answer, threads.all, paths, what="paths", heard=spoken)
+    return with_losses(run, answer, threads.all, samples, what="paths", heard=spoken)

@@ -15,8 +15,7 @@ from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import Count, Same, Share, Warmth
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import UNNEEDED, log_stop, said, votes_on, with_losses
-from weaver._strategies.common.sampling import samples as samples_of
+from weaver._strategies.common.sampling import UNNEEDED, log_stop, said, sample_tasks, votes_on, with_losses
 from weaver.errors import NoAnswerError
 
 Stop = Literal["none", "beta", "dirichlet", "entropy"]
@@ -64,7 +63,7 @@ async def self_consistency(
         mark: ask for a last line ``Answer: ...``.
     """
     votes = votes_on(task, same)
-    tasks = samples_of(run, task, samples, temperature=temperature, mark=mark)
+    tasks = sample_tasks(run, task, samples, temperature=temperature, mark=mark)
     width = window or (len(tasks) if first_m else WINDOW.get(stop, len(tasks)))
     lengths: dict[int, int] = {}
     ended: list[Thread] = []

@@ -20,11 +20,11 @@ from weaver.evals import load
 T = TypeVar("T")
 
 LONG = ("map_reduce", "part_by_part", "truncation", "explore:steps=4,asks=0")
-CODE = ("sequential", "best_of_n:n=4")
+CODE = ("sequential", "best_of_n:samples=4")
 PUZZLES = (
     "sequential",
     "self_consistency:samples=4",
-    "best_of_n:n=4",
+    "best_of_n:samples=4",
     "tree_of_thoughts:steps=3,n_generate=3,n_evaluate=1,breadth=2",
 )
 

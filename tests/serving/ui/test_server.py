@@ -323,7 +323,7 @@ async def test_a_plan_that_cannot_be_followed(start: Start, plan: Any, message: 
         ({"question": 3}, 400, "must be a string"),
         ({"question": "q", "strategy": "nonsense"}, 404, "nonsense"),
         ({"question": "q", "strategy": "/tmp/evil.py:run"}, 400, "installed strategy"),
-        ({"question": "q", "strategy": "best_of_n:n=none"}, 400, "n"),
+        ({"question": "q", "strategy": "best_of_n:samples=none"}, 400, "n"),
         ({"question": "q", "deadline": -1}, 400, "deadline"),
         ({"question": "q", "deadline": "soon"}, 400, "deadline"),
         ({"question": "q", "max_total_tokens": 1.5}, 400, "whole number"),

@@ -40,20 +40,20 @@ async def test_explorers_answer_at_once_and_the_synthesizer_reasons_with_their_a
 async def test_hidden_reasoning_is_not_passed_on():
     small = ScriptedModel([Scripted("short", reasoning="a long private thought")], name="small")
     large = ScriptedModel("done", name="large")
-    strategy = partial(explore_then_write, explorers=2)
+    strategy = partial(explore_then_write, samples=2)
     await Weaver(small, synthesizer_model=large, strategy=strategy).run("q")
     assert "private thought" not in text_of(large.requests[0].request)
 
 
 async def test_one_model_for_both_is_noted():
-    result = await Weaver(ScriptedModel("a"), strategy="explore_then_write:explorers=2").run("q")
+    result = await Weaver(ScriptedModel("a"), strategy="explore_then_write:samples=2").run("q")
     assert any("Explorers and synthesizer are one model" in note for note in result.notes)
 
 
 async def test_of_a_long_candidate_the_end_is_shown():
     small = ScriptedModel("\n".join(f"step {i}" for i in range(900)), name="small")
     large = ScriptedModel("done", name="large")
-    strategy = partial(explore_then_write, explorers=1, candidate_chars=100)
+    strategy = partial(explore_then_write, samples=1, candidate_chars=100)
     await Weaver(small, synthesizer_model=large, strategy=strategy).run("q")
     told = text_of(large.requests[0].request)
     assert "step 899" in told
@@ -63,6 +63,6 @@ async def test_of_a_long_candidate_the_end_is_shown():
 async def test_an_explorer_that_failed_is_missed():
     small = ScriptedModel([Scripted(error=ServerError("broken"), times=1), Scripted("a")], name="small")
     large = ScriptedModel("done", name="large")
-    result = await Weaver(small, synthesizer_model=large, strategy="explore_then_write:explorers=3").run("q")
+    result = await Weaver(small, synthesizer_model=large, strategy="explore_then_write:samples=3").run("q")
     assert result.status == "partial"
     assert any("Only 2 of 3 explorers answered" in note for note in result.notes)

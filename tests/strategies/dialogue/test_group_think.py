@@ -46,7 +46,7 @@ async def test_each_chunk_is_written_with_the_others_progress_in_view():
             *thinkers("", "b1 b2 b3 b4"),
         ],
     )
-    result = await Weaver(model, strategy="group_think:thinkers=2,chunk=2").run("q")
+    result = await Weaver(model, strategy="group_think:agents=2,chunk=2").run("q")
     assert result.answer == "merged"
     first, second, third = (r.request for r in requests_of(model, "Thinker 1"))
     assert "Thinker 2" not in text_of(first)
@@ -71,7 +71,7 @@ async def test_a_thinker_can_adapt_to_what_another_one_found():
             Scripted(adapting, when=of("Thinker 2"), each=1),
         ]
     )
-    await Weaver(model, strategy="group_think:thinkers=2,chunk=2").run("q")
+    await Weaver(model, strategy="group_think:agents=2,chunk=2").run("q")
     assert len(requests_of(model, "Thinker 2")) == 2
 
 
@@ -83,20 +83,20 @@ async def test_nobody_waits_for_the_slowest():
             Scripted("b1 b2 b3", when=of("Thinker 2"), each=20),
         ]
     )
-    await Weaver(model, strategy="group_think:thinkers=2,chunk=2").run("q")
+    await Weaver(model, strategy="group_think:agents=2,chunk=2").run("q")
     assert max(r.at for r in requests_of(model, "Thinker 1")) < 20
 
 
 async def test_a_thinker_writes_at_most_its_tokens():
     model = ScriptedModel([Scripted("merged", when=MERGE), Scripted("on and on and on", each=1)])
-    await Weaver(model, strategy="group_think:thinkers=1,chunk=2,tokens=5").run("q")
+    await Weaver(model, strategy="group_think:agents=1,chunk=2,tokens=5").run("q")
     assert [r.request.max_tokens for r in requests_of(model, "Thinker 1")] == [2, 2, 1]
 
 
 async def test_without_prefix_continuation_thinkers_are_asked_to_go_on():
     can = Capabilities()
     model = ScriptedModel([Scripted("merged", when=MERGE), *thinkers("a1 a2 a3", "b1 b2 b3")], can=can)
-    await Weaver(model, strategy="group_think:thinkers=2,chunk=2,tokens=4").run("q")
+    await Weaver(model, strategy="group_think:agents=2,chunk=2,tokens=4").run("q")
     second = requests_of(model, "Thinker 1")[1].request
     assert [m.role for m in second.messages] == ["user", "assistant", "user"]
     assert second.messages[2].content.startswith("Go on exactly where you stopped")
@@ -105,13 +105,13 @@ async def test_without_prefix_continuation_thinkers_are_asked_to_go_on():
 
 async def test_a_deadline_leaves_time_to_merge():
     model = ScriptedModel([Scripted("merged", when=MERGE), Scripted("on and on " * 50, each=1)])
-    result = await Weaver(model, strategy="group_think:thinkers=2,chunk=9", deadline=30).run("q")
+    result = await Weaver(model, strategy="group_think:agents=2,chunk=9", deadline=30).run("q")
     assert (result.status, result.answer) == ("complete", "merged")
 
 
 async def test_when_the_merge_fails_the_notes_are_left():
     model = ScriptedModel([Scripted(error=ServerError("x"), when=MERGE), *thinkers("a1", "b1")])
-    result = await Weaver(model, strategy="group_think:thinkers=2").run("q")
+    result = await Weaver(model, strategy="group_think:agents=2").run("q")
     assert result.status == "partial"
     assert "a1" in result.answer
     assert "b1" in result.answer

@@ -67,7 +67,7 @@ async def test_the_first_final_answer_ends_all():
 
 async def test_after_a_while_a_worker_is_asked_whether_its_work_is_redundant():
     model = ScriptedModel([*(["a b c d"] * 2), "no. Final answer: 1"])
-    await Weaver(model, strategy="hogwild:workers=1,check_tokens=6").run("q")
+    await Weaver(model, strategy="hogwild:agents=1,check_tokens=6").run("q")
     check = "Quick check: am I doing redundant work? (yes/no): "
     assert [r.request.messages[-1].content.endswith(check) for r in model.requests] == [False, False, True]
 
@@ -86,14 +86,14 @@ async def test_a_worker_that_says_nothing_twice_is_done():
     model = ScriptedModel(
         [Scripted("Final answer: 9", when="Time is up"), Scripted("a", times=1), Scripted("")]
     )
-    result = await Weaver(model, strategy="hogwild:workers=1").run("q")
+    result = await Weaver(model, strategy="hogwild:agents=1").run("q")
     assert result.answer == "Final answer: 9"
     assert len(model.requests) == 4
 
 
 async def test_without_prefix_continuation_steps_are_asked_for():
     model = ScriptedModel([Scripted("Final answer: 1")], can=Capabilities())
-    result = await Weaver(model, strategy="hogwild:workers=1").run("q")
+    result = await Weaver(model, strategy="hogwild:agents=1").run("q")
     assert result.answer == "Final answer: 1"
     assert "Write your next step now" in text_of(model.requests[0].request)
 

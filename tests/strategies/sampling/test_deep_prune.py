@@ -43,7 +43,7 @@ def paths(*words: str) -> list[Scripted]:
 
 async def run(*words: str, judge=ideal, **options):
     model = ScriptedModel([Scripted(judge, when=judges), *paths(*words)])
-    strategy = partial(deep_prune, paths=len(words), prefix_tokens=5, **options)
+    strategy = partial(deep_prune, samples=len(words), prefix_tokens=5, **options)
     return model, await Weaver(model, strategy=strategy).run("q")
 
 

@@ -66,7 +66,7 @@ def test_neighbours_meet_in_the_second_phase():
 async def test_the_best_of_n_wins(n: int):
     answers = [f"value {i}" for i in random.Random(n).sample(range(1, 10), n)]
     model = ScriptedModel([Scripted(by_value, when=judges), *(Scripted(a, times=1) for a in answers)])
-    result = await Weaver(model, strategy=f"best_of_n:n={n},judge=verify", seed=4).run("q")
+    result = await Weaver(model, strategy=f"best_of_n:samples={n},judge=verify", seed=4).run("q")
     assert result.answer == max(answers)
     assert result.status == "complete"
     asked = [text_of(r.request) for r in model.requests if judges(r.request)]
@@ -78,12 +78,12 @@ async def test_the_budget_of_comparisons_holds():
     model = ScriptedModel(
         [Scripted(by_value, when=judges), *(Scripted(f"value {i}", times=1) for i in range(1, 7))]
     )
-    await Weaver(model, strategy=partial(best_of_n, n=6, judge="verify", comparisons=7)).run("q")
+    await Weaver(model, strategy=partial(best_of_n, samples=6, judge="verify", comparisons=7)).run("q")
     assert sum(judges(r.request) for r in model.requests) == 7
 
 
 async def test_a_judge_that_fails_leaves_the_first():
     model = ScriptedModel([Scripted("no JSON", when=judges), Scripted("a", times=1), Scripted("b")])
-    result = await Weaver(model, strategy="best_of_n:n=2,judge=verify").run("q")
+    result = await Weaver(model, strategy="best_of_n:samples=2,judge=verify").run("q")
     assert result.answer in ("a", "b")
     assert any("could not be compared" in note for note in result.notes)

@@ -36,7 +36,7 @@ def probed(**answers: str):
 
 async def test_a_stable_consensus_stops_all_branches():
     model = ScriptedModel([probed(a="7", b="7", c="7"), branch("a", "1"), branch("b", "2"), branch("c", "3")])
-    result = await Weaver(model, strategy=f"parallel_probe:branches=3,{OPTIONS}").run("q")
+    result = await Weaver(model, strategy=f"parallel_probe:samples=3,{OPTIONS}").run("q")
     assert result.answer == "7"
     branches = [r for r in model.requests if not is_probe(r.request)]
     assert [r.closed for r in branches] == ["cancelled"] * 3
@@ -59,7 +59,7 @@ async def test_a_branch_that_stays_outside_the_consensus_is_pruned():
             branch("c", "9", words=60),
         ]
     )
-    strategy = f"parallel_probe:branches=3,{OPTIONS.replace('stable=2', 'stable=9')}"
+    strategy = f"parallel_probe:samples=3,{OPTIONS.replace('stable=2', 'stable=9')}"
     result = await Weaver(model, strategy=strategy).run("q")
     assert result.answer.endswith("Answer: 7")
     assert [t.cancel_reason for t in result.threads] == [None, None, "pruned"]
@@ -69,14 +69,14 @@ async def test_without_consensus_the_majority_of_the_finished_branches_wins():
     model = ScriptedModel(
         [probed(a="1", b="2", c="3"), branch("a", "4", 8), branch("b", "5", 8), branch("c", "5", 8)]
     )
-    result = await Weaver(model, strategy=f"parallel_probe:branches=3,{OPTIONS}").run("q")
+    result = await Weaver(model, strategy=f"parallel_probe:samples=3,{OPTIONS}").run("q")
     assert result.answer.endswith("Answer: 5")
     assert [t.state for t in result.threads] == ["succeeded"] * 3
 
 
 async def test_the_stream_stays_open_while_its_branch_is_probed():
     model = ScriptedModel([Scripted("7", when=is_probe, first=2), branch("a", "1", 12)])
-    strategy = "parallel_probe:branches=1,interval=5,first_probe=1,stable=9"
+    strategy = "parallel_probe:samples=1,interval=5,first_probe=1,stable=9"
     await Weaver(model, strategy=strategy).run("q")
     assert model.requests[0].closed == "finished"
     assert model.requests[1].at < model.requests[0].closed_at
@@ -85,7 +85,7 @@ async def test_the_stream_stays_open_while_its_branch_is_probed():
 
 async def test_without_prefix_continuation_a_branch_is_asked_in_a_further_turn():
     model = ScriptedModel([Scripted("7", when="Stop here"), branch("a", "1", 12)], can=Capabilities())
-    strategy = "parallel_probe:branches=1,interval=5,first_probe=1,stable=2"
+    strategy = "parallel_probe:samples=1,interval=5,first_probe=1,stable=2"
     result = await Weaver(model, strategy=strategy).run("q")
     assert result.answer == "7"
     probe = next(r.request for r in model.requests if "Stop here" in text_of(r.request))
@@ -94,7 +94,7 @@ async def test_without_prefix_continuation_a_branch_is_asked_in_a_further_turn()
 
 async def test_the_deadline_gives_the_latest_consensus():
     model = ScriptedModel([Scripted("7", when=is_probe), branch("a", "1", 90), branch("b", "1", 90)])
-    strategy = "parallel_probe:branches=2,interval=5,first_probe=1,stable=99"
+    strategy = "parallel_probe:samples=2,interval=5,first_probe=1,stable=99"
     result = await Weaver(model, strategy=strategy, deadline=20).run("q")
     assert (result.status, result.answer) == ("partial", "7")
 

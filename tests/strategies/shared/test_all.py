@@ -197,18 +197,18 @@ async def test_a_run_that_died_in_the_middle_goes_on(name):
 
 
 SAMPLING = {
-    "deep_prune": "deep_prune:paths=4",
-    "explore_then_write": "explore_then_write:explorers=4",
+    "deep_prune": "deep_prune:samples=4",
+    "explore_then_write": "explore_then_write:samples=4",
     "tool_mix": "tool_mix:agents=4,rounds=1",
     "self_consistency": "self_consistency:samples=4",
-    "best_of_n": "best_of_n:n=4",
-    "deepconf": "deepconf:warmup=4,budget=4",
-    "parallel_probe": "parallel_probe:branches=4,interval=1000",
-    "mixture_of_agents": "mixture_of_agents:layers=2,proposers=4",
+    "best_of_n": "best_of_n:samples=4",
+    "deepconf": "deepconf:warmup=4,samples=4",
+    "parallel_probe": "parallel_probe:samples=4,interval=1000",
+    "mixture_of_agents": "mixture_of_agents:layers=2,agents=4",
     "debate": "debate:agents=4,rounds=1",
-    "parathinker": "parathinker:paths=4,termination=last",
-    "group_think": "group_think:thinkers=4",
-    "hogwild": "hogwild:workers=4,tokens=4",
+    "parathinker": "parathinker:samples=4,termination=last",
+    "group_think": "group_think:agents=4",
+    "hogwild": "hogwild:agents=4,tokens=4",
 }
 
 
@@ -247,7 +247,7 @@ async def test_an_answer_of_all_samples_is_complete(name):
         ),
         ("deepconf:same=number(x)", "Option same of strategy 'deepconf': 'x' is not a tolerance"),
         ("parallel_probe:same=bogus", "There is no equivalence named 'bogus'"),
-        ("hogwild:workers=12", "Option workers of strategy 'hogwild' is '12': .*less than or equal to 8"),
+        ("hogwild:agents=12", "Option agents of strategy 'hogwild' is '12': .*less than or equal to 8"),
         ("self_consistency:samples=3,first_m=9", "do not go together: first_m is 9, of 3 samples"),
         ("adaptive:conflicts=bogus", "Option conflicts of strategy 'adaptive': .*'bogus'"),
         ("adaptive:max_subtasks=0", "Option max_subtasks .*greater than or equal to 1"),

@@ -203,7 +203,7 @@ def checks(tmp_path, monkeypatch):
 
 
 async def test_a_verifier_named_by_a_flag_is_loaded(checks):
-    settings = settings_from({"strategy": f"best_of_n:n=3,verifier=python:{checks}:longest"})
+    settings = settings_from({"strategy": f"best_of_n:samples=3,verifier=python:{checks}:longest"})
     result = await Weaver(ScriptedModel(["a", "abc", "ab"]), settings=settings).run("q")
     assert (result.answer, result.notes) == ("abc", ())
 

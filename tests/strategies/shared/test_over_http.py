@@ -39,7 +39,7 @@ async def test_deepconf():
 
     replies = [trace(5, times=1), trace(4, "so it is. Answer: 2", times=1), trace(1, LONG, each=0.005)]
     async with Server(replies, dialect="vllm") as server:
-        result = await answered(server, "deepconf:warmup=2,budget=4,eta=100,window=4,tau=1")
+        result = await answered(server, "deepconf:warmup=2,samples=4,eta=100,window=4,tau=1")
         assert result.answer.endswith("Answer: 1")
         stopped = server.script.requests[2:]
         assert [r.closed for r in stopped] == ["cancelled"] * 2
@@ -52,7 +52,7 @@ async def test_parallel_probe():
         Scripted(LONG, each=0.005),
     ]
     async with Server(replies) as server:
-        strategy = "parallel_probe:branches=2,interval=5,first_probe=1,stable=2"
+        strategy = "parallel_probe:samples=2,interval=5,first_probe=1,stable=2"
         result = await answered(server, strategy)
         assert result.answer == "7"
         branches = [r for r in server.script.requests if not r.request.prefill]

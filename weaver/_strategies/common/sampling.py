@@ -30,7 +30,7 @@ MARK = (
 )
 
 
-def samples(
+def sample_tasks(
     run: Run, task: Task, number: int, *, temperature: float | None = None, mark: bool = True
 ) -> list[Task]:
     """``number`` times the same task, each with its own seed.

@@ -13,7 +13,7 @@ from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._strategies.common.option_types import Count, Same, Warmth
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import log_stop, said, samples, votes_on, with_losses
+from weaver._strategies.common.sampling import log_stop, said, sample_tasks, votes_on, with_losses
 from weaver._text.untrusted import fenced
 
 OTHERS = """\
@@ -57,7 +57,7 @@ async def debate(
     cast = tuple(run.context.state.agents.values())
     drawn = [
         replace(t, title=f"agent {i + 1}", agent=cast[i % len(cast)] if cast else task.agent)
-        for i, t in enumerate(samples(run, task, agents, temperature=temperature, mark=mark))
+        for i, t in enumerate(sample_tasks(run, task, agents, temperature=temperature, mark=mark))
     ]
     talks: list[tuple[Message, ...]] = [t.conversation for t in drawn]
     answers: list[Answer | None] = [None] * len(drawn)

@@ -9,7 +9,7 @@ from weaver._data.task import Task
 from weaver._runtime.run import Run
 from weaver._strategies.common.option_types import Count, Warmth
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import adding, said, samples, shortened, stop_at, with_losses
+from weaver._strategies.common.sampling import adding, said, sample_tasks, shortened, stop_at, with_losses
 from weaver._strategies.common.streaming import speaking
 from weaver._text.untrusted import fenced
 
@@ -25,7 +25,7 @@ async def explore_then_write(
     run: Run,
     task: Task,
     *,
-    explorers: Count = 4,
+    samples: Count = 4,
     temperature: Warmth = 1.0,
     candidate_chars: Count = 8000,
 ) -> Answer:
@@ -37,7 +37,7 @@ async def explore_then_write(
     here it is prompted.
 
     Args:
-        explorers: candidate answers (N in the paper).
+        samples: candidate answers (N in the paper).
         temperature: of the explorers, unless the task or the run sets one.
         candidate_chars: of a longer candidate only the end is shown.
     """
@@ -47,7 +47,7 @@ async def explore_then_write(
     tasks = [
         replace(sample, title=f"explorer {number}")
         for number, sample in enumerate(
-            samples(run, prompt, explorers, temperature=temperature, mark=False), start=1
+            sample_tasks(run, prompt, samples, temperature=temperature, mark=False), start=1
         )
     ]
     async with run.fork(tasks, name="explorer", deadline_at=stop_at(run)) as threads:
@@ -61,4 +61,4 @@ async def explore_then_write(
     ]
     last = adding(replace(task, tools=() if answers else task.tools), "\n\n".join((REASON, *listed)))
     answer = await run.reason(last if answers else task, role="synthesizer", listen=speaking(run))
-    return with_losses(run, answer, threads.all, explorers, what="explorers")
+    return with_losses(run, answer, threads.all, samples, what="explorers")

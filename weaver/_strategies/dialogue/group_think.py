@@ -15,7 +15,7 @@ from weaver._strategies.common.option_types import Count, Warmth
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import (
     adding,
-    samples,
+    sample_tasks,
     spoken,
     stop_at,
     told_without_tools,
@@ -43,7 +43,7 @@ async def group_think(
     run: Run,
     task: Task,
     *,
-    thinkers: Count = 4,
+    agents: Count = 4,
     tokens: Count = 1024,
     chunk: Count = 64,
     temperature: Warmth = 0.7,
@@ -58,13 +58,13 @@ async def group_think(
     because the others' texts come before one's own).
 
     Args:
-        thinkers: how many (N).
+        agents: how many (N).
         tokens: most tokens that each may write (K).
         chunk: tokens between two looks at the others.
         temperature: of the thinkers, unless the task or the run sets one.
     """
     told_without_tools(run, task)
-    names = [f"Thinker {i + 1}" for i in range(thinkers)]
+    names = [f"Thinker {i + 1}" for i in range(agents)]
     written: dict[str, Said] = {}
 
     async def think(own: Run, asked: Task) -> Answer:
@@ -85,7 +85,7 @@ async def group_think(
         assert reply is not None, "tokens is at least 1"
         return answer_of(own.context, reply, turn.text)
 
-    drawn = samples(run, task, thinkers, temperature=temperature, mark=False)
+    drawn = sample_tasks(run, task, agents, temperature=temperature, mark=False)
     tasks = [replace(draw, title=name) for draw, name in zip(drawn, names, strict=False)]
     async with run.fork(tasks, body=think, name="thinker", deadline_at=stop_at(run)) as threads:
         try:
@@ -99,7 +99,7 @@ async def group_think(
     notes = "\n\n".join(fenced(text, name) for name, text in recorded)
     summary = adding(replace(task, tools=()), MERGE + notes)
     answer = await run.reason(summary, role="synthesizer", listen=speaking(run))
-    return with_losses(run, answer, threads.all, thinkers, what="thinkers", heard=spoken)
+    return with_losses(run, answer, threads.all, agents, what="thinkers", heard=spoken)
 
 
 async def _others(written: dict[str, Said], name: str) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.sampling import (
     adding,
     log_stop,
-    samples,
+    sample_tasks,
     spoken,
     stop_at,
     told_without_tools,
@@ -52,7 +52,7 @@ async def hogwild(
     run: Run,
     task: Task,
     *,
-    workers: Annotated[Count, Field(le=len(NAMES))] = 2,
+    agents: Annotated[Count, Field(le=len(NAMES))] = 2,
     tokens: Count = 16384,
     step_tokens: Count = 1024,
     check_tokens: Count = 256,
@@ -66,14 +66,14 @@ async def hogwild(
     question whether the worker is doing redundant work. The first final answer ends all.
 
     Args:
-        workers: how many, at most 8: each has a name.
+        agents: how many, at most 8: each has a name.
         tokens: most tokens that each may write; then the answer is asked for.
         step_tokens: most tokens of one paragraph.
         check_tokens: tokens of a worker between two checks for redundant work.
         temperature: of the workers, unless the task or the run sets one.
     """
     told_without_tools(run, task)
-    drawn = samples(run, task, workers, temperature=temperature, mark=False)
+    drawn = sample_tasks(run, task, agents, temperature=temperature, mark=False)
     tasks = [replace(draw, title=name) for draw, name in zip(drawn, NAMES, strict=False)]
     names = " and ".join(draw.title for draw in tasks)
     shared = Shared()
@@ -120,7 +120,7 @@ async def hogwild(
     run.offer(Answer(steps, complete=False))
     final_task = adding(replace(task, tools=()), FINISH + fenced(steps, "steps"))
     answer = await run.reason(final_task, role="synthesizer", listen=speaking(run))
-    return with_losses(run, answer, threads.all, workers, what="workers", heard=spoken)
+    return with_losses(run, answer, threads.all, agents, what="workers", heard=spoken)
 
 
 @dataclass

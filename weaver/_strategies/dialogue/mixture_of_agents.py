@@ -24,17 +24,17 @@ instruction that stands in them."""
 
 @strategy("mixture_of_agents", source="Mixture-of-Agents, Wang et al. 2024, arXiv 2406.04692")
 async def mixture_of_agents(
-    run: Run, task: Task, *, layers: Count = 3, proposers: Count = 6, temperature: Warmth = 0.7
+    run: Run, task: Task, *, layers: Count = 3, agents: Count = 6, temperature: Warmth = 0.7
 ) -> Answer:
     """Let several proposers answer, let others improve on all their answers, and aggregate the last layer's.
 
     Wang et al. 2024: 3 layers (MoA-Lite: 2) of 6 different models, temperature 0.7; the last layer is one
     aggregator, here the synthesizer's model. The run's agents are the proposers, in turn, so give them
-    models of their own; without agents the same model proposes ``proposers`` times, which helps less.
+    models of their own; without them the same model proposes ``agents`` times, which helps less.
 
     Args:
         layers: the last one is the aggregator; 1 is a single direct answer.
-        proposers: answers per layer before it.
+        agents: answers per layer before it.
         temperature: of the proposers, unless the task or the run sets one.
     """
     cast = tuple(run.context.state.agents.values())
@@ -55,7 +55,7 @@ async def mixture_of_agents(
                 agent=cast[i % len(cast)] if cast else task.agent,
                 seed=None if run.context.seed is None else run.context.seed + i,
             )
-            for i in range(affordable(run, proposers))
+            for i in range(affordable(run, agents))
         ]
         async with run.fork(tasks, name=f"layer{layer}-", deadline_at=stop_at(run)) as threads:
             await threads.join()
@@ -65,7 +65,7 @@ async def mixture_of_agents(
         proposals = [answer.text for answer in answers]
     last = _with(replace(task, tools=() if proposals else task.tools), proposals)
     answer = await run.reason(last, role="synthesizer", listen=speaking(run))
-    return with_losses(run, answer, drawn, (layers - 1) * proposers, what="proposals")
+    return with_losses(run, answer, drawn, (layers - 1) * agents, what="proposals")
 
 
 def _with(task: Task, proposals: Sequence[str]) -> Task:

@@ -16,7 +16,7 @@ from weaver._strategies.common.sampling import (
     adding,
     log_stop,
     said,
-    samples,
+    sample_tasks,
     shortened,
     stop_at,
     votes_on,
@@ -40,7 +40,7 @@ async def rounds(
     run: Run,
     task: Task,
     *,
-    width: Count = 8,
+    samples: Count = 8,
     seen: Count = 4,
     rounds: Count = 3,
     final: Literal["write", "vote"] = "write",
@@ -56,7 +56,7 @@ async def rounds(
     whose last call is the synthesizer's. It costs (rounds - 1) x width + 1 calls, ``vote`` rounds x width.
 
     Args:
-        width: answers of a round (N in RSA).
+        samples: answers of a round (N in RSA).
         seen: answers of the round before that each new answer sees (K in RSA), at most all of them.
         rounds: rounds, with the first one and the last one (T in RSA). With 1, ``write`` is a direct answer.
         final: ``write``: the last round is one answer that sees all answers before it. ``vote``: the
@@ -75,7 +75,7 @@ async def rounds(
     for number in range(1, parallel + 1):
         tasks = [
             replace(t, title=f"answer {number}.{i + 1}")
-            for i, t in enumerate(samples(run, prompt, width, temperature=temperature, mark=mark))
+            for i, t in enumerate(sample_tasks(run, prompt, samples, temperature=temperature, mark=mark))
         ]
         if answers:
             few = min(seen, len(answers))
@@ -92,7 +92,7 @@ async def rounds(
             break
         seconds_before = seconds_left
     if drawn:
-        log_stop(run, "rounds.deadline/1", len(drawn) < parallel * width, len(drawn), parallel * width)
+        log_stop(run, "rounds.deadline/1", len(drawn) < parallel * samples, len(drawn), parallel * samples)
     if writes_last:
         last = _with(replace(task, tools=() if answers else task.tools), answers, message_chars)
         answer = await run.reason(last, role="synthesizer", listen=speaking(run))
@@ -102,7 +102,7 @@ async def rounds(
             await votes.cast(ballot)
         run.context.voted(votes.counts, votes.share)
         answer = replace(votes.winner(), confidence=votes.share)
-    return with_losses(run, answer, drawn, parallel * width, what="answers of the rounds")
+    return with_losses(run, answer, drawn, parallel * samples, what="answers of the rounds")
 
 
 def _with(task: Task, answers: Sequence[Answer], chars: int) -> Task:

@@ -22,7 +22,7 @@ from weaver._strategies.common.sampling import (
     adding,
     log_stop,
     said,
-    samples,
+    sample_tasks,
     shortened,
     shown,
     votes_on,
@@ -81,7 +81,7 @@ async def tool_mix(
         replace(sample, title=f"agent {number}", tools=mix)
         for number, (sample, mix) in enumerate(
             zip(
-                samples(run, task, agents, temperature=temperature, mark=mark),
+                sample_tasks(run, task, agents, temperature=temperature, mark=mark),
                 islice(cycle(mixes), agents),
                 strict=False,
             ),

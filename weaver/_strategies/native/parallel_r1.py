@@ -48,7 +48,7 @@ async def parallel_r1(
     run: Run,
     task: Task,
     *,
-    paths: Count = 2,
+    samples: Count = 2,
     max_tokens: Count = 32_768,
     path_tokens: Count = 4096,
     temperature: Warmth = 1.0,
@@ -60,7 +60,7 @@ async def parallel_r1(
     """A model trained to fork writes ``<Parallel>``; several seeds continue the same text, then it sums up.
 
     Args:
-        paths: how many seeds.
+        samples: how many seeds.
         max_tokens: most tokens of the main thread.
         path_tokens: most tokens of one path.
         patience: once half of the paths are done, the others get this many times their median seconds.
@@ -76,4 +76,4 @@ async def parallel_r1(
         own_seeds=True,
         patience=patience,
     )
-    return await answer(run, prompt, replace(PARALLEL_R1, width=paths), decoding, show=show)
+    return await answer(run, prompt, replace(PARALLEL_R1, width=samples), decoding, show=show)
