@@ -6,10 +6,10 @@ from weaver._environment.doors import door
 
 if TYPE_CHECKING:
     from weaver._tracing.export.setup import configure
-    from weaver._tracing.record.tracer import Tracing
+    from weaver._tracing.tracer import Tracing
 
 _MODULES = {
-    "Tracing": "_tracing.record.tracer",
+    "Tracing": "_tracing.tracer",
     "configure": "_tracing.export.setup",
 }
 

@@ -33,7 +33,7 @@ from weaver._models.reply import Reply
 from weaver._testing.server_process import ServerProcess
 from weaver._tracing.export.local import flush, local_tracing
 from weaver._tracing.export.setup import Telemetry, configure
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 
 SINK = """
 import sys
@@ -120,14 +120,14 @@ def variants(collector: str) -> dict[str, Callable[[], Any]]:
 
 def make_spans(tracing: Tracing, pairs: int) -> None:
     """``pairs`` threads with a call each."""
-    root = tracing.start_run(run_id="r", strategy="bench", model="m", question="q")
+    root = tracing.runs.start(run_id="r", strategy="bench", model="m", question="q")
     usage = Usage(1, 120, 80, cost_usd=0.001)
     for i in range(pairs):
         name = f"s{i}"
-        thread = tracing.start_thread(
+        thread = tracing.threads.start(
             root, id=name, title="A title", agent="worker", depth=1, depends_on=("s0",)
         )
-        call = tracing.start_call(
+        call = tracing.calls.start(
             thread, model="openai/m", provider="openai", endpoint="http://localhost:8080/v1", role="thread",
             request=REQUEST,
         )  # fmt: skip
@@ -135,12 +135,12 @@ def make_spans(tracing: Tracing, pairs: int) -> None:
         reply = Reply("call/0", "thread", "openai/m", "openai", "http://localhost:8080/v1")
         reply.text, reply.state, reply.finish, reply.usage = "An answer. " * 20, "succeeded", "stop", usage
         reply.seconds, reply.first_delta = 1.0, 0.2
-        tracing.end_call(call, reply, REQUEST)
+        tracing.calls.end(call, reply, REQUEST)
         report = ThreadReport(
             name, None, "A title", 1, "succeeded", answer=reply.text, usage=usage, seconds=1.0
         )
-        tracing.end_thread(thread, report)
-    tracing.end(root)
+        tracing.threads.end(thread, report)
+    tracing.steps.end(root)
 
 
 def span_cost(make: Callable[[], Any], pairs: int) -> tuple[float, float]:

@@ -16,9 +16,9 @@ from weaver._evals.records import RecordFile, read_records
 from weaver._evals.tasks import load
 from weaver._strategies.best_of_n import best_of_n
 from weaver._tracing.record import semconv as sc
-from weaver._tracing.record.tracer import Tracing
 from weaver._tracing.store.decisions import decisions_of, rewards_of
 from weaver._tracing.store.span_record import EventRecord, SpanRecord, record_of
+from weaver._tracing.tracer import Tracing
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 pytestmark = pytest.mark.anyio

@@ -13,6 +13,9 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.serving.conftest import Start, served
 from tests.serving.test_chat import client, user
@@ -372,3 +375,23 @@ def test_a_head_that_is_endless_or_slow_is_given_up(start: Start, monkeypatch: p
                 answer += sock.recv(1000)
             assert answer.startswith(b"HTTP/1.1 200")
             time.sleep(0.6)  # an idle connection is not a slow head
+
+
+def test_runs_go_on_with_the_trace_of_the_request(start: Start):
+    """One trace shows the client's program, the run and the model server; baggage goes no further."""
+    theirs = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    server = start(weaver={"tracer_provider": provider})
+    body = {"model": "weaver/direct", "messages": [{"role": "user", "content": "q"}]}
+    headers = {"traceparent": theirs, "baggage": "user=ada"}
+    reply = httpx.post(f"{server.url}/chat/completions", json=body, headers=headers)
+    assert reply.status_code == 200
+    (root,) = [span for span in spans.get_finished_spans() if span.name.startswith("invoke_workflow")]
+    assert root.context is not None
+    assert root.parent is not None
+    assert f"{root.context.trace_id:032x}" == theirs.split("-")[1]
+    assert f"{root.parent.span_id:016x}" == theirs.split("-")[2]
+    sent = server.models.requests[-1].headers
+    assert sent["traceparent"].split("-")[1] == theirs.split("-")[1]
+    assert "baggage" not in sent

@@ -15,9 +15,9 @@ from weaver._data.usage import Usage
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._tracing.record import semconv as sc
-from weaver._tracing.record.attributes import of_reply
 from weaver._tracing.record.content import Capture, capture_mode
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.spans.call import of_reply
+from weaver._tracing.tracer import Tracing
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 
@@ -41,10 +41,10 @@ def call(
 ) -> Any:
     """The one chat span of a call."""
     tracing = Tracing(spans.provider, capture=capture, texts=texts)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
-    span = tracing.start_call(root, model="m", provider="p", endpoint="", role="thread", request=request)
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
+    span = tracing.calls.start(root, model="m", provider="p", endpoint="", role="thread", request=request)
     reply = Reply("call/0", "thread", "m", "p", "", text=text, state="succeeded", finish="stop")
-    tracing.end_call(span, reply, request)
+    tracing.calls.end(span, reply, request)
     return spans.all[-1]
 
 
@@ -228,8 +228,8 @@ def test_a_secret_at_the_cut_is_not_shown_in_part(spans: Spans) -> None:
 def test_errors_do_not_quote_what_models_said(spans: Spans, said: str, shown: str | None) -> None:
     for capture, expected in ((False, shown or said), (True, said)):
         tracing = Tracing(spans.provider, capture=capture)
-        root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
-        tracing.end(root, ValueError(said))
+        root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
+        tracing.steps.end(root, ValueError(said))
         assert spans.all[-1].status.description == expected
 
 
@@ -242,10 +242,10 @@ def test_broken_text_of_a_model_does_no_harm(spans: Spans) -> None:
 
 def conflict(spans: Spans, **options: Any) -> dict[str, Any]:
     tracing = Tracing(spans.provider, **options)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
-    span = tracing.start_conflict(root, subject="Paris", attribute="people", threads=("a", "b", "c"))
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
+    span = tracing.conflicts.start(root, subject="Paris", attribute="people", threads=("a", "b", "c"))
     values = (ConflictValue(f"2.1 {MARK}", ("a", "c"), 0.9), ConflictValue("9", ("b",)))
-    tracing.end_conflict(
+    tracing.conflicts.end(
         span, Conflict("Paris", "people", values, Resolution("evidence", f"2.1 {MARK}", "a census"))
     )
     return about(spans.all[-1])

@@ -19,7 +19,7 @@ from weaver._models.layers.call_log import Fallback, Retry
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._tracing.record import semconv as sc
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 from weaver.errors import ServerError, ToolError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 
@@ -247,9 +247,9 @@ def _reply(**fields: Any) -> Reply:
 
 async def test_retries_and_fallbacks_are_events_at_their_own_time(spans: Spans) -> None:
     tracing = Tracing(spans.provider)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
     request = Request(messages=(user("hi"),), temperature=0.5, stop=("END",), seed=7, max_tokens=9)
-    call = tracing.start_call(
+    call = tracing.calls.start(
         root,
         model="m",
         provider="openai",
@@ -260,7 +260,7 @@ async def test_retries_and_fallbacks_are_events_at_their_own_time(spans: Spans) 
     reply = _reply(queue_seconds=0.25, first_delta=0.5)
     reply.retries.append(Retry(1, f"429 for Bearer {SECRET}", 2.0, at_ns=123))
     reply.fallbacks.append(Fallback("m", "gone", "m2", at_ns=456))
-    tracing.end_call(call, reply, request)
+    tracing.calls.end(call, reply, request)
 
     [span] = spans.of("chat")
     assert [(e.name, e.timestamp) for e in span.events] == [("weaver.retry", 123), ("weaver.fallback", 456)]
@@ -275,23 +275,23 @@ async def test_retries_and_fallbacks_are_events_at_their_own_time(spans: Spans) 
 
 async def test_a_raw_prompt_is_a_text_completion(spans: Spans) -> None:
     tracing = Tracing(spans.provider)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
     request = Request(prompt="Once upon")
-    call = tracing.start_call(root, model="m", provider="p", endpoint="", role="thread", request=request)
-    tracing.end_call(call, _reply(), request)
+    call = tracing.calls.start(root, model="m", provider="p", endpoint="", role="thread", request=request)
+    tracing.calls.end(call, _reply(), request)
 
     assert [s.name for s in spans.of("text_completion")] == ["text_completion m"]
 
 
 async def test_names_are_of_low_cardinality(spans: Spans) -> None:
     tracing = Tracing(spans.provider)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
     for number in range(3):
-        tracing.end_join(
-            tracing.start_join(root, rule=f"quorum({number})", threads=[], needed=number), received=number
+        tracing.joins.end(
+            tracing.joins.start(root, rule=f"quorum({number})", threads=[], needed=number), received=number
         )
-        tracing.end(tracing.start_step(root, f"vote/{number}"))
-    tracing.end(root)
+        tracing.steps.end(tracing.steps.start(root, f"vote/{number}"))
+    tracing.steps.end(root)
 
     assert {s.name for s in spans.all} == {"invoke_workflow s", "join quorum", "step vote"}
 
@@ -301,7 +301,7 @@ async def test_a_context_left_in_another_task_is_left_quietly(
 ) -> None:
     """The classic way to 'Failed to detach context': a generator that is closed somewhere else."""
     tracing = Tracing(spans.provider)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
 
     async def generator() -> Any:
         with tracing.attached(root):
@@ -323,9 +323,9 @@ async def test_a_context_left_in_another_task_is_left_quietly(
 
 async def test_an_ended_parent_still_has_children(spans: Spans) -> None:
     tracing = Tracing(spans.provider)
-    root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
-    tracing.end(root)
-    tracing.end(tracing.start_step(root, "late"))
+    root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
+    tracing.steps.end(root)
+    tracing.steps.end(tracing.steps.start(root, "late"))
 
     assert {s.name for s in spans.all} == {"invoke_workflow s", "step late"}
 

@@ -50,7 +50,7 @@ from weaver._tools.function import by_name
 from weaver._tools.protocol import Toolset
 from weaver._tools.run_tools import RunTools
 from weaver._tools.toolsets import Toolsets
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 from weaver._verification.named import verification_of
 from weaver.errors import ConfigurationError, DeadlineExceededError, UnknownNameError
 from weaver.events import Event

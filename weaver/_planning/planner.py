@@ -74,7 +74,7 @@ async def make_plan(
         InvalidPlanError: no valid plan after two repairs.
         ModelError, BudgetExceededError: the planner could not be asked.
     """
-    span = run.context.state.tracing.start_plan(run.context.span)
+    span = run.context.state.tracing.plans.start(run.context.span)
     error: BaseException | None = None
     plan: Plan | None = None
     try:
@@ -111,13 +111,13 @@ async def make_plan(
         raise
     finally:
         stopped = run.context.why_cancelled if plan is None and error is None else None
-        run.context.state.tracing.end_plan(span, plan=plan, error=error, cancel_reason=stopped)
+        run.context.state.tracing.plans.end(span, plan=plan, error=error, cancel_reason=stopped)
 
 
 def use_plan(run: Run, plan: Plan) -> None:
     """Take a plan that no planner wrote: it stands in the trace, in the events and in the result."""
     tracing = run.context.state.tracing
-    tracing.end_plan(tracing.start_plan(run.context.span), plan=plan)
+    tracing.plans.end(tracing.plans.start(run.context.span), plan=plan)
     if run.context.parent is None:
         run.context.state.plan = plan
     for note in plan.notes:

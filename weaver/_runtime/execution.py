@@ -131,7 +131,7 @@ class Execution:
         """
         state = self.state
         model = state.model_for("thread").name
-        span = state.tracing.start_run(
+        span = state.tracing.runs.start(
             run_id=state.id,
             strategy=self._strategy,
             model=model,
@@ -146,7 +146,7 @@ class Execution:
             result = await self._with_turn_added(self._result(root, model, answer))
         except asyncio.CancelledError:
             self.error = RunCancelled("The run was cancelled.")
-            state.tracing.end_run(span, self._result(root, model, None))
+            state.tracing.runs.end(span, self._result(root, model, None))
             self.is_recorded = await close_journal(state, None, self.error)
             raise
         finally:
@@ -154,7 +154,7 @@ class Execution:
             if self._turn is not None:
                 with anyio.CancelScope(shield=True):
                     await self._turn.end(())
-        state.tracing.end_run(span, result)
+        state.tracing.runs.end(span, result)
         if result.answer and state.listen is not None and result.answer.strip() != state.spoken.strip():
             state.emit(AnswerStarted(self._strategy))
             state.emit(AnswerDelta(result.answer))
@@ -237,7 +237,7 @@ class Execution:
     async def _work_on(self, root: Run, task: Task) -> Answer:
         """The strategy's answer to ``task``, which has passed the input checks."""
         if self.state.hooks.input_checks:
-            self.state.tracing.set_question(root.context.span, task.question)
+            self.state.tracing.runs.set_question(root.context.span, task.question)
         root.context.task = task
         answer = await answered(self._work, root, task, who=f"Strategy {self._strategy!r}")
         answer = await in_form(root, task, answer)

@@ -17,6 +17,7 @@ from weaver._serving.chat.endpoint import chat_completions
 from weaver._serving.http.errors import ApiError, api_error
 from weaver._serving.http.guard import HostGuard
 from weaver._serving.http.metrics import CONTENT_TYPE
+from weaver._serving.http.trace_context import CallersTrace
 from weaver._serving.keys import Client
 from weaver._serving.responses.endpoint import Responses
 from weaver._serving.service import Service
@@ -37,7 +38,7 @@ def app_of(service: Service, responses: Responses) -> Starlette:
         handler = partial(_answered, service, path, endpoint)
         return [Route(prefix + path, handler, methods=methods or ("GET",)) for prefix in ("/v1", "")]
 
-    middleware = [Middleware(HostGuard, config=service.config)]
+    middleware = [Middleware(HostGuard, config=service.config), Middleware(CallersTrace)]
     if service.config.cors:
         middleware.append(
             Middleware(

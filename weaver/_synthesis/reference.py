@@ -57,7 +57,7 @@ class Reference:
             if isinstance(delta, Text):
                 tell(frame.add(delta.text))
 
-        span = run.context.state.tracing.start_synthesis(run.context.span)
+        span = run.context.state.tracing.syntheses.start(run.context.span)
         failed: BaseException | None = None
         stopped: CancelReason | None = None
         whole = True
@@ -85,7 +85,7 @@ class Reference:
             stopped = run.context.why_cancelled
             raise
         finally:
-            run.context.state.tracing.end(span, failed, cancel_reason=stopped)
+            run.context.state.tracing.syntheses.end(span, failed, cancel_reason=stopped)
         tell(frame.rest())
         if frame.unknown:
             run.note(f"The answer referred to parts that there are not: {', '.join(frame.unknown[:8])}.")

@@ -49,7 +49,7 @@ async def synthesize(
     run.offer(listed(findings, missing))
     if whole and len(findings) == 1 and not missing and not settled and task.output is None:
         return speak(run, findings[0].answer)
-    span = run.context.state.tracing.start_synthesis(run.context.span)
+    span = run.context.state.tracing.syntheses.start(run.context.span)
     failed: BaseException | None = None
     stopped: CancelReason | None = None
     try:
@@ -79,7 +79,7 @@ async def synthesize(
         stopped = run.context.why_cancelled
         raise
     finally:
-        run.context.state.tracing.end(span, failed, cancel_reason=stopped)
+        run.context.state.tracing.syntheses.end(span, failed, cancel_reason=stopped)
 
 
 def listed(findings: Sequence[Finding], missing: Sequence[str] = ()) -> Answer:

@@ -22,7 +22,7 @@ def utility(row: Row, direct: Row) -> float:
 
 def figures(rows: Sequence[Row]) -> list[str]:
     """Lines of the table: items in the best arm, the regret, and each arm taken always."""
-    mixed = [row for row in rows if row.part == "mix"]
+    mixed = [row for row in rows if row.part == "mix" and row.strategy in ARMS]
     items = [
         tuple(by_arm[arm] for arm in ARMS)
         for question in dict.fromkeys(row.question for row in mixed)

@@ -60,9 +60,11 @@ async def tree(run: Any, task: Task, **_: Any) -> Answer:
                 break
     context = run.context
     tracing = context.state.tracing
-    conflict = tracing.start_conflict(context.span, subject="Paris", attribute="people", threads=("b1", "b2"))
+    conflict = tracing.conflicts.start(
+        context.span, subject="Paris", attribute="people", threads=("b1", "b2")
+    )
     values = (ConflictValue("2", ("b1",)), ConflictValue("3", ("b2",)))
-    tracing.end_conflict(conflict, Conflict("Paris", "people", values, Resolution("evidence", "2")))
+    tracing.conflicts.end(conflict, Conflict("Paris", "people", values, Resolution("evidence", "2")))
     return Answer("all done")
 
 

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from weaver._tracing.export.live import LiveFeed, LiveServer
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 from weaver.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
@@ -42,15 +42,15 @@ async def test_the_page_and_what_it_asks_for(feed: LiveFeed, tracing: Tracing) -
         assert "connect-src 'self'" in page
         assert json.loads((await get(f"{server.url}data"))[1])["runs"] == []
 
-        root = tracing.start_run(run_id="r", strategy="s", model="m", question="q")
-        thread = tracing.start_thread(root, id="t1", title="One", agent="", depth=1)
+        root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
+        thread = tracing.threads.start(root, id="t1", title="One", agent="", depth=1)
         first = json.loads((await get(f"{server.url}data?since=0"))[1])
         assert [p["st"] for p in first["runs"][0]["pieces"]] == ["running", "running"]
         assert (first["runs"][0]["status"], first["runs"][0]["question"]) == ("running", "What is it?")
         assert (await get(f"{server.url}data?since={first['revision']}"))[0] == 204
 
-        tracing.end(thread)
-        tracing.end(root)
+        tracing.steps.end(thread)
+        tracing.steps.end(root)
         last = json.loads((await get(f"{server.url}data?since={first['revision']}"))[1])
         assert [p["st"] for p in last["runs"][0]["pieces"]] == ["succeeded", "succeeded"]
         assert last["runs"][0]["complete"] is True
@@ -58,7 +58,7 @@ async def test_the_page_and_what_it_asks_for(feed: LiveFeed, tracing: Tracing) -
 
 async def test_a_second_run_takes_the_place_of_the_first(feed: LiveFeed, tracing: Tracing) -> None:
     for name in ("one", "two"):
-        tracing.end(tracing.start_run(run_id=name, strategy="s", model="m", question="q"))
+        tracing.steps.end(tracing.runs.start(run_id=name, strategy="s", model="m", question="q"))
     _, view = feed.view()
 
     assert view is not None

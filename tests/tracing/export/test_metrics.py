@@ -16,7 +16,7 @@ from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.metrics import Instruments, live_meter
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel, virtual_time
 

@@ -271,8 +271,8 @@ def test_a_killed_process_leaves_its_run_in_the_list(tmp_path: Path) -> None:
         "import os, time\n"
         "from weaver._tracing.export.setup import configure\n"
         "telemetry = configure()\n"
-        "root = telemetry.tracing.start_run(run_id='r9', strategy='s', model='m', question='What now?')\n"
-        "telemetry.tracing.end(telemetry.tracing.start_step(root, 'done'))\n"
+        "root = telemetry.tracing.runs.start(run_id='r9', strategy='s', model='m', question='What now?')\n"
+        "telemetry.tracing.steps.end(telemetry.tracing.steps.start(root, 'done'))\n"
         "telemetry.store.flush(10)\n"
         "os._exit(9)\n"
     )

@@ -14,7 +14,7 @@ from tests.tracing.views.browser import browser, chromium
 from weaver._tracing.export.live import LiveFeed, LiveServer
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.messages import dumps
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 from weaver._tracing.views.html import page_of
 from weaver._tracing.views.run_view import RunView, view_of
 
@@ -243,16 +243,16 @@ async def test_the_live_page_follows_a_run_to_its_end() -> None:
         with LiveServer(feed) as server:
             await page.open(server.url)
             assert await page.texts("#main p") == ["The run has not begun yet."]
-            root = tracing.start_run(run_id="r", strategy="adaptive", model="m", question="q")
-            thread = tracing.start_thread(root, id="t1", title="One", agent="", depth=1)
+            root = tracing.runs.start(run_id="r", strategy="adaptive", model="m", question="q")
+            thread = tracing.threads.start(root, id="t1", title="One", agent="", depth=1)
             await _until(page, "document.querySelectorAll('.row').length === 2")
             assert await page.texts("#status") == ["running"]
             await page.press("ArrowDown")
             await page.screenshot(Path("live.png"))
-            tracing.end(thread)
+            tracing.steps.end(thread)
             await _until(page, "document.querySelectorAll('.sign.succeeded').length === 1")
             assert await selected(page) == "t1  One"
-            tracing.end(root)
+            tracing.steps.end(root)
         await _until(page, "document.getElementById('live').textContent === 'finished'")
         assert page.problems == []
 

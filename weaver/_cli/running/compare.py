@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from weaver._evals.summary import Budgets
     from weaver._models.protocol import Model
     from weaver._settings.settings import Settings
-    from weaver._tracing.record.tracer import Tracing
+    from weaver._tracing.tracer import Tracing
 
 RUNS = "runs.jsonl"
 BASELINE = "sequential"

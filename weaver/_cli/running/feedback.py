@@ -50,5 +50,5 @@ def feedback(run: str, value: float, name: str) -> None:
         tracing = current_tracing()
         if tracing is None:
             raise ConfigurationError("Tracing is switched off, so nothing can be added to a trace.")
-        tracing.evaluate(row.trace_id, row.span_id, Reward(value, "user", name))
+        tracing.decisions.evaluate(row.trace_id, row.span_id, Reward(value, "user", name))
     click.echo(f"{row.run_id}: {name} {value:g}")

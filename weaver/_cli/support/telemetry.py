@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
 
     from weaver._tracing.export.setup import Telemetry
-    from weaver._tracing.record.tracer import Tracing
+    from weaver._tracing.tracer import Tracing
 
 _current: ContextVar[Tracing | None] = ContextVar("weaver_cli_tracing", default=None)
 

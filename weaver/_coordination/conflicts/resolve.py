@@ -141,12 +141,12 @@ class _Settling:
             if recorded is not None:
                 conflict = self._found[i] = replace(conflict, resolution=Resolution(**recorded))
         finally:
-            run.context.state.tracing.end_conflict(span, conflict)
+            run.context.state.tracing.conflicts.end(span, conflict)
             self._tell(i)
 
     def _span(self, run: Run, conflict: Conflict) -> Span:
         involved = [thread for value in conflict.values for thread in value.threads]
-        return run.context.state.tracing.start_conflict(
+        return run.context.state.tracing.conflicts.start(
             run.context.span, subject=conflict.subject, attribute=conflict.attribute, threads=involved
         )
 
@@ -159,7 +159,7 @@ class _Settling:
         """The conflicts as they are now; those that were not looked into are told about too."""
         for i, conflict in enumerate(self._found):
             if i not in self._told:
-                self._run.context.state.tracing.end_conflict(self._span(self._run, conflict), conflict)
+                self._run.context.state.tracing.conflicts.end(self._span(self._run, conflict), conflict)
             self._tell(i)
         self._run.context.state.conflicts.extend(self._found)
         return tuple(self._found)

@@ -157,7 +157,7 @@ class Call:
         probable = self._probable_tokens()
         await self._reserve(probable)
         self._is_counted = run.ledger.limits_answers
-        self._span = span = state.tracing.start_call(
+        self._span = span = state.tracing.calls.start(
             run.call_span,
             model=reply.model,
             provider=reply.provider,
@@ -406,7 +406,7 @@ class Call:
             run.note(f"{_place(reply.role, run.path)}: {reply.model} {reply.why_incomplete}.")
         state.call_ended(reply)
         run.call_ended(self)
-        state.tracing.end_call(self._span, reply, self._request)
+        state.tracing.calls.end(self._span, reply, self._request)
         self._log.on_change = None  # kept connections and timers keep the log, and must not keep the run
 
     def _usage(self) -> Usage:
@@ -447,7 +447,7 @@ class Call:
         if outcome is False:
             return False
         self._notice_reasoning()
-        span = run.state.tracing.start_call(
+        span = run.state.tracing.calls.start(
             run.call_span,
             model=reply.model,
             provider=reply.provider,
@@ -455,7 +455,7 @@ class Call:
             role=reply.role,
             request=self._request,
         )
-        run.state.tracing.end_call(span, reply, self._request)
+        run.state.tracing.calls.end(span, reply, self._request)
         run.call_ended(self)
         if outcome is True:
             self._deltas = stream_of(reply)

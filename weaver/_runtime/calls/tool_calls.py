@@ -153,7 +153,7 @@ async def use_tool(run: ThreadContext, tools: Mapping[str, Tool], call: ToolCall
     """
     state = run.state
     key = run.key(f"tool/{call.name}")
-    span = state.tracing.start_tool(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
+    span = state.tracing.tools.start(run.span, name=call.name, call_id=call.id, arguments=call.arguments)
     run.emit(ToolStarted(key, run.thread_id, call.name, call.arguments))
     began = current_time()
     failed: BaseException | None = None
@@ -177,7 +177,7 @@ async def use_tool(run: ThreadContext, tools: Mapping[str, Tool], call: ToolCall
         seconds = current_time() - began
         # A name that no tool has is the model's own, and would make a new series of measurements.
         name = call.name if call.name in tools else "unknown"
-        state.tracing.end_tool(span, failed, name=name, seconds=seconds, result=str(result))
+        state.tracing.tools.end(span, failed, name=name, seconds=seconds, result=str(result))
         run.emit(
             ToolFinished(
                 key,

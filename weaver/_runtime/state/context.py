@@ -317,7 +317,7 @@ class ThreadContext:
         forecast: Forecast | None = None,
     ) -> None:
         self.state.decisions.add(decision)
-        self.state.tracing.decided(self.span, decision, parallel=parallel, by=by, forecast=forecast)
+        self.state.tracing.decisions.record(self.span, decision, parallel=parallel, by=by, forecast=forecast)
 
     def reward(self, value: float, source: RewardSource, name: str = "correctness") -> None:
         """Record how good the run's answer is, by a verifier or a judge; not by who wrote it.
@@ -327,7 +327,7 @@ class ThreadContext:
         """
         reward = Reward(min(1.0, max(0.0, float(value))), source, name)
         self.state.decisions.rewards.append(reward)
-        self.state.tracing.rewarded(self.span, reward)
+        self.state.tracing.decisions.reward(self.span, reward)
 
     def voted(self, counts: Sequence[int], share: float) -> None:
         """Record a vote's outcome: ballots per answer, the winner's first, and its part of the weight."""
@@ -412,7 +412,7 @@ class ThreadContext:
 
     def for_thread(self, thread: Thread, *, deadline_at: float) -> ThreadContext:
         """Return the context of a thread below this one, with its span open."""
-        span = self.state.tracing.start_thread(
+        span = self.state.tracing.threads.start(
             self.span,
             id=thread.id,
             title=thread.task.title,  # not its label: that may be the prompt itself
@@ -444,7 +444,7 @@ class ThreadContext:
             self.thread.path_tokens, self.thread.path_seconds = self.path_tokens, self.path_seconds
             tracing = self.state.tracing
             if tracing.records(self.span):
-                tracing.end_thread(self.span, self.thread.report(self.state.started), self.thread.error)
+                tracing.threads.end(self.span, self.thread.report(self.state.started), self.thread.error)
 
     def thread_path(self, prefix: str, id_: str | None) -> str:
         """Return a path for a new thread that no other thread has; ``id_`` is the plan's, or None."""

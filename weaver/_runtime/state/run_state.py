@@ -23,7 +23,7 @@ from weaver._runtime.state import log
 from weaver._runtime.state.decision_log import DecisionLog
 from weaver._runtime.state.shared_prefix import SharedPrefixes
 from weaver._tools.run_tools import RunTools
-from weaver._tracing.record.tracer import Tracing
+from weaver._tracing.tracer import Tracing
 from weaver.errors import WeaverError
 from weaver.events import AnswerDelta, AnswerStarted, CallRetried, Event, ModelFellBack, Noted
 

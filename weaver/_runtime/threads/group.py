@@ -173,7 +173,7 @@ class Threads:
         state = rule.begin()
         context, tracing = self._context, self._context.state.tracing
         spans = {t.id: t.span for t in self.all if t.span is not None}
-        span = tracing.start_join(
+        span = tracing.joins.start(
             context.span, rule=rule.name, threads=list(spans.items()), needed=state.needed
         )
         reason: CancelReason | None = None
@@ -196,7 +196,7 @@ class Threads:
             await finishing.aclose()
             later = [(t.id, t.span) for t in finished if t.span is not None and t.id not in spans]
             received = [t.id for t in finished if t.state == "succeeded"]
-            tracing.end_join(span, received=received, reason=reason or "all finished", later=later)
+            tracing.joins.end(span, received=received, reason=reason or "all finished", later=later)
         self.close()
         winners: list[Thread] = state.winners()
         cancelled = {t.id: t.cancel_reason for t in self.all if t.cancel_reason is not None}

@@ -204,7 +204,7 @@ class Work:
         async def second() -> None:
             await hedge_now.wait()
             hedge = self.terms.hedge
-            span = run.state.tracing.start_step(run.span, "hedge")
+            span = run.state.tracing.steps.start(run.span, "hedge")
             hedged = run.second_attempt(span, hedge.model if hedge is not None else None)
             attempts.append(hedged)
             self.thread.attempts += 1
@@ -212,7 +212,7 @@ class Work:
             try:
                 await attempt(hedged)
             finally:
-                run.state.tracing.end(span)
+                run.state.tracing.steps.end(span)
 
         if record is not None and (recorded is not None or record.is_hedged(run.path)):
             hedge_now.set()

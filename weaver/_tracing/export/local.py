@@ -13,9 +13,9 @@ from weaver._environment.paths import home
 from weaver._tracing.export.local_span import LocalProvider
 from weaver._tracing.export.store_writer import StoreWriter
 from weaver._tracing.record.content import labels_wanted
-from weaver._tracing.record.tracer import Tracing
 from weaver._tracing.store.retention import Retention, store_wanted
 from weaver._tracing.store.sqlite import FILE, Store
+from weaver._tracing.tracer import Tracing
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider

@@ -19,8 +19,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from weaver._environment import plugins
 from weaver._tracing.record.content import labels_wanted
-from weaver._tracing.record.tracer import Tracing
 from weaver._tracing.store.retention import Retention, store_wanted
+from weaver._tracing.tracer import Tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider

@@ -1,0 +1,31 @@
+"""The span of a step that a strategy takes itself."""
+
+from __future__ import annotations
+
+from opentelemetry.trace import Span
+
+from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.recorder import Recorder, declined, stem
+
+
+class StepSpans:
+    """Begins and ends the span of a strategy's own step."""
+
+    __slots__ = ("_recorder",)
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def start(self, parent: Span, name: str) -> Span:
+        """Begin a strategy's own step: a decision, a vote, a judgement."""
+        if declined(parent):
+            return parent
+        return self._recorder.start(
+            parent, f"{sc.STEP} {stem(name)}", {sc.OPERATION: sc.STEP, sc.STEP_NAME: name}
+        )
+
+    def end(
+        self, span: Span, error: BaseException | None = None, *, cancel_reason: str | None = None
+    ) -> None:
+        """End it: done, failed, or cancelled."""
+        self._recorder.end(span, error, cancel_reason=cancel_reason)
