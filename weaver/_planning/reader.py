@@ -181,7 +181,7 @@ class PlanReader:
         if isinstance(reason := plan.get("reason"), str):
             self.reason = reason
         ask = plan.get("ask")
-        if isinstance(ask, str) and not says_nothing(ask) and not self._is_being_written(plan, "ask"):
+        if isinstance(ask, str) and not says_nothing(ask):
             self._ask_with(template(ask))
         parts, before = self._parts_in(plan), self._taken
         for part in parts[self._taken :]:
@@ -200,7 +200,7 @@ class PlanReader:
 
     def _parts_in(self, plan: dict[str, Any]) -> list[Any]:
         parts = next((plan[key] for key in _PARTS if key in plan), None)
-        if isinstance(parts, str) and not self._is_being_written(plan, *_PARTS):
+        if isinstance(parts, str):
             listed = next((v.value for v in read_json(parts) if isinstance(v.value, list)), None)
             return _SEPARATOR.split(parts.strip()) if listed is None else listed
         if isinstance(parts, dict) and not self._json.is_open(parts):
@@ -224,14 +224,10 @@ class PlanReader:
             self.revision += 1
             self.subtasks = []
 
-    def _is_being_written(self, plan: dict[str, Any], *keys: str) -> bool:
-        """Tell that the value of one of ``keys`` may not be whole: the text was cut in it."""
-        return bool(self._json.values) and self._json.values[-1].cut and list(plan)[-1] in keys
-
     def _is_last_cut(self, part: Any) -> bool:
-        """Tell a part at the end of a cut text that lacks something, or is a name that may go on."""
+        """Tell an object at the end of a cut text that lacks something. Half a name is no part at all."""
         was_cut = bool(self._json.values) and self._json.values[-1].cut
-        return was_cut and (not isinstance(part, dict) or not part.keys() >= {"id", "prompt"})
+        return was_cut and isinstance(part, dict) and not part.keys() >= {"id", "prompt"}
 
     def _add(self, value: Any) -> None:
         if self._taken <= MAX_PARTS:
@@ -244,7 +240,7 @@ class PlanReader:
 
     def _note_merge(self) -> None:
         word = self._plan.get("merge")
-        if says_nothing(word) or self._is_being_written(self._plan, "merge"):
+        if says_nothing(word):
             return
         name = str(word).strip().lower()
         self.merge = next((word for word in MERGE_NAMES if word == name), None)

@@ -44,5 +44,5 @@ def unknown_prices(model: str) -> ConfigurationError:
     return ConfigurationError(
         f"There is a limit on cost, but the prices of {model or 'the model'} are unknown.",
         hint="Give prices (`prices` in the settings file), install weaver-reasoning[litellm] for its price "
-        "map, or use max_tokens.",
+        "map, or limit tokens (`max_total_tokens`) instead.",
     )
