@@ -182,7 +182,7 @@ TYPED = {
     "a draft in thoughts": Written('<think>Say {"city": "Rome", "days": 1}? No.</think>' + GOOD),
     "thoughts without their opening tag": Written('maybe {"city": "Rome", "days": 1}\n</think>\n' + GOOD),
     "a citation": Written("As the guide [2] says [3, p. 9]:\n\n" + GOOD),
-    "long prose": Written("Well (see [notes] and {more}). " * 150 + GOOD),
+    "long prose": Written("".join(f"Well (see [note {i}] and {{more}}). " for i in range(150)) + GOOD),
     "an example first": Written('For example {"city": "X", "days": 0}. Yours: ' + GOOD),
     "comments": Written('{"city": "Porto", // by the sea\n "days": 4, /* long */}'),
     "single quotes": Written("{'city': 'Porto', 'days': 4}"),

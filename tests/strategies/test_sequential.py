@@ -112,7 +112,10 @@ async def test_a_conclusion_is_put_under_what_was_said():
 
 async def test_a_pleasantry_never_replaces_what_was_said():
     model = ScriptedModel(
-        [Scripted("Thank you for your time.", when="out of room"), Scripted("word " * 600, each=0.1)]
+        [
+            Scripted("Thank you for your time.", when="out of room"),
+            Scripted("".join(f"word{i} " for i in range(600)), each=0.1),
+        ]
     )
     result = await Weaver(model, strategy="sequential", deadline=50).run("q")
     assert len(result.answer.split()) > 380

@@ -97,7 +97,7 @@ class Weaver(TypedRuns):
             ``models={"openai/gpt-5-mini": {"effort": "low", "fallbacks": ["groq/llama-3.3-70b"]}}``.
         mcp: names of ``mcp_servers`` whose tools threads may call; servers can also stand in ``tools``.
         mcp_servers: MCP servers by name, with the arguments of `weaver.mcp`; usually in the settings file.
-        max_answer, tool_rounds, max_tool_result, approval_timeout, allow_effects: see
+        max_answer, stop_repetition, tool_rounds, max_tool_result, approval_timeout, allow_effects: see
             `weaver._settings.settings.Settings`.
         settings: ready settings instead of arguments, environment and file.
         tracer_provider: where spans go; the global provider by default.
@@ -360,6 +360,7 @@ class Weaver(TypedRuns):
             accept_changes=bool(settings.accept_changes),
             hooks=Hooks((*self._hooks, *resolved(request.hooks))),
             max_answer=settings.max_answer,
+            stop_repetition=settings.stop_repetition is not False,
             verification=verification_of(request.verify),
             tools=RunTools(
                 deps=self._deps if request.deps is None else request.deps,

@@ -16,6 +16,7 @@ from weaver._models.protocol import Capabilities, Delta, Reasoning, Request, Tex
 from weaver._models.reply import Reply
 from weaver._runtime.calls.call import Call
 from weaver._runtime.calls.model_calls import BeginsAnew, answer_of
+from weaver._runtime.calls.repetition import REPETITION
 from weaver._runtime.calls.tool_calls import ToolUse
 from weaver._runtime.output.asking import Asking
 from weaver._runtime.output.structured_output import Shape, output_text
@@ -82,7 +83,7 @@ async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | N
         else:
             reply = await thinking.say(request)
         steps = tuple(m for m in request.messages[opened:] if m.role == "tool" or m.tool_calls)
-    if reply.finish == "length" or reply.state == "cancelled":
+    if (reply.finish == "length" and reply.finish_word != REPETITION) or reply.state == "cancelled":
         reply, request = await thinking.conclude(request, reply)
     if shape is None:
         answer = answer_of(run.context, reply)

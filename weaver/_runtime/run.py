@@ -164,7 +164,7 @@ class Run:
 
     def fork(
         self,
-        tasks: Iterable[Task] = (),
+        tasks: Iterable[Task | str] = (),
         *,
         body: Body | None = None,
         name: str = "t",
@@ -178,7 +178,8 @@ class Run:
         """Start threads in a block; leaving the block cancels those that still run.
 
         Args:
-            tasks: started at once; the fork is then closed. Without tasks, use `Threads.start`.
+            tasks: started at once, a text as the question of a task; the fork is then closed. Without tasks,
+                use `Threads.start`.
             body: what each thread does, with the signature of a strategy; by default `Run.reason`.
             name: prefix of thread ids.
             timeout: seconds for each thread; the run's ``thread_timeout`` by default.
@@ -197,7 +198,7 @@ class Run:
         )
         return open_fork(self, tasks, terms=terms, name=name)
 
-    async def child(self, task: Task, body: Body | None = None) -> Answer:
+    async def child(self, task: Task | str, body: Body | None = None) -> Answer:
         """Start one thread and wait for it.
 
         Raises:

@@ -47,6 +47,7 @@ class SettingOptions(TypedDict, total=False):
     temperature: float | None
     seed: int | None
     max_answer: int | None
+    stop_repetition: bool | None
     tool_rounds: int | None
     max_steps: int | None
     max_tool_result: int | None

@@ -211,6 +211,11 @@ class Settings(BaseModel):
         "kept. Default: 1000000.",
         json_schema_extra={"metavar": "BYTES"},
     )
+    stop_repetition: bool | None = Field(
+        default=None,
+        description="End a model call that writes the same words again and again; its text is kept. "
+        "Default: true.",
+    )
     max_steps: Count | None = Field(
         default=None,
         description="Most steps of a workflow file. Each is a thread with its own calls: this stops a file "

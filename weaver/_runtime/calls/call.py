@@ -35,6 +35,7 @@ from weaver._models.reply import Reply
 from weaver._models.reply_deltas import as_model_error, stream_of
 from weaver._models.tool_call_parts import ToolCallParts
 from weaver._runtime.calls.call_record import CallRecord, failing_stream_of
+from weaver._runtime.calls.repetition import FIRST_LOOK, NEVER, REPETITION, next_look, repeated_unit
 from weaver._runtime.calls.requests import estimated_input, with_defaults, with_room_to_reason
 from weaver._runtime.limits.budget_ledger import PROBABLE_TOKENS
 from weaver._runtime.state.context import ThreadContext
@@ -71,9 +72,9 @@ class Call:
 
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
-        "_input_estimate", "_is_aborted", "_is_counted", "_log", "_manager", "_mark", "_model", "_prefix",
-        "_reasoning", "_record", "_refusal", "_reported", "_request", "_reservation", "_run", "_sent",
-        "_span", "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds",
+        "_input_estimate", "_is_aborted", "_is_counted", "_log", "_look_at", "_manager", "_mark", "_model",
+        "_prefix", "_reasoning", "_record", "_refusal", "_reported", "_request", "_reservation", "_run",
+        "_sent", "_span", "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds",
         "path_tokens", "reply",
     )  # fmt: skip
 
@@ -90,6 +91,7 @@ class Call:
         self._ended = False
         self._is_counted = False
         self._counted = self._bytes = self._deltas_read = 0
+        self._look_at = FIRST_LOOK if run.state.stop_repetition else NEVER
         self._used_up = ""
         self._failed = self._is_aborted = False
         self._sent = 0.0
@@ -332,6 +334,10 @@ class Call:
         self._bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         if self._bytes > self._run.state.max_answer:
             self._used_up = "size"
+        if self._bytes >= self._look_at:
+            self._look_at = next_look(self._bytes)
+            if repeated_unit(self._texts or self._reasoning, self._request) is not None:
+                self._used_up = REPETITION
         if not self._is_counted:
             return
         generated = max(self.chunks, -(-self._bytes // BYTES_PER_TOKEN))
@@ -347,6 +353,9 @@ class Call:
         if self._used_up == "size":
             reply.finish_word = "max_answer"
             reason = f"its answer has more than {run.state.max_answer:,} bytes (max_answer)"
+        elif self._used_up == REPETITION:
+            reply.finish_word = REPETITION
+            reason = "it repeated the same words without end (stop_repetition)"
         else:
             reply.finish_word = f"budget of {'tokens' if self._used_up == 'tokens' else 'cost'}"
             reason = f"the {reply.finish_word} is used up"

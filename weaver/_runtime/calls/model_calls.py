@@ -9,6 +9,7 @@ from weaver._data.messages import Message, user
 from weaver._data.result import Answer
 from weaver._models.protocol import Delta, Request
 from weaver._models.reply import Reply
+from weaver._runtime.calls.repetition import REPETITION
 from weaver._runtime.state.context import ThreadContext
 
 Listen = Callable[[Delta], None]
@@ -38,6 +39,7 @@ def answer_of(context: ThreadContext, reply: Reply, text: str | None = None) -> 
     Args:
         text: the answer's text, where it is not the reply's own.
     """
-    if reply.finish == "length":  # calls note the other ways to end abnormally
+    # Calls note the other ways to end abnormally.
+    if reply.finish == "length" and reply.finish_word != REPETITION:
         context.note(f"{context.path or 'The answer'} is cut: {reply.model} {reply.why_incomplete}.")
     return Answer((reply.text if text is None else text).strip(), complete=reply.is_complete)

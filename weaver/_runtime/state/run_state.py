@@ -59,6 +59,7 @@ class RunState:
         journal, about: records finished steps; JSON that it keeps with a new run.
         events: publishes the run's events in the journal; it is one of those who `listen`.
         max_answer: bytes of text that one model call may generate; `MAX_ANSWER_BYTES` by default.
+        stop_repetition: end calls that write the same words again and again.
         verification: the check of the run's answer, or None.
         hooks: of the run, see `weaver.hooks`.
         tools: what tool calls share; without dependencies and with the default limits by default.
@@ -94,6 +95,7 @@ class RunState:
         tools: RunTools | None = None,
         hooks: Hooks = NO_HOOKS,
         max_answer: int | None = None,
+        stop_repetition: bool = True,
         verification: Verification | None = None,
     ) -> None:
         self.id = run_id
@@ -115,6 +117,7 @@ class RunState:
         self.about = dict(about or {})
         self.accept_changes = accept_changes
         self.record: Record | None = None
+        self.stop_repetition = stop_repetition
         self.max_answer = MAX_ANSWER_BYTES if max_answer is None else max_answer
         self.tools = tools or RunTools(emit=None if listen is None else self.emit)
         self.hooks = hooks

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from weaver._data.result import CancelReason
-from weaver._data.task import Task
+from weaver._data.task import Task, as_task
 from weaver._display import one_line
 from weaver._models.clock import current_time
 from weaver._runtime.state.record import END, STOPPED, Record
@@ -70,7 +70,7 @@ class Threads:
 
     def start(
         self,
-        task: Task,
+        task: Task | str,
         *,
         id: str | None = None,  # noqa: A002 - the word of plans
         after: Sequence[str] = (),
@@ -83,14 +83,17 @@ class Threads:
         """Start a thread. It waits for the threads named in ``after`` and gets their findings.
 
         Args:
+            task: a text is the task's question.
             id: name within this fork; numbered by default. An id in ``after`` may be started later.
             body, timeout, on_error, on_timeout, fallback: see `Terms`; the fork's by default.
 
         Raises:
+            InvalidTaskError: the task has no question.
             BudgetExceededError: no more threads may be started, or the tree is too deep.
             ConfigurationError: the id is taken by a thread that was not cancelled.
         """
         run = self._context
+        task = as_task(task) if isinstance(task, str) else task
         taken = self._works.get(id) if id is not None else None
         if taken is not None and taken.thread.cancel_reason is None:
             raise ConfigurationError(f"This fork has a thread {id!r} already.")
@@ -99,7 +102,12 @@ class Threads:
         path = run.thread_path(self._name, id)
         name = id or path.rpartition("/")[2]
         thread = Thread(
-            path, task, parent=run.thread_id, depth=run.depth + 1, depends_on=after, emit=run.state.emit
+            path,
+            task,
+            parent=run.thread_id,
+            depth=run.depth + 1,
+            depends_on=after,
+            emit=run.state.emit,
         )
         terms = self._terms.changed(
             body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
@@ -343,7 +351,7 @@ class Threads:
 
 @asynccontextmanager
 async def open_fork(
-    run: Handle, tasks: Iterable[Task], *, terms: Terms, name: str
+    run: Handle, tasks: Iterable[Task | str], *, terms: Terms, name: str
 ) -> AsyncGenerator[Threads]:
     """The block behind `Run.fork`."""
     raised: Exception | None = None
