@@ -59,8 +59,10 @@ def sink() -> Iterator[str]:
     """A collector in another process that takes everything and keeps nothing."""
     with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
 
 
 def telemetry(**variables: str) -> Callable[[], Telemetry]:

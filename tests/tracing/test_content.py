@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from opentelemetry.trace import SpanContext
 
 from tests.tracing.stories import MARK, SECRET, Spans, about, planning_model
 from weaver import Weaver
@@ -32,8 +34,9 @@ class Kept:
     def __init__(self) -> None:
         self.texts: dict[tuple[str, str], str] = {}
 
-    def keep(self, trace_id: str, span_id: str, name: str, text: Any) -> None:
-        self.texts[f"{trace_id}/{span_id}", name] = text() if callable(text) else text
+    def keep(self, context: SpanContext, texts: Callable[[], Mapping[str, str]]) -> None:
+        reference = f"{context.trace_id:032x}/{context.span_id:016x}"
+        self.texts.update({(reference, name): text for name, text in texts().items()})
 
 
 def call(

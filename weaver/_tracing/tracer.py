@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 from opentelemetry import context as otel_context
@@ -26,6 +26,23 @@ from weaver._tracing.spans.thread import ThreadSpans
 from weaver._tracing.spans.tool import ToolSpans
 
 _UNATTACHED = nullcontext()
+
+
+class Attached:
+    """Makes a span current within a block."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._context = trace.set_span_in_context(span)
+
+    def __enter__(self) -> None:
+        self._token = otel_context.attach(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        # Elsewhere (a generator closed by another task) there is nothing of ours to detach.
+        if otel_context.get_current() is self._context:
+            otel_context.detach(self._token)
 
 
 class Tracing:
@@ -122,15 +139,4 @@ class Tracing:
 
     def attached(self, span: Span) -> AbstractContextManager[None]:
         """Make ``span`` current for other instrumentations. Not across a generator's ``yield``."""
-        return self._attached(span) if span.get_span_context().is_valid else _UNATTACHED
-
-    @contextmanager
-    def _attached(self, span: Span) -> Generator[None]:
-        context = trace.set_span_in_context(span)
-        token = otel_context.attach(context)
-        try:
-            yield
-        finally:
-            # Elsewhere (a generator closed by another task) there is nothing of ours to detach.
-            if otel_context.get_current() is context:
-                otel_context.detach(token)
+        return Attached(span) if span.get_span_context().is_valid else _UNATTACHED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.recorder import ParentSpan
 from weaver._tracing.store.span_record import EventRecord, LinkRecord, SpanRecord
 
 _ids = random.Random()  # not the module's own, which a program may have seeded
@@ -42,12 +43,12 @@ class Sink(Protocol):
         """Take the root of a run that has begun."""
         ...
 
-    def end(self, record: Callable[[], SpanRecord]) -> None:
-        """Take a span that has ended; ``record`` may be called later, in any thread."""
+    def end(self, span: LocalSpan) -> None:
+        """Take a span that has ended; its ``record`` may be called later, in any thread."""
         ...
 
 
-class LocalSpan(Span):
+class LocalSpan(ParentSpan):
     """One span that is kept on this machine.
 
     Attributes:
@@ -58,7 +59,7 @@ class LocalSpan(Span):
 
     def __init__(
         self,
-        sink: Sink,
+        tracer: LocalTracer,
         inner: Span,
         name: str,
         *,
@@ -70,11 +71,11 @@ class LocalSpan(Span):
     ) -> None:
         self.inner = inner
         self.attributes = dict(attributes)
-        self._sink = sink
+        self._tracer = tracer
         self._name = name
         self._kind = kind
-        self._links = list(links)
-        self._events: list[EventRecord] = []
+        self._links = links
+        self._events: Sequence[EventRecord] = ()
         self._status = "unset"
         self._status_text = ""
         self._start_ns = start_ns
@@ -96,6 +97,12 @@ class LocalSpan(Span):
     def is_recording(self) -> bool:
         return self._end_ns is None
 
+    def start_child(
+        self, name: str, *, kind: SpanKind, attributes: Mapping[str, AttributeValue], links: Sequence[Link]
+    ) -> Span:
+        """Begin a span below this one, as `LocalTracer.start_span` does in a context that has this one."""
+        return self._tracer.start_below(self, name, kind=kind, attributes=attributes, links=links)
+
     def set_attribute(self, key: str, value: Any) -> None:
         self.attributes[key] = value
         if self.inner.is_recording():
@@ -107,11 +114,16 @@ class LocalSpan(Span):
             self.inner.set_attributes(attributes)
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        self._events.append(EventRecord(name, timestamp or time.time_ns(), attributes or {}))
+        event = EventRecord(name, timestamp or time.time_ns(), attributes or {})
+        if not isinstance(self._events, list):  # most spans have none
+            self._events = []
+        self._events.append(event)
         if self.inner.is_recording():
             self.inner.add_event(name, attributes, timestamp)
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        if not isinstance(self._links, list):
+            self._links = list(self._links)
         self._links.append(Link(context, attributes))
         if self.inner.is_recording():
             self.inner.add_link(context, attributes)
@@ -141,7 +153,7 @@ class LocalSpan(Span):
             self._end_ns = end_time or time.time_ns()
             if self.inner.is_recording():
                 self.inner.end(end_time)
-            self._sink.end(self.record)
+            self._tracer.sink.end(self)
 
     def record(self) -> SpanRecord:
         """This span as plain data."""
@@ -169,7 +181,7 @@ class LocalTracer(Tracer):
     """Begins local spans, around those of the program's own tracer."""
 
     def __init__(self, sink: Sink, inner: Tracer) -> None:
-        self._sink = sink
+        self.sink = sink
         self._inner = inner
 
     def start_span(  # noqa: PLR0917 - as in the API
@@ -199,7 +211,7 @@ class LocalTracer(Tracer):
             inner = trace.INVALID_SPAN  # a tracer without a provider gives back the parent
         begin = start_time or time.time_ns()
         span = LocalSpan(
-            self._sink,
+            self,
             inner,
             name,
             parent=parent,
@@ -209,8 +221,32 @@ class LocalTracer(Tracer):
             start_ns=begin,
         )
         if sc.RUN_ID in span.attributes:
-            self._sink.begin(span.record())
+            self.sink.begin(span.record())
         return span
+
+    def start_below(
+        self,
+        above: LocalSpan,
+        name: str,
+        *,
+        kind: SpanKind,
+        attributes: Mapping[str, AttributeValue],
+        links: Sequence[Link],
+    ) -> Span:
+        """Begin a span below ``above`` that is not the root of a run."""
+        if above.inner.is_recording():
+            context = trace.set_span_in_context(above)
+            return self.start_span(name, context, kind, attributes, links)
+        return LocalSpan(
+            self,
+            above.inner,
+            name,
+            parent=above.get_span_context(),
+            kind=kind,
+            attributes=attributes,
+            links=links,
+            start_ns=time.time_ns(),
+        )
 
     @contextmanager
     def start_as_current_span(  # type: ignore[override]  # a context manager here, an agnostic one in the API

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from opentelemetry.trace import SpanContext
 
 from weaver._tracing.store.retention import Retention
 from weaver._tracing.store.span_record import SpanRecord
@@ -21,8 +24,17 @@ PATIENCE = 3.0
 SWEEP_EVERY = 600.0
 """Seconds between two looks at the size and age of what is kept, in a process that goes on."""
 
-_Text = tuple[str, str, str, str | Callable[[], str]]
-_Item = Callable[[], SpanRecord] | SpanRecord | _Text | threading.Event | None
+
+class Ended(Protocol):
+    """A span that has ended."""
+
+    def record(self) -> SpanRecord:
+        """Return the span as plain data; in any thread."""
+        ...
+
+
+_Texts = tuple[SpanContext, Callable[[], Mapping[str, str]]]
+_Item = Ended | SpanRecord | _Texts | threading.Event
 
 
 class StoreWriter:
@@ -45,55 +57,71 @@ class StoreWriter:
         self.trouble = ""
         self._keep = keep
         self._swept_at = time.monotonic()
-        self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._waiting: deque[_Item] = deque()
+        self._is_closing = False
+        # An item wakes the writing thread only if that has nothing to do: being woken for each one would cost
+        # the event loop's thread more than all else here.
+        self._is_idle = True
+        self._begins = threading.Event()
+        self._hurries = threading.Event()
         self._thread = threading.Thread(target=self._work, name="weaver-trace-store", daemon=True)
         self._thread.start()
 
-    def keep(self, trace_id: str, span_id: str, name: str, text: str | Callable[[], str]) -> None:
-        """Keep the full text of an attribute; a function is called by the writing thread."""
-        if not self.trouble and self._waiting.qsize() < MAX_WAITING:
-            self._waiting.put((trace_id, span_id, name, text))
+    def keep(self, context: SpanContext, texts: Callable[[], Mapping[str, str]]) -> None:
+        """Keep full texts of a span by attribute; the writing thread calls ``texts``."""
+        if not self.trouble and len(self._waiting) < MAX_WAITING:
+            self._put((context, texts))
 
     def begin(self, root: SpanRecord) -> None:
         """Announce a run, so that it is listed while it runs and if the process dies."""
-        self._waiting.put(root)
+        self._put(root)
 
-    def end(self, record: Callable[[], SpanRecord]) -> None:
-        """Take an ended span; the writing thread calls ``record``."""
-        if self.trouble or self._waiting.qsize() >= MAX_WAITING:
+    def end(self, span: Ended) -> None:
+        """Take an ended span; the writing thread calls its ``record``."""
+        if self.trouble or len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             self.trouble = self.trouble or "the disk is too slow"
             return
-        self._waiting.put(record)
+        self._put(span)
 
     def flush(self, seconds: float) -> bool:
         """Wait until everything so far is written. False when that took longer than ``seconds``."""
         written = threading.Event()
-        self._waiting.put(written)
+        self._put(written)
+        self._hurries.set()
         return written.wait(seconds)
 
     def shutdown(self) -> None:
         """Write what is left and sweep the store, as long as that goes on."""
-        self._waiting.put(None)
+        self._is_closing = True
+        self._hurries.set()
+        self._begins.set()
         before = -1
-        while self._thread.is_alive() and before != (before := self._waiting.qsize()):
+        while self._thread.is_alive() and before != (before := len(self._waiting)):
             self._thread.join(PATIENCE)
         if self._thread.is_alive():
             self.trouble = self.trouble or "the disk is too slow"
-            self.dropped += self._waiting.qsize()
+            self.dropped += len(self._waiting)
+
+    def _put(self, item: _Item) -> None:
+        self._waiting.append(item)
+        if self._is_idle:
+            self._is_idle = False
+            self._begins.set()
 
     def _work(self) -> None:
-        open_end = True
-        while open_end:
-            batch = [self._waiting.get()]
-            deadline_at = time.monotonic() + EVERY
-            while batch[-1] is not None and not isinstance(batch[-1], threading.Event) and len(batch) < BATCH:
-                try:
-                    batch.append(self._waiting.get(timeout=max(deadline_at - time.monotonic(), 0)))
-                except queue.Empty:
-                    break
-            open_end = batch[-1] is not None
-            self._write(batch)
+        is_last = False
+        while not is_last:
+            self._begins.wait()
+            self._hurries.wait(EVERY)
+            is_last = self._is_closing
+            self._hurries.clear()
+            self._begins.clear()
+            self._is_idle = (
+                True  # before the look at what waits: whatever comes later wakes this thread again
+            )
+            while self._waiting:
+                self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))])
             if time.monotonic() - self._swept_at >= SWEEP_EVERY:
                 self._sweep()
         self._sweep()
@@ -108,7 +136,7 @@ class StoreWriter:
                 self.trouble = str(error)
 
     def _write(self, batch: list[_Item]) -> None:
-        ended = sum(1 for item in batch if callable(item))
+        ended = sum(1 for item in batch if not isinstance(item, (tuple, SpanRecord, threading.Event)))
         try:
             if not self.trouble:
                 self._add(batch)
@@ -130,10 +158,11 @@ class StoreWriter:
         texts: list[tuple[str, str, str, str]] = []
         for item in batch:
             if isinstance(item, tuple):
-                trace_id, span_id, name, text = item
-                texts.append((trace_id, span_id, name, text if isinstance(text, str) else text()))
+                context, make = item
+                trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+                texts += [(trace_id, span_id, name, text) for name, text in make().items()]
             elif isinstance(item, SpanRecord):
                 started.append(item)
-            elif callable(item):
-                ended.append(item())
+            elif not isinstance(item, threading.Event):
+                ended.append(item.record())
         self.store.add(ended, texts, started=started)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from enum import Flag
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext
 
 from weaver._tracing.record import semconv as sc
-from weaver._tracing.record.messages import as_attribute, cut, dumps, input_of, output_of, storable
+from weaver._tracing.record.messages import as_attribute, cut, input_of, output_of, storable
 
 if TYPE_CHECKING:
     from weaver._models.protocol import Request
@@ -68,10 +69,10 @@ def labels_wanted(environ: Mapping[str, str]) -> bool:
 class Texts(Protocol):
     """Keeps full texts on this machine. Must not block."""
 
-    def keep(self, trace_id: str, span_id: str, name: str, text: str | Callable[[], str]) -> None:
-        """Keep ``text``, or what it returns when it is called, as attribute ``name`` of a span.
+    def keep(self, context: SpanContext, texts: Callable[[], Mapping[str, str]]) -> None:
+        """Keep the texts of a span, by the names of their attributes.
 
-        It is redacted. Calling it may take a while: not in the event loop.
+        They are redacted. Calling ``texts`` may take a while: not in the event loop.
         """
         ...
 
@@ -124,9 +125,9 @@ class Content:
         if not text:
             return
         if self._all_texts is not None:
-            self._keep(span, {name: lambda: self.redact(text[:STORED_CHARS])})
+            self._keep(span, lambda: {name: self.redact(text[:STORED_CHARS])})
         if self.capture:
-            full = {name: lambda: self.redact(text)} if len(text) > ATTRIBUTE_CHARS else {}
+            full = (lambda: {name: self.redact(text)}) if len(text) > ATTRIBUTE_CHARS else None
             self._put(span, {name: storable(cut(self._shown(text), ATTRIBUTE_CHARS))}, full)
 
     def message(self, span: Span, name: str, role: str, text: str) -> None:
@@ -147,51 +148,49 @@ class Content:
         if self.openinference:
             plain = sc.INPUT_VALUE if name == sc.INPUT_MESSAGES else sc.OUTPUT_VALUE
             attributes[plain] = cut(self._shown(text), ATTRIBUTE_CHARS)
-        self._put(span, attributes, {})
+        self._put(span, attributes, None)
 
     def local_text(self, span: Span, name: str, text: Callable[[], str]) -> None:
         """Keep a text that is made by the writing thread, in the local store only."""
         if self._all_texts is not None:
-            self._keep(span, {name: lambda: self.redact(text()[:STORED_CHARS])})
+            self._keep(span, lambda: {name: self.redact(text()[:STORED_CHARS])})
 
     def local(self, span: Span, name: str, text: str) -> None:
         """A short text for the local store only."""
-        if self.texts is not None:
-            context = span.get_span_context()
-            self.texts.keep(f"{context.trace_id:032x}", f"{context.span_id:016x}", name, self.label(text))
+        self._keep(span, lambda: {name: self.label(text)})
 
     def call(self, span: Span, reply: Reply, request: Request) -> None:
         """Record a call's messages: into the store, and on the span if content is captured."""
         if self._all_texts is not None:
-            # Made where they are written, which is not in the run's event loop.
-            self._keep(
-                span,
-                {
-                    sc.SYSTEM_INSTRUCTIONS: lambda: _dumps(input_of(request, self.redact)[0]),
-                    sc.INPUT_MESSAGES: lambda: _dumps(input_of(request, self.redact)[1]),
-                    sc.OUTPUT_MESSAGES: lambda: _dumps(output_of(reply, self.redact)),
-                },
-            )
+            self._keep(span, partial(self._texts_of, request, reply))
         if not self.capture:
             return
         instructions, messages = input_of(request, self._shown)
         texts: dict[str, str] = {}
-        full: dict[str, Callable[[], str]] = {}
-        # The full texts are made where they are written, which is not in the run's event loop.
-        for name, value, whole in (
-            (sc.SYSTEM_INSTRUCTIONS, instructions, lambda: dumps(input_of(request, self.redact)[0])),
-            (sc.INPUT_MESSAGES, messages, lambda: dumps(input_of(request, self.redact)[1])),
-            (
-                sc.OUTPUT_MESSAGES,
-                output_of(reply, self._shown),
-                lambda: dumps(output_of(reply, self.redact)),
-            ),
+        are_cut: set[str] = set()
+        for name, value in (
+            (sc.SYSTEM_INSTRUCTIONS, instructions),
+            (sc.INPUT_MESSAGES, messages),
+            (sc.OUTPUT_MESSAGES, output_of(reply, self._shown)),
         ):
             if value:
                 texts[name], was_cut = as_attribute(value, ATTRIBUTE_CHARS)
                 if was_cut:
-                    full[name] = whole
-        self._put(span, texts, full)
+                    are_cut.add(name)
+        full = partial(self._texts_of, request, reply, only=are_cut)
+        self._put(span, texts, full if are_cut else None)
+
+    def _texts_of(
+        self, request: Request, reply: Reply, *, only: Container[str] | None = None
+    ) -> dict[str, str]:
+        """Return the messages of a call in full. Takes time: not in the event loop."""
+        instructions, messages = input_of(request, self.redact)
+        texts = {
+            sc.SYSTEM_INSTRUCTIONS: _dumps(instructions),
+            sc.INPUT_MESSAGES: _dumps(messages),
+            sc.OUTPUT_MESSAGES: _dumps(output_of(reply, self.redact)),
+        }
+        return texts if only is None else {name: text for name, text in texts.items() if name in only}
 
     def _shown(self, text: str) -> str:
         """Redacted, and no longer than what can be shown of it.
@@ -202,15 +201,13 @@ class Content:
             return self.redact(text)
         return cut(self.redact(text[: 2 * ATTRIBUTE_CHARS]) + " " * ATTRIBUTE_CHARS, ATTRIBUTE_CHARS)
 
-    def _keep(self, span: Span, full: Mapping[str, Callable[[], str]]) -> None:
+    def _keep(self, span: Span, texts: Callable[[], Mapping[str, str]]) -> None:
         context = span.get_span_context()
         if self.texts is not None and context.is_valid:
-            trace_id, span_id = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-            for name, text in full.items():
-                self.texts.keep(trace_id, span_id, name, text)
+            self.texts.keep(context, texts)
 
-    def _put(self, span: Span, shown: dict[str, str], full: Mapping[str, Callable[[], str]]) -> None:
-        if full:
+    def _put(self, span: Span, shown: dict[str, str], full: Callable[[], Mapping[str, str]] | None) -> None:
+        if full is not None:
             if self.texts is not None:
                 context = span.get_span_context()
                 if self._all_texts is None:

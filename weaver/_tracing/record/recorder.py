@@ -6,6 +6,7 @@ to nothing: its children are not even asked for, and no attribute is built for i
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -21,6 +22,16 @@ from weaver._tracing.record.content import Capture, Content, Texts, capture_mode
 from weaver._tracing.record.metrics import Instruments, live_meter
 from weaver._tracing.record.redact import Redactor
 from weaver.errors import RunCancelled
+
+
+class ParentSpan(Span):
+    """A span that begins spans below itself without a context that leads to it."""
+
+    @abstractmethod
+    def start_child(
+        self, name: str, *, kind: SpanKind, attributes: Mapping[str, AttributeValue], links: Sequence[Link]
+    ) -> Span:
+        """Begin a span below this one."""
 
 
 class Recorder:
@@ -78,6 +89,8 @@ class Recorder:
         links: Sequence[Link] = (),
     ) -> Span:
         """Begin a span below another one."""
+        if isinstance(parent, ParentSpan):
+            return parent.start_child(name, kind=kind, attributes=self._with_kind(attributes), links=links)
         return self.start_in(trace.set_span_in_context(parent), name, attributes, kind=kind, links=links)
 
     def start_in(
@@ -90,9 +103,7 @@ class Recorder:
         links: Sequence[Link] = (),
     ) -> Span:
         """Begin a span in a context; None is the current one."""
-        if self.content.openinference:
-            operation = str(attributes.get(sc.OPERATION))
-            attributes = {**attributes, sc.SPAN_KIND: sc.SPAN_KINDS.get(operation, "CHAIN")}
+        attributes = self._with_kind(attributes)
         return self._tracer.start_span(name, context=context, kind=kind, attributes=attributes, links=links)
 
     def end(
@@ -122,6 +133,13 @@ class Recorder:
         span.set_attribute(sc.ERROR_TYPE, kind)
         span.add_event(sc.EXCEPTION_EVENT, {sc.EXCEPTION_TYPE: kind, sc.EXCEPTION_MESSAGE: text})
         span.set_status(Status(StatusCode.ERROR, text or kind))
+
+    def _with_kind(self, attributes: Mapping[str, AttributeValue]) -> Mapping[str, AttributeValue]:
+        """Add OpenInference's kind of span, if the environment asks for it."""
+        if not self.content.openinference:
+            return attributes
+        operation = str(attributes.get(sc.OPERATION))
+        return {**attributes, sc.SPAN_KIND: sc.SPAN_KINDS.get(operation, "CHAIN")}
 
 
 def declined(parent: Span) -> bool:
