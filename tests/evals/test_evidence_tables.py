@@ -64,10 +64,10 @@ def test_the_best_arm_and_the_regret_follow_from_utilities():
     ]
     lines = mix.figures(rows)
     assert "| forks where the task has parts, 2 items | 100% | >= 90 % | met |" in lines
-    assert "| items in the arm that came out best | 100% | >= 90 % | met |" in lines
+    assert "| by length: items in the arm that came out best | 100% | >= 90 % | met |" in lines
     assert any("0.000 of" in line and "| met |" in line for line in lines)
     rows[2].score = 0.0
-    assert "| items in the arm that came out best | 50% | >= 90 % | NOT met |" in mix.figures(rows)
+    assert "| by length: items in the arm that came out best | 50% | >= 90 % | NOT met |" in mix.figures(rows)
 
 
 def test_an_arm_that_is_missing_leaves_its_question_out():

@@ -53,6 +53,12 @@ def test_marked_lines(marks):
         ),
         ("I am 5. What is 2.5 + 1? What is 3?", ("What is 2.5 + 1?", "What is 3?")),
         ("Translate: good day; good night.", ("good day", "good night")),
+        ('Name the capital of each: Peru; Chile. End with "Answer:" and no more.', ("Peru", "Chile")),
+        ("Population of: St. Louis; Washington D.C.; Bonn", ("St. Louis", "Washington D.C", "Bonn")),
+        (
+            'Who said "I came"? Who wrote "Emma"? Write "OK" at the end.',
+            ('Who said "I came"?', 'Who wrote "Emma"?'),
+        ),
         ("包括:背景、方法、结论。", ("背景", "方法", "结论")),
         ("Fill:\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | |", ("a: 1, b: 2", "a: 3")),
     ],
@@ -93,6 +99,26 @@ def test_nested_items_belong_to_theirs_and_two_lists_are_no_parts():
     two = "Describe these:\n- a\n- b\n\nbut not these:\n1. c\n2. d"
     assert enumeration_in(two).others
     assert listed_plan(two) is None
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ['Give your final answer on the last line, after "Answer:".', 'End each answer with "OK".', "Be brief."],
+)
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Write one sentence with the plural of each of these words: child; mouse; leaf; city.",
+        "Ana is 31. Ben lives in Oslo. How old is Ana? Where does Ben live?",
+    ],
+)
+def test_a_wish_about_the_form_hides_no_list(question, ending):
+    plain = listed_plan(question)
+    plan = listed_plan(f"{question} {ending}")
+    assert plan is not None
+    assert plain is not None
+    assert [s.title for s in plan.subtasks] == [s.title for s in plain.subtasks]
+    assert all(s.prompt.endswith(ending) for s in plan.subtasks)
 
 
 @pytest.mark.parametrize("question", FORK)

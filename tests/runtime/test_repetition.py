@@ -40,6 +40,7 @@ def test_the_same_words_without_end_are_a_repetition(text):
     [
         ("I must not talk in class. " * 50, "Write 'I must not talk in class.' fifty times."),
         ("-" * 900, "q"),
+        ("[" + '{"status": "no answer", "value": null}, ' * 50, "q"),
         ("| --- " * 200, "q"),
         ("0 0 0 1 " * 150, "q"),
         ("A" * 900, "q"),

@@ -64,7 +64,10 @@ _QUOTED = lazily(
     r"[\"\u201c\u00ab\u300c][^\"\u201d\u00bb\u300d\n]{0,500}[\"\u201d\u00bb\u300d]|(?<!\w)'[^'\n]{0,500}'(?!\w)"
 )
 _JOINT = lazily(r"[\s,;]{1,9}(?:and|or|und|oder|et|ou|y|o)\Z", re.IGNORECASE)
-_SERIES = lazily(r"[:\uff1a][ \t\u3000]{0,9}(?P<items>[^\n:\uff1a]{1,2000})(?=\n|$)")
+_COLON = lazily(r"[:\uff1a]")
+_SEPARATOR = lazily(r"[;\uff1b\u3001]")
+MAX_SERIES = 2000
+"""Most characters of a series within one line."""
 _STATEMENT_END = lazily(r"[.!\u3002\uff01\n](?=\s|$|[^\x00-\u02ff])")
 _ROW = lazily(r"[ \t]{0,9}\|(.{1,2000})\|[ \t]{0,9}")
 _RULER = lazily(r"[ \t|:-]{3,400}")
@@ -219,9 +222,10 @@ def _inline(text: str) -> Enumeration | None:
 
 
 def _questions(text: str) -> Enumeration | None:
-    if questions_in(text) < 2 or _QUOTED.search(text):
+    if questions_in(text) < 2:
         return None
-    ends = [match.end() for match in _QUESTION_END.finditer(text)]
+    unquoted = _QUOTED.sub(lambda quoted: f"'{'_' * (len(quoted[0]) - 2)}'", text)
+    ends = [match.end() for match in _QUESTION_END.finditer(unquoted)]
     items = [text[begin:end].strip() for begin, end in zip([0, *ends], ends, strict=False)]
     lead, items[0] = _split_lead(items[0])
     if not all(len(item) > 1 for item in items):
@@ -239,13 +243,27 @@ def _split_lead(text: str) -> tuple[str, str]:
 
 
 def _series(text: str) -> Enumeration | None:
-    for match in _SERIES.finditer(text):
-        items = _cut(match["items"])
-        if len(items) >= 2:
-            return Enumeration(
-                "series", text[: match.start() + 1].strip(), items, text[match.end() :].strip()
-            )
+    for colon in _COLON.finditer(text):
+        end = text.find("\n", colon.end(), colon.end() + MAX_SERIES)
+        line = text[colon.end() : colon.end() + MAX_SERIES if end < 0 else end]
+        separators = [match.end() for match in _SEPARATOR.finditer(line)]
+        if not separators or _COLON.search(line, 0, separators[-1]):
+            continue
+        last, rest = _without_sentences(line[separators[-1] :])
+        items = _cut(line[: separators[-1]] + last)
+        if len(items) >= 2 and not _COLON.search(last):
+            tail = rest + text[colon.end() + len(line) :]
+            return Enumeration("series", text[: colon.end()].strip(), items, tail.strip())
     return None
+
+
+def _without_sentences(last: str) -> tuple[str, str]:
+    """The last item of a series, and the sentences that follow it in the same line."""
+    for end in _STATEMENT_END.finditer(last):
+        rest = last[end.end() :]
+        if rest[:1].isspace() and rest.strip()[:1].isupper() and len(rest.split()) > 1:
+            return last[: end.start()], rest
+    return last, ""
 
 
 def _cut(text: str) -> tuple[str, ...]:

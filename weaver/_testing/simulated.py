@@ -181,7 +181,7 @@ class SimulatedModel:
         thinking = min(work.thinking, room)
         for size in self._chunks(thinking):
             await self._decode(served, size)
-            yield Reasoning("(simulated) " * size)
+            yield Reasoning("... " * size)
         words = words[: room - thinking]
         for size in self._chunks(len(words)):
             await self._decode(served, size)

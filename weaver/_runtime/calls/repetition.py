@@ -31,12 +31,15 @@ def repeated_unit(texts: Sequence[str], request: Request) -> str | None:
 
     The same words count as repeated from five times and 400 characters on. Words that stand in the question
     may be repeated for ever, as a user may have asked for that; so may signs without letters. Lines that
-    differ by a number are no repetition: a model may well have been asked for two hundred of them.
+    differ by a number are no repetition: a model may well have been asked for two hundred of them. Neither
+    are the entries of a list in JSON.
 
     Args:
         texts: pieces of the text, in their order; only the last 2,400 characters are read.
         request: what the text answers.
     """
+    if request.output is not None or request.json_object or "".join(texts[:8]).lstrip()[:1] in {"{", "["}:
+        return None
     tail = _tail(texts)
     unit = _period(tail)
     times = max(5, -(-400 // len(unit))) if unit else 0

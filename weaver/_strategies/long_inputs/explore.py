@@ -60,6 +60,13 @@ class _Action(BaseModel):
     last: int = 0
 
 
+class _FirstStep(BaseModel):
+    """Without an answer, which a small model would make up before it has seen anything."""
+
+    thought: str = ""
+    actions: list[_Action] = Field(min_length=1)
+
+
 class _Step(BaseModel):
     thought: str = ""
     actions: list[_Action] = Field(default_factory=list)
@@ -173,6 +180,9 @@ class _Exploring:
 
     async def _step(self, number: int, steps: int) -> _Step:
         left = "This is your last step: answer now." if number == steps else f"Step {number} of {steps}."
+        has_seen = bool(self.log) or number == steps
+        if not has_seen:
+            left += " Nothing was looked at yet: begin with actions."
         parts = (
             shown(self.task),
             fenced(self.outline, "documents"),
@@ -185,7 +195,10 @@ class _Exploring:
             temperature=self.run.context.temperature if self.run.context.temperature is not None else 0.2,
             seed=self.run.context.seed,
         )
-        return await self.run.parsed(request, _Step, role="thread", name="step")
+        if has_seen:
+            return await self.run.parsed(request, _Step, role="thread", name="step")
+        first = await self.run.parsed(request, _FirstStep, role="thread", name="step")
+        return _Step(thought=first.thought, actions=first.actions)
 
     def _log(self) -> str:
         """The actions so far; of the oldest ones the results are left out where there is no room."""
