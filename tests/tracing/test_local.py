@@ -95,7 +95,7 @@ async def test_what_is_exported_is_bare_unless_texts_are_asked_for(
 ) -> None:
     await Weaver(planning_model()).run(f"Compare. {MARK}")
     assert local.flush()
-    for form in ("otlp", "html", "spans"):
+    for form in ("otlp", "html"):
         assert main(["trace", "export", "--format", form]) == 0
         assert MARK not in capsys.readouterr().out
         assert main(["trace", "export", "--format", form, "--texts"]) == 0

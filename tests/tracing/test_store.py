@@ -8,14 +8,17 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tracing.stories import Story, identity, quorum_story
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.otlp_json import span_from_otlp, span_to_otlp
 from weaver._tracing.store.retention import Retention, store_wanted
-from weaver._tracing.store.span_record import SpanRecord, span_from
+from weaver._tracing.store.span_record import EventRecord, LinkRecord, SpanRecord
 from weaver._tracing.store.sqlite import Store
 from weaver.errors import ConfigurationError, TraceStoreError, UnknownNameError
 
@@ -57,7 +60,7 @@ def test_a_run_comes_back_as_it_was(store: Store) -> None:
 
 def _json(span: SpanRecord) -> SpanRecord:
     """As JSON gives it back: tuples are lists."""
-    return span_from(json.loads(json.dumps(span.as_dict())))
+    return span_from_otlp(json.loads(span_to_otlp(span)))
 
 
 def test_runs_are_found_by_id_beginning_trace_and_last(store: Store) -> None:
@@ -184,6 +187,34 @@ def test_a_store_of_a_newer_weaver_is_left_alone(store: Store) -> None:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(TraceStoreError, match="newer weaver"):
         store.runs()
+
+
+def test_a_store_of_format_2_is_read_and_written_on(store: Store) -> None:
+    child, root = run(1)
+    old = {
+        "trace": root.trace_id, "id": root.span_id, "parent": None, "name": root.name, "kind": "client",
+        "start": root.start_ns, "end": root.end_ns, "status": "error", "status_text": "no",
+        "attributes": root.attributes, "events": [["e", 3, {"a": 1}]], "links": [["12", "34", {"b": [2]}]],
+    }  # fmt: skip
+    store.add([child, root])
+    store.close()
+    with sqlite3.connect(store.path) as db:
+        body = zlib.compress(json.dumps([old]).encode())
+        db.execute("UPDATE spans SET body = ?", (body,))
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    store.add([child])
+
+    first, second = store.spans(store.find())
+    assert first == replace(
+        root, kind="client", status="error", status_text="no", events=[EventRecord("e", 3, {"a": 1})],
+        links=[LinkRecord("12", "34", {"b": [2]})],
+    )  # fmt: skip
+    assert second.span_id == child.span_id
+    store.close()
+    with sqlite3.connect(store.path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+    db.close()
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from weaver import Answer, Task, Weaver
 from weaver._data.result import Conflict, ConflictValue, Resolution
 from weaver._tracing.export.setup import configure
 from weaver._tracing.record import semconv as sc
-from weaver._tracing.store.otlp_json import otlp_json
+from weaver._tracing.store.otlp_json import export_request
 from weaver._tracing.store.sqlite import Store
 from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
@@ -184,7 +184,7 @@ async def test_a_run_under_the_callers_trace(server: Jaeger, monkeypatch: pytest
 def test_what_was_exported_can_be_uploaded(server: Jaeger) -> None:
     """`weaver trace export` speaks the JSON of OTLP: a collector takes it."""
     story = quorum_story()
-    body = json.dumps(otlp_json(story.spans, service="uploaded")).encode()
+    body = export_request(story.spans, service="uploaded").encode()
     request = urllib.request.Request(
         f"{server.otlp}/v1/traces", data=body, headers={"Content-Type": "application/json"}
     )

@@ -253,7 +253,7 @@ async def test_labels_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_full_texts_are_kept_beside_the_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sc.CAPTURE_ENV, "SPAN_ONLY")
-    long = "a very long answer " * 500
+    long = " ".join(f"word {number}" for number in range(2000))
     with configure() as telemetry:
         quick = ScriptedModel([Scripted(long)])
         await Weaver(quick, strategy="sequential", tracing=telemetry.tracing).run("Go on.")

@@ -106,11 +106,12 @@ def _settings() -> Mapping[str, Any]:
 
 
 def _trace(run: str | None, *, texts: bool) -> tuple[str | None, str]:
-    """The id of a run and its spans as JSON lines; None where none was asked for and none is kept.
+    """Return the id of a run, and its spans in OTLP's JSON, one a line; (None, "") where no run is kept.
 
     Raises:
         UnknownNameError: there is no such run.
     """
+    from weaver._tracing.store.otlp_json import span_to_otlp
     from weaver._tracing.store.sqlite import Store
 
     store = Store()
@@ -118,8 +119,7 @@ def _trace(run: str | None, *, texts: bool) -> tuple[str | None, str]:
         if run is None and not store.runs(limit=1):
             return None, ""
         row = store.find(run or "last")
-        spans = [span.as_dict() for span in store.spans(row)]
-        lines = [json.dumps(span) for span in spans]
+        lines = [span_to_otlp(span) for span in store.spans(row)]
         if texts:
             lines += [
                 json.dumps({"span_id": span, "name": name, "text": text})

@@ -75,15 +75,17 @@ def list_(limit: int, status: str | None, as_json: bool) -> None:
 @click.option("--calls", is_flag=True, help="Show every model call.")
 @click.option("--rows", default=60, show_default=True, help="Most rows of the tree; 0 for all.")
 @click.option("--text", metavar="SPAN", help="Print the captured text of one span (weaver.content.ref).")
-@click.option("--json", "as_json", is_flag=True, help="The spans, one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="The spans in OTLP's JSON, one a line.")
 @debug_option
 def show(run: str, calls: bool, rows: int, text: str | None, as_json: bool) -> None:
     """Draw RUN: tree, bars over time, tokens, cost, critical path, what was waited for."""
     store = _store()
     row = store.find(run)
     if as_json:
+        from weaver._tracing.store.otlp_json import span_to_otlp
+
         for span in store.spans(row):
-            click.echo(json.dumps(span.as_dict()))
+            click.echo(span_to_otlp(span))
         return
     if text is not None:
         _show_text(store, row, text.rpartition("/")[2])
@@ -139,10 +141,10 @@ def decisions(run: str, as_json: bool) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["otlp", "html", "svg", "spans"]),
+    type=click.Choice(["otlp", "html", "svg"]),
     default="otlp",
     show_default=True,
-    help="OTLP as JSON (Jaeger's upload, a collector), the HTML page, a picture, or weaver's own JSON lines.",
+    help="OTLP as JSON (Jaeger's upload, a collector), the HTML page, or a picture.",
 )
 @click.option("--texts", is_flag=True, help="With prompts, answers, tool arguments and results.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: stdout.")
@@ -155,20 +157,17 @@ def export(run: str, form: str, texts: bool, output: Path | None) -> None:
     store = _store()
     row = store.find(run)
     if form == "otlp":
-        from weaver._tracing.store.otlp_json import otlp_json
+        from weaver._tracing.store.otlp_json import export_request
 
-        text = json.dumps(otlp_json(_spans(store, row, texts=texts))) + "\n"
+        text = export_request(_spans(store, row, texts=texts)) + "\n"
     elif form == "html":
         from weaver._tracing.views.html import page_of
 
         text = page_of([_view(store, row, texts=texts)])
-    elif form == "svg":
+    else:
         from weaver._tracing.views.svg import svg_of
 
         text = svg_of(_view(store, row, texts=texts))
-    else:
-        spans = _spans(store, row, texts=texts)
-        text = "".join(json.dumps(span.as_dict()) + "\n" for span in spans)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -57,45 +57,6 @@ class SpanRecord:
         """The span's operation (``chat``, ``join``, ...), or "" for a span that is not weaver's."""
         return str(self.attributes.get(sc.OPERATION, ""))
 
-    def as_dict(self) -> dict[str, Any]:
-        """A JSON-able form that `span_from` reads back."""
-        record: dict[str, Any] = {
-            "trace": self.trace_id,
-            "id": self.span_id,
-            "parent": self.parent_id,
-            "name": self.name,
-            "kind": self.kind,
-            "start": self.start_ns,
-            "end": self.end_ns,
-            "status": self.status,
-            "attributes": dict(self.attributes),
-        }
-        if self.status_text:
-            record["status_text"] = self.status_text
-        if self.events:
-            record["events"] = [[e.name, e.at_ns, dict(e.attributes)] for e in self.events]
-        if self.links:
-            record["links"] = [[k.trace_id, k.span_id, dict(k.attributes)] for k in self.links]
-        return record
-
-
-def span_from(value: Mapping[str, Any]) -> SpanRecord:
-    """The span that `SpanRecord.as_dict` wrote."""
-    return SpanRecord(
-        trace_id=value["trace"],
-        span_id=value["id"],
-        parent_id=value["parent"],
-        name=value["name"],
-        start_ns=value["start"],
-        end_ns=value["end"],
-        kind=value.get("kind", "internal"),
-        status=value.get("status", "unset"),
-        status_text=value.get("status_text", ""),
-        attributes=value["attributes"],
-        events=[EventRecord(*event) for event in value.get("events", ())],
-        links=[LinkRecord(*link) for link in value.get("links", ())],
-    )
-
 
 def record_of(span: ReadableSpan) -> SpanRecord:
     """A span of the SDK as plain data; it may still be open."""

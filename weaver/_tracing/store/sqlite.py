@@ -1,7 +1,7 @@
 """The local trace store: one SQLite file under ``WEAVER_HOME``.
 
-Spans come in batches and are read run by run, so each batch of a trace is one compressed row. Several
-processes may write at the same time.
+Spans come in batches and are read run by run, so each batch of a trace is one compressed row: a list of spans
+as OTLP in JSON. Several processes may write at the same time.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from typing import Any
 
 from weaver._environment.paths import home, make_private
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.store.format_2 import span_from_format_2
+from weaver._tracing.store.otlp_json import span_from_otlp, span_to_otlp
 from weaver._tracing.store.retention import STORE_ENV, Retention
-from weaver._tracing.store.span_record import SpanRecord, span_from
+from weaver._tracing.store.span_record import SpanRecord
 from weaver.errors import ConfigurationError, TraceStoreError, UnknownNameError
 
 FILE = "traces.sqlite"
 
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT NOT NULL, trace_id TEXT NOT NULL, span_id TEXT PRIMARY KEY, started_ns INTEGER NOT NULL,
@@ -107,7 +109,7 @@ class Store:
             for span in started:
                 _begin_run(db, span)
             for trace_id, group in traces.items():
-                body = json.dumps([s.as_dict() for s in group], separators=(",", ":"))
+                body = f"[{','.join(map(span_to_otlp, group))}]"
                 packed = zlib.compress(body.encode("utf-8", "replace"), 3)
                 db.execute("INSERT INTO spans VALUES (?,?)", (trace_id, packed))
                 for span in group:
@@ -179,7 +181,7 @@ class Store:
             for (body,) in db.execute(
                 "SELECT body FROM spans WHERE trace_id = ? ORDER BY rowid", (row.trace_id,)
             ):
-                records += [span_from(value) for value in json.loads(zlib.decompress(body))]
+                records += [_span_from(value) for value in json.loads(zlib.decompress(body))]
         return _below(records, row, alone=self._alone(row))
 
     def texts(self, row: RunRow) -> dict[tuple[str, str], str]:
@@ -327,6 +329,10 @@ class Store:
             db.execute(f"PRAGMA user_version = {_VERSION}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _span_from(value: Mapping[str, Any]) -> SpanRecord:
+    return span_from_otlp(value) if "traceId" in value else span_from_format_2(value)
 
 
 def _begin_run(db: sqlite3.Connection, span: SpanRecord) -> None:
