@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.strategies.sensible import FAST, HARD, OURS, model
+from tests.native.playing import Completions
+from tests.native.test_engine import PATH
+from tests.strategies.sensible import FAST, HARD, OURS, SHIPPED, model
 from tests.tracing.stories import Spans
 from weaver import Answer, Weaver
 from weaver._data.decisions import LoggedDecision
@@ -30,26 +32,42 @@ def anyio_backend():
 
 
 LISTED = "Answer each question:\n1. What is the capital of France?\n2. What is the capital of Peru?"
-KINDS_OF = {
-    "adaptive": {"fork"},
-    "fixed": {"fork", "merge"},
-    "self_consistency": {"width", "stop", "vote"},
+DOCUMENTS = [("orders.txt", "Order 1: Ana from Oslo.\nOrder 2: Ben from Lima.\n" * 40)]
+KINDS_OF: dict[str, set[str]] = {
+    "adaptive": {"fork", "width", "merge"},
     "best_of_n": {"width", "stop"},
-    "deepconf": {"width", "stop", "vote"},
-    "parallel_probe": {"width", "stop", "vote"},
     "debate": {"width", "stop", "vote"},
-    "rounds": {"width", "stop"},
+    "deep_prune": {"width", "stop", "vote"},
+    "deepconf": {"width", "stop", "vote"},
+    "difficulty_voting": {"width", "stop", "vote"},
+    "explore": {"fork", "stop"},
+    "explore_then_write": {"width"},
+    "fixed": {"fork", "merge"},
+    "graph_of_thoughts": {"width"},
+    "group_think": {"width"},
     "hogwild": {"width", "stop"},
-    "parathinker": {"width", "stop"},
     "llm_compiler": {"fork"},
+    "map_reduce": {"fork"},
+    "mixture_of_agents": {"width"},
+    "organizer": {"stop"},
+    "parallel_probe": {"width", "stop", "vote"},
+    "parathinker": {"width", "stop"},
+    "rounds": {"width", "stop"},
+    "self_consistency": {"width", "stop", "vote"},
+    "sequential": set(),
     "skeleton_of_thought": {"fork"},
+    "tool_mix": {"width", "stop", "vote"},
+    "tree_of_thoughts": {"stop"},
 }
+"""What each strategy decides; a new one is added here, and `set()` says that it decides nothing."""
 
 
 @pytest.mark.parametrize("name", OURS)
 async def test_what_strategies_decide_is_in_the_log(name):
-    result = await Weaver(model(each=0.1), strategy=FAST.get(name, name), seed=1).run(HARD)
-    assert {decision.kind for decision in result.decision_log} >= KINDS_OF.get(name, set())
+    options = {"documents": DOCUMENTS} if name in {"explore", "map_reduce"} else {}
+    weaver = Weaver(model(each=0.1), strategy=FAST.get(name, name), seed=1)
+    result = await weaver.run(HARD, **options)
+    assert {decision.kind for decision in result.decision_log if not decision.thread} == KINDS_OF[name]
     for decision in result.decision_log:
         names = [arm.name for arm in decision.arms]
         assert decision.chosen in names
@@ -57,10 +75,22 @@ async def test_what_strategies_decide_is_in_the_log(name):
         assert sum(arm.propensity for arm in decision.arms) == pytest.approx(1)
         assert decision.propensity == 1
         assert decision.policy
+        assert decision.features
         assert decision.outcome is not None
         assert 0 <= decision.outcome.seconds <= result.metrics.wall_seconds + 1e-9
         assert 0 <= decision.outcome.tokens <= result.usage.total_tokens
         assert LoggedDecision.from_dict(json.loads(json.dumps(decision.as_dict()))) == decision
+
+
+@pytest.mark.parametrize("name", sorted({*SHIPPED} - {*OURS}))
+async def test_forks_that_the_model_writes_itself_are_in_the_log(name):
+    countdown = "27:[22, 26, 31, 53]"
+    tried = f"27,27 equal: Goal Reached\n{PATH}" if name == "apr" else "It is 3."
+    result = await Weaver(Completions(plays=lambda _: tried), strategy=name).run(countdown)
+    (decision,) = result.decision_log
+    assert (decision.kind, decision.chosen, decision.policy) == ("fork", "direct", "planner")
+    assert decision.features == {"forks": 0, "threads": 0}
+    assert decision.outcome is not None
 
 
 async def test_a_fork_says_what_it_read_and_what_came_of_it():

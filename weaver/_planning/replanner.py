@@ -41,7 +41,8 @@ async def make_replan(
         return None
     taken = {s.id for s in old.subtasks}
     added = Plan(parallel=True, reason=plan.reason, subtasks=_renamed(fresh, taken))
-    run.decide(parallel=True, by="planner", because=f"replanned: {plan.reason or 'subtasks were lost'}")
+    because = f"replanned: {plan.reason or 'subtasks were lost'}"
+    run.decide(parallel=True, by="planner", because=because, features={"lost": float(len(lost))})
     if run.context.parent is None:
         run.context.state.plan = old.model_copy(update={"subtasks": (*old.subtasks, *added.subtasks)})
     return added

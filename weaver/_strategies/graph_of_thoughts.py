@@ -10,6 +10,7 @@ from pydantic import InstanceOf
 
 from weaver._data.result import Answer
 from weaver._data.task import Task
+from weaver._planning.features import TaskFeatures
 from weaver._runtime.run import Run
 from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import Count, Warmth
@@ -71,11 +72,16 @@ async def graph_of_thoughts(
     """
     width = _fitting(run, branches, merges) if graph is None else (branches, merges)
     if width is None:
-        run.decide(parallel=False, by="fallback", because="there are too few threads for a graph")
+        because = "there are too few threads for a graph"
+        run.decide(parallel=False, by="fallback", because=because, features=TaskFeatures(task))
         return replace(await sequential(run, task), complete=False)
     told_without_tools(run, task)
     if run.context.temperature is None:
         task = replace(task, temperature=temperature)
+    if graph is None:
+        names = dict.fromkeys((f"{width[0]} drafts", f"{branches} drafts"))
+        features = {"wanted": float(branches), "merges": float(width[1])}
+        run.context.log_decision("width", *names, policy="limits/1", features=features)
     nodes = (graph or default_graph(width[0], keep, width[1])).nodes
     made: dict[str, list[Thought]] = {}
 

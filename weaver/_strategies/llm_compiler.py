@@ -15,6 +15,7 @@ from weaver._data.messages import Message, ToolCall, assistant, system, user
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request, Text, ToolSpec
+from weaver._planning.features import TaskFeatures
 from weaver._planning.planner import PATIENCE
 from weaver._runtime.calls.tool_calls import use_tool
 from weaver._runtime.run import Run
@@ -120,7 +121,9 @@ async def llm_compiler(run: Run, task: Task, *, max_replans: Number = 2) -> Answ
                 return Answer(joined.answer)
             thought = joined.thought
     run.note("The planner wrote no plan that could be read; the task is answered directly.")
-    run.decide(parallel=False, by="fallback", because="there was no plan of calls")
+    run.decide(
+        parallel=False, by="fallback", because="there was no plan of calls", features=TaskFeatures(task)
+    )
     return await sequential(run, task)
 
 
@@ -157,7 +160,12 @@ class Compiler:
         self._start(threads, plan.finish())
         for problem in plan.problems:
             run.note(problem)
-        run.decide(parallel=True, by="planner", because=f"a plan of {len(self.steps)} calls")
+        run.decide(
+            parallel=True,
+            by="planner",
+            because=f"a plan of {len(self.steps)} calls",
+            features=TaskFeatures(self.task),
+        )
         return plan
 
     def is_new(self, plan: CallPlan) -> bool:

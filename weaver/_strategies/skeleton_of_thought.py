@@ -14,6 +14,7 @@ from weaver._data.messages import assistant
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._planning.features import TaskFeatures
 from weaver._runtime.calls.model_calls import answer_of
 from weaver._runtime.default_body import opening, thread_listener
 from weaver._runtime.run import Run
@@ -67,9 +68,10 @@ async def skeleton_of_thought(
     organisation = await _route(run, task) if router else "A"
     points = await _skeleton(run, task, min_points, max_points) if organisation == "A" else {}
     if len(points) < 2:
-        run.decide(parallel=False, by="planner", because=WHY_NOT[organisation])
+        run.decide(parallel=False, by="planner", because=WHY_NOT[organisation], features=TaskFeatures(task))
         return await sequential(run, task)
-    run.decide(parallel=True, by="planner", because=f"the answer has {len(points)} independent points")
+    because = f"the answer has {len(points)} independent points"
+    run.decide(parallel=True, by="planner", because=because, features=TaskFeatures(task))
     told_without_tools(run, task)
     skeleton = fenced("\n".join(f"{i}. {text}" for i, text in points.items()), "skeleton")
     if run.context.parent is None:

@@ -20,7 +20,7 @@ from weaver._runtime.run import Run
 from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import Count, Warmth
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import each, said, shown, told_without_tools
+from weaver._strategies.common.sampling import each, log_stop, said, shown, told_without_tools
 from weaver._strategies.common.streaming import speaking
 from weaver._text.untrusted import fenced
 from weaver.errors import BudgetExceededError, NoAnswerError
@@ -126,6 +126,7 @@ async def tree_of_thoughts(
             raise
         run.note(f"The search ended early: {error.message}")
         return replace(await tree.answer(), complete=False)
+    log_stop(run, "tree_of_thoughts.done/1", tree.best.done, len(tree.best.steps), steps)
     return await tree.answer()
 
 

@@ -89,7 +89,9 @@ def affordable(run: Run, wanted: int) -> int:
     """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
     remaining = run.remaining.threads
     number = wanted if remaining is None or remaining >= wanted else max(1, remaining)
-    run.context.log_decision("width", f"{number} threads", f"{wanted} threads", policy="limits/1")
+    features = {"wanted": float(wanted)} | ({} if remaining is None else {"threads left": float(remaining)})
+    names = dict.fromkeys((f"{number} threads", f"{wanted} threads"))
+    run.context.log_decision("width", *names, policy="limits/1", features=features)
     if number < wanted:
         run.note(f"Only {remaining} of {wanted} threads may be started; raise max_threads for more.")
     return number

@@ -22,7 +22,7 @@ from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._strategies.common.option_types import Count, Number
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import said, shown, stop_at, told_without_tools
+from weaver._strategies.common.sampling import log_stop, said, shown, stop_at, told_without_tools
 from weaver._strategies.common.streaming import speaking
 from weaver._strategies.long_inputs.looking import Looking
 from weaver._strategies.long_inputs.map_reduce import map_reduce
@@ -104,9 +104,13 @@ async def explore(
     told_without_tools(run, task)
     run.context.has_read_untrusted()
     limits = await window_of(run, window)
-    run.decide(True, "user", f"{len(task.documents)} documents are explored in at most {steps} steps")
+    because = f"{len(task.documents)} documents are explored in at most {steps} steps"
+    run.decide(
+        True, "user", because, features={"documents": float(len(task.documents)), "steps": float(steps)}
+    )
     exploring = _Exploring(run, task, limits, asks)
     answer = await exploring.until_answered(steps)
+    log_stop(run, "explore.answer/1", answer is not None, exploring.steps, steps)
     if answer is None:
         run.note(f"There was no answer after {len(exploring.log)} actions; it was asked for.")
         answer = await exploring.last_answer()
@@ -135,6 +139,7 @@ class _Exploring:
     task: Task
     window: Window
     asks_left: int
+    steps: int = 0
     log: list[_Entry] = field(default_factory=list)
     asked_sources: list[Source] = field(default_factory=list)
 
@@ -146,6 +151,7 @@ class _Exploring:
     async def until_answered(self, steps: int) -> Answer | None:
         """Take steps until one has the answer; None where none has."""
         for number in range(1, steps + 1):
+            self.steps = number
             try:
                 step = await self._step(number, steps)
             except InvalidOutputError as error:

@@ -85,9 +85,9 @@ async def map_reduce(
     if not pieces:
         raise InvalidTaskError("The documents have no text but blanks.", hint="Give others.")
     number = f"{_counted(len(pieces), 'part')} of {_counted(len(task.documents), 'document')}"
-    run.decide(
-        len(pieces) > 1, "policy", f"{number}, combined by {'a model' if chosen == 'write' else 'code'}"
-    )
+    because = f"{number}, combined by {'a model' if chosen == 'write' else 'code'}"
+    features = {"parts": float(len(pieces)), "documents": float(len(task.documents))}
+    run.decide(len(pieces) > 1, "policy", because, policy="map_reduce/1", features=features)
     mapping = _Mapping(run, task, pieces, chosen, sizes)
     await mapping.work(width)
     return await _answer(run, task, mapping, limits, conflicts=conflicts, cite=cite)

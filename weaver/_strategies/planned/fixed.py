@@ -11,6 +11,7 @@ from weaver._data.plan import Plan, Subtask
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request
+from weaver._planning.features import TaskFeatures
 from weaver._planning.part_questions import merge_of_named
 from weaver._runtime.output.structured_output import Shape
 from weaver._runtime.run import Run
@@ -50,14 +51,16 @@ async def fixed(
         merge: how one answer is made of the parts, as for `adaptive`; ``auto``: by the output type, and parts
             that the question names stay as they are.
     """
-    run.decide(parallel=True, by="user", because=f"every task is split into {k} parts")
+    run.decide(
+        parallel=True, by="user", because=f"every task is split into {k} parts", features=TaskFeatures(task)
+    )
     parts = Shape[list[Part]](Annotated[list[Part], Field(min_length=k, max_length=k)], name="parts")
     request = Request((system(SPLIT % {"k": k}), user(shown(task))), temperature=0.0)
     try:
         written = await run.parsed(request, parts, role="planner", name="plan")
     except (ModelError, InvalidOutputError) as error:
         run.note(f"There is no plan ({error.message}); the task is answered directly.")
-        run.decide(parallel=False, by="fallback", because=error.message)
+        run.decide(parallel=False, by="fallback", because=error.message, features=TaskFeatures(task))
         return await sequential(run, task)
     plan = Plan(
         parallel=True,

@@ -16,6 +16,7 @@ from weaver._coordination.joins.pruning import same_work
 from weaver._data.plan import YOUR_PART, Plan, Subtask
 from weaver._data.result import Answer, Conflict
 from weaver._data.task import Agent, Task
+from weaver._planning.features import TaskFeatures
 from weaver._planning.replanner import make_replan
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
@@ -208,7 +209,8 @@ class Following:
         if not findings:
             run.context.ledger.release(self._held)
             run.note("No thread of the plan found anything; the task is answered directly.")
-            run.decide(parallel=False, by="fallback", because="no thread of the plan found anything")
+            because = "no thread of the plan found anything"
+            run.decide(parallel=False, by="fallback", because=because, features=TaskFeatures(self._task))
             return await sequential(run, self._task)
         conflicts: tuple[Conflict, ...] = ()
         if manner.ladder is not None and len(findings) > 1:

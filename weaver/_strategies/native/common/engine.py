@@ -70,10 +70,9 @@ async def weave(run: Run, prompt: str, form: Format, decoding: Decoding | None =
     woven = Woven(form, text + form.closing(text), line.tree, line.complete)
     blocks = list(woven.tree.blocks())
     threads = sum(len(block.threads) for block in blocks)
-    if threads:
-        run.decide(True, "planner", f"The model forked {len(blocks)} times into {threads} threads.")
-    else:
-        run.decide(False, "planner", "The model did not fork.")
+    because = f"The model forked {len(blocks)} times into {threads} threads."
+    features = {"forks": float(len(blocks)), "threads": float(threads)}
+    run.decide(threads > 0, "planner", because if threads else "The model did not fork.", features=features)
     return woven
 
 
