@@ -172,8 +172,12 @@ def test_a_part_says_which_figure_of_its_budget_to_raise():
     part, _ = two(Limits(total_tokens=5, calls=9), Limits())
     with pytest.raises(BudgetExceededError) as refused:
         part.reserve(1, 1)
-    assert refused.value.hint == "Raise total_tokens in its budget, or fork less wide."
+    assert refused.value.hint == "Raise tokens in its budget, or fork less wide."
     assert refused.value.message == "Step 'a''s budget of 5 tokens has no room for another call."
+    part, _ = two(Limits(cost_usd=5), Limits())
+    with pytest.raises(BudgetExceededError) as refused:
+        part.reserve(1, 1, prices=PRICES)
+    assert refused.value.hint == "Raise cost in its budget, or fork less wide."
     part, _ = two(Limits(calls=0), Limits())
     with pytest.raises(BudgetExceededError) as refused:
         part.reserve(1, 1)
@@ -187,7 +191,8 @@ def test_a_call_that_passes_its_reservation_reserves_more_here_and_around():
     assert state(part) == state(run) == (15, 20.0, 1)
     assert part.advance(call, 3) == ""
     assert (call.tokens, call.cost_usd, call.used_tokens, call.used_cost) == (18, 26.0, 18, 26.0)
-    assert part.advance(call, 2) == ""
+    assert part.advance(call, 1) == ""
+    assert part.advance(call, 1) == ""
     assert state(part) == state(run) == (20, 30.0, 1)
     assert (part.tokens_left, run.tokens_left, part.cost_left) == (980, 1980, 970.0)
 
@@ -249,7 +254,27 @@ def test_no_more_is_held_than_there_is_and_nothing_without_a_limit():
     free = Ledger(Limits())
     held = free.hold(50, 50.0, 50)
     assert (held.tokens, held.cost_usd, held.calls) == (0, 0.0, 0)
-    assert (Ledger(Limits(cost_usd=9, calls=9)).hold(1).cost_usd, ledger.hold(0).calls) == (0.0, 0)
+    held = Ledger(Limits(total_tokens=9, cost_usd=9, calls=9)).hold(1)
+    assert (held.tokens, held.cost_usd, held.calls) == (1, 0.0, 0)
+
+
+def test_several_things_may_be_held_and_count_together_here_and_around():
+    part, run = two(Limits(total_tokens=100, cost_usd=100, calls=9), Limits(cost_usd=90, calls=8))
+    first, second = part.hold(10, 20.0, 2), part.hold(5, 10.0, 1)
+    assert (part.tokens_left, part.cost_left, part.calls_left) == (85, 60.0, 5)
+    assert (run.cost_left, run.calls_left) == (60.0, 5)
+    with pytest.raises(BudgetExceededError, match="US dollars"):
+        part.reserve(65, 0, prices=Prices(1e6, 0))  # 70 dollars are left here, 60 around
+    part.release(first)
+    assert (part.tokens_left, part.cost_left, part.calls_left) == (95, 80.0, 7)
+    part.reserve(95 - USEFUL_TOKENS, 0, prices=Prices(1e6, 0))
+    part.release(second)
+    assert (run.cost_left, run.calls_left) == (11.0, 7)
+
+
+def test_a_model_without_prices_costs_nothing():
+    reservation = Ledger(Limits()).reserve(1, 1)
+    assert (reservation.cost_usd, reservation.used_cost, reservation.token_price) == (0.0, 0.0, 0.0)
 
 
 def test_releasing_gives_back_what_a_call_reserved_and_counted_and_twice_is_once():
@@ -261,10 +286,15 @@ def test_releasing_gives_back_what_a_call_reserved_and_counted_and_twice_is_once
         assert state(part) == state(run) == (7, 11.0, 1)
         assert (part.tokens_left, part.cost_left, part.calls_left) == (93, 989.0, 1)
     assert (call.used_tokens, call.used_cost) == (0, 0.0)
-    # Nothing of the released call is in the way: exactly a short reply of each fits beside the open one.
-    part.reserve(100 - 3 - 2 * USEFUL_TOKENS, 0, prices=PRICES)
+    # Nothing of the released call is in the way: a short reply of each fits beside the open one, exactly.
+    part.release(part.reserve(100 - 3 - 2 * USEFUL_TOKENS, 0, prices=PRICES))
+    room = 1000 - 3  # dollars that are neither spent nor used by the open call
+    dear = Prices(input=1e6 * (room - 2 * USEFUL_TOKENS), output=1e6)
+    part.release(part.reserve(1, 0, prices=dear))
+    with pytest.raises(BudgetExceededError, match="1000 US dollars"):
+        part.reserve(1, 0, prices=Prices(input=dear.input + 1e6, output=1e6))
     part.release(other)
-    assert part.reserved_calls == 1
+    assert state(part) == state(run) == (0, 0.0, 0)
 
 
 def test_settling_replaces_a_reservation_by_what_was_used_here_and_around():

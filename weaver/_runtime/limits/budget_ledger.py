@@ -24,6 +24,12 @@ USEFUL_TOKENS = 16
 """A call is refused when it and each open one could not even generate this many tokens."""
 PROBABLE_TOKENS = 512
 """Length of an answer that nothing is known about."""
+_SETTINGS = {
+    "tokens": "max_total_tokens",
+    "cost_usd": "max_cost",
+    "calls": "max_calls",
+    "threads": "max_threads",
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -101,11 +107,11 @@ class Ledger:
         own = None if self.limits.threads is None else max(0, self.limits.threads - self.threads)
         return _least(own, self.outer.threads_left if self.outer else None)
 
-    def _raise(self, *limits: str) -> str:
+    def _raise(self, limit: str) -> str:
         """Say what to do about a limit: a run's is a setting, a part has its own budget."""
         if self.outer is None:
-            return f"Raise {' or '.join(f'max_{limit}' for limit in limits)}"
-        return f"Raise {' or '.join(limits)} in its budget"
+            return f"Raise {_SETTINGS[limit]}"
+        return f"Raise {limit.removesuffix('_usd')} in its budget"
 
     def take_thread(self) -> None:
         """Count one more thread.
@@ -219,7 +225,7 @@ class Ledger:
         raise BudgetExceededError(
             f"{self.whose}'s budget of {amount} has no room for another call.",
             limit=limit,
-            hint=f"{self._raise('total_tokens' if limit == 'tokens' else 'cost')}, or fork less wide.",
+            hint=f"{self._raise(limit)}, or fork less wide.",
         )
 
     def _room(self) -> tuple[int | None, float | None]:
