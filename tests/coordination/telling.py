@@ -1,10 +1,12 @@
-"""Plain stand-ins for finished threads."""
+"""Plain stand-ins for finished threads, and the conflicts that can be told without asking anybody."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from weaver._data.result import Answer, Claim, Finding
+from weaver._coordination.conflicts.detection import MAX_ASKED, find_conflicts
+from weaver._data.result import Answer, Claim, Conflict, Finding
 from weaver._data.task import Task
 
 
@@ -32,3 +34,24 @@ def claimed(id_: str, *claims: Claim) -> Told:
 
 def failed(id_: str, error: BaseException | None = None, state: str = "failed") -> Told:
     return Told(id_, state=state, error=error)
+
+
+class _SeesNoConflict:
+    """A run whose judge finds that all statements that it is asked about go together."""
+
+    def note(self, text: str) -> None:
+        pass
+
+    async def parsed(self, request: str, kind: Any, **options: Any) -> Any:
+        pairs = range(1, min(MAX_ASKED, request.count("Pair ")) + 1)
+        return kind(verdicts=[{"pair": n, "verdict": "compatible"} for n in pairs])
+
+
+def certain_conflicts(threads: list[Told], **options: Any) -> list[Conflict]:
+    """Conflicts that can be told mechanically."""
+    search = find_conflicts(_SeesNoConflict(), threads, **options)
+    try:
+        search.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("nothing is waited for")

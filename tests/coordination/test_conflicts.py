@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.coordination.telling import Told, claimed, failed, said
+from tests.coordination.telling import Told, certain_conflicts, claimed, failed, said
 from weaver import Answer, Task, Weaver
-from weaver._coordination.conflicts.detection import conflicts_among, find_conflicts
+from weaver._coordination.conflicts.detection import find_conflicts
 from weaver._data.result import Claim, Conflict, ConflictValue
 from weaver._testing.scripted import text_of
 from weaver.errors import ServerError
@@ -30,17 +30,17 @@ def differing(one, other, attribute="mayor"):
 def test_answers_to_the_same_question():
     sure, surer = said("a", "The answer is 42.", confidence=0.5), said("c", "42.0", confidence=0.7)
     threads = [sure, said("b", "43"), surer]
-    assert conflicts_among(threads) == [
+    assert certain_conflicts(threads) == [
         Conflict("a question", "answer", (ConflictValue("42", ("a", "c"), 0.6), ConflictValue("43", ("b",))))
     ]
 
 
 def test_answers_to_different_questions_are_not_compared():
-    assert conflicts_among([said("a", "42", question="x"), said("b", "43", question="y")]) == []
+    assert certain_conflicts([said("a", "42", question="x"), said("b", "43", question="y")]) == []
 
 
 def test_failed_threads_say_nothing():
-    assert conflicts_among([said("a", "42"), failed("b"), said("c", "43", state="cancelled")]) == []
+    assert certain_conflicts([said("a", "42"), failed("b"), said("c", "43", state="cancelled")]) == []
 
 
 def test_claims_of_the_same_topic():
@@ -49,7 +49,7 @@ def test_claims_of_the_same_topic():
         claimed("b", population("2.3 million", subject="the population of Paris", attribute="value")),
         claimed("c", population("2,102,650", "people")),
     ]
-    assert conflicts_among(threads) == [
+    assert certain_conflicts(threads) == [
         Conflict(
             "Paris",
             "population",
@@ -72,7 +72,7 @@ def test_claims_of_the_same_topic():
     ],
 )
 def test_what_does_not_exclude_each_other(one, other):
-    assert conflicts_among([claimed("a", one), claimed("b", other)]) == []
+    assert certain_conflicts([claimed("a", one), claimed("b", other)]) == []
 
 
 def test_wrong_unit_is_a_conflict():
@@ -80,7 +80,7 @@ def test_wrong_unit_is_a_conflict():
         claimed("a", population("443", "km", attribute="distance to Lyon")),
         claimed("b", population("443", "miles", attribute="distance to Lyon")),
     ]
-    assert len(conflicts_among(threads)) == 1
+    assert len(certain_conflicts(threads)) == 1
 
 
 def test_several_values_of_one_thread_do_not_exclude_each_other():
@@ -88,7 +88,7 @@ def test_several_values_of_one_thread_do_not_exclude_each_other():
         claimed("a", population("Ann", attribute="founder"), population("Bob", attribute="founder")),
         claimed("b", population("Cid", attribute="founder")),
     ]
-    assert conflicts_among(threads) == []
+    assert certain_conflicts(threads) == []
 
 
 def test_claims_that_split_the_threads_as_their_answers_do_are_one_conflict():
@@ -96,7 +96,7 @@ def test_claims_that_split_the_threads_as_their_answers_do_are_one_conflict():
         said("a", "42", claims=(population("1"),)),
         said("b", "43", claims=(population("2"),)),
     ]
-    assert [c.attribute for c in conflicts_among(threads)] == ["answer"]
+    assert [c.attribute for c in certain_conflicts(threads)] == ["answer"]
 
 
 def test_claims_stand_in_for_prose():
@@ -105,20 +105,20 @@ def test_claims_stand_in_for_prose():
         said("a", prose + "X", claims=(population("1"),)),
         said("b", prose + "Y", claims=(population("2"),)),
     ]
-    assert [c.attribute for c in conflicts_among(threads)] == ["population"]
+    assert [c.attribute for c in certain_conflicts(threads)] == ["population"]
 
 
 def test_claims_still_in_the_text_are_read():
     block = '\n```claims\n[{"subject": "x", "attribute": "y", "value": "%s"}]\n```'
     threads = [said("a", "A. B." + block % 1, question="q"), said("b", "C. D." + block % 2, question="r")]
-    assert [v.value for v in conflicts_among(threads)[0].values] == ["1", "2"]
+    assert [v.value for v in certain_conflicts(threads)[0].values] == ["1", "2"]
 
 
 def test_own_equivalence_of_the_task():
     same_length = Task("q", equivalence=len)
     threads = [Told("a", Answer("xyz"), task=same_length), Told("b", Answer("abc"), task=same_length)]
-    assert conflicts_among(threads) == []
-    assert len(conflicts_among(threads, same="exact")) == 1
+    assert certain_conflicts(threads) == []
+    assert len(certain_conflicts(threads, same="exact")) == 1
 
 
 async def found(threads, *replies, **options):

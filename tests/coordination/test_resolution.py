@@ -8,11 +8,9 @@ from functools import partial
 
 import pytest
 
-from tests.coordination.telling import claimed, said
+from tests.coordination.telling import certain_conflicts, claimed, said
 from weaver import Agent, Answer, Weaver
-from weaver._coordination.conflicts.detection import conflicts_among
 from weaver._coordination.conflicts.policies import (
-    DEFAULT_LADDER,
     ask,
     clear_majority,
     confidence_weighted,
@@ -21,14 +19,11 @@ from weaver._coordination.conflicts.policies import (
     judge,
     keep,
     majority,
-    parse_ladder,
-    policy_name,
     verify,
 )
-from weaver._coordination.conflicts.policies.ladder import climb
 from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 from weaver._testing.scripted import text_of
-from weaver.errors import BudgetExceededError, ConfigurationError, ServerError, UnknownNameError
+from weaver.errors import ServerError
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +46,7 @@ def derived(value, unit="m", working="measured again"):
 
 async def settle(policy, threads, *replies, **weaver):
     """What ``policy`` makes of the one conflict between ``threads``; the model that answered; the result."""
-    (conflict,) = conflicts_among(threads)
+    (conflict,) = certain_conflicts(threads)
     model = ScriptedModel(list(replies) or [Scripted(error=ServerError("must not be asked."))])
     got = []
 
@@ -131,7 +126,7 @@ async def test_verify_asks_whether_words_in_other_words_are_a_candidate():
     named = [
         claimed(n, Claim("the tower", "architect", v)) for n, v in (("a", "Ida Falk"), ("b", "Jonas Weir"))
     ]
-    assert conflicts_among(named) == [], "words alone are no certain conflict"
+    assert certain_conflicts(named) == [], "words alone are no certain conflict"
     same = json.dumps({"verdicts": [{"pair": 1, "verdict": "same"}, {"pair": 2, "verdict": "different"}]})
     got = []
 
@@ -294,87 +289,3 @@ async def test_ask_a_function_or_a_coroutine():
 
 async def test_keep_settles_nothing():
     assert (await settle(keep, THREE))[0] is None
-
-
-# ---- ladders
-
-
-def ladder_of(*policies):
-    async def ladder(run, conflict, threads):
-        return await climb(run, conflict, threads, policies)
-
-    return ladder
-
-
-async def test_a_ladder_goes_on_until_a_policy_settles():
-    resolution, model, _ = await settle(
-        ladder_of(*DEFAULT_LADDER), TWO, Scripted(derived("310"), times=1), chooses("300 m")
-    )
-    assert resolution.policy == "judge"
-    assert len(model.requests) == 2
-
-
-async def test_nothing_is_tried_after_keep():
-    assert (await settle(ladder_of(keep, majority), THREE))[0] is None
-
-
-async def test_a_policy_that_fails_is_noted_and_the_next_one_tried():
-    async def broken(run, conflict, threads):
-        raise RuntimeError("a user's bug")
-
-    async def no_model(run, conflict, threads):
-        raise ServerError("it is down.")
-
-    resolution, _, result = await settle(ladder_of(broken, no_model, majority), THREE)
-    assert resolution.policy == "majority"
-    notes = " ".join(result.notes)
-    assert "broken raised RuntimeError: a user's bug" in notes
-    assert "no_model failed: it is down." in notes
-
-
-async def test_when_the_budget_is_gone_only_policies_without_calls_are_tried():
-    tried = []
-
-    async def costly(run, conflict, threads):
-        tried.append("costly")
-        raise BudgetExceededError("no calls are left.", limit="calls")
-
-    async def costly_too(run, conflict, threads):
-        tried.append("costly too")
-
-    resolution, _, result = await settle(ladder_of(costly, costly_too, majority), THREE)
-    assert resolution.policy == "majority"
-    assert tried == ["costly"]
-    assert any("no calls are left" in note for note in result.notes)
-
-
-async def test_ladders_as_text():
-    assert parse_ladder("clear_majority, verify, judge") == DEFAULT_LADDER
-    assert parse_ladder("") == parse_ladder("none") == ()
-    thrice = parse_ladder("majority(share=0.66), verify(samples=3), escalate(agent='boss')")
-    assert [policy_name(p) for p in thrice] == ["majority", "verify", "escalate"]
-    assert [p.keywords for p in thrice] == [{"share": 0.66}, {"samples": 3}, {"agent": "boss"}]
-    asking = parse_ladder("ask", callback=lambda conflict: "300")
-    assert (await settle(asking[0], TWO))[0].value == "300 m"
-
-
-@pytest.mark.parametrize(
-    ("text", "error", "says"),
-    [
-        ("majorty", UnknownNameError, "Did you mean 'majority'"),
-        ("verify(times=3)", UnknownNameError, "option of the conflict policy 'verify'"),
-        ("verify(samples=0)", ConfigurationError, "must be 1 to 100"),
-        ("verify(samples='x')", ConfigurationError, "must be 1 to 100"),
-        ("majority(share=7)", ConfigurationError, "must be 0 to 1"),
-        ("verify(samples=open('x'))", ConfigurationError, "not plain values"),
-        ("verify(3)", ConfigurationError, "not a ladder"),
-        ("majority verify", ConfigurationError, "not a ladder"),
-        ("(", ConfigurationError, "not a ladder"),
-        ("ask", ConfigurationError, "nobody"),
-        ("a.b", ConfigurationError, "not a ladder"),
-    ],
-)
-def test_wrong_ladders_are_told(text, error, says):
-    with pytest.raises(error) as raised:
-        parse_ladder(text)
-    assert says in str(raised.value)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 
 import anyio
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from tests.coordination.telling import claimed
+from tests.coordination.telling import claimed, said
 from weaver import Answer, Plan, Subtask, Weaver
 from weaver._coordination.conflicts.briefing import briefing, contradicted, open_point, with_open_points
 from weaver._coordination.conflicts.policies import ask, verify
@@ -16,7 +20,7 @@ from weaver._coordination.conflicts.resolve import settle_conflicts
 from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 from weaver._journal.memory import MemoryJournal
 from weaver._testing.scripted import text_of
-from weaver.events import ConflictFound
+from weaver.events import ConflictFound, ThreadFinished
 from weaver.testing import Scripted, ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -147,6 +151,80 @@ async def test_very_many_conflicts_are_bounded():
     assert len(conflicts) == 12
     assert len(model.requests) == 8
     assert any("4 conflicts are left open" in note for note in events[-1].result.notes)
+
+
+async def test_exactly_as_many_conflicts_as_are_paid_for_are_all_looked_into():
+    names = [f"size{letter}" for letter in "abcdefgh"]
+    threads = [claimed("a", *(claim("1", n) for n in names)), claimed("b", *(claim("2", n) for n in names))]
+    conflicts, events, model = await settled(threads, *derives(**dict.fromkeys(names, "1")), ladder=[verify])
+    assert (len(conflicts), len(model.requests)) == (8, 8)
+    assert not any("left open" in note for note in events[-1].result.notes)
+
+
+async def test_threads_that_settle_have_a_question_a_title_and_say_what_came_of_it():
+    long = "width of the tower at its foot where it stands on the ground beside the river, as built"
+    threads = [
+        claimed("a", claim("330"), claim("100", long)),
+        claimed("b", claim("300"), claim("120", long)),
+    ]
+    replies = [Scripted(json.dumps({"value": "330", "unit": "m"}), when="height of tower"), Scripted("-")]
+    _, events, _ = await settled(threads, *replies, ladder=[verify])
+    result = events[-1].result
+    assert [t.id for t in result.threads if t.title.startswith("conflict: ")] == ["conflict1", "conflict2"]
+    assert [t.title for t in result.threads][:2] == [
+        "conflict: tower: height",
+        f"conflict: tower: {long}"[:80],
+    ]
+    answers = {e.thread: e.answer for e in events if isinstance(e, ThreadFinished) and "/" not in e.thread}
+    assert answers == {"conflict1": "330 m", "conflict2": "It stays open."}
+
+
+async def test_at_depth_two_several_conflicts_are_still_settled_at_once():
+    _, _, model = await settled(MANY, *derives(width="120", depth="9"), weaver={"max_depth": 2})
+    assert model.max_in_flight == 2
+
+
+async def test_a_conflict_without_a_thread_to_settle_it_stays_open_and_says_why():
+    conflicts, events, _ = await settled(MANY, *derives(width="120", depth="9"), weaver={"max_threads": 1})
+    assert [c.resolution is None for c in conflicts] == [False, True, True]
+    notes = events[-1].result.notes
+    assert any(
+        note.startswith("Conflict about tower: depth is left open: The run may start 1 threads")
+        for note in notes
+    )
+
+
+async def test_answers_are_compared_as_the_caller_says():
+    threads = [said("a", "one"), said("b", "two"), said("c", "three"), said("d", "seven")]
+    conflicts, _, _ = await settled(threads, same=len, ladder=[])
+    assert [v.threads for v in conflicts[0].values] == [("a", "b"), ("c", "d")]
+
+
+async def test_each_conflict_is_a_span_that_says_what_it_is_about_and_how_it_ended():
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    options = {"tracer_provider": provider}
+    await settled(MANY, *derives(width="120"), weaver=options | {"max_calls": 1})
+    spans = [s for s in exporter.get_finished_spans() if "weaver.conflict.attribute" in s.attributes]
+    by_name = {s.attributes["weaver.conflict.attribute"]: s.attributes for s in spans}
+    assert set(by_name) == {"height", "width", "depth"}
+    assert {a["weaver.conflict.subject"] for a in by_name.values()} == {"tower"}
+    assert by_name["height"]["weaver.conflict.threads"] == ("a", "c", "d", "b")
+
+
+async def test_the_name_of_a_verdict_tells_conflicts_apart_and_is_short():
+    journal = MemoryJournal()
+    long = "width of the tower at its foot where it stands on the ground"
+    for heights in (("330", "300"), ("330", "310")):
+        options = {"weaver": {"journal": journal, "new_id": lambda: "r1"}, "ladder": [verify]}
+        await settled(tower(*heights, attribute=long), *derives(tower="1"), **options)
+    keys = [e.key for e in await journal.entries("r1") if e.key.startswith("verdict/conflict/")]
+    assert len(set(keys)) == 2
+    assert all(
+        re.fullmatch(r"verdict/conflict/tower-width-of-the-tower-at-its-foot-whe-[0-9a-f]{8}", k)
+        for k in keys
+    )
 
 
 async def test_a_resumed_run_asks_nobody_again():

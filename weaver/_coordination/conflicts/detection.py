@@ -63,22 +63,6 @@ class _Doubt:
         self.one[0].exclude(self.one[1], self.other[1])
 
 
-def conflicts_among(
-    threads: Sequence[Told], *, same: str | Equivalence | Callable[[str], Any] | None = None
-) -> list[Conflict]:
-    """Conflicts that can be told without asking anybody.
-
-    Args:
-        threads: those that succeeded are compared; the others are left out.
-        same: when answers to the same question are the same; by default the task's own equivalence.
-    """
-    matters = _matters(threads, same)
-    for doubt in _doubts(matters):
-        if doubt.within:
-            doubt.unite()
-    return _conflicts(matters)
-
-
 async def find_conflicts(
     run: Run, threads: Sequence[Told], *, same: str | Equivalence | Callable[[str], Any] | None = None
 ) -> list[Conflict]:

@@ -139,9 +139,7 @@ def answered(threads: Iterable[Told]) -> list[Told]:
     return [t for t in threads if t.state == "succeeded" and t.answer is not None]
 
 
-def answer_matters(
-    threads: Sequence[Told], same: Equivalence | None = None, *, ignore_claims: bool = False
-) -> list[Matter]:
+def answer_matters(threads: Sequence[Told], same: Equivalence | None = None) -> list[Matter]:
     """One matter per question that several threads answered.
 
     Prose cannot be compared mechanically. Where every thread has claims, those are compared instead.
@@ -158,7 +156,7 @@ def answer_matters(
         matter = Matter(group[0].task.label, ANSWER, None, how)
         statements = [s for thread in group if (s := _answer_statement(thread, how)) is not None]
         claimed = all(_claims_of(t) for t in group)
-        if claimed and not ignore_claims and any(_is_prose(s) for s in statements):
+        if claimed and any(_is_prose(s) for s in statements):
             continue
         for statement in statements:
             matter.add(statement)
