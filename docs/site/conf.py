@@ -23,6 +23,8 @@ include_patterns = [
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**.md", "examples/**.md",
 ]  # fmt: skip
 
+exclude_patterns = ["docs/changes/+*.md"]  # lines of the next changelog
+
 html_theme = "furo"
 html_title = f"Weaver {version}"
 html_static_path: list[str] = []

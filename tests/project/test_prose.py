@@ -43,6 +43,7 @@ LEAST_WORDS = 3
 def pages() -> Iterator[Path]:
     yield from (ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"))
     yield from sorted((ROOT / "docs").glob("*.md"))
+    yield from sorted((ROOT / "docs/changes").glob("*.md"))
 
 
 def modules() -> Iterator[Path]:
