@@ -6,17 +6,28 @@ python -m tests.benchmarks.when_a_fork_pays docs/images/when-a-fork-pays.svg
 from __future__ import annotations
 
 import sys
-from math import isfinite, log10
+from math import ceil, inf, isfinite, log10
 from pathlib import Path
 
-from weaver._planning.gate.formulas import break_even
+from weaver._planning.gate.formulas import UNEVEN
 from weaver._planning.gate.gate import PLAN_TOKENS
-from weaver._planning.gate.speeds import PRIORS
+from weaver._planning.gate.lengths import REPEATED
+from weaver._planning.gate.speeds import PRIORS, Speeds
 
 WIDTHS = range(2, 9)
 LEFT, TOP, WIDE, HIGH = 70, 40, 480, 300
 LEAST, MOST = 50, 10_000  # tokens, logarithmic
 COLOURS = {"hosted": "#0072b2", "local gpu": "#009e73", "local metal": "#e69f00", "local cpu": "#d55e00"}
+
+
+def break_even(speeds: Speeds, parts: int, *, plan: int, merge: int) -> float:
+    """Tokens of an answer from which a fork is faster; infinity where it never is. Prompts count nothing."""
+    width = min(parts, speeds.slots or parts)
+    slower = 1 + speeds.slowdown * (width - 1)
+    margin = 1 - (1 + REPEATED) * UNEVEN * slower * ceil(parts / width) / parts
+    calls = bool(plan) + bool(merge)
+    # A fork has one first token more than a direct answer for each call besides its threads.
+    return (plan + merge + calls * speeds.first_token * speeds.decode) / margin if margin > 0 else inf
 
 
 def x(width: float) -> float:

@@ -213,6 +213,21 @@ async def test_each_conflict_is_a_span_that_says_what_it_is_about_and_how_it_end
     assert by_name["height"]["weaver.conflict.threads"] == ("a", "c", "d", "b")
 
 
+async def test_a_conflict_that_was_not_looked_into_in_time_has_a_span_too():
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    threads = [claimed("a", claim("330"), claim("1", "age")), claimed("b", claim("300"), claim("2", "age"))]
+    slow = partial(ask, callback=lambda conflict: anyio.sleep(1000))
+    conflicts, events, _ = await settled(
+        threads, ladder=[slow], seconds=3, weaver={"tracer_provider": provider, "max_depth": 1}
+    )
+    spans = [s.attributes for s in exporter.get_finished_spans() if s.name.startswith("conflict")]
+    assert sorted(a["weaver.conflict.attribute"] for a in spans) == ["age", "height"]
+    assert not any(a["weaver.conflict.resolved"] for a in spans)
+    assert told(events) == conflicts
+
+
 async def test_the_name_of_a_verdict_tells_conflicts_apart_and_is_short():
     journal = MemoryJournal()
     long = "width of the tower at its foot where it stands on the ground"

@@ -38,7 +38,6 @@ def test_groups_keep_their_ballots_and_the_winner_its_first_answer():
     votes.add("8")
     assert votes.winner() is first
     assert votes.counts == [2, 1]
-    assert votes.margin == 1
     assert votes.share == pytest.approx(2 / 3)
     assert len(votes) == 3
 
@@ -46,7 +45,6 @@ def test_groups_keep_their_ballots_and_the_winner_its_first_answer():
 def test_weights():
     votes = count("abb", [1.0, 0.3, 0.3])
     assert votes.winner().text == "a"
-    assert votes.margin == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5, math.nan])

@@ -8,6 +8,7 @@ from statistics import median
 
 import pytest
 
+from tests.benchmarks.when_a_fork_pays import break_even
 from weaver import Weaver
 from weaver._data.plan import Plan, Subtask
 from weaver._data.task import Task
@@ -15,7 +16,7 @@ from weaver._data.usage import Usage
 from weaver._models.costs import EndpointCosts, costs_of
 from weaver._models.endpoint_memory import EndpointMemory
 from weaver._models.reply import Reply
-from weaver._planning.gate.formulas import break_even, direct_seconds, fork_seconds, shape, widest
+from weaver._planning.gate.formulas import direct_seconds, fork_seconds, shape, widest
 from weaver._planning.gate.lengths import direct_length
 from weaver._planning.gate.speeds import PRIORS
 from weaver._planning.grouping import narrowed

@@ -192,6 +192,7 @@ def test_a_call_that_passes_its_reservation_reserves_more_here_and_around():
     assert part.advance(call, 3) == ""
     assert (call.tokens, call.cost_usd, call.used_tokens, call.used_cost) == (18, 26.0, 18, 26.0)
     assert part.advance(call, 1) == ""
+    assert state(part) == state(run) == (19, 28.0, 1)
     assert part.advance(call, 1) == ""
     assert state(part) == state(run) == (20, 30.0, 1)
     assert (part.tokens_left, run.tokens_left, part.cost_left) == (980, 1980, 970.0)
@@ -265,6 +266,8 @@ def test_several_things_may_be_held_and_count_together_here_and_around():
     assert (run.cost_left, run.calls_left) == (60.0, 5)
     with pytest.raises(BudgetExceededError, match="US dollars"):
         part.reserve(65, 0, prices=Prices(1e6, 0))  # 70 dollars are left here, 60 around
+    with pytest.raises(BudgetExceededError, match="100 tokens"):
+        part.reserve(86 - USEFUL_TOKENS, 0, prices=Prices(0, 0))
     part.release(first)
     assert (part.tokens_left, part.cost_left, part.calls_left) == (95, 80.0, 7)
     part.reserve(95 - USEFUL_TOKENS, 0, prices=Prices(1e6, 0))

@@ -153,12 +153,6 @@ class LineIndex:
             last = block[-1:]
         self.count = self._lines[-1] + (last != b"\n")
 
-    def line_at(self, offset: int) -> int:
-        """Return the number, from 1, of the line that the byte at ``offset`` is in."""
-        number = min(offset // BLOCK, max(0, len(self._lines) - 2))
-        start = number * BLOCK
-        return self._lines[number] + self._content.read(start, offset).count(b"\n") + 1
-
     def offset_of(self, line: int) -> int:
         """Return where line ``line`` (from 1) begins; the size where there are fewer."""
         if line <= 1:

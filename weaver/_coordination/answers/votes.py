@@ -202,14 +202,6 @@ class Votes:
         return [len(g) for g in self.ranking]
 
     @property
-    def margin(self) -> float:
-        """The weight by which the leader exceeds the next group; 0 before the first answer."""
-        if (pair := self._first_two()) is None:
-            return 0.0
-        leader, following = pair
-        return float(leader.exact - (following.exact if following is not None else 0))
-
-    @property
     def share(self) -> float:
         """The leader's part of the weight of all answers, 0 to 1; 0 before the first answer."""
         leader = self.leader

@@ -115,7 +115,7 @@ async def _arbitrated(doubts: list[_Doubt]) -> list[_Doubt]:
         mine = [d for d in doubts if d.within and d.one[0] is matter]
         pairs = [(matter.groups[d.one[1]][0].full, matter.groups[d.other[1]][0].full) for d in mine]
         verdicts = await matter.same.arbiter(pairs)
-        _act((d, "compatible" if same else "conflict") for d, same in zip(mine, verdicts, strict=False))
+        _act((doubt, not same) for doubt, same in zip(mine, verdicts, strict=False))
     return open_doubts
 
 
@@ -133,21 +133,21 @@ async def _ask(run: Run, matters: list[Matter], doubts: list[_Doubt]) -> None:
         run.note(f"Statements that cannot be compared mechanically count as different: {error.message}")
         return
     verdicts = [(now[v.pair - 1], v.verdict) for v in judgement.verdicts if 1 <= v.pair <= len(now)]
-    _act((d, "compatible" if v == "unrelated" else v) for d, v in verdicts if d.within)
+    _act((doubt, verdict == "conflict") for doubt, verdict in verdicts if doubt.within)
     for doubt, verdict in verdicts:
         if not doubt.within and verdict == "conflict":
             _join(matters, doubt)
 
 
-def _act(verdicts: Iterable[tuple[_Doubt, str]]) -> None:
-    """First what excludes each other, so that nothing that merely goes with both sides unites them."""
-    united = []
-    for doubt, verdict in verdicts:
-        if verdict == "conflict":
+def _act(verdicts: Iterable[tuple[_Doubt, bool]]) -> None:
+    """Exclude what is a conflict first, so that nothing that merely goes with both sides unites them."""
+    compatible = []
+    for doubt, is_conflict in verdicts:
+        if is_conflict:
             doubt.exclude()
         else:
-            united.append(doubt)
-    for doubt in united:
+            compatible.append(doubt)
+    for doubt in compatible:
         doubt.unite()
 
 

@@ -1,4 +1,4 @@
-"""The gate's arithmetic: seconds of a direct answer and of a fork, and from which length a fork pays.
+"""The gate's arithmetic: seconds of a direct answer and of a fork.
 
 No I/O and no model. ``s(b)`` are the seconds a token takes beside ``b - 1`` streams.
 """
@@ -6,9 +6,8 @@ No I/O and no model. ``s(b)`` are the seconds a token takes beside ``b - 1`` str
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, inf
+from math import ceil
 
-from weaver._planning.gate.lengths import REPEATED
 from weaver._planning.gate.speeds import Speeds
 
 UNEVEN = 1.25
@@ -93,13 +92,3 @@ def in_threads(fork: Shape, threads: int) -> Shape:
         return fork
     longest = min(fork.written, fork.longest * ceil(fork.parts / threads))
     return replace(fork, parts=threads, longest=longest)
-
-
-def break_even(speeds: Speeds, parts: int, *, plan: int, merge: int) -> float:
-    """Tokens of an answer from which a fork is faster; infinity where it never is. Prompts count nothing."""
-    width = min(parts, speeds.slots or parts)
-    slower = 1 + speeds.slowdown * (width - 1)
-    margin = 1 - (1 + REPEATED) * UNEVEN * slower * ceil(parts / width) / parts
-    calls = bool(plan) + bool(merge)
-    # A fork has one first token more than a direct answer for each call besides its threads.
-    return (plan + merge + calls * speeds.first_token * speeds.decode) / margin if margin > 0 else inf
