@@ -1,4 +1,4 @@
-"""Measure the house: names, docstrings, modules, folders, frames at a request, public methods of handles.
+"""Measure the house: names, docstrings, modules, frames, public names, cost of an extension, coverage.
 
 ``python -m tests.benchmarks.house`` prints the table of docs/architecture.md.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,13 @@ OPENERS = frozenset({
     "about", "after", "as", "at", "before", "by", "for", "from", "how", "in", "of", "on", "to", "under",
     "what", "when", "where", "whether", "which", "who", "whom", "whose", "why", "with", "within", "without",
 })  # fmt: skip
+
+
+BUILT_IN = {
+    "strategy": "deep_prune", "kind of step": "ApproveStep", "join rule": "BestOf",
+    "conflict policy": "confidence_weighted",
+}  # fmt: skip
+"""Of each kind of extension one that comes with weaver, by a name that nothing else has."""
 
 
 def sources() -> list[Path]:
@@ -109,6 +118,32 @@ def verbs(kind: type) -> list[str]:
     return [name for name in dir(kind) if not name.startswith("_")]
 
 
+def files_naming(word: str) -> list[str]:
+    """Return the files of the package that name a built-in extension, pyproject.toml among them."""
+    pattern = re.compile(rf"\b{word}\b")
+    files = [ROOT / "pyproject.toml", *sources()]
+    return [str(path.relative_to(ROOT)) for path in files if pattern.search(path.read_text("utf-8"))]
+
+
+def files_of_own() -> dict[str, int]:
+    """Return the number of files, pyproject.toml among them, of each how-to of docs/extending.md."""
+    page = (ROOT / "docs/extending.md").read_text("utf-8")
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)[1:]
+    counts = {
+        part.partition("\n")[0]: len(re.findall(r"^# \w+\.py$", part, re.MULTILINE)) for part in sections
+    }
+    return {title: count + 1 for title, count in counts.items() if count}
+
+
+def coverage_floor() -> int:
+    """Return the least percentage of lines that the fast tests must cover."""
+    return int(
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["coverage"]["report"][
+            "fail_under"
+        ]
+    )
+
+
 def table() -> str:
     """Return all measures as a Markdown table."""
     trees = [ast.parse(path.read_text("utf-8")) for path in sources()]
@@ -126,6 +161,16 @@ def table() -> str:
         ("lines of a module", f"median {lines[len(lines) // 2]}, longest {lines[-1]}", "500"),
         ("frames of weaver at a request", str(len(frames_at_request())), "14"),
         ("public names of `Run`", str(len(verbs(Run))), "about 16 verbs"),
+        ("files of a plugin for one extension, as in extending.md", str(max(files_of_own().values())), "2"),
+        *(
+            (
+                f"files of the package that name one built-in {kind} (`{word}`)",
+                str(len(files_naming(word))),
+                goal,
+            )
+            for (kind, word), goal in zip(BUILT_IN.items(), ("3", "4", "4", "3"), strict=True)
+        ),
+        ("lines that the fast tests must cover", f"{coverage_floor()} %", "only rises"),
     ]
     head = ["| measure | now | goal |", "|---|---|---|"]
     return "\n".join([*head, *(f"| {measure} | {now} | {goal} |" for measure, now, goal in rows)])

@@ -63,3 +63,28 @@ def test_a_request_is_sent_at_most_14_frames_deep() -> None:
 
 def test_run_has_few_public_names() -> None:
     assert len(house.verbs(house.Run)) <= 22
+
+
+def test_the_table_has_every_measure_of_the_script() -> None:
+    rows = {line.split(" | ")[0] for line in house.table().splitlines()}
+    table = PAGE[PAGE.index("| measure |") :]
+
+    assert rows == {line.split(" | ")[0] for line in table[: table.index("\n\n")].splitlines()}
+
+
+def test_an_extension_of_ones_own_is_a_module_and_an_entry_point() -> None:
+    files = house.files_of_own()
+
+    assert len(files) == 7
+    assert set(files.values()) == {2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("strategy", 3), ("kind of step", 2), ("join rule", 4), ("conflict policy", 7)]
+)
+def test_a_built_in_extension_is_written_into_few_files(kind: str, most: int) -> None:
+    assert 1 < len(house.files_naming(house.BUILT_IN[kind])) <= most
+
+
+def test_most_modules_are_private() -> None:
+    assert house.private_modules() > 50
