@@ -96,6 +96,21 @@ class LoggedDecision:
         """The chance with which the chosen arm was chosen."""
         return next((arm.propensity for arm in self.arms if arm.name == self.chosen), 1.0)
 
+    def ended(self, outcome: Outcome, reward: Reward | None) -> LoggedDecision:
+        """The same decision with what came of it."""
+        return LoggedDecision(  # `replace` takes four times as long, and a wide fork has hundreds
+            self.kind,
+            self.chosen,
+            self.arms,
+            self.policy,
+            self.reason,
+            self.thread,
+            self.at_seconds,
+            self.features,
+            outcome,
+            reward,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain JSON values, which `from_dict` reads back."""
         return {**asdict(self), "arms": [asdict(arm) for arm in self.arms], "features": dict(self.features)}

@@ -57,6 +57,8 @@ _INLINE_MARK = lazily(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_IN_INLINE_MARKS = lazily(rf"[\d)\uff09{_CIRCLES}]")
+"""Each inline mark has one of these."""
 # Not in an address, and not the last thing within quotation marks.
 _QUESTION_END = lazily(r"(?:\?(?=[\s)\]]|$)|[\uff1f\u061f])(?![\"'\u201d\u00bb\u300d\u2019])\s?")
 _QUESTION_MARK = lazily(r"[?\uff1f\u061f]")
@@ -198,6 +200,8 @@ def _mark_of(match: re.Match[str]) -> Mark:
 
 
 def _inline(text: str) -> Enumeration | None:
+    if not _IN_INLINE_MARKS.search(text):
+        return None
     marks = [(_mark_of(match), match.start(), match.end()) for match in _INLINE_MARK.finditer(text)]
     best: list[tuple[Mark, int, int]] = []
     for family in dict.fromkeys(mark[0] for mark, _, _ in marks):

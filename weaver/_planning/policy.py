@@ -17,7 +17,7 @@ from weaver._data.task import Task
 from weaver._planning.cues import COMPARISON, EACH, ONE_TEXT, SEVERAL
 from weaver._planning.enumerations import questions_in
 from weaver._planning.listed import Meaning, listing_in
-from weaver._text.patterns import lazily
+from weaver._text.patterns import is_in, lazily
 
 Lean = Literal["direct", "plan", "unsure"]
 
@@ -42,6 +42,7 @@ _COUNTED = lazily(
     r"(?:\u90e8\u5206|\u7ae0\u8282|\u6bb5\u843d|\u5c0f\u8282|\u6bb5|\u7ae0|\u7bc7)",
     re.IGNORECASE,
 )
+_WORD = lazily(r"\w+")
 _NUMBER = lazily(r"(?<![\w.])\d+(?:\.\d+)?")
 _CHAIN = lazily(
     r"(?:[,;.]|\b(?:and|und|et|y|e|i|en|и))\s+(?:then|after that|afterwards|dann|danach|anschließend|puis|"
@@ -101,20 +102,20 @@ def _features(text: str) -> Features:
         questions=questions_in(text),
         items=0 if listing is None else len(listing.items.items),
         compares=compares(text),
-        several=bool(SEVERAL.search(text)),
+        several=is_in(SEVERAL, text),
         clauses=len(_QUESTION_WORD.findall(text)),
         counted=_counted(text),
         numbers=len(_NUMBER.findall(text)),
-        chained=bool(_CHAIN.search(text)),
+        chained=is_in(_CHAIN, text),
         listing=None if listing is None else listing.meaning,
-        joined=bool(_AND.search(text)),
-        one_text=ONE_TEXT.match(text) is not None and EACH.search(text) is None,
+        joined=is_in(_AND, text),
+        one_text=ONE_TEXT.match(text) is not None and not is_in(EACH, text),
     )
 
 
 def compares(text: str) -> bool:
     """Tell whether a text asks for a comparison."""
-    return COMPARISON.search(text) is not None
+    return is_in(COMPARISON, text)
 
 
 def _count_words(text: str) -> int:
@@ -127,6 +128,10 @@ def _count_words(text: str) -> int:
 
 def _counted(text: str) -> int:
     """Count the sections, paragraphs or texts are asked for; 0 where no number says it."""
+    if text.isascii() and not any(
+        word in _NUMBERS or (word.isdigit() and len(word) <= 2) for word in _WORD.findall(text.lower())
+    ):
+        return 0  # most texts: without a number there is nothing to look for
     match = _COUNTED.search(text)
     if match is None:
         return 0

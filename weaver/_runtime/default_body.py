@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ NO_MORE_TOOLS = "No more tool calls are possible. Give your best final answer fr
 IN_FORM = "Give your final answer in the form that is asked for."
 _NO_TEXT_HINT = "Raise max_tokens if it is a reasoning model, or choose another model."
 _EMPTY_HINTS: dict[str | None, str] = {"interrupted": "Try again later, or choose another model."}
+_NOTHING_NEEDED = Capabilities()
 Hear = Callable[[Delta], None]
 
 
@@ -58,7 +60,7 @@ async def reason(run: Run, task: Task, *, role: str = "thread", listen: Hear | N
     output_type = task.output or (task.agent.output if task.agent else None)
     shape = Shape[Any](output_type) if output_type not in (None, str) else None
     # A plain question depends on nothing that a server could be asked for first.
-    can = await run.capabilities(role) if use.tools or shape is not None else Capabilities()
+    can = await run.capabilities(role) if use.tools or shape is not None else _NOTHING_NEEDED
     if use.tools and not can.tools:
         raise MissingCapabilityError(
             f"{run.context.model(role).name} cannot call tools, and the task has {', '.join(use.tools)}.",
@@ -273,12 +275,13 @@ class _Thinking:
         if self._was_heard and isinstance(listener, BeginsAnew):
             listener.begin_anew()
         self._was_heard = False
+        now = get_running_loop().time
         async with self.run.call(request, role=self.role) as call:
             self.call = call
             async for delta in call:
                 if self.hear is not None:
                     self._pass_on(delta, self.hear)
-                if soft < float("inf") and isinstance(delta, Text) and current_time() >= soft:
+                if soft < float("inf") and isinstance(delta, Text) and now() >= soft:
                     call.cancel_reason = "deadline"
                     break
         return call.reply

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weaver._models.openai import sse
 from weaver._models.openai.sse import ErrorEvent, EventReader, TooLargeError
 
 
@@ -79,3 +80,25 @@ def test_the_limit_is_per_event() -> None:
     reader = EventReader(max_event=5000)
     got = [event for _ in range(100) for event in reader.feed(b"data: " + b"x" * 4000 + b"\n\n")]
     assert len(got) == 100
+
+
+PIECES = [
+    b"data: ", b"data:", b"data", b"event: error", b"error: e", b": c", b"\n", b"\n\n", b"\r\n", b"\r",
+    b"a", b"{}", b"data: {}\n\n", b"data: a\n\ndata: b\n\n", b"id: 1\n", b"stray",
+]  # fmt: skip
+
+
+@given(reads=st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map(b"".join), max_size=6))
+def test_the_short_way_reads_as_the_long_one(reads: list[bytes]) -> None:
+    def events(*, short: bool) -> list[tuple[type[bytes], bytes]]:
+        with pytest.MonkeyPatch.context() as patch:
+            if not short:
+                patch.setattr(sse, "_usual_events", lambda read, most: None)
+            return [(type(event), event) for event in read(*reads)]
+
+    assert events(short=True) == events(short=False)
+
+
+def test_usual_events_take_the_short_way() -> None:
+    assert sse._usual_events(b"data: a\n\ndata: b\n\n", 9) == [b"a", b"b"]
+    assert sse._usual_events(b"data: a\n\ndata: bcde\n\n", 9) is None, "longer than an event may be"

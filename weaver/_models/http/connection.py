@@ -119,6 +119,10 @@ class Exchange:
 
     def take(self, data: bytes) -> bool:
         """A part of the body has come. False when there is too much to hold."""
+        if data and self._inflate is None and self._discarded < 0:  # nearly always
+            self._parts.append(data)
+            self._size += len(data)
+            return self._size < _MOST_WAITING
         if self._discarded >= 0:
             self._discarded += len(data)
             return self._discarded < _MOST_DISCARDED

@@ -94,9 +94,10 @@ class Gate:
         """
         loop = asyncio.get_running_loop()
         asking = Pass(run, tokens, loop)
+        now = loop.time()
         with self._lock:
-            if not self._waiting and self._wait(loop.time(), tokens) == 0.0:
-                self._let_in(asking, loop.time())
+            if not self._waiting and self._wait(now, tokens) == 0.0:
+                self._let_in(asking, now)
                 return asking
             asking.woken = loop.create_future()
             self._waiting.setdefault(run, OrderedDict())[asking] = None
@@ -237,7 +238,7 @@ class Gate:
 
     def _admit(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let in whom the limits allow, run by run. Called with the lock held, from ``loop``'s thread."""
-        now = loop.time()
+        now = loop.time() if self._waiting else 0.0
         while self._waiting:
             run, line = next(iter(self._waiting.items()))
             passed = next(iter(line))

@@ -47,6 +47,10 @@ class EventReader:
         """Data of the events that ``read`` completed, in order."""
         if self._after_cr or b"\r" in read:
             read = self._without_cr(read)
+        if not (self._rest or self._data or self._is_error):
+            usual = _usual_events(read, self._max_event)
+            if usual is not None:
+                return usual
         if b"\n" not in read:
             self._hold(self._rest, read)
             return []
@@ -102,3 +106,17 @@ class EventReader:
             read = read[1:]
         self._after_cr = read.endswith(b"\r")
         return read.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _usual_events(read: bytes, max_event: int) -> list[bytes] | None:
+    """The data of whole events of one line ``data: ...`` each; None where ``read`` has anything else."""
+    if not read.endswith(b"\n\n"):
+        return None
+    blocks = read.split(b"\n\n")
+    blocks.pop()
+    events = []
+    for block in blocks:
+        if block[:6] != b"data: " or b"\n" in block or len(block) > max_event:
+            return None
+        events.append(block[6:])
+    return events

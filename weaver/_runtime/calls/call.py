@@ -401,12 +401,13 @@ class Call:
             reply.cancel_reason = self.cancel_reason or (
                 "not_needed" if error is None or isinstance(error, Exception) else run.why_cancelled
             )
-        reply.seconds = max(0.0, current_time() - self._sent - reply.queue_seconds)
+        now = current_time()
+        reply.seconds = max(0.0, now - self._sent - reply.queue_seconds)
         reply.is_cached = self._log.is_cached
         reply.usage = self._usage()
         self._notice_reasoning()
         role = "direct" if reply.role == "thread" and run.thread is None else reply.role
-        self._costs.ended(self._mark, current_time(), reply, role)
+        self._costs.ended(self._mark, now, reply, role)
         state.prefixes.ended(self._prefix, reply.usage)
         state.accounting.record(
             reply.usage, ledger=run.ledger, thread=run.thread, reservation=self._reservation

@@ -66,7 +66,6 @@ class Ledger:
         self.limits = limits
         self.outer = outer
         self.whose = whose
-        self.spent = NOTHING
         self.reserved_tokens = 0
         self.reserved_cost = 0.0
         self.reserved_calls = 0
@@ -76,6 +75,20 @@ class Ledger:
         self._held_calls = 0
         self._used_tokens = 0
         self._used_cost = 0.0
+        self._spent = NOTHING
+        self._unsummed: list[Usage] = []
+        # Looked at with every delta of an answer, so they are kept beside the whole sum.
+        self._spent_calls = 0
+        self._spent_tokens = 0
+        self._spent_cost: float | None = 0.0
+
+    @property
+    def spent(self) -> Usage:
+        """The sum of what was spent."""
+        if self._unsummed:
+            self._spent = sum(self._unsummed, self._spent)
+            self._unsummed.clear()
+        return self._spent
 
     @property
     def limits_answers(self) -> bool:
@@ -98,7 +111,7 @@ class Ledger:
         """Calls neither made nor reserved."""
         own = None
         if self.limits.calls is not None:
-            own = max(0, self.limits.calls - self.spent.calls - self.reserved_calls - self._held_calls)
+            own = max(0, self.limits.calls - self._spent_calls - self.reserved_calls - self._held_calls)
         return _least(own, self.outer.calls_left if self.outer else None)
 
     @property
@@ -147,7 +160,7 @@ class Ledger:
             BudgetExceededError: there is no room for even a short reply beside the open calls.
             ConfigurationError: there is a limit on cost and the model's prices are unknown.
         """
-        if self.limits.calls is not None and self.limits.calls <= self.spent.calls + self.reserved_calls:
+        if self.limits.calls is not None and self.limits.calls <= self._spent_calls + self.reserved_calls:
             raise BudgetExceededError(
                 f"{self.whose} may make {self.limits.calls} model calls and has made them all.",
                 limit="calls",
@@ -231,8 +244,8 @@ class Ledger:
     def _room(self) -> tuple[int | None, float | None]:
         """Tokens and dollars that are neither spent, nor used by open calls, nor held for later."""
         tokens, cost = self.limits.total_tokens, self.limits.cost_usd
-        taken = self.spent.total_tokens + self._used_tokens + self._held_tokens
-        paid = (self.spent.cost_usd or 0.0) + self._used_cost + self._held_cost
+        taken = self._spent_tokens + self._used_tokens + self._held_tokens
+        paid = (self._spent_cost or 0.0) + self._used_cost + self._held_cost
         return None if tokens is None else tokens - taken, None if cost is None else cost - paid
 
     def hold(self, tokens: int, cost_usd: float = 0.0, calls: int = 0) -> Reservation:
@@ -277,7 +290,11 @@ class Ledger:
 
     def spend(self, usage: Usage) -> None:
         """Count what was used without a reservation (replayed from the journal)."""
-        self.spent += usage
+        self._unsummed.append(usage)
+        self._spent_calls += usage.calls
+        self._spent_tokens += usage.total_tokens
+        cost = usage.cost_usd
+        self._spent_cost = None if cost is None or self._spent_cost is None else self._spent_cost + cost
         if self.outer is not None:
             self.outer.spend(usage)
 
@@ -286,11 +303,11 @@ class Ledger:
         attributes: dict[str, float] = {}
         if self.limits.total_tokens is not None:
             attributes[sc.BUDGET_LIMIT] = self.limits.total_tokens
-            attributes[sc.BUDGET_SPENT] = self.spent.total_tokens
+            attributes[sc.BUDGET_SPENT] = self._spent_tokens
             attributes[sc.BUDGET_RESERVED] = reservation.tokens
         if self.limits.cost_usd is not None:
             attributes[sc.BUDGET_COST_LIMIT] = float(self.limits.cost_usd)
-            attributes[sc.BUDGET_COST_SPENT] = self.spent.cost_usd or 0.0
+            attributes[sc.BUDGET_COST_SPENT] = self._spent_cost or 0.0
             attributes[sc.BUDGET_COST_RESERVED] = reservation.cost_usd
         return attributes
 
@@ -298,13 +315,13 @@ class Ledger:
     def _own_tokens(self) -> int | None:
         if self.limits.total_tokens is None:
             return None
-        return max(0, self.limits.total_tokens - self.spent.total_tokens - self.reserved_tokens)
+        return max(0, self.limits.total_tokens - self._spent_tokens - self.reserved_tokens)
 
     @property
     def _own_cost(self) -> float | None:
         if self.limits.cost_usd is None:
             return None
-        return max(0.0, self.limits.cost_usd - (self.spent.cost_usd or 0.0) - self.reserved_cost)
+        return max(0.0, self.limits.cost_usd - (self._spent_cost or 0.0) - self.reserved_cost)
 
 
 def _least(one: N | None, other: N | None) -> N | None:

@@ -61,7 +61,7 @@ class DecisionLog:
             tokens, usd = sums[decision.thread].since(before)
             seconds = max(0.0, until - self._started - decision.at_seconds)
             outcome = Outcome(tokens, seconds, usd, status if thread is None else thread.state)
-            decisions.append(replace(decision, outcome=outcome, reward=reward))
+            decisions.append(decision.ended(outcome, reward))
         return tuple(decisions)
 
 

@@ -77,7 +77,7 @@ class Thread:
         parent: str | None,
         depth: int,
         depends_on: Sequence[str],
-        emit: Callable[[Event], None],
+        emit: Callable[[Event], None] | None,
     ) -> None:
         self.id = id
         self.task = task
@@ -190,8 +190,10 @@ class Thread:
             self.answer = Answer(said, complete=False)
         if self._done is not None:
             self._done.set()
-        emit, self._emit = self._emit, _to_nobody
+        emit, self._emit = self._emit, None
         self.saying, self.open_calls = str, ()  # these lead back to the run's state: no cycle stays
+        if emit is None:
+            return
         emit(
             ThreadFinished(
                 self.id,
@@ -220,7 +222,3 @@ class Thread:
             started_at=None if self.started_at is None else self.started_at - run_started,
             error=str(self.error) if self.error else None,
         )
-
-
-def _to_nobody(event: Event) -> None:
-    """Stand in for a listener where there is nothing more to say."""

@@ -50,6 +50,7 @@ class Threads:
         self._deadline: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._terms = terms
+        self._own_terms: tuple[tuple[Any, ...], Terms] = ((), terms)  # as given to `start`, and the result
         self._name = name
         self._works: dict[str, Work] = {}
         self._failure: Exception | None = None
@@ -107,11 +108,17 @@ class Threads:
             parent=run.thread_id,
             depth=run.depth + 1,
             depends_on=after,
-            emit=run.state.emit,
+            emit=None if run.state.listen is None else run.state.emit,
         )
-        terms = self._terms.changed(
-            body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
-        )
+        own = (body, timeout, on_error, on_timeout, fallback)
+        if own != self._own_terms[0]:  # mostly those of the thread before
+            self._own_terms = (
+                own,
+                self._terms.changed(
+                    body=body, timeout=timeout, on_error=on_error, on_timeout=on_timeout, fallback=fallback
+                ),
+            )
+        terms = self._own_terms[1]
         self._works[name] = work = Work(run, thread, terms, self._make_handle)
         self.all.append(thread)
         run.state.threads.append(thread)
@@ -322,6 +329,7 @@ class Threads:
         """Drop references to bodies, which refer to the forking thread: no cycle stays."""
         self._works.clear()
         self._unhedged.clear()
+        self._own_terms = ((), self._terms)
 
     def watch(self, hedge: Hedge) -> None:
         """Start second attempts of slow threads from now on. Called by the runtime."""

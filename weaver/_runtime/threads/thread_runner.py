@@ -97,14 +97,15 @@ class Work:
                 self.skip(f"It needs the finding of {other.thread.title!r}, {ended}.")
                 return
         threads = [other.thread for other in needed]
-        thread.path_tokens = max([thread.path_tokens, *(t.path_tokens for t in threads)])
-        thread.path_seconds = max([thread.path_seconds, *(t.path_seconds for t in threads)])
-        thread.task = _with_findings(thread.task, [o.thread for o in needed if o.usable])
+        if threads:
+            thread.path_tokens = max(thread.path_tokens, *(t.path_tokens for t in threads))
+            thread.path_seconds = max(thread.path_seconds, *(t.path_seconds for t in threads))
+            thread.task = _with_findings(thread.task, [o.thread for o in needed if o.usable])
         thread.started_at = current_time()
         thread.state = "running"
         limit, own = self._limits()
         self.place = run = parent.for_thread(thread, deadline_at=limit)
-        if run.read_untrusted or any(t.read_untrusted for t in threads):
+        if run.read_untrusted or (threads and any(t.read_untrusted for t in threads)):
             run.has_read_untrusted()
         state = parent.state
         if state.listen is not None:

@@ -93,7 +93,10 @@ class ChunkReader:
             chunk = self._parse_tolerantly(payload, whole=whole)
             if chunk is _TAKEN:
                 return
-        if chunk is None or isinstance(chunk, str):
+        if type(chunk) is dict:
+            if self._source == "delta" and self._is_plain_text(chunk):
+                return
+        elif chunk is None or isinstance(chunk, str):
             self._pass_over(payload)
             return
         chunks: list[Any] = chunk if type(chunk) is list and chunk else [chunk]
@@ -110,8 +113,6 @@ class ChunkReader:
     def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
         choices = chunk.get("choices")
-        if self._source == "delta" and self._is_plain_text(chunk, choices):
-            return
         count_before = len(self.deltas)
         finish: str | None = None
         if choices:
@@ -148,8 +149,9 @@ class ChunkReader:
             self.deltas.append(data)
         self.deltas.append(self.finish or Finish("unknown"))
 
-    def _is_plain_text(self, chunk: Mapping[str, Any], choices: Any) -> bool:
+    def _is_plain_text(self, chunk: Mapping[str, Any]) -> bool:
         """Take the usual chunk in the middle of an answer by the short way: a delta of text, nothing else."""
+        choices = chunk.get("choices")
         if type(choices) is not list or len(choices) != 1 or chunk.get("usage") or "error" in chunk:
             return False
         choice = choices[0]
