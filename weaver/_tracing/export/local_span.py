@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -32,12 +32,22 @@ from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.recorder import ParentSpan
 from weaver._tracing.store.span_record import EventRecord, LinkRecord, SpanRecord
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.sampling import Sampler
+
 _ids = random.Random()  # not the module's own, which a program may have seeded
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_DECLINED = TraceFlags(TraceFlags.DEFAULT)
 
 
 class Sink(Protocol):
-    """Takes the spans of runs. Must not block."""
+    """Takes the spans of runs. Must not block.
+
+    Attributes:
+        takes_declined: whether it wants those of traces that the sampler declined.
+    """
+
+    takes_declined: bool
 
     def begin(self, root: SpanRecord) -> None:
         """Take the root of a run that has begun."""
@@ -49,7 +59,7 @@ class Sink(Protocol):
 
 
 class LocalSpan(ParentSpan):
-    """One span that is kept on this machine.
+    """One span that is kept on this machine, or sent from it.
 
     Attributes:
         inner: the program's own span, which gets everything too; not recording where there is none.
@@ -63,7 +73,9 @@ class LocalSpan(ParentSpan):
         inner: Span,
         name: str,
         *,
+        context: SpanContext,
         parent: SpanContext,
+        is_local_only: bool,
         kind: SpanKind,
         attributes: Mapping[str, AttributeValue],
         links: Sequence[Link],
@@ -72,30 +84,23 @@ class LocalSpan(ParentSpan):
         self.inner = inner
         self.attributes = dict(attributes)
         self._tracer = tracer
-        self._name = name
-        self._kind = kind
-        self._links = links
-        self._events: Sequence[EventRecord] = ()
-        self._status = "unset"
-        self._status_text = ""
-        self._start_ns = start_ns
-        self._end_ns: int | None = None
-        context = inner.get_span_context()
-        self.is_local_only = not context.is_valid
-        if self.is_local_only:
-            trace_id = parent.trace_id if parent.is_valid else _ids.getrandbits(128)
-            context = SpanContext(trace_id, _ids.getrandbits(64), is_remote=False, trace_flags=_SAMPLED)
-        elif not inner.is_recording():  # the program's sampler declined it: its decision travels on
-            own_id = _ids.getrandbits(64)
-            context = SpanContext(context.trace_id, own_id, False, context.trace_flags, context.trace_state)
-        self._context = context
-        self._parent = parent if parent.is_valid else None
+        self.name = name
+        self.kind = kind
+        self.links = links
+        self.events: Sequence[EventRecord] = ()
+        self.status = "unset"
+        self.status_text = ""
+        self.start_ns = start_ns
+        self.end_ns: int | None = None
+        self.context = context
+        self.is_local_only = is_local_only
+        self.parent = parent if parent.is_valid else None
 
     def get_span_context(self) -> SpanContext:
-        return self._context
+        return self.context
 
     def is_recording(self) -> bool:
-        return self._end_ns is None
+        return self.end_ns is None
 
     def start_child(
         self, name: str, *, kind: SpanKind, attributes: Mapping[str, AttributeValue], links: Sequence[Link]
@@ -115,27 +120,27 @@ class LocalSpan(ParentSpan):
 
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         event = EventRecord(name, timestamp or time.time_ns(), attributes or {})
-        if not isinstance(self._events, list):  # most spans have none
-            self._events = []
-        self._events.append(event)
+        if not isinstance(self.events, list):  # most spans have none
+            self.events = []
+        self.events.append(event)
         if self.inner.is_recording():
             self.inner.add_event(name, attributes, timestamp)
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
-        if not isinstance(self._links, list):
-            self._links = list(self._links)
-        self._links.append(Link(context, attributes))
+        if not isinstance(self.links, list):
+            self.links = list(self.links)
+        self.links.append(Link(context, attributes))
         if self.inner.is_recording():
             self.inner.add_link(context, attributes)
 
     def update_name(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self.inner.update_name(name)
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         code = status.status_code if isinstance(status, Status) else status
         text = status.description if isinstance(status, Status) else description
-        self._status, self._status_text = code.name.lower(), text or ""
+        self.status, self.status_text = code.name.lower(), text or ""
         if self.inner.is_recording():
             self.inner.set_status(status, description)
 
@@ -149,8 +154,8 @@ class LocalSpan(ParentSpan):
         self.inner.record_exception(exception, attributes, timestamp, escaped)
 
     def end(self, end_time: int | None = None) -> None:
-        if self._end_ns is None:
-            self._end_ns = end_time or time.time_ns()
+        if self.end_ns is None:
+            self.end_ns = end_time or time.time_ns()
             if self.inner.is_recording():
                 self.inner.end(end_time)
             self._tracer.sink.end(self)
@@ -158,31 +163,37 @@ class LocalSpan(ParentSpan):
     def record(self) -> SpanRecord:
         """This span as plain data."""
         return SpanRecord(
-            trace_id=f"{self._context.trace_id:032x}",
-            span_id=f"{self._context.span_id:016x}",
-            parent_id=f"{self._parent.span_id:016x}" if self._parent is not None else None,
-            name=self._name,
-            start_ns=self._start_ns,
-            end_ns=self._end_ns,
-            kind=self._kind.name.lower(),
-            status=self._status,
-            status_text=self._status_text,
+            trace_id=f"{self.context.trace_id:032x}",
+            span_id=f"{self.context.span_id:016x}",
+            parent_id=f"{self.parent.span_id:016x}" if self.parent is not None else None,
+            name=self.name,
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            kind=self.kind.name.lower(),
+            status=self.status,
+            status_text=self.status_text,
             attributes=self.attributes,
-            events=self._events,
+            events=self.events,
             links=[
                 LinkRecord(f"{c.trace_id:032x}", f"{c.span_id:016x}", dict(link.attributes or {}))
-                for link in self._links
+                for link in self.links
                 for c in (link.context,)
             ],
         )
 
 
 class LocalTracer(Tracer):
-    """Begins local spans, around those of the program's own tracer."""
+    """Begins local spans, around those of the program's own tracer.
 
-    def __init__(self, sink: Sink, inner: Tracer) -> None:
+    Args:
+        inner: the program's own tracer.
+        sampler: decides for the root of a trace where there is no such tracer: whether its spans are sent.
+    """
+
+    def __init__(self, sink: Sink, inner: Tracer, sampler: Sampler | None = None) -> None:
         self.sink = sink
         self._inner = inner
+        self._sampler = sampler
 
     def start_span(  # noqa: PLR0917 - as in the API
         self,
@@ -197,28 +208,45 @@ class LocalTracer(Tracer):
     ) -> Span:
         above = trace.get_current_span(context)
         parent = above.get_span_context()
+        attributes, links = attributes or {}, links or ()
+        inner: Span = trace.INVALID_SPAN
+        is_local_only = self._sampler is None
         if isinstance(above, LocalSpan) and not above.inner.is_recording():
-            inner = above.inner  # declined, or there is none: nobody is asked again
+            # Declined, or there is no other tracer: nobody is asked again.
+            inner, own, is_local_only = above.inner, _below(parent), above.is_local_only
+        elif self._sampler is not None:
+            trace_id = parent.trace_id if parent.is_valid else _ids.getrandbits(128)
+            answer = self._sampler.should_sample(context, trace_id, name, kind, attributes, links)
+            flags = _SAMPLED if answer.decision.name == "RECORD_AND_SAMPLE" else _DECLINED
+            own = SpanContext(trace_id, _ids.getrandbits(64), False, flags, answer.trace_state)
+            if flags is _DECLINED and not self.sink.takes_declined:
+                return trace.NonRecordingSpan(own)
+            attributes = {**attributes, **answer.attributes}
         else:
             inner = self._inner.start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
             )
-        if (
-            not isinstance(above, LocalSpan)
-            and not inner.is_recording()
-            and inner.get_span_context() == parent
-        ):
-            inner = trace.INVALID_SPAN  # a tracer without a provider gives back the parent
-        begin = start_time or time.time_ns()
+            own = inner.get_span_context()
+            if not isinstance(above, LocalSpan) and not inner.is_recording() and own == parent:
+                inner = trace.INVALID_SPAN  # a tracer without a provider gives back the parent
+                own = inner.get_span_context()
+            is_local_only = not own.is_valid
+            if is_local_only:
+                trace_id = parent.trace_id if parent.is_valid else _ids.getrandbits(128)
+                own = SpanContext(trace_id, _ids.getrandbits(64), is_remote=False, trace_flags=_SAMPLED)
+            elif not inner.is_recording():  # the program's sampler declined it: its decision travels on
+                own = _below(own)
         span = LocalSpan(
             self,
             inner,
             name,
+            context=own,
             parent=parent,
+            is_local_only=is_local_only,
             kind=kind,
-            attributes=attributes or {},
-            links=links or (),
-            start_ns=begin,
+            attributes=attributes,
+            links=links,
+            start_ns=start_time or time.time_ns(),
         )
         if sc.RUN_ID in span.attributes:
             self.sink.begin(span.record())
@@ -235,13 +263,14 @@ class LocalTracer(Tracer):
     ) -> Span:
         """Begin a span below ``above`` that is not the root of a run."""
         if above.inner.is_recording():
-            context = trace.set_span_in_context(above)
-            return self.start_span(name, context, kind, attributes, links)
+            return self.start_span(name, trace.set_span_in_context(above), kind, attributes, links)
         return LocalSpan(
             self,
             above.inner,
             name,
-            parent=above.get_span_context(),
+            context=_below(above.context),
+            parent=above.context,
+            is_local_only=above.is_local_only,
             kind=kind,
             attributes=attributes,
             links=links,
@@ -261,17 +290,27 @@ class LocalTracer(Tracer):
             span.end()
 
 
+def _below(parent: SpanContext) -> SpanContext:
+    """Return the context of a new span in the same trace, with the same decision of the sampler."""
+    own_id = _ids.getrandbits(64)
+    return SpanContext(parent.trace_id, own_id, False, parent.trace_flags, parent.trace_state)
+
+
 class LocalProvider(TracerProvider):
     """Makes tracers of local spans.
 
     Args:
         sink: where spans go.
         inner: the program's own provider; None takes the global one, whenever it is set.
+        sampler: as of `LocalTracer`; with one, ``inner`` is not asked.
     """
 
-    def __init__(self, sink: Sink, inner: TracerProvider | None = None) -> None:
+    def __init__(
+        self, sink: Sink, inner: TracerProvider | None = None, *, sampler: Sampler | None = None
+    ) -> None:
         self._sink = sink
         self._own = inner
+        self._sampler = sampler
 
     def get_tracer(
         self,
@@ -283,4 +322,4 @@ class LocalProvider(TracerProvider):
         inner = trace.get_tracer(
             instrumenting_module_name, instrumenting_library_version, self._own, schema_url, attributes
         )
-        return LocalTracer(self._sink, inner)
+        return LocalTracer(self._sink, inner, self._sampler)

@@ -57,13 +57,22 @@ class Delivery(SpanProcessor):
         exporter: where to.
         endpoint: its URL, to find out whether anybody is there; "" for exporters that need no network.
         queue: most spans that wait; more are dropped.
+        takes_local_spans: the exporter takes `LocalSpan`s instead of the SDK's spans.
 
     Attributes:
         trouble: why spans were lost, as far as it is known; "" otherwise.
     """
 
-    def __init__(self, exporter: SpanExporter, *, endpoint: str = "", queue: int | None = None) -> None:
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        *,
+        endpoint: str = "",
+        queue: int | None = None,
+        takes_local_spans: bool = False,
+    ) -> None:
         self.endpoint = endpoint
+        self.takes_local_spans = takes_local_spans
         self.ended = 0
         self.trouble = ""
         self._counting = Counting(exporter)

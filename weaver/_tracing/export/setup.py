@@ -24,6 +24,7 @@ from weaver._tracing.tracer import Tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from weaver._tracing.export.otlp_exporter import Delivery, Overheard
@@ -35,6 +36,7 @@ SERVICE = "weaver"
 PIP = 'pip install "weaver-reasoning[otlp]"'
 MAX_LINKS = 4096
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_SAMPLERS = "opentelemetry.sdk.trace.sampling"
 
 
 class Telemetry:
@@ -56,6 +58,7 @@ class Telemetry:
         self._is_shut_down = False
         self._environ = environ
         self._deliveries: list[Delivery] = []
+        self._direct: Delivery | None = None  # takes local spans, none of the SDK's
         self._provider: TracerProvider | None = None
         self._meters: MeterProvider | None = None
         self._overheard: Overheard | None = None
@@ -150,7 +153,13 @@ def configure(
         if wanted_exporter or metrics or processors
         else None
     )
-    if telemetry.store is not None:
+    if telemetry._direct is not None:  # noqa: SLF001
+        from weaver._tracing.export.local_span import LocalProvider
+        from weaver._tracing.export.sending import Sending
+
+        sink = Sending(telemetry._direct, telemetry.store)  # noqa: SLF001
+        provider = LocalProvider(sink, sampler=provider.sampler)
+    elif telemetry.store is not None:
         from weaver._tracing.export.local_span import LocalProvider
 
         provider = LocalProvider(telemetry.store, provider)
@@ -186,9 +195,14 @@ def _provider(
     telemetry._provider = provider  # noqa: SLF001
     for processor in processors:
         provider.add_span_processor(processor)
+    # Samplers of the SDK decide for a whole trace at its root; others may look at each span.
+    is_direct = wanted == ["otlp"] and not processors and type(provider.sampler).__module__ == _SAMPLERS
     for name in wanted:
-        if (delivery := _delivery(name, environ, telemetry.notes)) is not None:
+        delivery = _delivery(name, environ, telemetry.notes, resource if is_direct else None)
+        if delivery is not None:
             telemetry._deliveries.append(delivery)  # noqa: SLF001
+            if delivery.takes_local_spans:
+                telemetry._direct = delivery  # noqa: SLF001
             provider.add_span_processor(delivery)
     telemetry._meters = _meters(environ, resource, telemetry.notes)  # noqa: SLF001
     return provider
@@ -205,7 +219,10 @@ def _wanted(environ: Mapping[str, str], signal: str) -> list[str]:
     return ["otlp"] if own or general else []
 
 
-def _delivery(name: str, environ: Mapping[str, str], notes: list[str]) -> Delivery | None:
+def _delivery(
+    name: str, environ: Mapping[str, str], notes: list[str], resource: Resource | None
+) -> Delivery | None:
+    """Return where an exporter's spans go; with ``resource`` these are local spans if that can be."""
     from weaver._tracing.export.otlp_exporter import QUEUE, Delivery
 
     queue = None if "OTEL_BSP_MAX_QUEUE_SIZE" in environ else QUEUE
@@ -222,8 +239,12 @@ def _delivery(name: str, environ: Mapping[str, str], notes: list[str]) -> Delive
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
+    from weaver._tracing.export.sending import exporter_of
+
     endpoint = _endpoint(environ, "TRACES")
-    return Delivery(OTLPSpanExporter(endpoint=endpoint), endpoint=endpoint, queue=queue)
+    local = exporter_of(endpoint, resource, environ) if resource is not None else None
+    exporter = local or OTLPSpanExporter(endpoint=endpoint)
+    return Delivery(exporter, endpoint=endpoint, queue=queue, takes_local_spans=local is not None)
 
 
 def _meters(environ: Mapping[str, str], resource: Any, notes: list[str]) -> MeterProvider | None:

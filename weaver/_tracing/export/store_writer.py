@@ -51,6 +51,8 @@ class StoreWriter:
         trouble: why, or "".
     """
 
+    takes_declined = True
+
     def __init__(self, store: Store, *, keep: Retention | None = None) -> None:
         self.store = store
         self.dropped = 0
