@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.native.playing import Completions
-from tests.native.test_engine import PATH
+from tests.native.trained import PATH
 from tests.strategies.sensible import FAST, HARD, OURS, SHIPPED, model
 from tests.tracing.stories import Spans
 from weaver import Answer, Weaver

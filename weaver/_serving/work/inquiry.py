@@ -23,7 +23,7 @@ EFFORTS: Mapping[str, Mapping[str, int]] = {
 """What an effort means for `adaptive`: how wide and how deep a run may fork."""
 _METADATA = "weaver_"
 _HEADER = "x-weaver-"
-_NAMES = ("strategy", "deadline", "max_cost", "max_total_tokens", "progress")
+_NAMES = ("strategy", "deadline", "max_cost", "max_total_tokens", "progress", "verify")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Extras:
         agents: names of the model's agents that the planner may use; None: all.
         inputs: of a workflow.
         progress: how much of the run is streamed as reasoning.
+        verify: name of a check that is installed here, or a JSON Schema; never a command or a file.
     """
 
     strategy: str | None = None
@@ -59,6 +60,7 @@ class Extras:
     agents: tuple[str, ...] | None = None
     inputs: Mapping[str, Any] | None = None
     progress: Detail | None = None
+    verify: str | Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,9 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
     if inputs is not None and not isinstance(inputs, Mapping):
         raise options.error("inputs", "must be a JSON object")
     tokens = options.number("max_total_tokens", 1, 1e12, from_text=True)
+    verify = options.any("verify")
+    if verify is not None and not isinstance(verify, str | Mapping):
+        raise options.error("verify", "must be the name of a check, or a JSON Schema")
     progress: Any = options.choice("progress", ("off", "titles", "full"))
     return Extras(
         strategy=options.text("strategy") or None,
@@ -118,4 +123,5 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
         agents=options.texts("agents", 1000) if options.has("agents") else None,
         inputs=inputs,
         progress=progress,
+        verify=verify,
     )

@@ -23,13 +23,15 @@ from weaver._serving.work.offers import Offer
 from weaver._serving.work.outbox import Outbox
 from weaver._serving.work.progress import ProgressLines
 from weaver._streaming.answer_text import AnswerText
-from weaver.errors import WeaverError
+from weaver._verification.named import check_of
+from weaver.errors import ConfigurationError, WeaverError
 
 if TYPE_CHECKING:
     from weaver._facade.weaver import Weaver
     from weaver._streaming.run_stream import RunStream
     from weaver._workflows.workflow import Workflow
 
+VERIFY = "weaver.verify"
 Ending = Literal["stop", "length", "tool_calls", "content_filter"]
 _ENDINGS: Mapping[Any, Ending] = {"length": "length", "content_filter": "content_filter"}
 _LIMITS = ("deadline", "max_cost", "max_total_tokens", "max_calls", "max_threads", "max_depth")
@@ -78,6 +80,7 @@ class Outcome:
             "run_id": result.run_id,
             "trace_id": result.trace_id,
             "status": result.status,
+            "verified": result.verified,
             "strategy": result.strategy,
             "model": result.model,
             "cost_usd": result.usage.cost_usd,
@@ -150,7 +153,8 @@ class Work:
             )
         if inquiry.tools and not offer.is_direct:
             self._notes.append("The request has tools: one call answered, without a strategy.")
-        return bool(inquiry.tools) or (offer.is_direct and inquiry.output is None)
+        is_plain = inquiry.output is None and inquiry.extras.verify is None
+        return bool(inquiry.tools) or (offer.is_direct and is_plain)
 
     async def _strategy(self, passed: PassedThrough | None) -> RunStream[Any]:
         inquiry, offer, sampling = self.inquiry, self.offer, self.inquiry.sampling
@@ -172,8 +176,24 @@ class Work:
             **self._agents(),
         }
         return self.weaver.stream(
-            task, documents=documents, output=self._output, run_id=self.run_id, **changes
+            task,
+            documents=documents,
+            output=self._output,
+            verify=self._verify,
+            run_id=self.run_id,
+            **changes,
         )
+
+    @property
+    def _verify(self) -> str | Mapping[str, Any] | None:
+        verify = self.inquiry.extras.verify
+        if verify is not None and self.inquiry.tools:
+            raise invalid("A call that returns the client's tools is not checked. Leave it out.", VERIFY)
+        try:
+            check_of(verify)
+        except ConfigurationError as error:
+            raise invalid(f"{VERIFY}: {error}", VERIFY) from None
+        return verify
 
     @property
     def _output(self) -> Any:
@@ -189,6 +209,8 @@ class Work:
         inputs = self.inquiry.extras.inputs
         if inputs is None:
             inputs = inputs_from(self.offer.workflow, _question(self.inquiry))
+        if self.inquiry.extras.verify is not None:
+            raise invalid("The outputs of a workflow are not checked. Leave it out.", VERIFY)
         if self.inquiry.output is not None or self.inquiry.json_object:
             raise invalid(
                 "A workflow's outputs have their own form. Leave response_format out.", "response_format"
@@ -248,8 +270,9 @@ class Work:
         """
         lines = ProgressLines(self.inquiry.extras.progress or self.progress)
         answer = AnswerText()
-        # An answer in JSON may be mended before it is whole, and what was sent cannot be taken back.
-        held = self.inquiry.output is not None or self.inquiry.json_object
+        # Such an answer may be mended before it is whole, and what was sent cannot be taken back.
+        inquiry = self.inquiry
+        held = inquiry.output is not None or inquiry.json_object or inquiry.extras.verify is not None
         async for event in stream:
             if quiet:
                 continue
