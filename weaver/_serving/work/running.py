@@ -291,6 +291,8 @@ class Work:
             if result.output is not None and (self.inquiry.output is not None or self.inquiry.json_object):
                 text = json.dumps(result.output, ensure_ascii=False)
                 self.outbox.put("text", text)
+            elif self.inquiry.extras.verify is not None:
+                self.outbox.put("text", text)
             ending: Ending = "stop" if result.status == "complete" else "length"
             return Outcome(text, ending, result, notes=tuple(self._notes))
         ending = "tool_calls" if reply.tool_calls else _ENDINGS.get(reply.finish, "stop")
