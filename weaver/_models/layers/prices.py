@@ -34,7 +34,7 @@ async def check_prices(models: Iterable[Model]) -> None:
     """
     for model in models:
         if model.prices is None:
-            await model.capabilities()  # servers' and litellm's price lists are known after this
+            await model.capabilities()  # price lists of servers and packages are known after this
         if model.prices is None:
             raise unknown_prices(model.name)
 
@@ -43,6 +43,6 @@ def unknown_prices(model: str) -> ConfigurationError:
     """The error for a limit on cost that cannot be kept."""
     return ConfigurationError(
         f"There is a limit on cost, but the prices of {model or 'the model'} are unknown.",
-        hint="Give prices (`prices` in the settings file), install weaver-reasoning[litellm] for its price "
-        "map, or limit tokens (`max_total_tokens`) instead.",
+        hint="Give prices (`prices` in the settings file), install weaver-reasoning[prices], which has those "
+        "of hosted models, or limit tokens (`max_total_tokens`) instead.",
     )

@@ -44,7 +44,7 @@ class OpenAIModel:
         model_id: what the server calls the model; by default ``name`` without a leading ``openai/``.
         provider: for traces.
         headers: sent with every request.
-        prices: to compute costs; None leaves them to what the server says.
+        prices: to compute costs; None takes those that the server names, else those of the extra `prices`.
         capabilities: None asks the server once, when they are first needed.
         connect_timeout: seconds for opening a TCP connection.
         idle_timeout: seconds without a single byte from the server before the call is given up.
@@ -97,12 +97,15 @@ class OpenAIModel:
 
     @property
     def prices(self) -> Prices | None:
-        """The prices that were set, else those that the server lists."""
+        """The prices that were set, else those that the server or the extra `prices` lists."""
         return self._prices or self._probe.prices
 
     async def capabilities(self) -> Capabilities:
-        """Return those that were set, else ask the server once."""
-        return await self._probe.capabilities()
+        """Return those that were set, else ask the server once. Looks for the prices, too."""
+        known = await self._probe.capabilities()
+        if self._prices is None:
+            await self._probe.find_prices()
+        return known
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
         """Open a stream; see `weaver._models.protocol.Model`.
@@ -125,6 +128,8 @@ class OpenAIModel:
             await probe.capabilities()  # what these need differs from server to server
         if probe.known is not None and (request.prefill or request.prompt is not None):
             self._check(request, probe.known)
+        if self._prices is None and not probe.are_prices_sought:
+            await probe.find_prices()
         self._learned.recall()
         tries = Negotiation(
             self.name, self._probe.dialect, partial(fields_of, request, self._probe.dialect), self._learned

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from weaver._models.endpoint import Endpoint
 from weaver._models.openai.dialect import Dialect
 from weaver._models.patience import patience
+from weaver._models.price_list import listed_prices
 from weaver._models.protocol import Capabilities, Prices
 
 Get = Callable[[str], Awaitable[bytes | None]]
@@ -53,7 +54,8 @@ class Probe:
 
     Attributes:
         dialect: how to talk to this server.
-        prices: from the server's list of models, where it has them.
+        prices: from the server's list of models, where it has them, else from the list of the extra `prices`.
+        are_prices_sought: that list was looked into, or need not be.
         known: what the server can do, once that is known.
     """
 
@@ -65,11 +67,18 @@ class Probe:
         self._asking: asyncio.Task[None] | None = None
         self._ask_again_at: tuple[asyncio.AbstractEventLoop, float] | None = None
         self.prices: Prices | None = None
+        self.are_prices_sought = place.loopback
         self.known: Capabilities | None = None
         official = place.host == "api.openai.com"
         self.dialect = Dialect(max_tokens="max_completion_tokens" if official else "max_tokens")
         if official:
             self.known = given or replace(_HOSTED, logprobs=_REASONS.match(model_id) is None)
+
+    async def find_prices(self) -> None:
+        """Look the prices up in the list of the extra `prices`, once, where the server has not named any."""
+        if not self.are_prices_sought:
+            self.are_prices_sought = True
+            self.prices = self.prices or await listed_prices(self._model_id, self._place.url)
 
     async def capabilities(self) -> Capabilities:
         """Return what the server can do, as far as that is known in time. Never raises.
@@ -128,7 +137,7 @@ class Probe:
         if parameters is None:
             parameters = parameters_in(str(entry.get("id") or self._model_id))
         can = replace(can, small=parameters is not None and parameters <= _SMALL)
-        self.prices = _prices(entry.get("pricing"))
+        self.prices = _prices(entry.get("pricing")) or self.prices
         self.known = self._given or can
 
 
