@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined
 from weaver._tracing.spans.usage import Attributes
 
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     from weaver._models.reply import Reply
 
 _PORTS = {"http": 80, "https": 443}
+
+
+def _label(_name: str, attributes: Mapping[str, Any]) -> str:
+    role = attributes.get(sc.CALL_ROLE, "")
+    model = attributes.get(sc.RESPONSE_MODEL) or attributes.get(sc.REQUEST_MODEL, "")
+    facts = [role if role != "thread" else "", "cached" if attributes.get(sc.CALL_CACHED) else ""]
+    return f"{model} ({', '.join(filter(None, facts))})" if any(facts) else str(model)
+
+
+CALL = Kind("call", (sc.CHAT, sc.TEXT_COMPLETION), _label)
 
 
 class CallSpans:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.messages import dumps
 from weaver._tracing.record.recorder import Recorder, declined
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
     from weaver._data.result import Conflict
+
+
+def _label(_name: str, attributes: Mapping[str, Any]) -> str:
+    subject, attribute = attributes.get(sc.CONFLICT_SUBJECT, ""), attributes.get(sc.CONFLICT_ATTRIBUTE, "")
+    return "conflict: " + (" / ".join(x for x in (subject, attribute) if x) or "answers")
+
+
+CONFLICT = Kind("conflict", (sc.CONFLICT,), _label)
 
 
 class ConflictSpans:

@@ -11,6 +11,7 @@ from opentelemetry.trace import Span, SpanContext, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder
 from weaver._tracing.spans.usage import Attributes
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_ARMS = 32
 MAX_FEATURES = 64
+
+
+EVALUATION = Kind("evaluation", (sc.EVALUATE,))
 
 
 class DecisionSpans:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from opentelemetry.trace import Link, Span
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined, stem
 
 MAX_IDS = 4096
 """Most ids in one attribute; the links are all there as far as the provider's limits allow."""
+
+
+def _label(_name: str, attributes: Mapping[str, Any]) -> str:
+    return f"join {attributes.get(sc.JOIN_POLICY, '')}".rstrip()
+
+
+JOIN = Kind("join", (sc.JOIN,), _label)
 
 
 class JoinSpans:

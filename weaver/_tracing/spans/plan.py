@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
     from weaver._data.plan import Plan
+
+
+PLAN = Kind("plan", (sc.PLAN,), lambda _name, _attributes: "plan")
 
 
 class PlanSpans:

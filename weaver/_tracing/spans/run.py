@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
@@ -10,6 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.critical_path import critical_threads
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder
 from weaver._tracing.spans.decision import of_forecast, of_outcome
 from weaver._tracing.spans.usage import Attributes, of_usage
@@ -20,6 +22,13 @@ MAX_OUTCOMES = 32
 
 if TYPE_CHECKING:
     from weaver._data.result import Result
+
+
+def _label(name: str, attributes: Mapping[str, Any]) -> str:
+    return str(attributes.get(sc.WORKFLOW_NAME) or name)
+
+
+RUN = Kind("run", (sc.INVOKE_WORKFLOW,), _label)
 
 
 class RunSpans:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined, stem
+
+
+def _label(name: str, attributes: Mapping[str, Any]) -> str:
+    return str(attributes.get(sc.STEP_NAME) or name)
+
+
+STEP = Kind("step", (sc.STEP,), _label)
 
 
 class StepSpans:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined
+
+SYNTHESIS = Kind("synthesis", (sc.SYNTHESIS,), lambda _name, _attributes: "synthesis")
 
 
 class SynthesisSpans:

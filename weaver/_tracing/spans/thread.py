@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined
 from weaver._tracing.spans.usage import Attributes, of_usage
 
 if TYPE_CHECKING:
     from weaver._data.result import ThreadReport
+
+
+def _label(_name: str, attributes: Mapping[str, Any]) -> str:
+    task_id, title = str(attributes.get(sc.TASK_ID, "?")), str(attributes.get(sc.TASK_TITLE, ""))
+    return title if _is_made_of(task_id, title) else f"{task_id}  {title}".rstrip()
+
+
+def _is_made_of(task_id: str, title: str) -> bool:
+    """Return whether the id of a thread says no more than the title that it was made of."""
+    return bool(task_id) and re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") == task_id
+
+
+THREAD = Kind("thread", (sc.INVOKE_AGENT,), _label)
 
 
 class ThreadSpans:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
+from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.recorder import Recorder, declined
+
+
+def _label(_name: str, attributes: Mapping[str, Any]) -> str:
+    return f"tool {attributes.get(sc.TOOL_NAME, '')}"
+
+
+TOOL = Kind("tool", (sc.EXECUTE_TOOL,), _label)
 
 
 class ToolSpans:

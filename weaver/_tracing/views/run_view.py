@@ -5,13 +5,15 @@ The terminal, the HTML file and the live view all draw this.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.critical_path import Node, critical_path
+from weaver._tracing.spans.call import CALL
+from weaver._tracing.spans.registry import KINDS, OTHER
+from weaver._tracing.spans.run import RUN
 from weaver._tracing.store.span_record import SpanRecord
 
 SLACK_NS = 200_000
@@ -23,8 +25,7 @@ class Piece:
     """One span with what follows from its place in the run.
 
     Attributes:
-        kind: ``run``, ``plan``, ``thread``, ``call``, ``tool``, ``join``, ``conflict``, ``synthesis``,
-            ``step``, or ``other`` (a span that is not weaver's).
+        kind: the name of its kind of span (`weaver._tracing.spans.registry`); ``other`` is not weaver's.
         label: what it is called in a view.
         start, end: seconds since the run's start; ``end`` of an open piece is the view's moment.
         state: ``succeeded``, ``failed``, ``cancelled``, ``timed_out``, ``skipped`` or ``running``.
@@ -139,20 +140,6 @@ class RunView:
         return str(self.root.span.attributes.get(sc.RUN_STATUS) or self.root.state)
 
 
-_KINDS = {
-    sc.INVOKE_WORKFLOW: "run",
-    sc.PLAN: "plan",
-    sc.INVOKE_AGENT: "thread",
-    sc.CHAT: "call",
-    sc.TEXT_COMPLETION: "call",
-    sc.EXECUTE_TOOL: "tool",
-    sc.JOIN: "join",
-    sc.CONFLICT: "conflict",
-    sc.SYNTHESIS: "synthesis",
-    sc.STEP: "step",
-}
-
-
 def view_of(
     spans: Sequence[SpanRecord],
     *,
@@ -238,7 +225,7 @@ def _root_of(spans: Sequence[SpanRecord], wanted: str | None) -> SpanRecord:
 
 def _piece(span: SpanRecord, parent: Piece | None, zero_ns: int, now_ns: int) -> Piece:
     about = span.attributes
-    kind = _KINDS.get(span.operation, "other" if parent is not None else "run")
+    kind = KINDS.get(span.operation, OTHER if parent is not None else RUN)
     end_ns = span.end_ns if span.end_ns is not None else max(now_ns, span.start_ns)
     state = str(about.get(sc.TASK_STATE) or "succeeded")
     if span.end_ns is None:
@@ -251,8 +238,8 @@ def _piece(span: SpanRecord, parent: Piece | None, zero_ns: int, now_ns: int) ->
         reason = "" if reason == state else reason
     piece = Piece(
         span=span,
-        kind=kind,
-        label=_label(kind, span),
+        kind=kind.name,
+        label=kind.label(span.name, about),
         depth=0 if parent is None else parent.depth + 1,
         parent=parent,
         start=(span.start_ns - zero_ns) / 1e9,
@@ -260,46 +247,13 @@ def _piece(span: SpanRecord, parent: Piece | None, zero_ns: int, now_ns: int) ->
         state=state,
         reason=reason,
     )
-    if kind == "call":
+    if kind is CALL:
         piece.calls = 1
         piece.input_tokens = int(about.get(sc.USAGE_INPUT, 0))
         piece.output_tokens = int(about.get(sc.USAGE_OUTPUT, 0))
         used = piece.input_tokens or piece.output_tokens
         piece.cost_usd = about.get(sc.COST_AMOUNT, None if used else 0.0)
     return piece
-
-
-def _label(kind: str, span: SpanRecord) -> str:
-    about = span.attributes
-    match kind:
-        case "run":
-            return str(about.get(sc.WORKFLOW_NAME) or span.name)
-        case "thread":
-            name, title = str(about.get(sc.TASK_ID, "?")), str(about.get(sc.TASK_TITLE, ""))
-            return title if _made_of(name, title) else f"{name}  {title}".rstrip()
-        case "call":
-            role = about.get(sc.CALL_ROLE, "")
-            model = about.get(sc.RESPONSE_MODEL) or about.get(sc.REQUEST_MODEL, "")
-            facts = [role if role != "thread" else "", "cached" if about.get(sc.CALL_CACHED) else ""]
-            return f"{model} ({', '.join(filter(None, facts))})" if any(facts) else str(model)
-        case "join":
-            return f"join {about.get(sc.JOIN_POLICY, '')}".rstrip()
-        case "conflict":
-            subject, attribute = about.get(sc.CONFLICT_SUBJECT, ""), about.get(sc.CONFLICT_ATTRIBUTE, "")
-            return "conflict: " + (" / ".join(x for x in (subject, attribute) if x) or "answers")
-        case "tool":
-            return f"tool {about.get(sc.TOOL_NAME, '')}"
-        case "step":
-            return str(about.get(sc.STEP_NAME) or span.name)
-        case "plan" | "synthesis":
-            return kind
-        case _:
-            return span.name
-
-
-def _made_of(name: str, title: str) -> bool:
-    """Return whether the id of a thread says no more than the title that it was made of."""
-    return bool(name) and re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") == name
 
 
 def _sum_up(piece: Piece) -> None:
