@@ -88,6 +88,13 @@ async def votes(spans: Spans) -> None:
     await Weaver(model, strategy=strategy, seed=1, tracer_provider=spans.provider).run("What is 2 + 2?")
 
 
+async def verified(spans: Spans) -> None:
+    """The first answer does not pass its check, the repaired one does."""
+    model = ScriptedModel(["2 + 2 = 5", "2 + 2 = 4"])
+    weaver = Weaver(model, strategy="sequential", tracer_provider=spans.provider)
+    await weaver.run("What is 2 + 2?", verify="arithmetic")
+
+
 async def conflict(spans: Spans) -> None:
     """Three threads state two values; a model derives the right one again."""
 
@@ -121,7 +128,7 @@ async def workflow(spans: Spans) -> None:
 
 STORIES: dict[str, Callable[[Spans], Awaitable[None]]] = {
     story.__name__: story
-    for story in (planned, race, tools, deadline, votes, conflict, cancelled_by_the_user, workflow)
+    for story in (planned, race, tools, deadline, votes, verified, conflict, cancelled_by_the_user, workflow)
 }
 
 

@@ -57,6 +57,8 @@ def test_kinds_and_operations_are_unique() -> None:
         (sc.CONFLICT, {sc.CONFLICT_SUBJECT: "t", sc.CONFLICT_ATTRIBUTE: "height"}, "conflict: t / height"),
         (sc.STEP, {sc.STEP_NAME: "vote/1"}, "vote/1"),
         (sc.PLAN, {}, "plan"),
+        (sc.VERIFY, {}, "verify"),
+        (sc.VERIFY, {sc.VERIFICATION_PASSED: False}, "verify: did not pass"),
         (sc.SYNTHESIS, {}, "synthesis"),
     ],
 )  # fmt: skip

@@ -55,11 +55,22 @@ async def _verdict(run: Run, answer: Answer, verification: Verification) -> Verd
     async def check() -> dict[str, Any]:
         return asdict(await verification.verdict(answer))
 
+    tracing = run.context.state.tracing
+    span = tracing.verifications.start(run.context.span)
+    verdict: Verdict | None = None
+    failure: BaseException | None = None
     try:
-        return Verdict(**await run.step("verify", check))
+        with tracing.attached(span):
+            verdict = Verdict(**await run.step("verify", check))
     except WeaverError as error:
+        failure = error
         run.note(f"The answer was not checked: {error}")
-        return None
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        tracing.verifications.end(span, verdict, failure)
+    return verdict
 
 
 def _again(task: Task, answer: Answer, verdict: Verdict) -> Task:

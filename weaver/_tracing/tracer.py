@@ -24,6 +24,7 @@ from weaver._tracing.spans.step import StepSpans
 from weaver._tracing.spans.synthesis import SynthesisSpans
 from weaver._tracing.spans.thread import ThreadSpans
 from weaver._tracing.spans.tool import ToolSpans
+from weaver._tracing.spans.verification import VerificationSpans
 
 _UNATTACHED = nullcontext()
 
@@ -65,7 +66,7 @@ class Tracing:
 
     __slots__ = (
         "_recorder", "calls", "conflicts", "content", "decisions", "joins", "plans", "runs", "steps",
-        "syntheses", "threads", "tools",
+        "syntheses", "threads", "tools", "verifications",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +99,7 @@ class Tracing:
         self.conflicts = ConflictSpans(recorder)
         self.syntheses = SynthesisSpans(recorder)
         self.steps = StepSpans(recorder)
+        self.verifications = VerificationSpans(recorder)
         self.decisions = DecisionSpans(recorder)
 
     @classmethod

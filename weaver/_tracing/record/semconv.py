@@ -29,6 +29,7 @@ CONFLICT: Final = "conflict"
 SYNTHESIS: Final = "synthesis"
 STEP: Final = "step"
 EVALUATE: Final = "evaluate"
+VERIFY: Final = "verify"
 
 # GenAI attributes.
 CONVERSATION: Final = "gen_ai.conversation.id"
@@ -85,6 +86,7 @@ SPAN_KINDS: Final[Mapping[str, str]] = {
     TEXT_COMPLETION: "LLM",
     EXECUTE_TOOL: "TOOL",
     EVALUATE: "EVALUATOR",
+    VERIFY: "EVALUATOR",
     CONFLICT: "EVALUATOR",
     JOIN: "CHAIN",
     SYNTHESIS: "CHAIN",
@@ -157,6 +159,9 @@ DECISION_STATUS: Final = "weaver.decision.outcome.status"
 EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
 EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
+VERIFICATION_PASSED: Final = "weaver.verification.passed"
+VERIFICATION_SCORE: Final = "weaver.verification.score"
+VERIFICATION_REASON: Final = "weaver.verification.reason"
 EVALUATION_SOURCE: Final = "weaver.evaluation.source"
 JOIN_POLICY: Final = "weaver.join.policy"
 JOIN_NEEDED: Final = "weaver.join.needed"

@@ -15,8 +15,9 @@ from weaver._tracing.spans.step import STEP
 from weaver._tracing.spans.synthesis import SYNTHESIS
 from weaver._tracing.spans.thread import THREAD
 from weaver._tracing.spans.tool import TOOL
+from weaver._tracing.spans.verification import VERIFICATION
 
-ALL = (RUN, PLAN, THREAD, CALL, TOOL, JOIN, CONFLICT, SYNTHESIS, STEP, EVALUATION)
+ALL = (RUN, PLAN, THREAD, CALL, TOOL, JOIN, CONFLICT, SYNTHESIS, STEP, VERIFICATION, EVALUATION)
 
 OTHER = Kind("other")
 """A span that is not weaver's."""
