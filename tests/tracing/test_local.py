@@ -115,6 +115,23 @@ def test_a_script_that_ends_at_once_has_its_run_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_the_last_run_of_a_process_is_kept_whole() -> None:
+    """The store is open already when the process ends, with spans that are not written yet."""
+    script = (
+        "from weaver import Weaver\n"
+        "from weaver._tracing.export.local import flush\n"
+        "from weaver.testing import ScriptedModel\n"
+        "weaver = Weaver(ScriptedModel('fine'))\n"
+        "weaver.run_sync('First?')\n"
+        "assert flush()\n"
+        "weaver.run_sync('Last?')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert [(row.question, row.status) for row in Store().runs()] == [
+        ("Last?", "complete"), ("First?", "complete"),
+    ]  # fmt: skip
+
+
 def test_the_runs_of_a_forked_process_are_kept(tmp_path: Path) -> None:
     script = (
         "import os\n"

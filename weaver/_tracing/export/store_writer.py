@@ -116,12 +116,11 @@ class StoreWriter:
         while not is_last:
             self._begins.wait()
             self._hurries.wait(EVERY)
-            is_last = self._is_closing
+            # All this is before the look at what waits, so that whatever comes later wakes this thread again.
             self._hurries.clear()
             self._begins.clear()
-            self._is_idle = (
-                True  # before the look at what waits: whatever comes later wakes this thread again
-            )
+            self._is_idle = True
+            is_last = self._is_closing
             while self._waiting:
                 self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))])
             if time.monotonic() - self._swept_at >= SWEEP_EVERY:

@@ -312,6 +312,7 @@ class Store:
                 raise
             self._open = db
             self._close_db = weakref.finalize(self, db.close)  # of a store that nobody closes
+            self._close_db.atexit = False  # finalizers run before the writer's last spans are written
         return self._open
 
     def _prepare(self, db: sqlite3.Connection) -> None:
