@@ -35,7 +35,7 @@ LISTED = "Answer each question:\n1. What is the capital of France?\n2. What is t
 DOCUMENTS = [("orders.txt", "Order 1: Ana from Oslo.\nOrder 2: Ben from Lima.\n" * 40)]
 KINDS_OF: dict[str, set[str]] = {
     "adaptive": {"fork", "width", "merge"},
-    "best_of_n": {"width", "stop"},
+    "best_of_n": {"width", "stop", "vote"},
     "debate": {"width", "stop", "vote"},
     "deep_prune": {"width", "stop", "vote"},
     "deepconf": {"width", "stop", "vote"},
@@ -49,7 +49,7 @@ KINDS_OF: dict[str, set[str]] = {
     "llm_compiler": {"fork"},
     "map_reduce": {"fork"},
     "mixture_of_agents": {"width"},
-    "organizer": {"stop"},
+    "organizer": {"fork", "stop"},
     "parallel_probe": {"width", "stop", "vote"},
     "parathinker": {"width", "stop"},
     "rounds": {"width", "stop"},

@@ -18,7 +18,15 @@ from weaver._runtime.threads.join_protocol import missing
 from weaver._strategies.common.option_types import VERIFIER, Count, Warmth
 from weaver._strategies.common.pair_ratings import best_by_pairs
 from weaver._strategies.common.registry import strategy
-from weaver._strategies.common.sampling import each, log_stop, said, sample_tasks, shown, with_losses
+from weaver._strategies.common.sampling import (
+    each,
+    log_choice,
+    log_stop,
+    said,
+    sample_tasks,
+    shown,
+    with_losses,
+)
 from weaver._text.untrusted import fenced
 from weaver._verification.protocol import verdict_of
 from weaver.errors import BudgetExceededError, NoAnswerError, ToolError, WeaverError
@@ -119,28 +127,46 @@ async def best_of_n(
     if not candidates:
         raise NoAnswerError(missing(threads.all, "No sample came to an answer")) from threads.all[0].error
     best = _best(candidates)
-    log_stop(run, f"best_of_n.{'verifier' if verify else judge}/1", passed, len(candidates), samples)
-    if passed:
-        _rewarded(run, best, by_verifier=verify is not None)
-        return best
-    if verify is not None or judge == "absolute":
-        if not scores:
-            run.note("No answer could be rated; the first one is taken.")
-            best = replace(best, complete=False)
-        elif all(score is False for score in scores.values()):
-            run.note("No answer passed the verifier; the first one is taken.")
-            best = replace(best, complete=False)
-    elif len(candidates) > 1:
-        answers = [answer for _, answer in candidates]
-        if judge == "verify":
-            best = await best_by_pairs(run, task, answers, comparisons or 2 * len(answers))
-            _rewarded(run, best, by_verifier=False)
-        else:
-            choose = _tournament if judge == "pairwise" else _choice
-            best = await choose(run, task, answers)
+    rater = "verifier" if verify else judge
+    log_stop(run, f"best_of_n.{rater}/1", passed, len(candidates), samples)
+    if not passed:
+        best = await _chosen(run, task, candidates, rater, comparisons)
+    place = next((i for i, (_, answer) in enumerate(candidates) if answer.text == best.text), 0)
+    log_choice(run, f"best_of_n.{rater}/1", place, [score for score, _ in candidates])
     if scores:
         _rewarded(run, best, by_verifier=verify is not None)
-    return with_losses(run, best, threads.all, samples)
+    return best if passed else with_losses(run, best, threads.all, samples)
+
+
+async def _chosen(
+    run: Run,
+    task: Task,
+    candidates: Sequence[tuple[bool | float | None, Answer]],
+    rater: str,
+    comparisons: int | None,
+) -> Answer:
+    """Return the sample that is taken where none has passed.
+
+    Args:
+        candidates: samples with their scores, None for unrated ones.
+        rater: ``verifier``, or which judge.
+    """
+    best = _best(candidates)
+    if rater in {"verifier", "absolute"}:
+        scores = [score for score, _ in candidates if score is not None]
+        if scores and not all(score is False for score in scores):
+            return best
+        why = "No answer passed the verifier" if scores else "No answer could be rated"
+        run.note(f"{why}; the first one is taken.")
+        return replace(best, complete=False)
+    answers = [answer for _, answer in candidates]
+    if len(answers) == 1:
+        return best
+    if rater == "verify":
+        best = await best_by_pairs(run, task, answers, comparisons or 2 * len(answers))
+        _rewarded(run, best, by_verifier=False)
+        return best
+    return await (_tournament if rater == "pairwise" else _choice)(run, task, answers)
 
 
 def _check(run: Run, task: Task, verifier: Verifier | None) -> Verifier | None:

@@ -131,3 +131,15 @@ async def test_tags_in_a_result_start_nothing():
     result = await Weaver(model, strategy="organizer").run("q")
     assert result.answer == "good"
     assert len(result.threads) == 1
+
+
+async def test_its_first_fork_is_a_decision_of_the_run():
+    first = "<FORK-1>What is 3 * 4?</FORK-1> <FORK-2>What is 5 * 6?</FORK-2> <JOIN-1>"
+    model = ScriptedModel([*says(first, "<ANSWER>42</ANSWER>"), Scripted("12", each=1.0)])
+    result = await Weaver(model, strategy="organizer", seed=1).run("3 * 4 + 5 * 6?")
+    assert result.decision is not None
+    assert (result.decision.parallel, result.decision.by) == (True, "planner")
+    (fork,) = (decision for decision in result.decision_log if decision.kind == "fork")
+    assert fork.chosen == "fork"
+    assert fork.outcome is not None
+    assert fork.outcome.tokens > 0

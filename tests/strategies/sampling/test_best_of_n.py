@@ -238,3 +238,31 @@ async def test_samples_for_a_judge_are_drawn_warmer():
     await Weaver(model, strategy="best_of_n:samples=2").run("Write a poem.")
     drawn = [r.request for r in model.requests if RATE not in text_of(r.request)]
     assert [(text_of(request), request.temperature) for request in drawn] == [("Write a poem.", 1.0)] * 2
+
+
+@pytest.mark.parametrize("judge", ["absolute", "pairwise", "listwise", "verify"])
+async def test_which_sample_is_taken_is_in_the_log(judge):
+    def ratings(request) -> str:
+        first_is_good = text_of(request).index("good") < text_of(request).index("bad")
+        return json.dumps({"first": 9, "second": 2} if first_is_good else {"first": 2, "second": 9})
+
+    def choice(request) -> str:
+        text = text_of(request)
+        return json.dumps({"best": 1 if text.index("good") < text.index("bad") else 2})
+
+    model = ScriptedModel(
+        [
+            Scripted(rated, when=RATE),
+            Scripted(choice, when=CHOOSE),
+            Scripted(ratings, when="two answers"),
+            Scripted("bad", times=1),
+            Scripted("good", times=1),
+        ]
+    )
+    result = await Weaver(model, strategy=f"best_of_n:samples=2,judge={judge}").run("q")
+    (vote,) = (decision for decision in result.decision_log if decision.kind == "vote")
+    assert result.answer == "good"
+    assert (vote.chosen, vote.policy) == ("answer 2", f"best_of_n.{judge}/1")
+    assert {arm.name: arm.propensity for arm in vote.arms} == {"answer 1": 0.0, "answer 2": 1.0}
+    scores = {"score answer 1": 0.3, "score answer 2": 0.9} if judge == "absolute" else {}
+    assert vote.features == {"answers": 2.0, **scores}

@@ -56,7 +56,8 @@ class PassedThrough:
             json_object=inquiry.json_object,
             extra=inquiry.extra,
         )
-        run.decide(False, "user", "one call was asked for")
+        features = {"tools": float(len(inquiry.tools))}
+        run.decide(False, "user", "one call was asked for", features=features)
         self.reply = reply = await run.think(request, listen=self._hear)
         answer = answer_of(run.context, reply)
         if reply.tool_calls and not answer.text:

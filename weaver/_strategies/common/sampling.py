@@ -85,6 +85,19 @@ def log_stop(run: Run, policy: str, stopped: bool, drawn: int, most: int, *, sha
     run.context.log_decision("stop", chosen, other, policy=policy, features=features)
 
 
+def log_choice(run: Run, policy: str, best: int, scores: Sequence[float | None]) -> None:
+    """Record which of several answers is taken, by scores instead of ballots.
+
+    Args:
+        best: its place among them, from 0.
+        scores: of all answers in their order; None where there is none.
+    """
+    names = [f"answer {number}" for number in range(1, len(scores) + 1)]
+    features = {"answers": float(len(scores))}
+    features |= {f"score {name}": float(s) for name, s in zip(names, scores, strict=True) if s is not None}
+    run.context.log_decision("vote", names[best], *names, policy=policy, features=features)
+
+
 def affordable(run: Run, wanted: int) -> int:
     """``wanted`` threads, or as many as may still be started; at least one, which the ledger may refuse."""
     remaining = run.remaining.threads

@@ -10,6 +10,7 @@ from weaver._data.messages import Message, assistant, user
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._models.protocol import Request, Text
+from weaver._planning.features import TaskFeatures
 from weaver._runtime.default_body import opening
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
@@ -73,6 +74,8 @@ async def organizer(run: Run, task: Task, *, workers: Count = 4, turns: Count = 
                 reply = FINISH % {"results": await desk.all_results()}
             talk = (*talk, assistant(text), user(reply))
         threads.cancel("not_needed")
+    if not desk.workers:
+        run.decide(False, "planner", "The organizer started no worker.", features=TaskFeatures(task))
     log_stop(run, "organizer.answer/1", turn < turns, turn, turns)
     needed = [thread for thread in desk.workers.values() if thread.cancel_reason != "not_needed"]
     failed = note_losses(run, needed, len(needed), what="workers", heard=spoken)
@@ -136,6 +139,10 @@ class Desk:
             self.workers[number] = self.threads.start(part.within(self.task), id=str(number))
         except BudgetExceededError as error:
             self.run.note(f"Worker {number} was not started: {error.message}")
+        else:
+            if len(self.workers) == 1:
+                because = "The organizer starts workers while it thinks on."
+                self.run.decide(True, "planner", because, features=TaskFeatures(self.task))
 
     async def result(self, number: int) -> str:
         """Wait for a worker, and return what the organizer is told of it."""

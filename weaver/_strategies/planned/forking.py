@@ -169,7 +169,8 @@ class Forking:
     async def _given(self, run: Run, task: Task, given: Plan, manner: Manner) -> Answer:
         plan = given.check(max_subtasks=len(given.subtasks) or 1)
         run.context.state.plan = plan
-        run.decide(plan.parallel, "user", "the plan was given")
+        features = {**TaskFeatures(task), "subtasks": float(len(plan.subtasks))}
+        run.decide(plan.parallel, "user", "the plan was given", features=features)
         return await _follow(run, task, plan, manner) if plan.parallel else await sequential(run, task)
 
     async def _plan_and_fork(

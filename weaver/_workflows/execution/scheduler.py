@@ -148,7 +148,9 @@ class Flow:
         rows = levels(self.prepared.workflow.compiled.graph)
         wide = any(len(row) > 1 for row in rows)
         several = any(step.spec.for_each is not None for step in self.prepared.steps.values())
-        run.decide(wide or several, "user", f"the workflow {self.prepared.workflow.name} says so")
+        because = f"the workflow {self.prepared.workflow.name} says so"
+        features = {"steps": float(len(self.prepared.steps)), "widest": float(max(map(len, rows), default=0))}
+        run.decide(wide or several, "user", because, features=features)
 
     def _answer(self, run: Run) -> Answer:
         """The outputs, and what is missing; the outermost workflow puts that into the run's notes."""
