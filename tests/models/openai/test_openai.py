@@ -15,15 +15,12 @@ import pytest
 from tests.models.conftest import Heard, Serve, hear
 from weaver._data.messages import Message, ToolCall, assistant, system, user
 from weaver._data.usage import Usage
-from weaver._models.layers.call_log import CallLog, Change, Dropped, current_call
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.openai.request import fits_strict_mode
 from weaver._models.protocol import (
-    Capabilities,
     Logprobs,
     Model,
     OutputSchema,
-    Prices,
     Reasoning,
     Request,
     Text,
@@ -32,7 +29,7 @@ from weaver._models.protocol import (
     ToolSpec,
 )
 from weaver._testing import faults as f
-from weaver.errors import BadRequestError, ConfigurationError, MissingCapabilityError
+from weaver.errors import ConfigurationError
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio
@@ -311,139 +308,6 @@ async def test_a_large_prompt(serve: Serve) -> None:
     assert server.requests[0].request.messages[0].content == prompt
 
 
-@pytest.mark.parametrize(
-    ("field", "request_", "instead"),
-    [
-        ("stream_options", HELLO, None),
-        ("max_tokens", Request(messages=(user("x"),), max_tokens=5), "max_completion_tokens"),
-    ],
-)
-async def test_fields_that_a_server_rejects(
-    serve: Serve, field: str, request_: Request, instead: str | None
-) -> None:
-    rejection = f"Unsupported parameter: '{field}'" + (f". Use '{instead}' instead." if instead else "")
-    server, model = await serve(
-        faults=[f.Rule(f.Refusal(400, message=rejection), when=lambda r: True, times=1)]
-    )
-    await hear(model, request_)
-    await hear(model, request_)
-    first, again, later = server.requests
-    assert field in first.body
-    for body in (again.body, later.body):
-        assert field not in body
-        assert instead is None or body[instead] == 5
-
-
-@pytest.mark.parametrize(
-    ("said", "left_out"),
-    [
-        ("Unsupported value: 'temperature' does not support 0.0 with this model.", {"temperature"}),
-        ("`temperature` and `top_p` cannot both be specified for this model.", {"top_p"}),
-        ("Extra inputs are not permitted: seed", {"seed"}),
-        ("UnsupportedParamsError: does not support parameters: ['top_p', 'temperature']", {"top_p"}),
-    ],
-)
-async def test_sampling_that_a_model_does_not_take_is_left_out_and_told(
-    serve: Serve, said: str, left_out: set[str]
-) -> None:
-    request = Request(messages=(user("x"),), temperature=0.0, top_p=0.5, seed=1)
-    server, model = await serve(faults=[f.Rule(f.Refusal(400, message=said), times=1)])
-    told: list[Change] = []
-    current_call.set(CallLog(on_change=told.append))
-    await hear(model, request)
-    await hear(model, request)
-    first, again, later = (set(r.body) for r in server.requests)
-    assert first - again == first - later == left_out
-    assert told == [Dropped(model.name, name) for name in left_out]
-
-
-async def test_several_calls_at_once_learn_the_same(serve: Serve) -> None:
-    refusal = f.Refusal(400, message="temperature is not supported")
-    server, model = await serve(faults=[f.Rule(refusal, when=lambda r: r.temperature is not None)])
-    request = Request(messages=(user("x"),), temperature=0.0)
-    async with anyio.create_task_group() as tasks:
-        for _ in range(8):
-            tasks.start_soon(hear, model, request)
-    assert sum("temperature" not in r.body for r in server.requests) == 8
-
-
-@pytest.mark.parametrize(
-    ("said", "request_"),
-    [
-        ("temperature must lie between 0 and 2", Request(messages=(user("x"),), temperature=5.0)),
-        ("'stop' is not supported", Request(messages=(user("x"),), stop=("a",))),
-        ("temperature is not supported", HELLO),
-        ("use max_completion_tokens", Request(prompt="x", max_tokens=5)),
-    ],
-)
-async def test_other_refusals_are_errors(serve: Serve, said: str, request_: Request) -> None:
-    server, model = await serve(faults=[f.Rule(f.Refusal(400, message=said))])
-    with pytest.raises(BadRequestError):
-        await hear(model, request_)
-    assert len(server.requests) == 1
-
-
-async def test_what_llama_cpp_can_is_asked_once() -> None:
-    async with Server(slots=4, context=2048, model="tiny-0.5b-q4") as server:
-        model = OpenAIModel("openai/x", base_url=server.url)
-        async with anyio.create_task_group() as tasks:
-            for _ in range(10):
-                tasks.start_soon(model.capabilities)
-        assert await model.capabilities() == Capabilities(
-            json_schema=True,
-            json_object=True,
-            tools=True,
-            logprobs=True,
-            completions=True,
-            prefill=True,
-            slots=4,
-            context=2048,
-            small=True,
-        )
-        assert server.stats()["probes"] == 2
-        await model.aclose()
-
-
-async def test_what_vllm_can() -> None:
-    async with Server(dialect="vllm", context=4096, model="meta/Llama-3.3-70B") as server:
-        model = OpenAIModel("openai/meta/Llama-3.3-70B", base_url=server.url)
-        can = await model.capabilities()
-        assert (can.context, can.slots, can.completions, can.small) == (4096, None, True, False)
-        await model.aclose()
-
-
-async def test_capabilities_of_an_unreachable_server_do_not_raise() -> None:
-    async with Server() as server:
-        pass
-    model = OpenAIModel("openai/x", base_url=server.url)
-    assert (await model.capabilities()).json_schema is False
-    await model.aclose()
-
-
-async def test_capabilities_are_looked_for_again_when_the_server_is_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("weaver._models.openai.probe._ASK_AGAIN", 0.0)
-    server = Server(slots=3)
-    async with server:
-        pass
-    model = OpenAIModel("openai/x", base_url=server.url)
-    assert (await model.capabilities()).slots is None
-    async with server:
-        assert (await model.capabilities()).slots == 3
-        await model.aclose()
-
-
-async def test_given_capabilities_win_and_missing_ones_are_an_error(serve: Serve) -> None:
-    server, model = await serve(dialect="openai")
-    with pytest.raises(MissingCapabilityError, match="unfinished message"):
-        await hear(model, Request(messages=(user("x"), assistant("1 2")), prefill=True))
-    assert server.requests == []
-    _, able = await serve(dialect="openai", model_options={"capabilities": Capabilities(prefill=True)})
-    heard = await hear(able, Request(messages=(user("x"), assistant("1 2")), prefill=True))
-    assert heard.text == "one two three"
-
-
 async def test_prefill_continues_the_last_message(serve: Serve) -> None:
     server, model = await serve(dialect="vllm")
     await hear(model, Request(messages=(user("x"), assistant("1 2")), prefill=True))
@@ -464,37 +328,6 @@ async def test_requests_that_contradict_themselves(serve: Serve, request_: Reque
     with pytest.raises(ConfigurationError, match=said):
         await hear(model, request_)
     assert server.requests == []
-
-
-async def test_openai_itself_is_never_probed() -> None:
-    model = OpenAIModel("openai/gpt-5-mini", base_url="https://api.openai.com/v1", api_key="sk-x")
-    can = await model.capabilities()
-    assert can.json_schema
-    assert not can.logprobs
-    assert not can.completions
-    assert (await OpenAIModel("openai/gpt-4.1", base_url="https://api.openai.com/v1").capabilities()).logprobs
-    assert not model._clients
-
-
-async def test_prices_that_a_server_lists() -> None:
-    async with Server(dialect="openai") as server:
-        server.listed = {
-            "context_length": 99,
-            "supported_parameters": ["tools", "structured_outputs"],
-            "pricing": {"prompt": "0.000003", "completion": "0.000015", "input_cache_read": "0.0000003"},
-        }
-        model = OpenAIModel("openrouter/scripted", model_id="scripted", base_url=server.url)
-        assert model.prices is None
-        can = await model.capabilities()
-        assert (can.json_schema, can.tools, can.json_object, can.context) == (True, True, False, 99)
-        assert model.prices is not None
-        cost = model.prices.cost(Usage(1, 1_000_000, 1_000_000, cached_tokens=500_000))
-        assert cost == pytest.approx(0.5 * 3 + 0.5 * 0.3 + 15)
-        own = OpenAIModel("openai/x", base_url=server.url, prices=Prices(1, 2))
-        await own.capabilities()
-        assert own.prices == Prices(1, 2)
-        await model.aclose()
-        await own.aclose()
 
 
 async def test_a_cost_that_the_server_tells(serve: Serve) -> None:
