@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 from opentelemetry import context as otel_context
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, Span, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record.content import Capture, Texts
+from weaver._tracing.record.propagation import global_propagator
 from weaver._tracing.record.recorder import Recorder
 from weaver._tracing.spans.call import CallSpans
 from weaver._tracing.spans.conflict import ConflictSpans
@@ -131,7 +132,7 @@ class Tracing:
         if not span.get_span_context().is_valid or getattr(span, "is_local_only", False):
             return {}
         headers: dict[str, str] = {}
-        propagate.inject(headers, trace.set_span_in_context(span))
+        global_propagator().inject(headers, trace.set_span_in_context(span))
         return headers
 
     def trace_id(self, span: Span) -> str | None:
