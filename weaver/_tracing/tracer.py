@@ -13,7 +13,7 @@ from opentelemetry.trace import NoOpTracerProvider, Span, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record.content import Capture, Texts
-from weaver._tracing.record.propagation import global_propagator
+from weaver._tracing.record.propagation import headers_of
 from weaver._tracing.record.recorder import Recorder
 from weaver._tracing.spans.call import CallSpans
 from weaver._tracing.spans.conflict import ConflictSpans
@@ -131,9 +131,7 @@ class Tracing:
         """
         if not span.get_span_context().is_valid or getattr(span, "is_local_only", False):
             return {}
-        headers: dict[str, str] = {}
-        global_propagator().inject(headers, trace.set_span_in_context(span))
-        return headers
+        return headers_of(span)
 
     def trace_id(self, span: Span) -> str | None:
         """Return the trace's id, 32 hex digits; None when the span is not recorded."""

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from importlib import import_module
 
-from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry import trace
+from opentelemetry.propagators.textmap import Setter, TextMapPropagator
+from opentelemetry.trace import Span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 logger = logging.getLogger("weaver")
 
 
-def global_propagator() -> TextMapPropagator:
+class _IntoDict(Setter[dict[str, str]]):
+    def set(self, carrier: dict[str, str], key: str, value: str) -> None:
+        carrier[key] = value
+
+
+_INTO_DICT = _IntoDict()
+
+
+def headers_of(span: Span) -> dict[str, str]:
+    """Return the headers of a request that is made within ``span``."""
+    headers: dict[str, str] = {}
+    _propagator().inject(headers, trace.set_span_in_context(span), _INTO_DICT)
+    return headers
+
+
+def _propagator() -> TextMapPropagator:
     """Return the program's propagator, which may be set at any time."""
     if (fallback := _fallback()) is not None:
         return fallback
@@ -24,7 +42,7 @@ def global_propagator() -> TextMapPropagator:
 def _fallback() -> TextMapPropagator | None:
     """Load the global propagators; return another one, with a warning, if that fails."""
     try:
-        import opentelemetry.propagate  # noqa: F401 - it reads OTEL_PROPAGATORS, and raises on a wrong name
+        import_module("opentelemetry.propagate")  # reads OTEL_PROPAGATORS, and raises on a wrong name
     except Exception as error:  # noqa: BLE001 - whatever a propagator's package raises
         logger.warning(
             "OTEL_PROPAGATORS cannot be used: %s. Requests carry W3C trace context. Install the package of "
