@@ -26,27 +26,31 @@ class ReplyReader:
 
     Attributes:
         usage: as the server reported it; None when it did not.
+        texts, reasoning, refusal: the pieces so far.
+        tools: the tool calls so far.
     """
+
+    __slots__ = ("reasoning", "refusal", "reply", "texts", "tools", "usage")
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
         self.usage: Usage | None = None
-        self._texts: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
-        self._tools = ToolCallParts()
+        self.texts: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.tools = ToolCallParts()
 
     def take(self, delta: Delta) -> None:
         """Take the next delta."""
         match delta:
             case Text(text):
-                self._texts.append(text)
+                self.texts.append(text)
             case Reasoning(text):
-                self._reasoning.append(text)
+                self.reasoning.append(text)
             case Refusal(text):
-                self._refusal.append(text)
+                self.refusal.append(text)
             case ToolCallPart():
-                self._tools.add(delta)
+                self.tools.add(delta)
             case MessageData(fields):
                 self.reply.provider_data = {**self.reply.provider_data, **fields}
             case Logprobs(tokens):
@@ -57,15 +61,19 @@ class ReplyReader:
                 self.reply.finish, self.reply.stop = reason, stop
                 self.reply.finish_word = word or reason
 
+    def fill(self) -> None:
+        """Put what was collected into the reply."""
+        reply = self.reply
+        reply.text = "".join(self.texts)
+        reply.reasoning = "".join(self.reasoning)
+        reply.refusal = "".join(self.refusal)
+        reply.tool_calls = self.tools.calls()
+
     def whole(self) -> Reply:
         """The reply, after its last delta."""
-        reply = self.reply
-        reply.text = "".join(self._texts)
-        reply.reasoning = "".join(self._reasoning)
-        reply.refusal = "".join(self._refusal)
-        reply.tool_calls = self._tools.calls()
-        reply.state = "succeeded"
-        return reply
+        self.fill()
+        self.reply.state = "succeeded"
+        return self.reply
 
 
 def deltas_of(reply: Reply) -> Iterator[Delta]:

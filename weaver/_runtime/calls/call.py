@@ -20,20 +20,16 @@ from weaver._models.clock import current_time
 from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.protocol import (
     Delta,
-    Finish,
     Logprobs,
-    MessageData,
     Reasoning,
     Refusal,
     Request,
     Stream,
     Text,
     ToolCallPart,
-    UsageReport,
 )
 from weaver._models.reply import Reply
-from weaver._models.reply_deltas import as_model_error, stream_of
-from weaver._models.tool_call_parts import ToolCallParts
+from weaver._models.reply_deltas import ReplyReader, as_model_error, stream_of
 from weaver._runtime.calls.call_record import CallRecord, failing_stream_of
 from weaver._runtime.calls.repetition import FIRST_LOOK, NEVER, REPETITION, next_look, repeated_unit
 from weaver._runtime.calls.requests import estimated_input, with_defaults, with_room_to_reason
@@ -73,9 +69,8 @@ class Call:
     __slots__ = (
         "_asked", "_bytes", "_costs", "_counted", "_deltas", "_deltas_read", "_ended", "_failed",
         "_input_estimate", "_is_aborted", "_is_counted", "_log", "_look_at", "_manager", "_mark", "_model",
-        "_prefix", "_reasoning", "_record", "_refusal", "_reported", "_request", "_reservation", "_run",
-        "_sent", "_span", "_texts", "_tools", "_used_up", "cancel_reason", "chunks", "path_seconds",
-        "path_tokens", "reply",
+        "_prefix", "_reader", "_record", "_request", "_reservation", "_run", "_sent", "_span", "_texts",
+        "_used_up", "cancel_reason", "chunks", "path_seconds", "path_tokens", "reply",
     )  # fmt: skip
 
     def __init__(self, run: ThreadContext, request: Request, *, role: str, name: str) -> None:
@@ -83,11 +78,6 @@ class Call:
         self._model = run.model(role)
         self._request = request
         self._record: CallRecord | None = None
-        self._texts: list[str] = []
-        self._reasoning: list[str] = []
-        self._refusal: list[str] = []
-        self._tools = ToolCallParts()
-        self._reported: Usage | None = None
         self._ended = False
         self._is_counted = False
         self._counted = self._bytes = self._deltas_read = 0
@@ -103,6 +93,8 @@ class Call:
         self.chunks = 0
         self.path_tokens, self.path_seconds = run.path_tokens, run.path_seconds
         self.reply = Reply(name, role, self._model.name, self._model.provider, self._model.endpoint)
+        self._reader = ReplyReader(self.reply)
+        self._texts = self._reader.texts
 
     def __repr__(self) -> str:
         return one_line.of_call(self)
@@ -293,33 +285,15 @@ class Call:
             await self._record.end(error)
 
     def _take(self, delta: Delta) -> None:
+        if self.reply.replayed and isinstance(delta, Logprobs):
+            return
+        self._reader.take(delta)
         match delta:
-            case Reasoning(text):
+            case Reasoning(text) | Text(text) | Refusal(text) | ToolCallPart(arguments=text):
                 self.chunks += 1
-                self._reasoning.append(text)
                 self._count(text)
-            case Refusal(text):
-                self.chunks += 1
-                self._refusal.append(text)
-                self._count(text)
-            case ToolCallPart():
-                self.chunks += 1
-                self._tools.add(delta)
-                self._count(delta.arguments)
-            case MessageData(fields):
-                self.reply.provider_data = {**self.reply.provider_data, **fields}
-            case Logprobs(tokens):
-                if not self.reply.replayed:
-                    self.reply.logprobs.extend(tokens)
-            case UsageReport(usage):
-                self._reported = usage
-            case Finish(reason, stop, word):
-                self.reply.finish = reason
-                self.reply.stop = stop
-                self.reply.finish_word = word or reason
-            case Text(text):  # pragma: no cover - a subclass of Text
-                self._texts.append(text)
-                self._count(text)
+            case _:
+                pass
 
     def _probable_tokens(self) -> int:
         """Tokens that the call will probably generate: as its role usually does, within its own cap."""
@@ -336,7 +310,7 @@ class Call:
             self._used_up = "size"
         if self._bytes >= self._look_at:
             self._look_at = next_look(self._bytes)
-            if repeated_unit(self._texts or self._reasoning, self._request) is not None:
+            if repeated_unit(self._texts or self._reader.reasoning, self._request) is not None:
                 self._used_up = REPETITION
         if not self._is_counted:
             return
@@ -363,8 +337,8 @@ class Call:
 
     def _refused(self) -> ModelRefusedError | None:
         """The error for a call that ended with a refusal, or by a filter, and with nothing else."""
-        reply, words = self.reply, "".join(self._refusal).strip()
-        if self._tools or any(text.strip() for text in self._texts):
+        reply, words = self.reply, "".join(self._reader.refusal).strip()
+        if self._reader.tools or any(text.strip() for text in self._texts):
             return None
         if words:
             return ModelRefusedError(
@@ -387,10 +361,7 @@ class Call:
         run, state, reply = self._run, self._run.state, self.reply
         if reply.state != "open":
             return
-        reply.text = "".join(self._texts)
-        reply.reasoning = "".join(self._reasoning)
-        reply.refusal = "".join(self._refusal)
-        reply.tool_calls = self._tools.calls()
+        self._reader.fill()
         if self._failed:
             reply.state = "failed"
             reply.error = error if isinstance(error, Exception) else None
@@ -420,7 +391,7 @@ class Call:
         self._log.on_change = None  # kept connections and timers keep the log, and must not keep the run
 
     def _usage(self) -> Usage:
-        reply, reported = self.reply, self._reported
+        reply, reported = self.reply, self._reader.usage
         if reply.is_cached:
             return Usage(calls=1)
         if reported is not None and (reply.state == "succeeded" or self._ended):
