@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +18,20 @@ import pytest
 from tests.counting import operations
 from weaver import Plan, Subtask, Weaver
 from weaver._models.compose import layered
+from weaver._models.http.client import HTTPClient
+from weaver._models.http.response import whole_body
 from weaver._models.layers.limit import EndpointLimits, Gates
 from weaver._models.openai.chunks.reader import ChunkReader
 from weaver._testing.clock import VirtualTimeLoop
-from weaver.testing import Scripted, ScriptedModel
+from weaver.testing import Scripted, ScriptedModel, ServerProcess
 
-LINES = 1630
+LINES = 1500
 TASKS = 1.1
 CALLBACKS = 3.2
-OBJECTS = 124
-LINES_OF_CHUNK = 35
+OBJECTS = 100
+LINES_OF_CHUNK = 24
+KEPT = 10
+"""Requests on one kept connection."""
 
 
 class CountingLoop(VirtualTimeLoop):
@@ -68,6 +73,20 @@ def run(threads: int, *, first: float = 0.1, during: Callable[[], None] | None =
 
     anyio.run(main, backend_options={"loop_factory": make_loop})
     return loops[0]
+
+
+class RealCountingLoop(asyncio.SelectorEventLoop):
+    """Counts what is scheduled, on the real clock."""
+
+    tasks = timers = 0
+
+    def create_task(self, *arguments: Any, **options: Any) -> Any:
+        self.tasks += 1
+        return super().create_task(*arguments, **options)
+
+    def call_at(self, *arguments: Any, **options: Any) -> Any:
+        self.timers += 1
+        return super().call_at(*arguments, **options)
 
 
 def per_thread(measure: Callable[[int], float]) -> float:
@@ -133,3 +152,43 @@ def test_lines_of_a_chunk_of_text() -> None:
 
     read(3)
     assert per_thread(read) <= LINES_OF_CHUNK
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the transport of selectors is counted")
+def test_a_request_on_a_kept_connection_is_one_write_and_no_task_or_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writes: list[int] = []
+    body = b'{"model":"scripted","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
+
+    async def ask(client: HTTPClient, url: str) -> None:
+        headers = {"Content-Type": "application/json"}
+        response = await client.send("POST", f"{url}/chat/completions", headers, body)
+        assert b"[DONE]" in await whole_body(response, most=2**20)
+
+    async def main(url: str) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, RealCountingLoop)
+        client = HTTPClient(connect_timeout=10, idle_timeout=60)
+        await ask(client, url)
+        (connection,) = client._connections
+        assert connection._transport is not None
+        transport = type(connection._transport)
+        write = transport.write
+
+        def counted(self: Any, data: bytes) -> None:
+            writes.append(len(data))
+            write(self, data)
+
+        monkeypatch.setattr(transport, "write", counted)
+        loop.tasks = loop.timers = 0
+        for _ in range(KEPT):
+            await ask(client, url)
+        assert (len(writes), loop.tasks, loop.timers) == (KEPT, 0, 0)
+        await client.aclose()
+
+    with (
+        ServerProcess("four words of text") as server,
+        asyncio.Runner(loop_factory=RealCountingLoop) as runner,
+    ):
+        runner.run(main(server.url))

@@ -15,6 +15,8 @@ def levels(graph: Graph) -> list[list[str]]:
     Raises:
         ValueError: there is a cycle.
     """
+    if not any(graph.values()):
+        return [list(graph)] if graph else []
     sorter = TopologicalSorter(_within(graph))
     sorter.prepare()
     place = {node: number for number, node in enumerate(graph)}
@@ -28,6 +30,8 @@ def levels(graph: Graph) -> list[list[str]]:
 
 def cycle_in(graph: Graph) -> list[str]:
     """Return one cycle, in order of waiting, from its first node in the graph; [] when there is none."""
+    if not any(graph.values()):
+        return []
     try:
         TopologicalSorter(_within(graph)).prepare()
     except CycleError as error:

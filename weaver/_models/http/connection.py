@@ -309,9 +309,10 @@ class Connection(asyncio.Protocol):
             self._close_after = self._close_after or not self._interim
             return
         headers = Headers(pairs)
-        self._to_eof = "content-length" not in headers and "transfer-encoding" not in headers
+        names = headers.keys()  # in lower case, and looked up as they are
+        self._to_eof = "content-length" not in names and "transfer-encoding" not in names
         self._close_after = self._close_after or not self._parser.should_keep_alive()
-        if "keep-alive" in headers and (announced := _TIMEOUT.search(headers["keep-alive"])):
+        if "keep-alive" in names and (announced := _TIMEOUT.search(headers["keep-alive"])):
             self.announced = max(0.0, float(announced[1]) - _MARGIN)
         exchange.begin(status, headers)
 

@@ -151,24 +151,25 @@ class ChunkReader:
 
     def _is_plain_text(self, chunk: Mapping[str, Any]) -> bool:
         """Take the usual chunk in the middle of an answer by the short way: a delta of text, nothing else."""
-        choices = chunk.get("choices")
-        if type(choices) is not list or len(choices) != 1 or chunk.get("usage") or "error" in chunk:
+        if "error" in chunk or "base_resp" in chunk or chunk.get("usage"):
+            return False
+        if self.finish is not None or not self._thoughts.done or "choices" not in chunk:
+            return False
+        choices = chunk["choices"]
+        if type(choices) is not list or len(choices) != 1:
             return False
         choice = choices[0]
-        delta = choice.get("delta") if type(choice) is dict and len(choice) <= _PLAIN_CHOICE else None
-        if type(delta) is not dict or not (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
+        if type(choice) is not dict or len(choice) > _PLAIN_CHOICE or "delta" not in choice:
             return False
-        content = delta.get("content")
-        if (
-            type(content) is not str
-            or not content
-            or choice.get("index") != self._choice
-            or choice.get("finish_reason")
-            or choice.get("logprobs")
-            or self.finish is not None
-            or not self._thoughts.done
-            or "base_resp" in chunk
-        ):
+        delta = choice["delta"]
+        if type(delta) is not dict or "content" not in delta:
+            return False
+        if len(delta) != 1 and (len(delta) != 2 or "role" not in delta):
+            return False
+        content = delta["content"]
+        if type(content) is not str or not content or choice.get("index") != self._choice:
+            return False
+        if choice.get("finish_reason") or choice.get("logprobs"):
             return False
         self.deltas.append(Text(content))
         self._unfinished = True

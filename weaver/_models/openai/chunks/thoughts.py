@@ -13,6 +13,7 @@ _MAY_OPEN = tuple(
     tag.lower()
     for tag in ("<think>", "<thinking>", "<thought>", "<reasoning>", "<seed:think>", "◁think▷", "[think]")
 )
+_FIRST = frozenset(tag[0] for tag in _MAY_OPEN)
 
 
 class ThoughtSplitter:
@@ -34,6 +35,9 @@ class ThoughtSplitter:
 
     def split(self, piece: str) -> list[Delta]:
         """The deltas that ``piece`` completes."""
+        if piece and not (self._held or self._thought or piece[0] in _FIRST or piece[0].isspace()):
+            self.done = True  # as most answers begin
+            return [Text(piece)]
         deltas: list[Delta] = []
         self._held += piece
         while not self.done and self._step(deltas):
