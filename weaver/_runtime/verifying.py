@@ -19,34 +19,43 @@ the whole answer again, corrected. Do not speak of the check."""
 
 
 async def verified(run: Run, task: Task, answer: Answer, verification: Verification) -> Answer:
-    """Return the answer if it passes, else a repaired one that does, else the answer as incomplete."""
+    """Return the answer if it passes, else a repaired one that does, else the answer as incomplete.
+
+    The verdict on the answer of the root is the run's reward; that on a thread's answer is not.
+    """
     verdict = await _verdict(run, answer, verification)
     if verdict is None or verdict.passed is not False:
         return _passed(run, answer, verification, verdict)
-    run.note(f"The answer did not pass its check: {_shown(verdict)}")
+    of = f" of {run.path}" if run.path else ""
+    run.note(f"The answer{of} did not pass its check: {_shown(verdict)}")
     try:
         repaired = await run.reason(_again(task, answer, verdict), role="synthesizer")
         second = await _verdict(run, repaired, verification)
     except BudgetExceededError as error:
-        run.note(f"It could not be repaired: {error.message}")
+        run.note(f"The answer{of} could not be repaired: {error.message}")
     except WeaverError as error:
-        run.note(f"The repair failed: {error.message}")
+        run.note(f"The repair of the answer{of} failed: {error.message}")
     else:
         if second is not None and second.passed:
-            run.note("A repaired answer passed.")
+            run.note(f"A repaired answer{of} passed.")
             return _passed(run, replace(repaired, sources=answer.sources), verification, second)
         if second is not None:
-            run.note(f"The repaired answer did not pass either: {_shown(second)}")
+            run.note(f"The repaired answer{of} did not pass either: {_shown(second)}")
     verification.passed = False
-    run.reward(0.0, "verifier")
+    _reward(run, 0.0)
     return replace(answer, complete=False, missing=(*answer.missing, "an answer that passes its check"))
 
 
 def _passed(run: Run, answer: Answer, verification: Verification, verdict: Verdict | None) -> Answer:
     verification.passed = None if verdict is None else verdict.passed
     if verification.passed:
-        run.reward(1.0, "verifier")
+        _reward(run, 1.0)
     return answer
+
+
+def _reward(run: Run, value: float) -> None:
+    if run.context.parent is None:
+        run.reward(value, "verifier")
 
 
 async def _verdict(run: Run, answer: Answer, verification: Verification) -> Verdict | None:
@@ -64,7 +73,8 @@ async def _verdict(run: Run, answer: Answer, verification: Verification) -> Verd
             verdict = Verdict(**await run.step("verify", check))
     except WeaverError as error:
         failure = error
-        run.note(f"The answer was not checked: {error}")
+        of = f" of {run.path}" if run.path else ""
+        run.note(f"The answer{of} was not checked: {error}")
     except BaseException as error:
         failure = error
         raise

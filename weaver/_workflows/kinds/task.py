@@ -19,7 +19,7 @@ from weaver._workflows.kinds.step_kind import StepKind
 from weaver._workflows.schema.components import Part, Strategy, Texts
 from weaver._workflows.schema.types import Value
 from weaver._workflows.source.diagnostics import did_you_mean
-from weaver.errors import StepError
+from weaver.errors import ConfigurationError, StepError
 
 if TYPE_CHECKING:
     from weaver._data.result import Answer
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from weaver._runtime.run import Run
     from weaver._runtime.threads.thread_options import Body
     from weaver._strategies.common.registry import Strategy as StrategyFunction
+    from weaver._verification.protocol import Check
     from weaver._workflows.execution.preparation.prepared import Lookup
     from weaver._workflows.execution.step_run import StepRun
     from weaver._workflows.validation.registry import Surroundings
@@ -83,6 +84,12 @@ class TaskKeys(Part):
         description="What the answer must look like. Default: a text.",
         examples=[{"properties": {"title": "string", "score": "number"}}],
     )
+    verify: StrictStr | dict[str, Any] | None = Field(
+        default=None,
+        description="What checks the answer, which is repaired once: arithmetic, the name of an installed "
+        "check, or a JSON Schema.",
+        examples=["arithmetic", {"type": "object", "required": ["total"]}],
+    )
     max_tokens: Size | None = Field(
         default=None, description="Most tokens that one thread may generate.", examples=["2k"]
     )
@@ -97,6 +104,7 @@ class TaskStep(StepKind):
     Attributes:
         strategy, options: what is checked against the model's capabilities; ``body`` is the two as one.
         agents: every agent of the run by its full name: ``within`` and the name in its file.
+        verifier: checks the answer; None: nothing does.
         direct: nothing stands between a thread and the strategy's function.
     """
 
@@ -114,6 +122,7 @@ class TaskStep(StepKind):
     agents: Mapping[str, Agent] = MappingProxyType({})
     agent_names: tuple[str, ...] = ()
     within = ""
+    verifier: Check | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     direct = True
@@ -131,6 +140,21 @@ class TaskStep(StepKind):
         if self.spec.strategy is not None and check.surroundings.strict:
             check.checks.check_strategy(self.spec.strategy, (*check.keys, "strategy"))
         check.checks.check_tools(self.spec.tools or (), (*check.keys, "tools"))
+        self._check_verify(check)
+
+    def _check_verify(self, check: StepCheck) -> None:
+        """Report a check that is not there. A file may name neither a command nor code: it may be foreign."""
+        from weaver._verification.named import check_of
+
+        verify = self.spec.verify
+        if isinstance(verify, str) and verify.startswith(("command:", "python:")):
+            hint = "name an installed check, or write a JSON Schema"
+            check.wrong("verify", "a workflow file may name no command and no Python file as a check", hint)
+        elif verify is not None and (check.surroundings.strict or not isinstance(verify, str)):
+            try:
+                check_of(verify)
+            except ConfigurationError as error:
+                check.wrong("verify", error.message.rstrip("."), error.hint.rstrip("."))
 
     def _check_agent(self, check: StepCheck, kind: Kind) -> None:
         agents = check.checks.workflow.agents
@@ -174,6 +198,8 @@ class TaskStep(StepKind):
             return None
         if self.step.output is not None:
             calls += REPAIRS
+        if self.spec.verify is not None:
+            calls += 1 if self.step.output is None else 1 + REPAIRS
         if self.tools or any(agent.tools for agent in self._own_agents().values()):
             from weaver._tools.run_tools import TOOL_ROUNDS
 
@@ -215,7 +241,13 @@ class TaskStep(StepKind):
         self.agent_names = tuple(lookup.workflow.agents)
         self.max_tokens = spec.max_tokens or defaults.max_tokens
         self.temperature = spec.temperature if spec.temperature is not None else defaults.temperature
-        self.direct = not self.step.claims and not self.strategy.demands(self.options)
+        if spec.verify is not None:
+            from weaver._verification.named import check_of
+
+            self.verifier = check_of(spec.verify)
+        self.direct = (
+            self.verifier is None and not self.step.claims and not self.strategy.demands(self.options)
+        )
 
     def prompt(self) -> Template | None:
         """The task's text."""
@@ -289,10 +321,17 @@ class TaskStep(StepKind):
         return await self._carefully(run, task, partial(with_documents, body, self.strategy))
 
     async def _carefully(self, run: Run, task: Task, body: Body) -> Answer:
-        """Run a strategy that needs something of the model, or whose findings are compared."""
+        """Run a strategy that needs something of the model, or whose answer is checked or compared."""
         from weaver._coordination.conflicts.claims import claiming
 
         strategy = self.strategy
         if strategy is not None and strategy.demands(self.options):
             strategy.check(await run.capabilities(), run.context.model().name, self.options)
-        return await (claiming(body) if self.step.claims else body)(run, task)
+        answer = await (claiming(body) if self.step.claims else body)(run, task)
+        if self.verifier is None:
+            return answer
+        from weaver._runtime.verifying import verified
+        from weaver._verification.protocol import Verification
+
+        run.offer(answer)
+        return await verified(run, task, answer, Verification(self.verifier))
