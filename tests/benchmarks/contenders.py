@@ -45,9 +45,10 @@ class Job:
 
 def script(job: Job, *, first: float = 0.0, each: float = 0.0) -> list[Scripted]:
     """What the server says: ``words`` words to threads, a sentence to the rest."""
+    varied = "".join(f"word{number} " for number in range(job.words))  # repetition would end the call
     usage = Usage(1, 100, job.words)
     return [
-        Scripted("word " * job.words, when="Look_up_fact", first=first, each=each, usage=usage),
+        Scripted(varied, when="Look_up_fact", first=first, each=each, usage=usage),
         Scripted("All facts are known.", usage=usage),
     ]
 

@@ -25,7 +25,7 @@ from weaver._journal.following import follow
 from weaver._journal.sqlite import SQLiteJournal
 from weaver.testing import Scripted, ServerProcess
 
-LONG = "word after word " * 700
+LONG = "".join(f"word {number} after " for number in range(700))  # repetition would end the call
 
 
 def watch(folder: Path, after: int, pipe: int) -> None:
