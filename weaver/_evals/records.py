@@ -226,7 +226,8 @@ def read_records(path: Path) -> tuple[Header, list[Record]]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"{path} is not a file of `weaver compare`: {error.strerror or error}."
+            f"{path} is not a file of `weaver compare`: {error.strerror or error}.",
+            hint="Name a folder that `weaver compare --out FOLDER` has written.",
         ) from error
     return _read(path, content.rpartition(b"\n")[0])
 
@@ -265,7 +266,10 @@ def _is_header_cut_short(line: bytes) -> bool:
 
 
 def _foreign(path: Path) -> ConfigurationError:
-    return ConfigurationError(f"{path} is not a file of `weaver compare`.", hint="Give another --out.")
+    return ConfigurationError(
+        f"{path} is not a file of `weaver compare`.",
+        hint="Name a folder that `weaver compare --out FOLDER` has written. To compare, give another --out.",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:
