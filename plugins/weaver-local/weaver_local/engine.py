@@ -164,15 +164,7 @@ def _started(path: Path, options: Options) -> _Running:
     theirs, lifeline = os.pipe()
     answers, answer_end = os.pipe()
     try:
-        process = subprocess.Popen(
-            # -P: what lies in the working directory must not be imported in place of a library.
-            [sys.executable, "-P", "-m", "weaver_local.worker"],
-            stdin=theirs,
-            stdout=answer_end,
-            stderr=log,
-            # Out of reach of Ctrl-C in the terminal: we decide when it ends.
-            **_own_group(),
-        )
+        process = _process(theirs, answer_end, log)
     except OSError:
         log.close()
         for descriptor in (lifeline, answers):
@@ -285,10 +277,19 @@ def _log_file(path: Path | None) -> IO[bytes]:
         ) from None
 
 
-def _own_group() -> dict[str, Any]:
+def _process(stdin: int, stdout: int, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    # -P: what lies in the working directory must not be imported in place of a library.
+    command = [sys.executable, "-P", "-m", "weaver_local.worker"]
+    # A group of its own, out of reach of Ctrl-C in the terminal: we decide when it ends.
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"start_new_session": True}
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,
+        )
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True)
 
 
 def _number(environ: Mapping[str, str], name: str, least: int, most: int) -> int | None:

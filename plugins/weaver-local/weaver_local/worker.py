@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
 from typing import Any, TypedDict
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -35,8 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job: Job = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import xllamacpp
-
+    xllamacpp: Any = import_module("xllamacpp")  # compiled: it has no types
     try:
         server = xllamacpp.Server(_params(xllamacpp, job))
     except (RuntimeError, ValueError, MemoryError) as error:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
@@ -83,7 +83,9 @@ class Database:
                 raise self._explained(error) from error
             await anyio.sleep(_RETRY_SECONDS)
 
-    async def rows(self, query: str, values: Sequence[Any] = (), *, is_urgent: bool = False) -> list[Any]:
+    async def rows(
+        self, query: LiteralString, values: Sequence[Any] = (), *, is_urgent: bool = False
+    ) -> list[Any]:
         """Run one statement and return its rows. As `do`, it may run again."""
 
         async def work(connection: AsyncConnection[Any]) -> list[Any]:

@@ -22,6 +22,7 @@ LOOK_SECONDS = 5.0
 """Between two looks of an owner at its run, of which nothing was announced."""
 FOLLOW_SECONDS = 2.0
 """The same for who follows a run."""
+_NEWEST = "ORDER BY updated DESC LIMIT %s"
 _FOLLOW = (
     "UPDATE weaver.runs SET followed = greatest(followed, clock_timestamp() + interval '1 minute') "
     "WHERE run_id = %s RETURNING epoch, status, last_seq, last_event"
@@ -91,9 +92,12 @@ class PostgresJournal:
         return head_of(rows[0]) if rows else None
 
     async def heads(self, *, status: Status | None = None, limit: int | None = None) -> Sequence[RunHead]:
-        where, values = ("WHERE status = %s ", [status]) if status else ("", [])
-        query = f"SELECT {HEAD} FROM weaver.runs {where}ORDER BY updated DESC LIMIT %s"
-        return [head_of(row) for row in await self.database.rows(query, [*values, limit])]
+        if status:
+            query = f"SELECT {HEAD} FROM weaver.runs WHERE status = %s {_NEWEST}"
+            rows = await self.database.rows(query, [status, limit])
+        else:
+            rows = await self.database.rows(f"SELECT {HEAD} FROM weaver.runs {_NEWEST}", [limit])
+        return [head_of(row) for row in rows]
 
     async def changed(self, run_id: str, *, follow: bool = False) -> None:
         name = plain(run_id)

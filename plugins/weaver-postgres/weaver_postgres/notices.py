@@ -14,7 +14,7 @@ from weaver._environment.processes import owner
 from weaver_postgres.text import plain
 
 CHANNELS = ("weaver_run", "weaver_job")
-OWNERS = 1466264943
+OWNERS = "1466264943"
 """Class of the advisory locks that say which processes live: each holds that of its name while it listens."""
 _RETRY_SECONDS = 0.5
 
@@ -87,7 +87,7 @@ class Notices:
                     for channel in CHANNELS:
                         await connection.execute(f"LISTEN {channel}")
                     await connection.execute(
-                        "SELECT pg_advisory_lock_shared(%s, hashtext(%s))", [OWNERS, plain(owner())]
+                        f"SELECT pg_advisory_lock_shared({OWNERS}, hashtext(%s))", [plain(owner())]
                     )
                     self._connected.set()
                     self._wake_all()

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection
@@ -101,7 +101,7 @@ class Writes:
             entries.setdefault(waiting.owner, []).extend(waiting.entries)
             events.setdefault(waiting.owner, []).extend(waiting.events)
         batch = secrets.token_hex(8)
-        calls: list[tuple[_Owner, str, list[Any]]] = []
+        calls: list[tuple[_Owner, LiteralString, list[Any]]] = []
         # In one order everywhere: two processes that write to the same runs then cannot wait for each other.
         for owner in sorted(entries):
             first = [plain(owner[0]), owner[1], batch]
