@@ -6,7 +6,6 @@ Each has `as_dict`, for logs and for clients in other languages: class and field
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 from weaver._data.plan import Plan, Subtask
 from weaver._data.result import CancelReason, Conflict, Decision, Result, ThreadState
 from weaver._data.usage import Usage
+from weaver._json_reading.json_types import is_list_or_tuple, is_mapping
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -256,9 +256,9 @@ def _plain(value: Any) -> Any:
             return _plain(value.as_dict())
         case BaseModel():
             return value.model_dump(mode="json")
-        case Mapping():
+        case _ if is_mapping(value):
             return {str(name): _plain(item) for name, item in value.items()}
-        case list() | tuple():
+        case _ if is_list_or_tuple(value):
             return [_plain(item) for item in value]
         case _ if is_dataclass(value) and not isinstance(value, type):
             return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

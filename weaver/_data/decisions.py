@@ -87,7 +87,7 @@ class LoggedDecision:
     reason: str = ""
     thread: str = ""
     at_seconds: float = 0.0
-    features: Mapping[str, float] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict[str, float])
     outcome: Outcome | None = None
     reward: Reward | None = None
 

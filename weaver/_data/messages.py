@@ -27,7 +27,7 @@ class ToolCall:
     id: str
     name: str
     arguments: str
-    provider_data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Message:
     content: str | Sequence[Part | str]
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
-    provider_data: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
     untrusted: bool | None = None
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from weaver._json_reading.json_types import is_list_or_tuple
 from weaver.errors import InvalidTaskError
 
 MAX_BYTES = 50_000_000
@@ -218,7 +219,7 @@ class TextWithParts(str):
 
 def result_of(value: Any) -> str | None:
     """Return what a function returned, as a tool's result, if parts are in it; else None."""
-    values = value if isinstance(value, list | tuple) else [value]
+    values = value if is_list_or_tuple(value) else [value]
     if not any(isinstance(item, MediaPart | TextPart) for item in values):
         return None
     if not all(isinstance(item, str | MediaPart | TextPart) for item in values):

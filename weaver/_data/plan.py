@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from weaver._data.waiting import cycle_in, levels
 from weaver._display import markdown, one_line, terminal
+from weaver._json_reading.json_types import JsonLike
 from weaver.errors import InvalidPlanError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Subtask(BaseModel):
         return self.title or self.id
 
 
-def names_in(value: Any) -> list[Any] | None:
+def names_in(value: JsonLike) -> list[Any] | None:
     """Read a list of names: a name, names in one text, or objects with an id or a name are as good.
 
     Returns:

@@ -82,7 +82,7 @@ class Task:
     user_question: str = ""
     parts: tuple[str, ...] = ()
     documents: tuple[Document, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         if self.output is str:  # text is what a model writes anyway

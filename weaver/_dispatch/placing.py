@@ -24,10 +24,10 @@ class Part:
 
     path: str
     steps: Sequence[str] = ()
-    names: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, Any] = field(default_factory=dict[str, Any])
     prompt: str = ""
-    task: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def with_settings(self, settings: Mapping[str, Any]) -> Part:
         """Return the part with other settings."""

@@ -27,7 +27,7 @@ class Job:
     """
 
     run_id: str
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     queue: str = QUEUE
     submitter: str = ""
     priority: int = 0

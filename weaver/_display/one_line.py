@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from weaver._display.words import count, one_line, seconds, summary
 
@@ -79,9 +79,13 @@ def of_settings(name: str, settings: Settings) -> str:
     return f"<{name} {model}{': ' if parts else ''}{', '.join(parts)}>"
 
 
+def _is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
+
+
 def _named(value: Any) -> str:
     """The name of a model, function or agent; else the value itself."""
-    if isinstance(value, tuple):
+    if _is_tuple(value):
         return "+".join(map(_named, value))
     return str(getattr(value, "name", None) or getattr(value, "__name__", None) or value)
 

@@ -54,7 +54,8 @@ def _pieces(root: Any) -> list[str]:
             continue
         before, after = _around(tag)
         pieces.append(before)
-        children, child = [], node.child
+        children: list[Any] = []
+        child = node.child
         while child is not None:
             children.append(child)
             child = child.next

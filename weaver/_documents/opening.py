@@ -15,6 +15,7 @@ from weaver._documents.content import Content, InFile, InMemory
 from weaver._documents.document import Document
 from weaver._documents.encodings import as_utf8, encoding_of
 from weaver._documents.kinds import kind_of
+from weaver._json_reading.json_types import is_tuple
 from weaver.errors import InvalidTaskError
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def _weight(value: Any) -> int:
     """Bytes; many for formats that take long to read."""
     if isinstance(value, Document):
         return value.size
-    if isinstance(value, tuple):
+    if is_tuple(value):
         return sum(map(_weight, value))
     if isinstance(value, Path):
         try:
@@ -81,7 +82,7 @@ def _weight(value: Any) -> int:
 def _document(value: Any, name: str) -> Document:
     if isinstance(value, Document):
         return value
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+    if is_tuple(value) and len(value) == 2 and isinstance(value[0], str):
         name, value = value
         return _from_bytes(value.encode() if isinstance(value, str) else _bytes(value, name), name)
     if isinstance(value, str) and _PATH.fullmatch(value):
@@ -106,8 +107,10 @@ def _document(value: Any, name: str) -> Document:
 
 
 def _bytes(value: Any, name: str) -> bytes:
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return bytes(value)
+    if isinstance(value, memoryview):
+        return value.tobytes()
     raise InvalidTaskError(
         f"The {name} is a {type(value).__name__}.",
         hint="Give paths, texts, bytes, TextPart or FilePart.",
@@ -163,7 +166,7 @@ def _from_content(content: Content, name: str) -> Document:
 def _with_own_names(documents: Sequence[Document]) -> list[Document]:
     """Tell documents of the same name apart: ``report.md``, ``report.md (2)``."""
     counts: dict[str, int] = {}
-    named = []
+    named: list[Document] = []
     for document in documents:
         counts[document.name] = count = counts.get(document.name, 0) + 1
         if count > 1:

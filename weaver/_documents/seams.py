@@ -33,7 +33,7 @@ class Walk:
     kind: Kind
     line: int = 1
     page: int | None = None
-    headings: list[tuple[int, str]] = field(default_factory=list)
+    headings: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     is_fenced: bool = False
     is_quoted: bool = False
     _was_blank: bool = True

@@ -198,7 +198,7 @@ class Batch:
 
 @dataclass
 class _Filling:
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list[Piece])
     tokens: int = 0
     lines: int = 0
 

@@ -166,7 +166,7 @@ async def compare(
     before = {r.key: r for r in file.records if not (retry_failed and r.status == "failed")}
     limit = anyio.Semaphore(comparison.concurrency)
     async with AsyncExitStack() as stack:
-        weavers = {}
+        weavers: dict[str, Weaver] = {}
         for model in comparison.models:
             settings = comparison.settings.changed(
                 model=Metered(model), **_metered_roles(comparison.settings)
@@ -222,7 +222,7 @@ class _Run:
 
 def _runs(comparison: Comparison) -> list[_Run]:
     """All runs, item by item, so that a slow hour of the machine hits all strategies alike."""
-    runs = []
+    runs: list[_Run] = []
     for task in comparison.tasks:
         for item, repeat in itertools.product(task.items, range(comparison.repeats)):
             name = f"{comparison.seed}/{task.name}/{item.id}/{repeat}"

@@ -1,5 +1,7 @@
 """Figures that are the same for the same results: no date, no random ids."""
 
+# matplotlib has types for a part of its arguments only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections.abc import Generator

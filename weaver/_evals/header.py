@@ -49,7 +49,7 @@ def extended(before: Header, now: Header, place: str) -> Header:
 def _tasks(before: Mapping[str, list[str]], now: Mapping[str, list[str]]) -> list[str]:
     if before.keys() != now.keys():
         return [f"tasks: {', '.join(before)} there, {', '.join(now)} now"]
-    tasks = []
+    tasks: list[str] = []
     for task, there in before.items():
         here = now[task]
         changed = [i for i, (a, b) in enumerate(zip(there, here, strict=False), start=1) if a != b]

@@ -76,7 +76,7 @@ class Item:
     grader: Grader
     structure: str = ""
     parts: tuple[Part, ...] = ()
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     graded_by: str = ""
     check: Check | None = None
 

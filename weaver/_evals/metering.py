@@ -34,8 +34,8 @@ class Meter:
         refusal: what kept the first call from an endpoint that is gone, or lets nobody in.
     """
 
-    spans: list[tuple[float, float]] = field(default_factory=list)
-    contexts: list[int] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    contexts: list[int] = field(default_factory=list[int])
     refusal: WeaverError | None = None
 
     @property

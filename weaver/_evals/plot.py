@@ -1,5 +1,7 @@
 """The picture of a comparison: accuracy against tokens and against time (extra ``evals``)."""
 
+# matplotlib has types for a part of its arguments only.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

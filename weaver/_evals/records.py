@@ -89,7 +89,7 @@ class Record:
     decided_fork: bool = False
     predicted_seconds: float | None = None
     predicted_usd: float | None = None
-    features: dict[str, float] = field(default_factory=dict)
+    features: dict[str, float] = field(default_factory=dict[str, float])
     features_version: str = ""
     decisions: tuple[dict[str, Any], ...] = ()
 
@@ -138,7 +138,7 @@ class RecordFile:
 
     path: Path
     header: Header
-    _records: dict[Key, Record] = field(default_factory=dict)
+    _records: dict[Key, Record] = field(default_factory=dict[Key, Record])
     _file: FileIO | None = None
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weaver._evals.calibration import calibration_lines
 from weaver._evals.records import Record
 from weaver._evals.summary import Summary
+from weaver._json_reading.json_types import is_object
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def tables(summaries: Sequence[Summary], *, simulated: bool = False) -> list[Tab
     from rich.table import Table
     from rich.text import Text
 
-    lines = []
+    lines: list[Table] = []
     for (task, model), rows in _groups(summaries).items():
         title = f"{task} · {model} · {rows[0].items} items" + (" · SIMULATION" if simulated else "")
         table = Table(
@@ -137,7 +138,7 @@ def markdown(
         ]
         lines += [*_markdown_table(COLUMNS, rows), "", *_markdown_table(MORE, rows), ""]
         if rows[0].pass_at_k is not None:
-            repeated = (
+            repeated: tuple[tuple[str, Cell], ...] = (
                 ("strategy", lambda s: s.strategy),
                 ("pass@k %", lambda s: _percent(s.pass_at_k)),
                 ("maj@k %", lambda s: _percent(s.majority_at_k)),
@@ -262,7 +263,7 @@ def _groups(summaries: Sequence[Summary]) -> dict[tuple[str, str], list[Summary]
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in data.items():
-        if isinstance(value, dict):
+        if is_object(value):
             flat |= _flat(value, f"{prefix}{key}_")
         elif isinstance(value, (tuple, list)):
             flat |= {f"{prefix}{key}_low": value[0], f"{prefix}{key}_high": value[1]}

@@ -159,7 +159,8 @@ class _Scope:
 
 
 def _of_one(scope: _Scope, by_strategy: dict[str, list[Record]]) -> list[Summary]:
-    base, rows = by_strategy.get(scope.baseline), []
+    base = by_strategy.get(scope.baseline)
+    rows: list[Summary] = []
     for strategy, runs in by_strategy.items():
         against = None
         if base is not None and strategy != scope.baseline:
@@ -242,7 +243,9 @@ def _against(scope: _Scope, base: Sequence[Record], runs: Sequence[Record]) -> A
     graded = [k for k in shared if all(r.graded for r in (*theirs[k], *ours[k]))]
     one_each = all(len(ours[k]) == 1 == len(theirs[k]) for k in shared)
     gains = [_share(ours[k]) - _share(theirs[k]) for k in graded]
-    speedups, faster, best = [], [], 0.0
+    speedups: list[float] = []
+    faster: list[float] = []
+    best = 0.0
     for key in shared:
         a, b = theirs[key], ours[key]
         critical = mean([r.critical_path_tokens for r in b])

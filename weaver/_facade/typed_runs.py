@@ -68,7 +68,7 @@ class RunRequest:
     history: Sequence[Message | Mapping[str, Any]] = ()
     session: Session | str | None = None
     run_id: str | None = None
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     is_answered: bool = True
 
     @classmethod

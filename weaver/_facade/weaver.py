@@ -391,7 +391,7 @@ class Weaver(TypedRuns):
             conversation=request.session if isinstance(request.session, str) else "",
         )
 
-    def _session(self, session: Session | str | None) -> Session | None:
+    def _session(self, session: object) -> Session | None:
         """The session, or that of an id.
 
         Raises:

@@ -68,7 +68,7 @@ class Hooks:
                 raise
 
         def proceed(index: int) -> ProceedTool:
-            async def through(request: ToolRequest, /) -> str:
+            async def through(request: object, /) -> str:
                 if not isinstance(request, ToolRequest):
                     raise TypeError(f"proceed takes the ToolRequest, not {type(request).__name__}")
                 step = self._around_tool[index]

@@ -94,7 +94,7 @@ class _Passage:
     def _proceed(self, index: int) -> ProceedCall:
         """The function that a hook continues with: the next hook, or the model."""
 
-        async def proceed(call: ModelCall, /, *, hold: bool = False) -> Reply:
+        async def proceed(call: object, /, *, hold: bool = False) -> Reply:
             if not isinstance(call, ModelCall):
                 raise TypeError(f"proceed takes the ModelCall, not {type(call).__name__}")
             self._is_held = self._is_held or hold

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from weaver._hooks.calling import checked, checked_class
+from weaver._json_reading.json_types import is_iterable
 from weaver.errors import ConfigurationError
 
 FORM = "Write package.module:name, of a class without arguments, an object, or a module."
@@ -23,7 +24,7 @@ def resolved(hooks: Iterable[Any]) -> tuple[Any, ...]:
     Raises:
         ConfigurationError: naming the hook that cannot be imported or is not one.
     """
-    if isinstance(hooks, str) or not isinstance(hooks, Iterable):
+    if isinstance(hooks, str) or not is_iterable(hooks):
         raise ConfigurationError(f"hooks is {hooks!r}, not a list of hooks.", hint="Write hooks=[...].")
     return tuple(_named(hook) if isinstance(hook, str) else checked(hook) for hook in hooks)
 

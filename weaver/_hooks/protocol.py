@@ -11,6 +11,7 @@ from weaver._data.messages import Message
 from weaver._data.parts import TextPart
 from weaver._data.result import Answer
 from weaver._data.task import Task
+from weaver._json_reading.json_types import is_object
 from weaver._models.protocol import Request
 from weaver._models.reply import Reply
 from weaver._tools.protocol import Context
@@ -76,7 +77,7 @@ class ToolRequest:
             values = json.loads(self.arguments or "{}")
         except (ValueError, RecursionError):
             return {}
-        return values if isinstance(values, dict) else {}
+        return values if is_object(values) else {}
 
 
 class ProceedCall(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from weaver._journal.port import Entry, Journal
+from weaver._json_reading.json_types import is_object
 from weaver.errors import UnknownNameError
 
 ANY = "*"
@@ -76,12 +77,14 @@ def independent_entries(entries: Sequence[Entry], step: str) -> list[Entry]:
 
 def _was_left(entry: Entry) -> bool:
     """Say whether it is a call that was left early because enough had been read."""
-    return entry.kind == "cancelled" and isinstance(entry.value, dict) and bool(entry.value.get("left"))
+    return entry.kind == "cancelled" and is_object(entry.value) and bool(entry.value.get("left"))
 
 
 def _answering(entries: Sequence[Entry], step: str, reply: str) -> Entry:
-    calls = {e.key: e for e in entries if e.kind == "ok" and isinstance(e.value, dict) and "text" in e.value}
+    calls = {
+        e.key: (e, e.value) for e in entries if e.kind == "ok" and is_object(e.value) and "text" in e.value
+    }
     if step not in calls:
         raise UnknownNameError("model call", step, calls)
-    value = {**calls[step].value, "text": reply, "reasoning": "", "tool_calls": []}
-    return replace(calls[step], value=value)
+    entry, value = calls[step]
+    return replace(entry, value={**value, "text": reply, "reasoning": "", "tool_calls": []})

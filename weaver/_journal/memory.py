@@ -19,9 +19,9 @@ from weaver.errors import RunTakenOverError
 @dataclass(slots=True)
 class _Run:
     head: RunHead
-    entries: list[Entry] = field(default_factory=list)
-    once: set[tuple[str, str, str]] = field(default_factory=set)
-    events: list[Mapping[str, Any]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list[Entry])
+    once: set[tuple[str, str, str]] = field(default_factory=set[tuple[str, str, str]])
+    events: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
 
 
 class MemoryJournal:
@@ -94,7 +94,9 @@ class MemoryJournal:
         self.runs.pop(run_id, None)
 
     async def prune(self, keep: Retention) -> int:
-        now, number, doomed = time.time(), 0, []
+        now = time.time()
+        number = 0
+        doomed: list[str] = []
         for head in await self.heads():
             is_complete = head.status == "complete"
             number += is_complete

@@ -62,7 +62,7 @@ class RunHead:
     owner: str
     created: float
     updated: float
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     result: Any = None
     alive: bool | None = None
 

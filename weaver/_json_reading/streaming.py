@@ -80,7 +80,7 @@ class JsonReader:
         self.root: Any = None
         self.lead = ""
         self._text = ""  # what has not been read yet
-        self._at = 0
+        self._at: int = 0
         self._ended = False
         self._chars = 0
         self._steps = 0

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._json_reading.json_types import Json
 from weaver._json_reading.streaming import MAX_DEPTH, SURROGATE, THOUGHT_END, Found, JsonReader
 from weaver._text.patterns import lazily
 
@@ -119,7 +120,7 @@ def _strict(text: str) -> tuple[bool, Any]:
     return True, _clean(value) if "\\ud" in text.lower() or SURROGATE.search(text) else value
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Json) -> Any:
     """``value`` without lone surrogates."""
     if isinstance(value, str):
         return SURROGATE.sub("\ufffd", value)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weaver._data.usage import estimate_tokens
+from weaver._json_reading.json_types import is_array
 
 LEAST_TOKENS = 1024
 """Shorter beginnings are not cached by any provider."""
@@ -22,7 +23,7 @@ def marked(fields: Mapping[str, Any]) -> dict[str, Any]:
     That is the last message but one; without one, the only message. Nothing is marked under 1,024 tokens.
     """
     messages = fields.get("messages")
-    if not isinstance(messages, list) or not messages:
+    if not is_array(messages) or not messages:
         return dict(fields)
     at = max(0, len(messages) - 2)
     tokens = sum(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import exp, isfinite, log
 from typing import Any
 
+from weaver._json_reading.json_types import Json, is_object
 from weaver._models.endpoint_memory import EndpointMemory, memory
 from weaver._models.protocol import Model
 from weaver._models.reply import Reply
@@ -88,14 +89,16 @@ class EndpointCosts:
     decoding: deque[tuple[float, float]] = field(default_factory=_kept)
     waits: deque[float] = field(default_factory=_kept)
     cached: deque[float] = field(default_factory=_kept)
-    lengths: dict[str, deque[float]] = field(default_factory=dict)
-    errors: dict[str, deque[float]] = field(default_factory=dict)
+    lengths: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
+    errors: dict[str, deque[float]] = field(default_factory=dict[str, deque[float]])
     in_flight: int = 0
     _area: float = 0.0
     _changed: float = 0.0
     _place: tuple[EndpointMemory, str, str] | None = None
     _fit: Measured | None = None
-    _quantiles: dict[tuple[str, float], tuple[float, int]] = field(default_factory=dict)
+    _quantiles: dict[tuple[str, float], tuple[float, int]] = field(
+        default_factory=dict[tuple[str, float], tuple[float, int]]
+    )
     _lengths_learned: int = 0
 
     def began(self, now: float) -> Mark:
@@ -213,7 +216,7 @@ class EndpointCosts:
         self.waits.extend(_numbers(facts.get("waits")))
         self.cached.extend(_numbers(facts.get("cached")))
         for name, into in (("lengths", self.lengths), ("errors", self.errors)):
-            if isinstance(groups := facts.get(name), dict):
+            if is_object(groups := facts.get(name)):
                 for key, values in groups.items():
                     into[key] = _kept()
                     into[key].extend(_numbers(values))
@@ -266,7 +269,7 @@ def _short(values: Iterable[float]) -> list[float]:
     return [float(f"{value:.4g}") for value in values]
 
 
-def _numbers(values: Any) -> list[float]:
+def _numbers(values: Json) -> list[float]:
     if not isinstance(values, list):
         return []
     return [
@@ -274,7 +277,7 @@ def _numbers(values: Any) -> list[float]:
     ][-SAMPLES:]
 
 
-def _rows(rows: Any, width: int) -> list[Any]:
+def _rows(rows: Json, width: int) -> list[Any]:
     numbers = [_numbers(row) for row in rows] if isinstance(rows, list) else []
     return [tuple(row) for row in numbers if len(row) == width and min(row) >= 0][-SAMPLES:]
 

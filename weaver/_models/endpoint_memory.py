@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from weaver._environment.paths import HOME_VARIABLES, home
+from weaver._json_reading.json_types import Json, is_object
 
 MAX_AGE = 14 * 24 * 3600.0
 """Seconds after which a fact is forgotten."""
@@ -258,18 +259,18 @@ def _version_of(path: Path) -> tuple[int, int] | None:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _facts_in(value: Any) -> Iterator[Fact]:
+def _facts_in(value: Json) -> Iterator[Fact]:
     """The facts of a file's JSON; whatever has another shape is skipped."""
-    if not isinstance(value, dict) or value.get("version") != _VERSION:
+    if not is_object(value) or value.get("version") != _VERSION:
         return
     for endpoint, models in _objects(value.get("endpoints")):
         for model, namespaces in _objects(models):
             for namespace, entry in _objects(namespaces):
                 facts, at, server = entry.get("facts"), entry.get("at"), entry.get("server")
-                if isinstance(facts, dict) and isinstance(at, int | float):
+                if is_object(facts) and isinstance(at, int | float):
                     yield Fact(endpoint, model, namespace, facts, str(server or ""), at)
 
 
-def _objects(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(value: Json) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, dict):
         yield from ((key, item) for key, item in value.items() if isinstance(item, dict))

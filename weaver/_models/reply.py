@@ -42,9 +42,9 @@ class Reply:
     text: str = ""
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
-    logprobs: list[TokenLogprob] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
     refusal: str = ""
-    provider_data: Mapping[str, Any] = field(default_factory=dict)
+    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     finish: FinishReason | None = None
     stop: str | None = None
     finish_word: str = ""
@@ -55,8 +55,8 @@ class Reply:
     seconds: float = 0.0
     first_delta: float | None = None
     queue_seconds: float = 0.0
-    retries: list[Retry] = field(default_factory=list)
-    fallbacks: list[Fallback] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list[Retry])
+    fallbacks: list[Fallback] = field(default_factory=list[Fallback])
     replayed: bool = False
     is_cached: bool = False
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json
 
 from weaver._data.messages import ToolCall
+from weaver._json_reading.json_types import Json
 from weaver._models.protocol import ToolCallPart
 
 _MOST_VALUES = 64
@@ -65,7 +66,7 @@ def _unique(id_: str, ids: set[str]) -> str:
 def _arguments(text: str) -> list[str]:
     """The arguments in ``text``: one JSON object, perhaps wrapped in strings, or several in a row."""
     try:
-        value = from_json(text) if text.strip() else {}
+        value: Json = from_json(text) if text.strip() else {}
     except ValueError:
         return _in_a_row(text)
     wrapped = False
@@ -73,10 +74,11 @@ def _arguments(text: str) -> list[str]:
         if not isinstance(value, str):
             break
         try:
-            value, wrapped = from_json(value) if value.strip() else {}, True
+            value = from_json(value) if value.strip() else {}
+            wrapped = True
         except ValueError:
             break
-    return [json.dumps(value, ensure_ascii=False)] if wrapped and isinstance(value, Mapping) else [text]
+    return [json.dumps(value, ensure_ascii=False)] if wrapped and isinstance(value, dict) else [text]
 
 
 def _in_a_row(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from weaver._data.plan import MergeName, Subtask, name_for, names_in, prompt_for, says_nothing
 from weaver._data.waiting import cycle_in
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._planning.part_questions import asks_one_answer, is_named_in, part_questions
 from weaver._text.shortening import one_line
 
@@ -78,12 +79,12 @@ class Parts:
 
     def add(self, value: Any) -> None:
         """Take the next part: a name, or an object with what is not the default."""
-        if isinstance(value, list):
+        if is_array(value):
             for item in value:
-                if not isinstance(item, list):  # deeper lists mean nothing
+                if not is_array(item):  # deeper lists mean nothing
                     self.add(item)
             return
-        part = value if isinstance(value, dict) else {"name": value}
+        part: dict[str, Any] = value if is_object(value) else {"name": value}
         name, prompt = _first_text(part, NAME_KEYS), _first_text(part, PROMPT_KEYS)
         written_id = _text(part.get("id"))
         if not (name or prompt or written_id):
@@ -162,7 +163,7 @@ class Parts:
         ready: list[Subtask] = []
         waiting = [draft for draft in self._drafts if draft.subtask.id not in ids]
         while waiting:
-            held = []
+            held: list[_Draft] = []
             for draft in waiting:
                 needs = [self._resolved(name) for name in draft.needs]
                 if ids.issuperset(needs):
@@ -181,7 +182,7 @@ class Parts:
         if self._empty:
             self.notes.append(f"{self._empty} of the plan's parts could not be read.")
             self._empty = 0
-        subtasks = []
+        subtasks: list[Subtask] = []
         for draft in self._drafts:
             needs = [self._resolved(name) for name in draft.needs]
             unknown = [
@@ -265,7 +266,7 @@ class Parts:
                 "whole task and the name of its part."
             )
 
-    def _agent(self, value: Any, label: str) -> str | None:
+    def _agent(self, value: Json, label: str) -> str | None:
         if isinstance(value, dict):
             value = value.get("name")
         if not isinstance(value, str) or says_nothing(value):
@@ -288,7 +289,7 @@ class Parts:
         return None
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     """Text that a model wrote in place of a string: numbers are names too, and lists are lines."""
     if isinstance(value, str):
         return "" if says_nothing(value) else value.strip()
@@ -306,7 +307,7 @@ def _first_text(part: dict[str, Any], keys: Collection[str]) -> str:
 
 
 def _needs(part: dict[str, Any]) -> tuple[str, ...]:
-    value = part.get("needs") or part.get("depends_on")
+    value: Any = part.get("needs") or part.get("depends_on")
     if isinstance(value, str) and not re.search(r"[,;\[]", value):
         value = [value]  # the name of a part may have blanks
     return tuple(dict.fromkeys(str(name).strip() for name in names_in(value) or () if name))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from weaver._data.plan import MAX_SUBTASKS, MERGE_NAMES, MergeName, Plan, Subtask, says_nothing
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._json_reading.streaming import JsonReader
 from weaver._json_reading.whole import problem_in, read_json
 from weaver._planning.grouping import in_groups
@@ -201,11 +202,11 @@ class PlanReader:
     def _parts_in(self, plan: dict[str, Any]) -> list[Any]:
         parts = next((plan[key] for key in _PARTS if key in plan), None)
         if isinstance(parts, str):
-            listed = next((v.value for v in read_json(parts) if isinstance(v.value, list)), None)
+            listed = next((v.value for v in read_json(parts) if is_array(v.value)), None)
             return _SEPARATOR.split(parts.strip()) if listed is None else listed
-        if isinstance(parts, dict) and not self._json.is_open(parts):
+        if is_object(parts) and not self._json.is_open(parts):
             return [_part_named(name, part) for name, part in parts.items()]
-        return parts if isinstance(parts, list) else []
+        return parts if is_array(parts) else []
 
     def _is_list_open(self, plan: dict[str, Any]) -> bool:
         value = next((plan[key] for key in _PARTS if key in plan), None)
@@ -250,7 +251,7 @@ class PlanReader:
             )
 
 
-def _plan_in(value: Any) -> dict[str, Any] | None:
+def _plan_in(value: Json) -> dict[str, Any] | None:
     """The object with a plan's keys: ``value``, or the only one inside it; a bare list is one of subtasks."""
     if (
         isinstance(value, list)
@@ -270,7 +271,7 @@ def _plan_in(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def _part_named(name: str, part: Any) -> Any:
+def _part_named(name: str, part: Json) -> Any:
     """A part that was written as ``name: part``."""
     if isinstance(part, dict):
         return {"id": name, **part}

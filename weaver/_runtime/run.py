@@ -27,7 +27,7 @@ from weaver.errors import NoAnswerError
 from weaver.events import Decided, Event
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeForm
+    from typing_extensions import TypeForm, TypeIs
 
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ class Run:
             InvalidOutputError: it still does not fit after the repairs.
         """
         context = self.context
-        fitting: Shape[Any] = shape if isinstance(shape, Shape) else Shape(shape)
+        fitting = _shape_of(shape)
         asking = Asking(
             as_request(request),
             fitting.schema,
@@ -296,3 +296,11 @@ class Run:
         The root's is used if the run's deadline comes; a thread's by whatever limited its time.
         """
         self.context.offer(answer)
+
+
+def _is_shape(value: object) -> TypeIs[Shape[Any]]:
+    return isinstance(value, Shape)
+
+
+def _shape_of(value: Any) -> Shape[Any]:
+    return value if _is_shape(value) else Shape(value)

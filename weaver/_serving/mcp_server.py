@@ -89,7 +89,7 @@ def mcp_server(weaver: Weaver) -> MCPServer[Any]:
         """
         if not 1 <= len(strategies) <= MAX_COMPARED:
             raise ToolError(f"Give 1 to {MAX_COMPARED} strategies.")
-        rows = []
+        rows: list[dict[str, Any]] = []
         for number, name in enumerate(strategies, 1):
             tell_task(f"{name}, {number} of {len(strategies)}")
             await context.report_progress(number - 1, len(strategies), name)

@@ -43,7 +43,10 @@ async def service_of(weaver: Weaver, config: ServeConfig) -> Service:
 
 
 async def serve(
-    weaver: Weaver, config: ServeConfig, *, on_ready: Callable[[str, Service], object] = lambda *_: None
+    weaver: Weaver,
+    config: ServeConfig,
+    *,
+    on_ready: Callable[[str, Service], object] = lambda _url, _service: None,
 ) -> None:
     """Serve until a signal comes (SIGTERM, Ctrl-C), then until the runs have ended or ``drain`` is over.
 

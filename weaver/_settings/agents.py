@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from weaver._data.task import Agent
+from weaver._json_reading.json_types import is_list_or_tuple, is_object
 from weaver.errors import ConfigurationError
 
 MAX_FILE_BYTES = 1_000_000
@@ -72,9 +73,9 @@ def agents_from(content: Any, place: str) -> tuple[Agent, ...]:
     Raises:
         ConfigurationError: wrong shape, unknown or missing keys, or two agents of one name.
     """
-    if isinstance(content, dict) and set(content) == {"agents"}:
+    if is_object(content) and set(content) == {"agents"}:
         content = content["agents"]
-    if not isinstance(content, (list, tuple)):
+    if not is_list_or_tuple(content):
         raise ConfigurationError(
             f"{place}: expected a list of agents.",
             hint="Each has: name, description, instructions, model, hooks.",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from weaver._data.task import Agent
 from weaver._journal.retention import Retention
+from weaver._json_reading.json_types import is_list_or_tuple
 from weaver._models.protocol import Prices
 from weaver._settings.settings_file import settings_file
 from weaver._settings.values import (
@@ -439,7 +440,7 @@ def _agents_from(given: _Given) -> Any:
     value = given.value
     if isinstance(value, (str, Path)):
         return load_agents(given.folder / value)
-    if isinstance(value, (list, tuple)) and all(isinstance(item, Agent) for item in value):
+    if is_list_or_tuple(value) and all(isinstance(item, Agent) for item in value):
         return tuple(value)
     return agents_from(value, given.place)
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from weaver._json_reading.json_types import is_object
 from weaver.errors import ConfigurationError
 
 
@@ -22,7 +23,7 @@ def read_table(name: str, start: Path) -> tuple[Path | None, dict[str, Any]]:
     """
     path, content = settings_file(start)
     table = content.get(name, {})
-    if not isinstance(table, dict):
+    if not is_object(table):
         raise ConfigurationError(f"{path}: {name} must be a table.")
     return path, table
 
@@ -42,7 +43,7 @@ def settings_file(start: Path) -> tuple[Path | None, dict[str, Any]]:
                 content = content.get("tool", {}).get(table)
                 if content is None:
                     continue
-            if not isinstance(content, dict):
+            if not is_object(content):
                 raise ConfigurationError(f"{path}: [tool.weaver] must be a table.")
             return path, deepcopy(content)
     return None, {}

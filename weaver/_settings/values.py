@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from weaver._json_reading.json_types import is_mapping
 from weaver._models.protocol import Prices
 from weaver._settings.units import parse_duration
 
@@ -77,7 +77,7 @@ def headers_value(value: Any) -> Any:
             value = json.loads(value) if value.lstrip().startswith("{") else _header_lines(value)
         except ValueError:
             raise ValueError("must be a JSON object, or lines of NAME: VALUE") from None
-    if not isinstance(value, Mapping):
+    if not is_mapping(value):
         raise ValueError("must be a table of header names and values")
     for name, text in value.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", str(name)):
@@ -99,7 +99,7 @@ def prices_value(value: Any) -> Any:
     """Read prices of a model."""
     if isinstance(value, Prices):
         return value
-    if not isinstance(value, Mapping) or not {"input", "output"} <= set(value) <= {
+    if not is_mapping(value) or not {"input", "output"} <= set(value) <= {
         "input",
         "output",
         "cached",

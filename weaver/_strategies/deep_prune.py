@@ -125,7 +125,7 @@ class Board:
     run: Run
     task: Task
     capacity: int
-    clusters: list[Cluster] = field(default_factory=list)
+    clusters: list[Cluster] = field(default_factory=list[Cluster])
     _turn: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def place(self, own: Run, beginning: str) -> bool:

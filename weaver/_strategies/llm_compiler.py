@@ -134,9 +134,9 @@ class Compiler:
     run: Run
     task: Task
     tools: dict[str, Tool]
-    steps: dict[int, Step] = field(default_factory=dict)
-    threads: dict[int, Thread] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    steps: dict[int, Step] = field(default_factory=dict[int, Step])
+    threads: dict[int, Thread] = field(default_factory=dict[int, Thread])
+    seen: set[str] = field(default_factory=set[str])
 
     @property
     def specs(self) -> dict[str, ToolSpec]:
@@ -217,7 +217,7 @@ class Compiler:
         return Answer(result)
 
     def _results(self) -> str:
-        parts = []
+        parts: list[str] = []
         for number, step in self.steps.items():
             thread = self.threads[number]
             ended = thread.text if thread.state == "succeeded" else f"({thread.state}: {thread.error})"

@@ -141,7 +141,7 @@ class Tree:
     n_generate: int
     n_evaluate: int
     best: State = State()
-    _values: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _values: dict[tuple[str, ...], float] = field(default_factory=dict[tuple[str, ...], float])
     _visits: int = 0
 
     async def breadth_first(self, steps: int, breadth: int, select: str) -> None:

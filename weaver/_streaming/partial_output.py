@@ -20,8 +20,9 @@ from typing import (
 
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
-from typing_extensions import is_typeddict
+from typing_extensions import TypeIs, is_typeddict
 
+from weaver._json_reading.json_types import Json, is_object
 from weaver._json_reading.streaming import JsonReader
 from weaver._runtime.output.output_types import MisfitError, output_type
 from weaver._runtime.output.structured_output import Shape
@@ -36,6 +37,7 @@ class _Nothing:
 
 
 NOTHING: Final = _Nothing()
+_COLLECTIONS: dict[Any, Callable[[list[Any]], Any]] = {tuple: tuple, set: set, frozenset: frozenset}
 """There is no value yet."""
 
 
@@ -91,7 +93,7 @@ class _Maker:
         self._innermost = id(reader.open_values[-1]) if reader.open_values else 0
 
     def whole(self, type_: Any, root: Any, is_wrapped: bool) -> Any:
-        if is_wrapped and isinstance(root, dict):
+        if is_wrapped and is_object(root):
             if "value" in root:
                 return self._make(type_, root["value"])
             if (text := self._text_of(root)) is not None and text[0] == "value":
@@ -101,7 +103,7 @@ class _Maker:
     def _text_of(self, value: Any) -> tuple[str | None, str] | None:
         return self._reader.open_text if id(value) == self._innermost else None
 
-    def _make(self, type_: Any, value: Any) -> Any:
+    def _make(self, type_: Any, value: Json) -> Any:
         """``value`` as a ``type_``, or `NOTHING`."""
         if id(value) not in self._open:
             try:
@@ -157,7 +159,7 @@ class _Maker:
             if is_root_model(kind):
                 inner = self._list(kind.model_fields["root"].annotation, value)
                 return inner if inner is NOTHING else kind.model_construct(root=inner)
-            origin = get_origin(kind) or kind
+            origin: Any = get_origin(kind) or kind
             arguments: tuple[Any, ...] = get_args(kind) or (Any,)
             if kind in (Any, object):
                 origin = list
@@ -177,7 +179,7 @@ class _Maker:
                 made.append(self._text(arguments[at], text[1]))
             items = [item for item in made if item is not NOTHING]
             try:
-                return origin(items) if origin in (tuple, set, frozenset) else items
+                return _COLLECTIONS[origin](items) if origin in _COLLECTIONS else items
             except TypeError:  # an object that is not whole may not be hashable
                 return NOTHING
         return NOTHING
@@ -234,9 +236,13 @@ def _bare(type_: Any) -> Any:
             return type_
 
 
+def _is_class(value: object) -> TypeIs[type[Any]]:
+    return isinstance(value, type)
+
+
 def _fields_of(kind: Any) -> dict[str, _Field]:
     """The fields of a class by the names that they have in JSON; none for a type without fields."""
-    if not isinstance(kind, type):
+    if not _is_class(kind):
         return {}
     if issubclass(kind, BaseModel):
         return {

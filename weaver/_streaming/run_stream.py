@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from weaver._data.result import CancelReason, Result
+from weaver._display import markdown
 from weaver._runtime.limits.budget_ledger import Ledger
 from weaver._streaming.answer_text import AnswerText
 from weaver._streaming.live_run import LiveRun, Prepare
@@ -40,7 +41,7 @@ class RunStream(Generic[T_co]):
         return f"<RunStream {self._live.state}>"
 
     def _repr_markdown_(self) -> str:
-        return self.result._repr_markdown_() if self._live.has_result else f"*{self._live.state}*"
+        return markdown.of_result(self.result) if self._live.has_result else f"*{self._live.state}*"
 
     async def __aenter__(self) -> Self:
         await self._live.begun()

@@ -8,6 +8,7 @@ from typing import Any, get_origin
 
 from weaver._data.result import Answer
 from weaver._data.task import Task
+from weaver._json_reading.json_types import is_array
 from weaver._runtime.output.output_types import MisfitError, output_type
 from weaver._runtime.run import Run
 from weaver._synthesis.merge import Parts, speak
@@ -82,7 +83,7 @@ Values = Sequence[tuple[str, Any]]
 
 def _list(values: Values) -> Iterator[list[Any]]:
     """Lists joined; else the values as they are."""
-    yield [item for _, value in values for item in (value if isinstance(value, list) else [value])]
+    yield [item for _, value in values for item in (value if is_array(value) else [value])]
     yield [value for _, value in values]
 
 

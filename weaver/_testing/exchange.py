@@ -49,7 +49,7 @@ class Received:
     closed: str = "open"
     first_at: float | None = None
     closed_at: float | None = None
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list[Fault])
     waited: float = 0.0
 
     @property

@@ -123,7 +123,7 @@ class ScriptedModel:
             json_schema=True, json_object=True, tools=True, logprobs=True, completions=True, prefill=True
         )
     )
-    requests: list[Recorded] = field(default_factory=list, init=False)
+    requests: list[Recorded] = field(default_factory=list[Recorded], init=False)
     in_flight: int = field(default=0, init=False)
     max_in_flight: int = field(default=0, init=False)
 

@@ -204,12 +204,13 @@ class Server:
         chance = self._chance(request)
         received.faults = drawn(self.rules, request, chance)
         answering = Answering(http, received, chance)
+        stream_options: dict[str, Any] = body.get("stream_options") or {}
         chunks = Chunks(
             f"answer-{len(self.requests)}",
             self.model,
             raw=request.prompt is not None,
             dialect=self.dialect,
-            usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            usage=bool(stream_options.get("include_usage")),
             logprobs=request.logprobs is not None,
         )
         self.in_flight += 1

@@ -120,7 +120,7 @@ class SimulatedModel:
     endpoint: str = "simulation://"
     prices: Prices | None = None
     can: Capabilities | None = None
-    served: list[Served] = field(default_factory=list, init=False)
+    served: list[Served] = field(default_factory=list[Served], init=False)
     in_flight: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:

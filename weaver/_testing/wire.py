@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from weaver._data.messages import Message, ToolCall
 from weaver._data.usage import Usage
+from weaver._json_reading.json_types import is_array, is_object
 from weaver._models.protocol import (
     Delta,
     Finish,
@@ -36,9 +37,10 @@ def request_of(body: Mapping[str, Any]) -> Request:
         raise ValueError("give either 'messages' or 'prompt'")
     if prompt is not None and not isinstance(prompt, str):
         raise ValueError("'prompt' must be a string")
-    if messages is not None and not (isinstance(messages, list) and messages):
+    if messages is not None and not (is_array(messages) and messages):
         raise ValueError("'messages' must be a list that is not empty")
-    schema = (body.get("response_format") or {}).get("json_schema")
+    form: dict[str, Any] = body.get("response_format") or {}
+    schema = form.get("json_schema")
     stop = body.get("stop") or ()
     choice = body.get("tool_choice", "auto")
     logprobs = body.get("logprobs")
@@ -53,7 +55,7 @@ def request_of(body: Mapping[str, Any]) -> Request:
         seed=body.get("seed"),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         output=OutputSchema(schema["name"], schema["schema"]) if schema else None,
-        json_object=(body.get("response_format") or {}).get("type") == "json_object",
+        json_object=form.get("type") == "json_object",
         tools=tuple(
             ToolSpec(t["function"]["name"], t["function"].get("description", ""), t["function"]["parameters"])
             for t in body.get("tools") or ()
@@ -66,10 +68,10 @@ def request_of(body: Mapping[str, Any]) -> Request:
 
 
 def _message(said: Any) -> Message:
-    if not isinstance(said, dict) or "role" not in said:
+    if not is_object(said) or "role" not in said:
         raise ValueError("each of 'messages' must be an object with a role")
     content = said.get("content") or ""
-    if isinstance(content, list):
+    if is_array(content):
         content = "".join(part.get("text", "") for part in content)
     return Message(
         said["role"],

@@ -18,6 +18,8 @@ import anyio
 from pydantic_core import from_json, to_json
 
 from weaver._data.parts import AudioPart, FilePart, ImagePart, MediaPart, Part, TextPart, result_of
+from weaver._environment.exception_groups import is_group
+from weaver._json_reading.json_types import is_object
 from weaver._models.protocol import ToolSpec
 from weaver._tools.protocol import ApprovalRule, Context, Tool, ToolOptions
 from weaver.errors import (
@@ -213,7 +215,7 @@ class MCPServer:
 
     def _tool(self, listed: Any) -> MCPTool:
         name = _NAME.sub("_", f"{self._prefix}{listed.name}")[:64]
-        parameters = dict(listed.input_schema or {"type": "object", "properties": {}})
+        parameters: dict[str, Any] = dict(listed.input_schema or {"type": "object", "properties": {}})
         if len(to_json(parameters, fallback=str)) > MAX_SCHEMA_BYTES:
             raise ToolServerError(
                 f"Tool {listed.name!r} of the MCP server {self.label} has a schema of more than "
@@ -273,7 +275,7 @@ class MCPTool:
             raise InvalidToolArgumentsError(
                 f"The arguments of tool {self.spec.name!r} are not valid JSON: {error}."
             ) from None
-        if not isinstance(values, dict):
+        if not is_object(values):
             raise InvalidToolArgumentsError(
                 f"The arguments of tool {self.spec.name!r} must be a JSON object."
             )
@@ -364,7 +366,7 @@ def _with_media(result: Any) -> str | None:
 
 def _text_of(result: Any) -> str:
     """Return what a model reads of a result: its texts, else its structured content; other parts by name."""
-    parts = []
+    parts: list[str] = []
     for part in result.content:
         if part.type == "text":
             parts.append(part.text)
@@ -384,7 +386,7 @@ def _text_of(result: Any) -> str:
 
 def _words(error: BaseException) -> str:
     """The innermost reason of an error, also out of groups, in one short line."""
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+    while is_group(error):
         error = error.exceptions[0]
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:300].rstrip(".")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from weaver._environment import plugins
+from weaver._json_reading.json_types import is_mapping
 from weaver._verification.arithmetic import arithmetic
 from weaver._verification.protocol import Check, Verification
 from weaver._verification.schema import Schema
@@ -22,7 +22,7 @@ def check_of(value: Any) -> Check:
         UnknownNameError: there is no check of that name.
         ConfigurationError: a schema is none, or a plugin cannot be loaded.
     """
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return Schema(value)
     if isinstance(value, str):
         if value in CHECKS:

@@ -76,7 +76,7 @@ class Verification:
 
     check: Check
     passed: bool | None = None
-    _known: dict[str, Verdict] = field(default_factory=dict)
+    _known: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
 
     def __post_init__(self) -> None:
         if not callable(self.check):

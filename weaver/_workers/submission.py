@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from weaver._json_reading.json_types import is_list_or_tuple
 from weaver.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,16 +42,16 @@ class Submission:
 
     text: str = ""
     parts: Sequence[str] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     flags: Sequence[str] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
     path: str = ""
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     approved: Sequence[str] = ()
     steps: Sequence[str] = ()
-    names: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, Any] = field(default_factory=dict[str, Any])
     prompt: str = ""
-    task: Mapping[str, Any] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
     def from_json(cls, run_id: str, about: Mapping[str, Any]) -> Self:
@@ -84,18 +85,19 @@ def travelling(settings: Settings) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for name in sorted(settings.model_fields_set - _STAY):
-        value = getattr(settings, name)
-        if isinstance(value, tuple):
+        value: Any = getattr(settings, name)
+        if is_list_or_tuple(value):
             value = list(value)
         if value is None or value == []:
             continue
-        is_file = name == "strategy" and ".py" in str(value)
+        text = str(value)
+        is_file = name == "strategy" and ".py" in text
         if is_file or not isinstance(value, (str, int, float, bool, list)):
             raise ConfigurationError(
                 f"The {name} {value!r} cannot be sent to a worker: it is code of this machine.",
                 hint="Install it on the workers and name it (entry points, docs/strategies.md).",
             )
-        if name == "base_url" and set("?@") & set(str(value)):
+        if name == "base_url" and set("?@") & set(text):
             continue  # it may hold a key; the worker's own is used
         values[name] = value
     return values

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 from weaver_local.manifest import Slice
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
+    # The type that `hashlib.sha256` returns has no public name.
+    from hashlib import _Hash as Hash  # pyright: ignore[reportPrivateUsage]
 
 _BLOCK = 1 << 20
 
@@ -90,7 +91,7 @@ class Partial:
         """Have everything on the disk, not only in the system's memory."""
         os.fsync(self._file.fileno())
 
-    def _checked(self, slices: Sequence[Slice]) -> tuple[int, _Hash]:
+    def _checked(self, slices: Sequence[Slice]) -> tuple[int, Hash]:
         """Return how much of the file is right (as far as can be known), and the checksum of that."""
         self._file.seek(0)
         sha = hashlib.sha256()
@@ -107,7 +108,7 @@ class Partial:
         done += self._read(self.size + 1 - done, sha)
         return (0, hashlib.sha256()) if done > self.size else (done, sha)
 
-    def _read(self, most: int, *shas: _Hash) -> int:
+    def _read(self, most: int, *shas: Hash) -> int:
         read = 0
         while read < most and (block := self._file.read(min(_BLOCK, most - read))):
             for sha in shas:

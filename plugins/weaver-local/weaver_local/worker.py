@@ -88,7 +88,7 @@ def _meta(address: str, key: str | None) -> dict[str, int | None]:
     request = Request(f"{address}/v1/models", headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=10) as response:
-            meta = json.load(response)["data"][0].get("meta") or {}
+            meta: dict[str, Any] = json.load(response)["data"][0].get("meta") or {}
     except (OSError, ValueError, KeyError, IndexError):
         meta = {}
     return {"parameters": meta.get("n_params"), "trained_context": meta.get("n_ctx_train")}

@@ -73,7 +73,8 @@ class PostgresDispatcher:
             is_urgent=True,
         )
         self._beats[worker] = next(moment for place, moment in rows if place == 0)
-        return [claims[place - 1] for place, _ in rows if place > 0]
+        places: list[int] = [place for place, _ in rows if place > 0]
+        return [claims[place - 1] for place in places]
 
     async def release(self, worker: str, claim: Claim, *, broken: bool = False) -> None:
         values = [plain(worker), plain(claim.job.run_id), claim.number, broken]

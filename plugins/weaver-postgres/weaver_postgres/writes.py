@@ -38,7 +38,7 @@ class _Waiting:
 class _Line:
     """What waits to be written in one event loop, and who writes it."""
 
-    waiting: list[_Waiting] = field(default_factory=list)
+    waiting: list[_Waiting] = field(default_factory=list[_Waiting])
     writer: asyncio.Task[None] | None = None
 
 

@@ -64,7 +64,7 @@ class LiveView:
     """Draws the run on ``console`` until it is left; the last picture (without the answer) stays."""
 
     console: Console
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict[str, Row])
     heading: str = "starting"
     decision: str = ""
     answer: str = ""

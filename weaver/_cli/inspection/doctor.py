@@ -19,6 +19,7 @@ import click
 from weaver._cli.support.guard import debug_option
 from weaver._cli.support.interrupt import run_async
 from weaver._display.words import printable
+from weaver._json_reading.json_types import is_array
 from weaver._models.catalog import detect, registry, resolve
 from weaver._models.endpoint import endpoint
 from weaver._models.endpoint_memory import Fact, memory
@@ -222,7 +223,7 @@ def _server(server: detect.Server) -> Check:
 def _learned(fact: Fact) -> Check:
     """Return what earlier runs learned about an endpoint."""
     words = ", ".join(
-        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if is_array(value) else value}"
         for name, value in fact.facts.items()
         if name != "server"
     )
@@ -256,7 +257,7 @@ def _sources(environ: Mapping[str, str]) -> list[Check]:
 
 
 def _extras(environ: Mapping[str, str]) -> list[Check]:
-    checks = []
+    checks: list[Check] = []
     for title, distribution, purpose, extra in _EXTRAS:
         is_configured = extra == "otlp" and any(
             environ.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT", "").strip() for signal in ("", "TRACES_")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import types
-from collections import abc
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -55,6 +55,7 @@ def everything() -> list[Strategy]:
 async def _nothing(*_: Any) -> Any: ...
 
 
+_FUNCTION = get_origin(Callable[..., object])
 _NOTHING = Strategy("", _nothing)
 
 
@@ -108,7 +109,7 @@ def _type(kind: Any) -> str:
         return " | ".join(_type(argument) for argument in arguments)
     if origin is Literal:
         return " | ".join(map(str, arguments))
-    if origin is abc.Callable:
+    if origin is _FUNCTION:
         return "function"
     if kind is types.NoneType:
         return "None"

@@ -12,6 +12,7 @@ import click
 from weaver._cli.support.durable_runs import STATUSES, find_run, status_of, with_journal
 from weaver._cli.support.guard import debug_option
 from weaver._display.words import one_line, printable
+from weaver._json_reading.json_types import is_object
 
 if TYPE_CHECKING:
     from weaver._journal.port import Entry, Journal, RunHead
@@ -175,9 +176,10 @@ def _short(entry: Entry) -> str:
     if entry.kind == "started":
         return "begun; its end is not recorded"
     value = entry.value
-    if isinstance(value, dict):
+    if is_object(value):
         error = value.get("error")
-        value = value.get("text") or value.get("message") or (error or {}).get("message") or value
+        reason = error.get("message") if is_object(error) else error
+        value = value.get("text") or value.get("message") or reason or value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return printable(one_line(text))[:80]
 

@@ -33,7 +33,7 @@ class Command:
     dry_run: bool = False
     approved: tuple[str, ...] = ()
     session: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     text: str | None = None
     cwd: str = ""
 

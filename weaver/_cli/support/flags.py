@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from weaver._json_reading.json_types import is_object
 from weaver._settings.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,7 +33,7 @@ def _with_flags(command: F, left_out: set[str]) -> F:
     for name, field in reversed(Settings.model_fields.items()):
         if name in left_out:
             continue
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        extra = field.json_schema_extra if is_object(field.json_schema_extra) else {}
         metavar = str(extra.get("metavar", "TEXT"))
         timed = metavar == "SECONDS"
         if field.annotation == bool | None:

@@ -92,9 +92,10 @@ def stop_at_once() -> NoReturn:
 
 def leaf(error: Exception) -> Exception:
     """The error inside groups of one, which task groups wrap around it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+    from weaver._environment.exception_groups import without_groups_of_one
+
+    inner = without_groups_of_one(error)
+    return inner if isinstance(inner, Exception) else error
 
 
 def _tell(error: Exception) -> None:

@@ -27,6 +27,7 @@ from weaver._coordination.values.final import (
 from weaver._coordination.values.mentions import last_number
 from weaver._coordination.values.quantities import Quantity, quantity
 from weaver._coordination.values.scalars import BOOLEANS, Value, read_value, same_value
+from weaver._json_reading.json_types import Json, is_array, is_tuple
 from weaver.errors import ConfigurationError, UnknownNameError
 
 
@@ -43,7 +44,7 @@ def _read_auto(text: str) -> Any:
 
 
 def _same_auto(a: Any, b: Any) -> bool | None:
-    if isinstance(a, tuple) and isinstance(b, tuple):
+    if is_tuple(a) and is_tuple(b):
         return same_json(a[1], b[1])
     return same_value(a, b)
 
@@ -113,7 +114,7 @@ def items_of(text: str) -> list[Any] | None:
     """
     part = final_part(text)
     value = json_value(part) if "[" in part else NOTHING_FOUND
-    if isinstance(value, list):
+    if is_array(value):
         if len(value) > MAX_ITEMS:
             return None
         return [_read_item(v) if isinstance(v, str) else ("json", v) for v in value]
@@ -174,12 +175,12 @@ def _same_item(a: Any, b: Any) -> bool | None:
 
 
 def _bare(item: Any) -> Any:
-    if isinstance(item, tuple):
+    if is_tuple(item):
         return item[1]
     return float(item.value) if isinstance(item, Quantity) else item.value
 
 
-def same_json(a: Any, b: Any, *, tolerance: float = 1e-9) -> bool:
+def same_json(a: Json, b: Json, *, tolerance: float = 1e-9) -> bool:
     """Deep equality of JSON values; keys in any order, numbers within a relative ``tolerance``."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b

@@ -31,7 +31,7 @@ class _Verdicts(BaseModel):
     """What the judge says about the pairs."""
 
     model_config = ConfigDict(extra="ignore")
-    verdicts: list[_Verdict] = Field(default_factory=list)
+    verdicts: list[_Verdict] = Field(default_factory=list[_Verdict])
 
 
 @dataclass(frozen=True, slots=True)

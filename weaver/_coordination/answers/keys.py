@@ -10,6 +10,7 @@ from typing import Any
 
 from weaver._coordination.values.quantities import Quantity
 from weaver._coordination.values.scalars import Value
+from weaver._json_reading.json_types import Json
 
 Keys = Callable[[Any], tuple[Hashable, ...] | None]
 """The keys of a value; None: it has to be compared with every other."""
@@ -52,7 +53,7 @@ def json_keys(value: Any, tolerance: float = 1e-9) -> tuple[Hashable, ...]:
     """The keys of a JSON value: its form and its first number, for `same_json`."""
     numbers: list[float] = []
 
-    def form(part: Any) -> Any:
+    def form(part: Json) -> Any:
         if isinstance(part, bool) or part is None:
             return part
         if isinstance(part, int | float):

@@ -33,7 +33,7 @@ class Group:
 
     value: Any
     number: int = 0
-    ballots: list[Ballot] = field(default_factory=list)
+    ballots: list[Ballot] = field(default_factory=list[Ballot])
     exact: Fraction = Fraction(0)
 
     @property

@@ -17,6 +17,7 @@ from weaver._coordination.values.quantities import Quantity, quantity
 from weaver._coordination.values.scalars import Value, read_value, same_value
 from weaver._data.result import Answer, Claim
 from weaver._data.task import Task
+from weaver._json_reading.json_types import is_array, is_object
 from weaver._runtime.run import Run
 from weaver._runtime.threads.thread_options import Body
 
@@ -163,9 +164,9 @@ def _array_at_end(text: str) -> tuple[int, str]:
 
 def _parsed(body: str, *, strict: bool = False) -> tuple[Claim, ...]:
     value = json_value(body)
-    if isinstance(value, dict):
+    if is_object(value):
         value = value.get("claims", [value])
-    if value is NOTHING_FOUND or not isinstance(value, list):
+    if value is NOTHING_FOUND or not is_array(value):
         return ()
     claims: list[Claim] = []
     for item in value[:MAX_CLAIMS]:

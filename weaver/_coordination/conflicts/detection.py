@@ -42,7 +42,7 @@ class _Verdicts(BaseModel):
     """What the model says about the pairs."""
 
     model_config = ConfigDict(extra="ignore")
-    verdicts: list[_Verdict] = Field(default_factory=list)
+    verdicts: list[_Verdict] = Field(default_factory=list[_Verdict])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ async def _ask(run: Run, matters: list[Matter], doubts: list[_Doubt]) -> None:
 
 def _act(verdicts: Iterable[tuple[_Doubt, bool]]) -> None:
     """Exclude what is a conflict first, so that nothing that merely goes with both sides unites them."""
-    compatible = []
+    compatible: list[_Doubt] = []
     for doubt, is_conflict in verdicts:
         if is_conflict:
             doubt.exclude()

@@ -82,7 +82,8 @@ class _Settling:
 
     async def settle(self) -> None:
         """Climb the ladder for each."""
-        run, remaining = self._run, []
+        run = self._run
+        remaining: list[int] = []
         for i, conflict in enumerate(self._found):
             resolution = await climb(run, conflict, self._threads, self._free)
             if resolution is None and self._paid:

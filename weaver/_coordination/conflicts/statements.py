@@ -66,9 +66,9 @@ class Matter:
     attribute: str
     topic: Topic | None
     same: Equivalence
-    groups: list[list[Statement]] = field(default_factory=list)
-    apart: set[frozenset[int]] = field(default_factory=set)
-    _side: list[int] = field(default_factory=list)
+    groups: list[list[Statement]] = field(default_factory=list[list[Statement]])
+    apart: set[frozenset[int]] = field(default_factory=set[frozenset[int]])
+    _side: list[int] = field(default_factory=list[int])
 
     def add(self, *statements: Statement) -> None:
         """Put statements that agree into the first group that they agree with, or into a new one."""
@@ -148,7 +148,7 @@ def answer_matters(threads: Sequence[Told], same: Equivalence | None = None) -> 
     for thread in answered(threads):
         key = (" ".join(thread.task.question.split()), thread.task.context)
         by_question.setdefault(key, []).append(thread)
-    matters = []
+    matters: list[Matter] = []
     for group in by_question.values():
         if len(group) < 2:
             continue

@@ -152,7 +152,9 @@ def _score(argument: str | None) -> float | None:
 
 def _split(text: str, mark: str) -> list[str]:
     """Split at ``mark`` outside of parentheses."""
-    parts, depth, start = [], 0, 0
+    parts: list[str] = []
+    depth = 0
+    start = 0
     for i, char in enumerate(text):
         depth += {"(": 1, ")": -1}.get(char, 0)
         if depth < 0:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from typing import Any, Literal
 
+from weaver._json_reading.json_types import is_object
 from weaver._text.patterns import lazily
 from weaver._text.shortening import one_line
 
@@ -74,7 +75,7 @@ def _marked(text: str) -> tuple[Literal["boxed", "hashes", "json", "words"], str
     if (hashed := _after_last(_HASHES, text)) is not None:
         return "hashes", hashed.partition("\n")[0]
     value = json_value(text) if "{" in text else NOTHING_FOUND
-    if isinstance(value, dict):
+    if is_object(value):
         for key in _KEYS:
             if key in value:
                 inner = value[key]

@@ -40,7 +40,7 @@ def paired(messages: Sequence[Message]) -> tuple[tuple[Message, ...], list[str]]
         fitting.append(message)
         waiting.update(dict.fromkeys(call.id for call in message.tool_calls))
     close()
-    notes = []
+    notes: list[str] = []
     if orphans:
         notes.append(f"{orphans} tool results of the history answer no call in it; they are left out.")
     if unanswered:

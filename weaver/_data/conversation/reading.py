@@ -8,6 +8,7 @@ from typing import Any
 
 from weaver._data.messages import Message, RoleName, ToolCall
 from weaver._data.parts import AudioPart, FilePart, ImagePart, Part, TextPart
+from weaver._json_reading.json_types import JsonLike, is_iterable, is_list_or_tuple, is_mapping
 from weaver.errors import InvalidTaskError
 
 _ROLES: dict[str, RoleName] = {
@@ -34,7 +35,7 @@ def messages_from(values: Iterable[Any], place: str = "messages") -> tuple[Messa
     Raises:
         InvalidTaskError: naming the message that is wrong, and how.
     """
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes) or is_mapping(values) or not is_iterable(values):
         raise InvalidTaskError(f"{place} is a {type(values).__name__}, not a list of messages.", hint=_HINT)
     return tuple(message_from(value, f"{place}[{i}]") for i, value in enumerate(values))
 
@@ -51,7 +52,7 @@ def message_from(value: Any, place: str = "the message") -> Message:
         return value
     if hasattr(value, "model_dump"):
         value = value.model_dump(exclude_none=True)
-    if not isinstance(value, Mapping):
+    if not is_mapping(value):
         raise InvalidTaskError(f"{place} is a {type(value).__name__}, not a message.", hint=_HINT)
     role = value.get("role")
     if not isinstance(role, str) or role not in _ROLES:
@@ -66,8 +67,8 @@ def message_from(value: Any, place: str = "the message") -> Message:
         raise InvalidTaskError(f"{place} is a tool's result without tool_call_id.")
     if calls and role != "assistant":
         raise InvalidTaskError(f"{place} has tool_calls, and its role is {role}.")
-    data = value.get("provider_data") or {}
-    if not isinstance(data, Mapping):
+    data: Any = value.get("provider_data") or {}
+    if not is_mapping(data):
         raise InvalidTaskError(f"{place}.provider_data is a {type(data).__name__}, not an object.")
     if role == "assistant":
         data = {**data, **{name: value[name] for name in RETURNED if value.get(name)}}
@@ -81,7 +82,7 @@ def message_from(value: Any, place: str = "the message") -> Message:
     )
 
 
-def _content(content: Any, place: str, *, empty: bool) -> str | Sequence[Part]:
+def _content(content: JsonLike, place: str, *, empty: bool) -> str | Sequence[Part]:
     if content is None:
         if empty:
             return ""
@@ -108,7 +109,7 @@ def part_from(value: Any, place: str = "the part") -> Part:
         return value
     if isinstance(value, str):
         return TextPart(value)
-    if not isinstance(value, Mapping):
+    if not is_mapping(value):
         raise InvalidTaskError(f"{place} is a {type(value).__name__}, not a part.")
     kind = value.get("type")
     match kind:
@@ -118,16 +119,16 @@ def part_from(value: Any, place: str = "the part") -> Part:
             return TextPart(_text(value, "refusal", place))
         case "image_url" | "input_image":
             image: Any = value.get("image_url")
-            detail = (image if isinstance(image, Mapping) else value).get("detail")
-            if isinstance(image, Mapping):
+            detail = (image if is_mapping(image) else value).get("detail")
+            if is_mapping(image):
                 image = image.get("url")
             if not isinstance(image, str):
                 raise InvalidTaskError(f"{place} has no image_url.")
             return ImagePart(url=image, detail=detail if detail in ("low", "high", "auto") else "")
         case "input_audio":
             sound = value.get("input_audio")
-            data = sound.get("data") if isinstance(sound, Mapping) else None
-            if not isinstance(data, str) or not isinstance(sound, Mapping):
+            data = sound.get("data") if is_mapping(sound) else None
+            if not isinstance(data, str) or not is_mapping(sound):
                 raise InvalidTaskError(f"{place} has no input_audio.data.")
             if "://" in data[:20]:
                 return AudioPart(url=data)
@@ -136,7 +137,7 @@ def part_from(value: Any, place: str = "the part") -> Part:
             return AudioPart(url=f"data:audio/{subtypes.get(form, form)};base64,{data}")
         case "file" | "input_file":
             inner = value.get("file")
-            about: Mapping[str, Any] = inner if isinstance(inner, Mapping) else value
+            about: Mapping[str, Any] = inner if is_mapping(inner) else value
             source = about.get("file_data") or about.get("file_url")
             if not isinstance(source, str):
                 raise InvalidTaskError(f"{place} has no file.file_data.")
@@ -150,8 +151,8 @@ def part_from(value: Any, place: str = "the part") -> Part:
 def _call(value: Any, place: str) -> ToolCall:
     if isinstance(value, ToolCall):
         return value
-    function = value.get("function") if isinstance(value, Mapping) else None
-    if not isinstance(value, Mapping) or not isinstance(function, Mapping):
+    function = value.get("function") if is_mapping(value) else None
+    if not is_mapping(value) or not is_mapping(function):
         raise InvalidTaskError(f"{place} has no function.")
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
@@ -161,7 +162,7 @@ def _call(value: Any, place: str) -> ToolCall:
         _text(value, "id", place),
         _text(function, "name", place),
         arguments,
-        dict(data) if isinstance(data, Mapping) else {},
+        dict(data) if is_mapping(data) else {},
     )
 
 
@@ -174,6 +175,6 @@ def _text(value: Mapping[str, Any], key: str, place: str) -> str:
 
 def _list(value: Mapping[str, Any], key: str, place: str) -> Sequence[Any]:
     items = value.get(key) or ()
-    if not isinstance(items, list | tuple):
+    if not is_list_or_tuple(items):
         raise InvalidTaskError(f"{place}.{key} is a {type(items).__name__}, not a list.")
     return items

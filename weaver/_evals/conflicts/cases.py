@@ -116,7 +116,7 @@ def _case(id_: str, kind: Kind, rng: random.Random) -> Case:
     bad = fact.wrong_unit if kind == "wrong unit" and fact.wrong_unit else fact.spoil(rng)
     truth = fact.write(rng)
     setting = rng.choice((_YEARS, _SCOPES))
-    threads = []
+    threads: list[Told] = []
     for i in range(width):
         right = i >= wrong
         value, unit = fact.write(rng) if right else bad

@@ -106,7 +106,7 @@ class Actors:
 
     def _compare(self, request: Request) -> str:
         """Two statements contradict each other if one is right and the other is wrong."""
-        verdicts = []
+        verdicts: list[dict[str, object]] = []
         for n, block in enumerate(re.split(r"\nPair \d+\n", text_of(request))[1:], 1):
             values = re.findall(r'"value": "((?:[^"\\]|\\.)*)"', block)
             differ = len({self._case.is_right(v) for v in values}) > 1
@@ -118,7 +118,7 @@ class Actors:
 
     def _same(self, request: Request) -> str:
         """Return True if values in other words are the same one."""
-        verdicts = []
+        verdicts: list[dict[str, int | str]] = []
         for n, block in enumerate(re.split(r"\nPair \d+\n", text_of(request))[1:], 1):
             first, other = re.findall(r"`{3,}\n(.*)\n", block)[:2]
             same = self._case.is_right(first) is self._case.is_right(other)

@@ -139,7 +139,7 @@ def _by_kind(measured: dict[str, list[Measured]]) -> str:
     for name, cases in measured.items():
         if name in ("not compared", "found, left open"):
             continue
-        cells = []
+        cells: list[str] = []
         for kind in CONTRADICTIONS:
             mine = [m for m in cases if m.case.kind == kind]
             right, wrong = (sum(m.resolved == o for m in mine) / len(mine) for o in ("right", "wrong"))
@@ -154,7 +154,7 @@ def _sensitivity(measured: dict[tuple[float, float], list[Measured]]) -> str:
     head = " | ".join(f"judge {j:.0%}" for j in judge)
     rows = [f"| answer right / wrong | {head} |", "|---" * (len(judge) + 1) + "|"]
     for v in verify:
-        cells = []
+        cells: list[str] = []
         for j in judge:
             cases = measured[v, j]
             right, wrong = (sum(m.answered == o for m in cases) / len(cases) for o in ("right", "wrong"))

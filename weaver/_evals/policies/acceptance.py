@@ -79,7 +79,7 @@ def _evidence(
 ) -> Evidence:
     gain = rows[0].gain
     apart = new_kinds.gain if new_kinds is not None else None
-    reasons = []
+    reasons: list[str] = []
     if gain.low <= 0:
         reasons.append(
             f"its gain over the rules is not above 0 for sure ({gain.mean:+.3f}, 95 % interval "

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from weaver._evals.policies.examples import Example, Examples, without
+from weaver._evals.policies.examples import Example, Examples, Observed, without
 from weaver._evals.policies.fitting import fit_arms, strength_of
 from weaver._evals.statistics import quantile
 from weaver._planning.gate.speeds import Speeds
@@ -166,7 +166,7 @@ def estimate(
         return Estimate(0.0, 0.0, 0.0)
     sums = [(math.fsum(block), len(block)) for block in blocks.values()]
     rng = random.Random(seed)
-    means = []
+    means: list[float] = []
     for _ in range(RESAMPLES if any(values) else 1):
         drawn = rng.choices(sums, k=len(sums))
         means.append(sum(total for total, _ in drawn) / sum(number for _, number in drawn))
@@ -187,7 +187,7 @@ def certified_threshold(predicted: Predictions, objective: Objective) -> float:
     chance that any is certified wrongly is at most `DELTA`. One that loses on chains is out. Where none is
     left, the strictest.
     """
-    certified = []
+    certified: list[tuple[float, float]] = []
     for threshold in THRESHOLDS:
         gains = gains_of(predicted, objective, partial(_always, threshold))
         mean, spread = fmean(gains) if gains else 0.0, _standard_error(gains)
@@ -205,7 +205,7 @@ def chain_gain(
 
     Nothing can be done at the same time in a chain, so a policy that forks there has learned nonsense.
     """
-    gains = []
+    gains: list[float] = []
     for example, expected, stranger in predicted:
         if example.structure == "chain" and not example.logged:
             arm = arm_for(expected, objective, threshold(example), stranger=stranger)
@@ -232,7 +232,7 @@ def gains_of(
     predicted: Predictions, objective: Objective, threshold: Callable[[Example], float]
 ) -> list[float]:
     """Return the utility of the policy above the rules, for each example."""
-    gains = []
+    gains: list[float] = []
     for example, expected, stranger in predicted:
         arm = arm_for(expected, objective, threshold(example), stranger=stranger)
         policy, _ = value_of(example, expected, arm, objective)
@@ -278,8 +278,10 @@ def learned_row(predicted: Predictions, objective: Objective, threshold: Callabl
 
 def _row(name: str, predicted: Predictions, picked: Sequence[str], objective: Objective) -> Row:
     examples = [example for example, _, _ in predicted]
-    values, weights, gains = [], [], []
-    observations = []
+    values: list[float] = []
+    weights: list[float] = []
+    gains: list[float] = []
+    observations: list[Observed] = []
     for (example, expected, _), arm in zip(predicted, picked, strict=True):
         value, weight = value_of(example, expected, arm, objective)
         rules, _ = value_of(example, expected, RULES, objective)

@@ -120,7 +120,7 @@ def examples_of(records: Sequence[Record], logs: Sequence[Example] = ()) -> Exam
         raise ConfigurationError(
             "No item has been answered by all strategies.", hint="Let the comparison come to its end."
         )
-    notes = []
+    notes: list[str] = []
     if short := len(groups) - len(full):
         notes.append(f"{short} of {len(groups)} items have no result of some strategy, and are left out.")
     if ungraded := len(records) - len(graded):

@@ -43,7 +43,7 @@ def fit_arms(
     inputs = Inputs.of([example.features for example in every], models)
     domain = Domain.of(inputs, [example.features for example in full])
     centres = _centres(every, inputs, list(strategies))
-    data = {}
+    data: dict[str, tuple[list[list[float]], list[float]]] = {}
     for name in strategies:
         examples = [example for example in every if name in example.arms]
         rows = [inputs.row(example.features, example.model) for example in examples]
@@ -53,7 +53,7 @@ def fit_arms(
         for choice in (OWN_STRENGTHS if strength is None else (strength,))
     ]
     qualities = max(choices, key=lambda choice: sum(posterior.evidence for posterior in choice.values()))
-    arms = {}
+    arms: dict[str, ArmModel] = {}
     for name, strategy in strategies.items():
         runs = [
             (trial, example.features) for example in full if (trial := example.arms[name].trial) is not None
@@ -70,7 +70,8 @@ def _centres(
     Arms answer the same questions, and most of what makes a question hard makes it hard for all. So little
     data is not enough for one arm to look better here and another one there by chance.
     """
-    rows, rewards = [], []
+    rows: list[list[float]] = []
+    rewards: list[float] = []
     for example in examples:
         row = inputs.row(example.features, example.model)
         for name, observed in example.arms.items():

@@ -1,5 +1,7 @@
 """What was learned, and what speaks for and against it, as text, JSON and a picture."""
 
+# matplotlib has types for a part of its arguments only.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Sequence

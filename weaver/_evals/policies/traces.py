@@ -13,7 +13,7 @@ def examples_of_traces(store: Store) -> list[Example]:
     Raises:
         TraceStoreError: the store cannot be read.
     """
-    examples = []
+    examples: list[Example] = []
     for row in store.runs(limit=None):
         example = example_of_log(row.run_id, row.model, decisions_of(store.spans(row)))
         if example is not None:

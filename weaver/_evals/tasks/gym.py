@@ -7,6 +7,7 @@ from typing import Any
 
 from weaver._evals.graders import final_line
 from weaver._evals.items import Grade, Grader, Item
+from weaver._json_reading.json_types import is_list_or_tuple
 from weaver.errors import ConfigurationError, UnknownNameError
 
 
@@ -51,9 +52,9 @@ def _fitted(name: str, options: dict[str, Any], fields: set[str]) -> dict[str, A
     fitted: dict[str, Any] = {}
     for key, value in options.items():
         if key in fields:
-            fitted[key] = list(value) if isinstance(value, tuple) else value
+            fitted[key] = list(value) if is_list_or_tuple(value) else value
         elif {f"min_{key}", f"max_{key}"} <= fields:
-            low, high = value if isinstance(value, tuple) else (value, value)
+            low, high = value if is_list_or_tuple(value) else (value, value)
             fitted |= {f"min_{key}": low, f"max_{key}": high}
         else:
             short = {f.removeprefix("min_") for f in fields if f.startswith("min_")}

@@ -8,6 +8,7 @@ from typing import Any
 
 from weaver._evals.graders import check_answer, grader, title
 from weaver._evals.items import Item
+from weaver._json_reading.json_types import is_object
 from weaver._models.protocol import Model
 from weaver.errors import ConfigurationError
 
@@ -55,7 +56,7 @@ def _item(line: str, place: str, number: int, grader_name: str | None, judge: Mo
         data = json.loads(line)
     except ValueError as error:
         raise ConfigurationError(f"{place}: not JSON: {error}.") from None
-    if not isinstance(data, dict):
+    if not is_object(data):
         raise ConfigurationError(f"{place}: an item is an object with question and answer.")
     question = next((data[k] for k in ("question", "prompt", "problem") if k in data), None)
     if not isinstance(question, str) or not question.strip():

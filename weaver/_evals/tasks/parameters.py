@@ -29,7 +29,10 @@ def parameters(text: str, task: str) -> dict[str, Any]:
 
 
 def _pieces(text: str) -> list[str]:
-    pieces, depth, quote, start = [], 0, "", 0
+    pieces: list[str] = []
+    depth = 0
+    quote = ""
+    start = 0
     for i, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote

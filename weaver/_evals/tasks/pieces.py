@@ -38,7 +38,7 @@ def pieces(parts: Sequence[Part], most: int) -> list[Piece]:
     cut.down_to(most, with_heads=True)
     groups = [(cut.below(tree), tree) for tree in cut.trees] + [(head, head[-1:]) for head in cut.heads[::-1]]
     home = {part: number for number, (members, _) in enumerate(groups) for part in members}
-    matches = []
+    matches: list[Piece] = []
     for number, (members, results) in enumerate(groups):
         after = {home[need] for member in members for need in parts[member].after} - {number}
         matches.append(Piece(members, results, tuple(sorted(after))))

@@ -15,6 +15,7 @@ from typing import Any
 
 from weaver._evals.graders import grader
 from weaver._evals.items import Item, Part
+from weaver._json_reading.json_types import is_list_or_tuple
 from weaver.errors import ConfigurationError, UnknownNameError
 
 Make = Callable[..., tuple[str, str, tuple[Part, ...]]]
@@ -107,7 +108,7 @@ def generate(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[
     for key, value in options.items():
         if key not in keywords:
             raise UnknownNameError(f"parameter of task {name!r}", key, keywords)
-        low, high = value if isinstance(value, tuple) else (value, value)
+        low, high = value if is_list_or_tuple(value) else (value, value)
         least = 1 if key == "digits" else 2
         whole = all(isinstance(v, int) and not isinstance(v, bool) for v in (low, high))
         if not whole or not least <= low <= high <= 1000:
@@ -115,10 +116,10 @@ def generate(name: str, *, n: int, seed: int, options: dict[str, Any]) -> tuple[
                 f"Parameter {key} of task {name!r} is {value!r}.",
                 hint=f"Give a whole number from {least}, or a range such as {least}..{least + 3}.",
             )
-    items = []
+    items: list[Item] = []
     for i in range(n):
         rng = random.Random(f"{name}/{seed}/{i}")
-        drawn = {k: rng.randint(*v) if isinstance(v, tuple) else v for k, v in options.items()}
+        drawn = {k: rng.randint(*v) if is_list_or_tuple(v) else v for k, v in options.items()}
         question, answer, parts = make(rng, **drawn)
         items.append(Item(str(i), question, answer, grader(judged), structure, parts, dict(drawn)))
     return tuple(items)
@@ -154,7 +155,8 @@ def _reduced(numbers: list[int], sign: str, total: Callable[[list[int]], int]) -
 
 def _chain(rng: random.Random, steps: int, digits: int) -> tuple[int, str, tuple[Part, ...]]:
     value = _number(rng, digits)
-    sentences, parts = [f"Start with {value}."], []
+    sentences = [f"Start with {value}."]
+    parts: list[Part] = []
     for i in range(steps):
         other = _number(rng, digits)
         if rng.random() < 0.5 and value > other:

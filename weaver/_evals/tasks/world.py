@@ -11,6 +11,7 @@ from typing import Any
 
 from weaver._evals.items import Item, Part
 from weaver._evals.tasks.pieces import Piece, independent_pieces, pieces
+from weaver._json_reading.json_types import is_object
 from weaver._models.protocol import Request
 from weaver._strategies.llm_compiler import PLAN
 from weaver._strategies.skeleton_of_thought import EXPAND, ORGANISE
@@ -155,7 +156,7 @@ class StructuredWorld:
         jobs = self._cut(item, 32)
         if len(jobs) == 1:
             return f"1. ask({json.dumps(item.question)})\njoin()"
-        lines = []
+        lines: list[str] = []
         for number, (job, after) in enumerate(jobs, start=1):
             references = "".join(f"\n(${needed + 1})" for needed in after)
             lines.append(f"{number}. ask({json.dumps(job.prompt + references)})")
@@ -207,9 +208,8 @@ def _surely(text: str) -> Work:
 
 def _properties(request: Request) -> Mapping[str, Any]:
     """Return the properties of the JSON object that a request asks for; {} without one."""
-    schema = request.output.schema if request.output is not None else {}
-    properties = schema.get("properties", {})
-    return properties if isinstance(properties, dict) else {}
+    properties = request.output.schema.get("properties") if request.output is not None else None
+    return properties if is_object(properties) else {}
 
 
 def _planned(request: Request) -> Mapping[str, Any] | None:
@@ -232,7 +232,7 @@ def _places(question: str, said: str) -> list[int]:
 
 def _found(item: Item, said: str) -> dict[int, str]:
     """The answers that findings give, by the numbers of the parts."""
-    quoted = {}
+    quoted: dict[int, str | Any] = {}
     for number, part in enumerate(item.parts):
         if match := re.search(re.escape(part.question) + r"\s+Answer: ([^\n]*)", said):
             quoted[number] = match[1].strip()

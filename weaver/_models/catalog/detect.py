@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from weaver._json_reading.json_types import is_array, is_object
 from weaver._models.endpoint import Endpoint, endpoint
 from weaver._models.providers import NATIVE, THROUGH_LITELLM
 from weaver.errors import (
@@ -128,7 +129,7 @@ def places(environ: Mapping[str, str]) -> list[tuple[str, Endpoint, str]]:
             for url in listed.split(",")
             if url.strip()
         ]
-    places_found = []
+    places_found: list[tuple[str, Endpoint, str]] = []
     for kind, url, prefix in USUAL:
         at = endpoint(url, place=kind)
         if kind == "Ollama" and (moved := environ.get("OLLAMA_HOST", "").strip()):
@@ -252,15 +253,15 @@ def _listed(body: bytes) -> list[Listed] | None:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    items = content
-    if isinstance(content, dict):
-        items = next((content[n] for n in ("data", "models") if isinstance(content.get(n), list)), None)
-    if items is None and isinstance(content, dict) and content.get("object") == "list":
-        items = []  # Ollama without any model says null
-    if not isinstance(items, list):
+    items: object = content
+    if is_object(content):
+        items = next((content[n] for n in ("data", "models") if is_array(content.get(n))), None)
+        if items is None and content.get("object") == "list":
+            return []  # Ollama without any model says null
+    if not is_array(items):
         return None
     entries = [{"id": item} if isinstance(item, str) else item for item in items]
-    named = [item for item in entries if isinstance(item, dict) and _id_of(item)]
+    named = [item for item in entries if is_object(item) and _id_of(item)]
     if entries and not named:
         return None
     return [Listed(_id_of(item), str(item.get("owned_by") or "")) for item in named]

@@ -32,7 +32,7 @@ class Opening:
 
     environ: Mapping[str, str]
     confirm: Callable[[str], bool] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

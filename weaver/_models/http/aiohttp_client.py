@@ -35,7 +35,7 @@ class _Connector(aiohttp.TCPConnector):
     """Notes in `_reused` whether a connection is a new one; aiohttp's own tracing costs 40 µs per call."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType] - aiohttp types it in part
         self._used: WeakSet[object] = WeakSet()
 
     async def connect(self, *args: Any, **options: Any) -> Any:

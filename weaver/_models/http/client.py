@@ -214,7 +214,7 @@ def _literal(host: str, port: int) -> _Info | None:
 async def _opened(loop: asyncio.AbstractEventLoop, infos: list[_Info]) -> socket.socket:
     """A connected socket: to the only address, or to the first of several that takes it (RFC 8305)."""
     if len(infos) != 1:
-        from aiohappyeyeballs import start_connection
+        from aiohappyeyeballs import start_connection  # pyright: ignore[reportUnknownVariableType] - partial types
 
         opened = await start_connection(infos, happy_eyeballs_delay=_EYEBALLS, interleave=1, loop=loop)
     else:

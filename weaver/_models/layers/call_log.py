@@ -64,8 +64,8 @@ class CallLog:
     """
 
     queue_seconds: float = 0.0
-    retries: list[Retry] = field(default_factory=list)
-    fallbacks: list[Fallback] = field(default_factory=list)
+    retries: list[Retry] = field(default_factory=list[Retry])
+    fallbacks: list[Fallback] = field(default_factory=list[Fallback])
     answered_by: str | None = None
     prices: Prices | None = None
     run: str = ""

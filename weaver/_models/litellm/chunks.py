@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from weaver._json_reading.json_types import is_object
+
 
 class Chunks:
     """An iterator of chunks in OpenAI's shape, as plain data.
@@ -82,7 +84,7 @@ class _Watched:
 
     async def __anext__(self) -> Any:
         chunk = await self._stream.__anext__()
-        usage = chunk.get("usage") if isinstance(chunk, dict) else getattr(chunk, "usage", None)
+        usage = chunk.get("usage") if is_object(chunk) else getattr(chunk, "usage", None)
         if usage:
             self._chunks.reports_usage = True
         return chunk

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from weaver._json_reading.json_types import Json, is_object
 from weaver._models.http.aiohttp_errors import transport_error
 from weaver._models.openai.errors.complaints import is_used_up, wait_in
 from weaver._models.openai.errors.error_bodies import message_of
@@ -33,9 +34,8 @@ def model_error(error: Exception, failures: Failures, *, begun: bool) -> ModelEr
         begun: output had begun.
     """
     links = list(_chain(error))
-    body = next(
-        (b for link in links if isinstance(b := getattr(link, "body", None), dict | list) and b), None
-    )
+    bodies: list[Json] = [getattr(link, "body", None) for link in links]
+    body = next((b for b in bodies if isinstance(b, dict | list) and b), None)
     words = _words(body, links)
     if begun:
         return failures.broken(f"broke off in the middle of its answer: {failures.clean(words)}")
@@ -48,7 +48,7 @@ def model_error(error: Exception, failures: Failures, *, begun: bool) -> ModelEr
     status = next((s for link in links if isinstance(s := getattr(link, "status_code", None), int)), None)
     if body is not None and (status is None or _is_a(links[0], {"MidStreamFallbackError"})):
         return failures.in_stream(
-            body if isinstance(body, dict) and "error" in body else {"error": body}, begun=False
+            body if is_object(body) and "error" in body else {"error": body}, begun=False
         )
     if is_used_up(429, words, wait_in({}, raw)):  # in a stream it comes as a lost connection
         return failures.status(429 if status in {None, 500, 503} else int(status or 429), {}, raw)

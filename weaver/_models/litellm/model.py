@@ -21,6 +21,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from weaver._json_reading.json_types import is_object
 from weaver._models.cache_marks import marked, takes_marks
 from weaver._models.endpoint import endpoint
 from weaver._models.http.aiohttp_client import AiohttpClient
@@ -212,7 +213,7 @@ class LiteLLMModel:
     def _entry(self) -> Mapping[str, Any]:
         catalog = _ready.model_cost
         entry = catalog.get(self.name) or catalog.get(self.name.partition("/")[2])
-        return entry if isinstance(entry, dict) else {}
+        return entry if is_object(entry) else {}
 
 
 class LiteLLMStream:

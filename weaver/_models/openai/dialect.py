@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weaver._data.conversation.reading import RETURNED
+from weaver._json_reading.json_types import is_array
 from weaver._models.openai.errors.complaints import Complaint
 from weaver._text.patterns import lazily
 
@@ -126,7 +127,7 @@ class Dialect:
     system: bool = True
     stream: bool = True
     llama_cpp: bool = False
-    without: set[str] = field(default_factory=set)
+    without: set[str] = field(default_factory=set[str])
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The body's fields in the way this server takes them. Lists inside are not changed but replaced."""
@@ -204,7 +205,7 @@ class Dialect:
         if not _NOT_TAKEN.search(text):
             return None
         messages = sent.get("messages")
-        names = {name for m in messages for name in m} if isinstance(messages, list) else set()
+        names = {str(name) for m in messages for name in m} if is_array(messages) else frozenset[str]()
         for name in RETURNED:
             if name in names and re.search(rf"\b{name}\b", text):
                 self.without.add(name)
@@ -273,7 +274,7 @@ class Dialect:
             self.tool_choice = facts["tool_choice"]
         self.system = self.system and facts.get("system") is not False
         self.stream = self.stream and facts.get("stream") is not False
-        if isinstance(without := facts.get("without"), list):
+        if is_array(without := facts.get("without")):
             self.without |= {name for name in without if name in (*_OPTIONAL, *RETURNED)}
 
     def forget(self) -> None:
@@ -301,7 +302,7 @@ def may_mean_structure(complaint: Complaint, sent: Mapping[str, Any]) -> bool:
 
 def _has_system(sent: Mapping[str, Any]) -> bool:
     messages = sent.get("messages")
-    return isinstance(messages, list) and any(m.get("role") == "system" for m in messages)
+    return is_array(messages) and any(m.get("role") == "system" for m in messages)
 
 
 def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._models.endpoint import Endpoint
 from weaver._models.openai.dialect import Dialect
 from weaver._models.patience import patience
@@ -116,7 +117,7 @@ class Probe:
         owner = entry.get("owned_by")
         can = _BY_OWNER.get(owner, _UNKNOWN) if isinstance(owner, str) else _UNKNOWN
         can = replace(can, context=_first_int(entry, "max_model_len", "context_length", "context_window"))
-        if isinstance(supported := entry.get("supported_parameters"), list):  # OpenRouter
+        if is_array(supported := entry.get("supported_parameters")):  # OpenRouter
             can = replace(
                 can,
                 json_schema="structured_outputs" in supported,
@@ -125,7 +126,7 @@ class Probe:
                 logprobs="logprobs" in supported,
             )
         architecture = entry.get("architecture")
-        if isinstance(architecture, dict) and isinstance(kinds := architecture.get("input_modalities"), list):
+        if is_object(architecture) and is_array(kinds := architecture.get("input_modalities")):
             can = replace(can, vision="image" in kinds, audio="audio" in kinds, files="file" in kinds or None)
         parameters: float | None = None
         if owner == "llamacpp":
@@ -133,7 +134,7 @@ class Probe:
             props = _parsed(await self._get(self._place.beside("/props"))) or {}
             can = _llama_cpp(can, props)
             meta = entry.get("meta")
-            parameters = _first_int(meta, "n_params") if isinstance(meta, dict) else None
+            parameters = _first_int(meta, "n_params") if is_object(meta) else None
         if parameters is None:
             parameters = parameters_in(str(entry.get("id") or self._model_id))
         can = replace(can, small=parameters is not None and parameters <= _SMALL)
@@ -152,14 +153,14 @@ def _parsed(body: bytes | None) -> dict[str, Any] | None:
         document = from_json(body) if body else None
     except ValueError:
         return None
-    if isinstance(document, list):  # Together's bare list
+    if is_array(document):  # Together's bare list
         return {"data": document}
-    return document if isinstance(document, dict) else None
+    return document if is_object(document) else None
 
 
 def _entry(listed: dict[str, Any], model_id: str) -> dict[str, Any]:
     entries = listed.get("data") or listed.get("models")
-    entries = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    entries = [e for e in entries if is_object(e)] if is_array(entries) else []
     named = [e for e in entries if e.get("id") == model_id]
     # A server with one model answers with it whatever name it is asked by.
     return named[0] if named else entries[0] if len(entries) == 1 else _common_owner(entries)
@@ -176,14 +177,14 @@ def _llama_cpp(can: Capabilities, props: dict[str, Any]) -> Capabilities:
     return replace(
         can,
         slots=_first_int(props, "total_slots"),
-        context=_first_int(settings, "n_ctx") if isinstance(settings, dict) else can.context,
+        context=_first_int(settings, "n_ctx") if is_object(settings) else can.context,
         tools="tool" in template if isinstance(template, str) else can.tools,
         vision=_flag(props.get("modalities"), "vision"),
         audio=_flag(props.get("modalities"), "audio"),
     )
 
 
-def _flag(values: Any, name: str) -> bool | None:
+def _flag(values: Json, name: str) -> bool | None:
     value = values.get(name) if isinstance(values, dict) else None
     return value if isinstance(value, bool) else None
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from weaver._data.messages import Message, ToolCall, part_as_dict
 from weaver._data.parts import Part, TextPart
+from weaver._json_reading.json_types import JsonLike
 from weaver._models.openai.dialect import SAMPLING, Dialect
 from weaver._models.protocol import OutputSchema, Request
 from weaver.errors import ConfigurationError
@@ -162,7 +163,7 @@ def _response_format(output: OutputSchema) -> dict[str, Any]:
     }
 
 
-def fits_strict_mode(schema: Any) -> bool:
+def fits_strict_mode(schema: JsonLike) -> bool:
     """Return True if a JSON Schema obeys the rules of OpenAI's strict mode.
 
     Every object lists all its properties as required and allows no others. A server in strict mode
@@ -170,10 +171,12 @@ def fits_strict_mode(schema: Any) -> bool:
     """
     if isinstance(schema, Mapping):
         if schema.get("type") == "object" or "properties" in schema:
-            properties = schema.get("properties", {})
+            properties, required = schema.get("properties", {}), schema.get("required", [])
             if schema.get("additionalProperties") is not False:
                 return False
-            if set(schema.get("required", ())) != set(properties):
+            if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
+                return False  # ``required: true`` of old schemas, for one
+            if {name for name in required if isinstance(name, str)} != set(properties):
                 return False
         return all(fits_strict_mode(value) for value in schema.values())
     if isinstance(schema, list | tuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from weaver._json_reading.json_types import is_object
 from weaver._models.http.errors import SilenceError, TransportError
 from weaver._models.http.response import Response
 from weaver._models.layers.call_log import current_call
@@ -295,8 +296,4 @@ def _error_in(payload: bytes) -> Any:
         document = from_json(payload)
     except ValueError:
         document = payload.decode("utf-8", "replace")
-    return (
-        document
-        if isinstance(document, dict) and document.keys() & {"error", "errors"}
-        else {"error": document}
-    )
+    return document if is_object(document) and document.keys() & {"error", "errors"} else {"error": document}

@@ -51,7 +51,7 @@ def explained(file: PolicyFile, question: str, *, model: str = "", top: int = 8)
     why = why or ("" if file.evidence.accepted else f"it was refused: {'; '.join(file.evidence.reasons)}")
     expected = fitted.expect(features, model=model, speeds=PRIORS["hosted"])
     row = fitted.inputs.row(features, model)
-    counted = {}
+    counted: dict[str, tuple[tuple[str, float], ...]] = {}
     for name, arm in fitted.arms.items():
         parts = zip(fitted.inputs.columns, arm.quality.weights[1:], row[1:], strict=True)
         moves = [(column, weight * value) for column, weight, value in parts if value]

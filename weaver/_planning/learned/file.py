@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from weaver._json_reading.json_types import JsonLike, is_array, is_object
 from weaver._planning import prompts
 from weaver._planning.features import VERSION as FEATURES
 from weaver._planning.learned.fitted import RULES, Fitted
@@ -148,7 +149,7 @@ def read_policy(path: str | Path) -> PolicyFile:
         cut = content.lstrip().startswith(b"{") and not content.rstrip().endswith(b"}")
         how = "is cut in the middle" if cut else "is not JSON"
         raise ConfigurationError(f"The policy {path} {how}.", hint=f"Write it again. {hint}") from None
-    version = data.get("weaver_policy") if isinstance(data, dict) else None
+    version = data.get("weaver_policy") if is_object(data) else None
     if not isinstance(version, int) or isinstance(version, bool):
         raise ConfigurationError(f"{path} is not a policy file of weaver.", hint=hint)
     if version != FORMAT:
@@ -194,7 +195,7 @@ def _is_triangle(rows: Sequence[Sequence[float]], size: int) -> bool:
     return len(rows) == size and all(len(row) == i + 1 and row[i] > 0 for i, row in enumerate(rows))
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: JsonLike) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):
@@ -210,6 +211,6 @@ def _plain(file: PolicyFile) -> Any:
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.{_DIGITS}g}")
-    if isinstance(value, dict):
+    if is_object(value):
         return {name: sorted(item) if name == "occurring" else _rounded(item) for name, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list) else value
+    return [_rounded(item) for item in value] if is_array(value) else value

@@ -83,7 +83,7 @@ class Fitted:
                 it has learned about this endpoint and such answers counts for every arm.
         """
         row, tokens, lean = self.inputs.row(features, model), expected_of(features), lean_of(features)
-        expected = {}
+        expected: dict[str, Expected] = {}
         for name, arm in self.arms.items():
             work = arm.works.get(lean) or arm.works[""]
             logit, deviation = arm.quality.logit(row)

@@ -86,7 +86,7 @@ def fit(
     centre = centre or [0.0] * size
     data = [(sparse(row), dot(centre, row), reward) for row, reward in zip(rows, rewards, strict=True)]
     moved = [0.0] * size
-    fits = []
+    fits: list[tuple[float, float, list[float], list[list[float]]]] = []
     for strength in strengths:
         moved, lower, evidence = _mode(data, strength, moved)
         fits.append((evidence, strength, moved, lower))

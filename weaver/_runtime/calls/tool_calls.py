@@ -18,6 +18,7 @@ from weaver._data.conversation.reading import part_from
 from weaver._data.messages import Message, ToolCall, part_as_dict
 from weaver._data.parts import Part, TextPart, TextWithParts
 from weaver._hooks.protocol import ToolRequest
+from weaver._json_reading.json_types import is_object
 from weaver._models.clock import current_time
 from weaver._models.protocol import ToolSpec
 from weaver._runtime.calls.approval_record import recorded_approval
@@ -48,11 +49,11 @@ class ToolUse:
     run: ThreadContext
     tools: dict[str, Tool]
     exhausted: bool = False
-    _repeats: dict[str, int] = field(default_factory=dict)
+    _repeats: dict[str, int] = field(default_factory=dict[str, int])
 
     async def specs(self) -> tuple[ToolSpec, ...]:
         """Return what the model is told this time: each tool's ``prepare`` may change or hide it."""
-        specs = []
+        specs: list[ToolSpec] = []
         for tool in self.tools.values():
             prepare = options_of(tool).prepare
             if prepare is None:
@@ -274,7 +275,7 @@ def _values(arguments: str) -> dict[str, Any]:
         values = from_json(arguments or "{}")
     except ValueError:
         return {"arguments": arguments}
-    return values if isinstance(values, dict) else {"arguments": values}
+    return values if is_object(values) else {"arguments": values}
 
 
 def _slot(tool: Tool, most: int) -> anyio.Semaphore:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Literal, TypeVar
 
 from weaver._data.messages import Message, assistant, system, user
+from weaver._json_reading.json_types import is_array
 from weaver._models.endpoint_memory import memory
 from weaver._models.protocol import Capabilities, Model, OutputSchema, Request, ToolSpec
 from weaver._models.reply import Reply
@@ -191,7 +192,7 @@ def _is_remote(model: Model) -> bool:
 def _refused_earlier(model: Model) -> frozenset[str]:
     facts = memory().get(NAMESPACE, model.endpoint, model.name) if _is_remote(model) else None
     refused = facts.get("refused") if facts else None
-    return frozenset(refused) & set(WAYS[:-1]) if isinstance(refused, list) else frozenset()
+    return frozenset(refused) & set(WAYS[:-1]) if is_array(refused) else frozenset()
 
 
 def with_schema(request: Request, schema: OutputSchema) -> Request:

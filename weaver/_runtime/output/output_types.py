@@ -7,14 +7,14 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from typing_extensions import TypedDict
 
+from weaver._json_reading.json_types import JsonLike
 from weaver.errors import ConfigurationError
 
 _MOST_PROBLEMS = 8
@@ -124,7 +124,7 @@ def for_pydantic(type_: Any) -> Any:
     if made_anew == arguments:
         return type_
     if origin in (Union, types.UnionType):
-        return reduce(or_, made_anew)
+        return Union[made_anew]  # noqa: UP007 - of a tuple
     return origin[made_anew]
 
 
@@ -173,7 +173,7 @@ def _validator(schema: dict[str, Any]) -> Callable[[Any], Any]:
     return validate
 
 
-def _references(schema: Any) -> Iterator[str]:
+def _references(schema: JsonLike) -> Iterator[str]:
     if isinstance(schema, Mapping):
         for key, value in schema.items():
             if key == "$ref" and isinstance(value, str):

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from weaver._json_reading.json_types import Json
 from weaver._json_reading.streaming import Found
 from weaver._json_reading.whole import problem_in, read_json, without_thoughts
 from weaver._models.protocol import Delta, OutputSchema, Text, ToolCallPart
@@ -87,7 +88,7 @@ class Shape(Generic[T]):
             raise InvalidOutputError(f"{summary}: {text[:200]!r}.")
         raise InvalidOutputError(f"The output does not fit {self.name}: {problem}.") from problem
 
-    def _readings(self, value: Any) -> Iterator[Any]:
+    def _readings(self, value: Json) -> Iterator[Any]:
         """Return the readings of ``value``: itself, or the value of a wrapping object's only key."""
         if self.is_wrapped and isinstance(value, dict) and "value" in value:
             yield value["value"]
@@ -97,7 +98,7 @@ class Shape(Generic[T]):
             if self.is_wrapped or isinstance(inner, dict | list):
                 yield inner
 
-    def _has_a_field(self, value: Any) -> bool:
+    def _has_a_field(self, value: Json) -> bool:
         return not isinstance(value, dict) or not self._fields.isdisjoint(value)
 
 

@@ -52,7 +52,7 @@ class DecisionLog:
         ends = {thread.id: thread for thread in self._threads}
         reward = self.rewards[-1] if self.rewards else None
         sums: dict[str, _Sums] = {}
-        decisions = []
+        decisions: list[LoggedDecision] = []
         for decision, before in self._logged:
             thread = ends.get(decision.thread)
             until = current_time() if thread is None or thread.ended_at is None else thread.ended_at

@@ -20,6 +20,7 @@ from weaver._data.result import CancelReason
 from weaver._data.usage import Usage, total
 from weaver._environment.processes import owner
 from weaver._journal.port import Entry, Journal, Kind, Opened, Status
+from weaver._json_reading.json_types import is_object
 from weaver._runtime.state.replay_order import ReplayOrder
 from weaver.errors import JournalError, RunTakenOverError, WeaverError
 
@@ -139,8 +140,7 @@ class Record:
         if entry is None or self.over.is_set() or _parent(path) not in self._decided_forks:
             return None
         await self.arrive(entry)
-        reason: CancelReason = (entry.value or {}).get("reason") or "not_needed"
-        return reason
+        return _reason(entry) or "not_needed"
 
     def is_hedged(self, path: str) -> bool:
         """Say whether a thread had got a second attempt."""
@@ -254,7 +254,7 @@ class Record:
         mark = (entry.key, entry.epoch)
         if entry.usage is not None:
             self._paid[mark] = Usage(**entry.usage)
-            if entry.kind == "cancelled" and (entry.value or {}).get("reason") not in STOPPED:
+            if entry.kind == "cancelled" and _reason(entry) not in STOPPED:
                 self._unneeded.add(mark)
         if entry.kind == "started":
             self._asked[entry.key] = entry
@@ -268,7 +268,7 @@ class Record:
             if entry.kind in ("ok", "verdict"):
                 self._replayable.add(entry.key)
         elif entry.kind == "cancelled":
-            if self.keeps_failures or (entry.value or {}).get("reason") != "budget":
+            if self.keeps_failures or _reason(entry) != "budget":
                 self._losers[path] = entry
         else:
             self._losers.pop(path, None)
@@ -277,7 +277,7 @@ class Record:
         """Say whether a recorded end is the step's end in this process too."""
         if entry.kind in ("error", "timeout"):
             return self.keeps_failures
-        return entry.kind != "cancelled" or bool((entry.value or {}).get("left"))
+        return entry.kind != "cancelled" or bool(_fields(entry).get("left"))
 
     def _is_quiet_since(self, progress: int) -> bool:
         return progress == self._progress and not self._unwritten
@@ -295,6 +295,16 @@ class Record:
         self._writing.discard(task)
         if not task.cancelled():
             task.exception()  # `add` has ended the run
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    return entry.value if is_object(entry.value) else {}
+
+
+def _reason(entry: Entry) -> CancelReason | None:
+    """The reason why a step was cancelled, where the entry has one."""
+    reason: CancelReason | None = _fields(entry).get("reason") or None
+    return reason
 
 
 def _parent(path: str) -> str:

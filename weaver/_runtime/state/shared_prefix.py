@@ -55,8 +55,10 @@ class Prefix:
 class SharedPrefixes:
     """The beginnings of a run's prompts. Only those of 1,024 tokens and more are looked at."""
 
-    _by_key: dict[tuple[str, str, bytes], Prefix] = field(default_factory=dict)
-    _order: deque[tuple[str, str, bytes]] = field(default_factory=deque)
+    _by_key: dict[tuple[str, str, bytes], Prefix] = field(
+        default_factory=dict[tuple[str, str, bytes], Prefix]
+    )
+    _order: deque[tuple[str, str, bytes]] = field(default_factory=deque[tuple[str, str, bytes]])
 
     async def enter(
         self, request: Request, model: Model, costs: EndpointCosts, caller: Caller

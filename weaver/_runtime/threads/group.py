@@ -293,7 +293,7 @@ class Threads:
 
     async def _needed(self, work: Work, after: tuple[str, ...]) -> list[Work] | None:
         """The finished threads that one depends on; None when one of them will never be."""
-        needed = []
+        needed: list[Work] = []
         for name in after:
             while name not in self._works:
                 if self._closed:

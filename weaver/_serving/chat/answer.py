@@ -74,7 +74,11 @@ class ChatWriter:
         extra = f',"weaver":{json.dumps(outcome.weaver, separators=(",", ":"))}'.encode()
         end = self._chunk({}, json.dumps(outcome.ending).encode(), extra)
         if self._usage:
-            body = {**self._head("chat.completion.chunk"), "choices": [], "usage": usage_of(outcome)}
+            body: dict[str, Any] = {
+                **self._head("chat.completion.chunk"),
+                "choices": [],
+                "usage": usage_of(outcome),
+            }
             end += b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
         return end + DONE
 

@@ -9,6 +9,7 @@ from typing import Any
 from weaver._data.conversation.reading import part_from
 from weaver._data.messages import Message, ToolCall
 from weaver._data.parts import Part, TextPart, text_of_parts
+from weaver._json_reading.json_types import is_mapping
 from weaver._models.protocol import OutputSchema, ToolSpec
 from weaver._serving.http.errors import invalid
 from weaver._serving.http.fields import Fields
@@ -126,7 +127,7 @@ def output_schema(definition: Fields) -> OutputSchema:
         ApiError: it has none.
     """
     schema = definition.any("schema")
-    if not isinstance(schema, Mapping):
+    if not is_mapping(schema):
         raise definition.error("schema", "must be a JSON Schema")
     name = re.sub(r"[^a-zA-Z0-9_-]", "_", definition.text("name", "output"))[:64] or "output"
     return OutputSchema(name, safe_schema(schema, f"{definition.place}schema"))
@@ -164,7 +165,7 @@ def content_of(message: Fields, name: str) -> str | tuple[Part, ...]:
     """
     if not isinstance(message.any(name), list):
         return message.text(name)
-    parts = []
+    parts: list[Part] = []
     for part in message.objects(name, MOST_MESSAGES):
         try:
             parts.append(part_from(part.values, part.place.rstrip(".")))
@@ -201,8 +202,8 @@ def tool_spec(function: Fields) -> ToolSpec:
     name = function.required_text("name")
     if not _NAME.fullmatch(name):
         raise function.error("name", "may have letters, digits, _ and - only")
-    parameters = function.any("parameters") or {"type": "object", "properties": {}}
-    if not isinstance(parameters, Mapping):
+    parameters: object = function.any("parameters") or {"type": "object", "properties": {}}
+    if not is_mapping(parameters):
         raise function.error("parameters", "must be a JSON Schema")
     return ToolSpec(name, function.text("description"), parameters)
 

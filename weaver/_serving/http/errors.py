@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weaver import errors
+from weaver._environment.exception_groups import without_groups_of_one
 
 log = logging.getLogger("weaver.serving")
 
@@ -72,8 +73,7 @@ def invalid(message: str, param: str | None = None, code: str | None = None) -> 
 
 def api_error(error: BaseException) -> ApiError:
     """The `ApiError` of any exception. Unexpected ones are logged, and clients get no details of them."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    error = without_groups_of_one(error)
     message = str(error)
     match error:
         case ApiError():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from weaver._json_reading.json_types import is_array
 from weaver._serving.http.errors import ApiError, invalid
 
 
@@ -106,7 +107,7 @@ class Fields:
         value = self.values.get(name)
         if value is None:
             return []
-        if not isinstance(value, list):
+        if not is_array(value):
             raise self.error(name, "must be a list")
         if len(value) > limit:
             raise self.error(name, f"may have at most {limit:,} items")

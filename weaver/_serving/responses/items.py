@@ -51,7 +51,7 @@ class ReasoningItem(Item):
 
     def begin(self) -> Events:
         """The events before its text."""
-        empty = {"id": self.id, "type": "reasoning", "summary": [], "status": "in_progress"}
+        empty: dict[str, Any] = {"id": self.id, "type": "reasoning", "summary": [], "status": "in_progress"}
         part = {"type": "summary_text", "text": ""}
         return (
             self._added(empty),
@@ -96,7 +96,7 @@ class MessageItem(Item):
 
     def begin(self) -> Events:
         """The events before its text."""
-        empty = {
+        empty: dict[str, Any] = {
             "id": self.id,
             "type": "message",
             "status": "in_progress",
@@ -129,7 +129,7 @@ class MessageItem(Item):
             events += self.add(Piece("text", ""))
         for kind in self._parts:
             text, where = "".join(self._texts[kind]), self._where(kind)
-            last = {"text": text, "logprobs": []} if kind == "text" else {"refusal": text}
+            last: dict[str, Any] = {"text": text, "logprobs": []} if kind == "text" else {"refusal": text}
             events.append((f"response.{_NAMES[kind]}.done", {**where, **last}))
             events.append(("response.content_part.done", {**where, "part": _part(kind, text)}))
         return (*events, self._done())

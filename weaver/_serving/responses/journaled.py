@@ -11,6 +11,7 @@ from weaver._data.conversation.reading import messages_from
 from weaver._data.messages import Message
 from weaver._environment.processes import lives, owner
 from weaver._journal.port import Entry, Journal, RunHead
+from weaver._json_reading.json_types import is_mapping
 from weaver._serving.http.fields import Fields
 from weaver._serving.responses.request import input_messages
 from weaver._serving.responses.store import StoredResponse
@@ -97,7 +98,7 @@ class JournaledResponses:
 
     async def unfinished(self) -> list[tuple[str, Begun]]:
         """Responses in the background whose process has ended, by their runs' ids."""
-        unfinished = []
+        unfinished: list[tuple[str, Begun]] = []
         heads = [
             *await self.journal.heads(status="running", limit=MOST_UNFINISHED),
             *await self.journal.heads(status="interrupted", limit=MOST_UNFINISHED),
@@ -122,7 +123,7 @@ class JournaledResponses:
 
 def _begun(head: RunHead) -> Begun | None:
     about = head.about.get(_ABOUT)
-    if not isinstance(about, Mapping):
+    if not is_mapping(about):
         return None
     try:
         return Begun(

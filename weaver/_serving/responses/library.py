@@ -39,7 +39,7 @@ class Answer:
     begun: Begun
     journal: JournaledResponses | None
     keeps: bool
-    writers: list[ResponseWriter] = field(default_factory=list)
+    writers: list[ResponseWriter] = field(default_factory=list[ResponseWriter])
 
     def writer(self, run_id: str, created: int) -> ResponseWriter:
         """Another writer of the response."""

@@ -25,7 +25,7 @@ def events_of(response: Mapping[str, Any]) -> EventLog:
 
 
 def _events(response: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    begun: dict[str, Any] = {**response, "status": "in_progress", "output": [], "usage": None}
     begun |= {"error": None, "incomplete_details": None}
     begun.pop("weaver", None)
     yield "response.created", {"response": begun}

@@ -163,7 +163,7 @@ async def _about(desk: Desk, request: Request) -> Any:  # noqa: ARG001 - an endp
 async def _runs(desk: Desk, request: Request) -> Any:  # noqa: ARG001 - an endpoint's signature
     rows = [] if desk.archive is None else await anyio.to_thread.run_sync(desk.archive.rows)
     by_id = {row["id"]: row for row in rows}
-    fresh = []
+    fresh: list[dict[str, Any]] = []
     for run in desk.runs.all():
         row = by_id.get(run.id)
         if row is None or not run.ended:
@@ -175,7 +175,8 @@ async def _runs(desk: Desk, request: Request) -> Any:  # noqa: ARG001 - an endpo
 
 def _row_of(run: OpenRun) -> dict[str, Any]:
     state = run.picture.state
-    usage = (state["result"] or {}).get("usage") or {}
+    result: dict[str, Any] = state["result"] or {}
+    usage: dict[str, Any] = result.get("usage") or {}
     return {
         **{name: state[name] for name in ("id", "strategy", "model", "status", "started", "seconds")},
         "question": state["question"][:500],
@@ -296,7 +297,7 @@ async def _stream(desk: Desk, request: Request) -> Exchange:
         try:
             await connection.begin_events(files.HEADERS.items())
             while True:
-                pieces = []
+                pieces: list[bytes] = []
                 if revision != desk.runs.revision:
                     revision = desk.runs.revision
                     pieces.append(_event("runs", revision))

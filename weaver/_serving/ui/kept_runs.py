@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from weaver._json_reading.json_types import is_array, is_object
 from weaver._serving.ui.picture import ANSWER_CHARS, THREAD_CHARS, TOOL_CHARS, empty_state, shortened
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.sqlite import RunRow, Store
@@ -80,7 +81,7 @@ def picture_of(view: RunView) -> dict[str, Any]:
         return str(view.texts.get((piece.id, name)) or piece.span.attributes.get(name) or "")
 
     state = empty_state(view.run_id, text(root, sc.RUN_QUESTION) or view.question)
-    threads = {}
+    threads: dict[str, dict[str, Any]] = {}
     for piece in view.threads:
         if piece.thread is None:
             continue
@@ -179,7 +180,7 @@ def _plan_json(view: RunView, piece: Piece) -> dict[str, Any]:
         plan: Any = json.loads(view.texts.get((piece.id, sc.PLAN_TEXT)) or "null")
     except ValueError:  # it was cut
         plan = None
-    if isinstance(plan, dict) and isinstance(plan.get("subtasks"), list):
+    if is_object(plan) and is_array(plan.get("subtasks")):
         return {**{k: plan.get(k) for k in ("parallel", "reason", "merge", "subtasks")}, "whole": True}
     about = piece.span.attributes
     edges = [edge.split("->", 1) for edge in about.get(sc.PLAN_EDGES) or ()]

@@ -38,7 +38,7 @@ async def serve_page(
     store: Store | None,
     port: int | None = None,
     flush: Callable[[], object] = bool,
-    on_ready: Callable[[str, Desk], object] = lambda *_: None,
+    on_ready: Callable[[str, Desk], object] = lambda _url, _desk: None,
 ) -> None:
     """Serve the page until a signal comes (SIGTERM, Ctrl-C); runs end with what they have.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weaver._data.messages import Message
+from weaver._json_reading.json_types import is_mapping
 from weaver._models.protocol import OutputSchema, ToolSpec
 from weaver._serving.config import Detail
 from weaver._serving.http.fields import Fields
@@ -85,7 +86,7 @@ class Inquiry:
     tool_choice: str = "auto"
     output: OutputSchema | None = None
     json_object: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extras: Extras = Extras()
     not_followed: tuple[str, ...] = ()
 
@@ -99,7 +100,7 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
     values: dict[str, Any] = {}
     metadata = body.any("metadata")
     for name in _NAMES:
-        if isinstance(metadata, Mapping) and (value := metadata.get(_METADATA + name)) is not None:
+        if is_mapping(metadata) and (value := metadata.get(_METADATA + name)) is not None:
             values[name] = value
         if (header := headers.get(_HEADER + name.replace("_", "-"))) is not None:
             values[name] = header
@@ -108,7 +109,7 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
         values |= {name: own.any(name) for name in (*_NAMES, "agents", "inputs") if own.has(name)}
     options = Fields(values, "weaver.")
     inputs = options.any("inputs")
-    if inputs is not None and not isinstance(inputs, Mapping):
+    if inputs is not None and not is_mapping(inputs):
         raise options.error("inputs", "must be a JSON object")
     tokens = options.number("max_total_tokens", 1, 1e12, from_text=True)
     verify = options.any("verify")

@@ -145,7 +145,7 @@ async def _strategies(weaver: Weaver, config: ServeConfig) -> list[Offer]:
         if name not in names() and name != DIRECT:
             raise UnknownNameError("strategy (serve.strategies)", name, [*names(), DIRECT])
     can = await (await weaver.model()).capabilities()
-    offers = []
+    offers: list[Offer] = []
     first = ("adaptive",)  # chat clients choose the first of the list
     for name in (*first, *(n for n in names() if n not in first)):
         left_out = name in _SAME_AS or name in _NOT_SERVED or not _STRATEGY.fullmatch(name)

@@ -12,6 +12,7 @@ from weaver._data.messages import Message, ToolCall
 from weaver._data.result import Result
 from weaver._data.task import Task
 from weaver._data.usage import Usage, estimate_tokens
+from weaver._json_reading.json_types import is_object
 from weaver._models.reply import Reply
 from weaver._serving.config import Detail
 from weaver._serving.http.errors import ApiError, invalid
@@ -118,7 +119,7 @@ class Work:
     is_resumed: bool = False
     outbox: Outbox = field(default_factory=Outbox)
     _stream: RunStream[Any] | None = None
-    _notes: list[str] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list[str])
 
     def stop(self) -> None:
         """End the run soon; what there is becomes the answer."""
@@ -335,7 +336,7 @@ def inputs_from(workflow: Workflow, question: str) -> dict[str, Any]:
         value = json.loads(question) if question.lstrip().startswith("{") else None
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, dict) and value and set(value) <= set(inputs):
+    if is_object(value) and value and set(value) <= set(inputs):
         return value
     needed = [name for name, spec in inputs.items() if not spec.optional]
     texts = needed or [name for name, spec in inputs.items() if spec.type in ("string", "any")]

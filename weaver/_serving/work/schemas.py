@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from weaver._json_reading.json_types import JsonLike, is_array, is_mapping
 from weaver._serving.http.errors import ApiError, invalid
 
 MOST_PARTS = 5000
@@ -50,15 +51,15 @@ class _Cleaner:
             elif key == "description" and "pattern" in schema:
                 continue
             elif key in _VALUES:
-                self._count(depth, len(value) if isinstance(value, list) else 1)
+                self._count(depth, len(value) if is_array(value) else 1)
                 cleaned[key] = value
-            elif key in _BY_NAME and isinstance(value, Mapping):
+            elif key in _BY_NAME and is_mapping(value):
                 cleaned[key] = {name: self._any(item, depth + 1) for name, item in value.items()}
             else:
                 cleaned[key] = self._any(value, depth + 1)
         return cleaned
 
-    def _any(self, value: Any, depth: int) -> Any:
+    def _any(self, value: JsonLike, depth: int) -> Any:
         if isinstance(value, Mapping):
             return self.part(value, depth)
         if isinstance(value, list):

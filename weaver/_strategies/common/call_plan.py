@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._models.protocol import ToolSpec
 
 STEP = re.compile(r"^\W*?(?:(\d+)\s*[.):]\s*)?([A-Za-z_]\w*)\s*\((.*)\)[^()]*$")
@@ -152,7 +153,7 @@ def resolved(arguments: Mapping[str, Any], observations: Mapping[int, str], tool
     }
 
 
-def _resolve(value: Any, observations: Mapping[int, str], *, text: bool = False) -> Any:
+def _resolve(value: JsonLike, observations: Mapping[int, str], *, text: bool = False) -> Any:
     if isinstance(value, str):
         whole = REFERENCE.fullmatch(value.strip())
         if text or whole is None or number_of(whole) not in observations:

@@ -49,9 +49,9 @@ class Standing:
     """
 
     number: int
-    won: list[float] = field(default_factory=list)
-    weight: list[float] = field(default_factory=list)
-    compared: set[tuple[int, int]] = field(default_factory=set)
+    won: list[float] = field(default_factory=list[float])
+    weight: list[float] = field(default_factory=list[float])
+    compared: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
 
     def __post_init__(self) -> None:
         self.won = [0.0] * self.number

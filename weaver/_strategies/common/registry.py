@@ -23,6 +23,8 @@ from weaver.errors import ConfigurationError, MissingCapabilityError, UnknownNam
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from typing_extensions import TypeIs
+
 GROUP = "weaver.strategies"
 Function = Callable[..., Awaitable[Answer]]
 Clash = Callable[[Mapping[str, Any]], str]
@@ -50,7 +52,7 @@ class Strategy:
     summary: str = ""
     source: str = ""
     needs: tuple[str, ...] = ()
-    options: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    options: Mapping[str, tuple[Any, Any]] = field(default_factory=dict[str, tuple[Any, Any]])
     clash: Clash | None = None
     reads_documents: bool = False
 
@@ -207,6 +209,10 @@ def _type_of(option: inspect.Parameter, function: Function, strategy: str) -> An
         ) from error
 
 
+def _is_partial(value: object) -> TypeIs[partial[Any]]:
+    return isinstance(value, partial)
+
+
 def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
     """The strategy and options of ``"name"``, ``"name:key=value,..."``, a function, or a `partial` of one.
 
@@ -217,7 +223,7 @@ def find(given: str | Function) -> tuple[Strategy, dict[str, Any]]:
         UnknownNameError: no strategy of that name.
         ConfigurationError: an option is wrong, or a plugin cannot be loaded.
     """
-    if isinstance(given, partial) and not given.args:
+    if _is_partial(given) and not given.args:
         inner, _ = find(given.func)
         options = inner.parsed_options(given.keywords)
         inner.check_together(options)

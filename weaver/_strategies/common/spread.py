@@ -92,7 +92,7 @@ async def place(run: Run, placer: Placer, part: Part, shares: int) -> Mapping[st
         outcome = await context.step("placed", result)
     finally:
         context.ledger.release(share)
-    usage = outcome.get("usage") or {}
+    usage: dict[str, Any] = outcome.get("usage") or {}
     values = {name: usage[name] for name in Usage.__dataclass_fields__ if name in usage}
     context.state.accounting.record(Usage(**values), ledger=context.ledger, thread=context.thread)
     return outcome
@@ -112,7 +112,7 @@ def answer_of(what: str, outcome: Mapping[str, Any]) -> Answer:
         missing = () if status == "complete" else tuple(outcome.get("notes") or ("a part of it",))
         text, output = str(outcome.get("answer") or ""), outcome.get("output")
         return Answer(text, output=output, complete=status == "complete", missing=missing)
-    error = outcome.get("error") or {}
+    error: dict[str, Any] = outcome.get("error") or {}
     why = error.get("message") or f"its run {outcome.get('run_id', '')} is {status}"
     raise StepError(f"{what} was done by another worker, and failed: {why}")
 

@@ -100,7 +100,7 @@ class Generate:
         starts: list[tuple[Thought, ...]] = [(t,) for t in thoughts] or [()]
         sources = [s for s in starts for _ in range(self.num_branches_response)]
         tasks = [_asked(task, self.prompt, source, alone=self.alone) for source in sources]
-        made = []
+        made: list[Thought] = []
         for source, answer in zip(sources, await _answers(run, task, tasks, "thought"), strict=True):
             if answer is not None:
                 parts = [answer.text] if self.split is None else self.split(answer.text)

@@ -127,8 +127,8 @@ async def hogwild(
 class Shared:
     """What all workers see: finished steps in the order they were finished, and unfinished ones."""
 
-    history: list[tuple[str, str]] = field(default_factory=list)
-    unfinished: dict[str, Said] = field(default_factory=dict)
+    history: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    unfinished: dict[str, Said] = field(default_factory=dict[str, Said])
     answer: Answer | None = None
 
     async def view(self, name: str) -> list[tuple[str, str]]:

@@ -96,7 +96,7 @@ class Desk:
     run: Run
     task: Task
     capacity: int
-    workers: dict[int, Thread] = field(default_factory=dict)
+    workers: dict[int, Thread] = field(default_factory=dict[int, Thread])
     threads: Threads | None = None
     is_whole: bool = True
     is_finishing: bool = False

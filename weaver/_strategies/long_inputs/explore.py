@@ -69,7 +69,7 @@ class _FirstStep(BaseModel):
 
 class _Step(BaseModel):
     thought: str = ""
-    actions: list[_Action] = Field(default_factory=list)
+    actions: list[_Action] = Field(default_factory=list[_Action])
     answer: str = ""
 
 
@@ -140,8 +140,8 @@ class _Exploring:
     window: Window
     asks_left: int
     steps: int = 0
-    log: list[_Entry] = field(default_factory=list)
-    asked_sources: list[Source] = field(default_factory=list)
+    log: list[_Entry] = field(default_factory=list[_Entry])
+    asked_sources: list[Source] = field(default_factory=list[Source])
 
     def __post_init__(self) -> None:
         self.looking = Looking(self.task.documents, int(self.window.tokens * _RESULT_SHARE))

@@ -114,9 +114,9 @@ class _Mapping:
     pieces: Sequence[Batch]
     combine: Combine
     sizes: Sizes
-    readings: dict[int, Reading] = field(default_factory=dict)
-    threads: list[Thread] = field(default_factory=list)
-    why_unread: dict[int, str] = field(default_factory=dict)
+    readings: dict[int, Reading] = field(default_factory=dict[int, Reading])
+    threads: list[Thread] = field(default_factory=list[Thread])
+    why_unread: dict[int, str] = field(default_factory=dict[int, str])
     refusal: BudgetExceededError | None = None
 
     async def work(self, width: int) -> None:
@@ -267,7 +267,8 @@ def _finished(run: Run, task: Task, by_code: Combined, missing: tuple[str, ...],
     if task.output is not None:
         try:
             text = as_json(by_code.value)
-            output = Shape(task.output).parse(text, cut=False)
+            shape: Shape[Any] = Shape(task.output)
+            output = shape.parse(text, cut=False)
         except InvalidOutputError:
             text, output = by_code.text, None  # one more call puts it into the form
     elif cite and sources:

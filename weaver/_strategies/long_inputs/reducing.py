@@ -139,7 +139,7 @@ async def _merged(
 
 def _with_sources(merged: _Merged, group: Sequence[Fact]) -> list[Fact]:
     """The merged facts that come from facts of the group."""
-    facts = []
+    facts: list[Fact] = []
     for fact in merged.facts:
         numbers = [number for number in dict.fromkeys(fact.of) if 1 <= number <= len(group)]
         sources = dict.fromkeys(source for number in numbers for source in group[number - 1].sources)

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 
 from weaver._data.result import Answer
 from weaver._data.task import Task
+from weaver._json_reading.json_types import is_array
 from weaver._runtime.run import Run
 from weaver._strategies.common.option_types import Count, Number, Patience, Warmth
 from weaver._strategies.common.registry import strategy
@@ -163,7 +164,7 @@ class Apr(Format):
     def _inside(self, text: str, at: int, end: int, opening: str) -> list[Problem]:
         pattern = _START if opening == CALL else _RESULT
         matches = list(pattern.finditer(text, at, end))
-        problems = []
+        problems: list[Problem] = []
         if not matches:
             problems.append(Problem("missing", f"{opening} lists no sub-search.", at))
         numbers = [int(m[1] if opening == CALL else m[2]) for m in matches]
@@ -223,7 +224,7 @@ def _strings(text: str) -> tuple[str, ...] | None:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    return tuple(str(v) for v in value) if isinstance(value, list) else None
+    return tuple(str(v) for v in value) if is_array(value) else None
 
 
 APR = Apr()

@@ -152,7 +152,7 @@ class Pasta(Format):
 
 
 def _attributes(piece: Piece) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
     if _TOPIC.search(piece.text) is None:
         problems.append(Problem("missing", f"{piece.text} has no topic.", piece.at))
     if (tokens := _TOKENS.search(piece.text)) is None or int(tokens[1]) == 0:

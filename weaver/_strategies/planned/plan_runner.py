@@ -330,9 +330,8 @@ class Following:
             return self._task.tools
         tools = {tool.spec.name: tool for tool in self._task.tools if isinstance(tool, Tool)}
         agent = self._run.context.state.agents.get(subtask.agent or "")
-        own = (
-            {tool.spec.name for tool in agent.tools if isinstance(tool, Tool)} if agent is not None else set()
-        )
+        tools_of_agent = () if agent is None else agent.tools
+        own = {tool.spec.name for tool in tools_of_agent if isinstance(tool, Tool)}
         if unknown := [name for name in subtask.tools if name not in tools and name not in own]:
             self._run.note(
                 f"The plan names tools for {subtask.label!r} that do not exist: "

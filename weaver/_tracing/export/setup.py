@@ -49,6 +49,11 @@ class Telemetry:
         tracing: to be given to `Weaver`.
         notes: what the user should know: an exporter that is missing, a setting that is not understood.
         store: keeps runs locally, or None.
+        environ: the environment that it was set up from.
+        deliveries: what sends spans to an exporter, one for each.
+        direct: the delivery that takes weaver's own spans without the SDK's, or None.
+        provider, meters: of the SDK, where something is exported; else None.
+        overheard: what exporters log while this is open, or None.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -56,16 +61,16 @@ class Telemetry:
         self.notes: list[str] = []
         self.store: StoreWriter | None = None
         self._is_shut_down = False
-        self._environ = environ
-        self._deliveries: list[Delivery] = []
-        self._direct: Delivery | None = None  # takes local spans, none of the SDK's
-        self._provider: TracerProvider | None = None
-        self._meters: MeterProvider | None = None
-        self._overheard: Overheard | None = None
+        self.environ = environ
+        self.deliveries: list[Delivery] = []
+        self.direct: Delivery | None = None  # takes local spans, none of the SDK's
+        self.provider: TracerProvider | None = None
+        self.meters: MeterProvider | None = None
+        self.overheard: Overheard | None = None
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> Telemetry:
-        carrier = {k: v for k in ("traceparent", "tracestate") if (v := self._environ.get(k.upper()))}
+        carrier = {k: v for k in ("traceparent", "tracestate") if (v := self.environ.get(k.upper()))}
         if carrier:
             self._token = otel_context.attach(TraceContextTextMapPropagator().extract(carrier))
         return self
@@ -87,29 +92,29 @@ class Telemetry:
         if self._is_shut_down:
             return
         self._is_shut_down = True
-        if self._provider is not None:
-            self._provider.shutdown()
+        if self.provider is not None:
+            self.provider.shutdown()
         if self.store is not None:
             self.store.shutdown()
-        if self._meters is not None:
-            self._deliver_metrics(self._meters)
-        for delivery in self._deliveries:
+        if self.meters is not None:
+            self._deliver_metrics(self.meters)
+        for delivery in self.deliveries:
             if delivery.dropped:
                 where = f" to {_shown(delivery.endpoint)}" if delivery.endpoint else ""
-                why = delivery.trouble or (self._overheard.first if self._overheard else "")
+                why = delivery.trouble or (self.overheard.first if self.overheard else "")
                 message = f"{delivery.dropped:,} of {delivery.ended:,} spans were not sent{where}"
                 self.notes.append(f"{message}: {_shown(why)[:200]}." if why else f"{message}.")
         if self.store is not None and self.store.trouble:
             self.notes.append(f"{self.store.dropped:,} spans were not kept locally: {self.store.trouble}")
-        if self._overheard is not None and not any(d.dropped for d in self._deliveries):
-            self._overheard.end()  # otherwise an exporter may still complain, from its thread
+        if self.overheard is not None and not any(d.dropped for d in self.deliveries):
+            self.overheard.end()  # otherwise an exporter may still complain, from its thread
 
     def _deliver_metrics(self, meters: MeterProvider) -> None:
         from weaver._tracing.export.otlp_exporter import STALLED_SECONDS, reachable, within
 
-        endpoint = _endpoint(self._environ, "METRICS")
+        endpoint = _endpoint(self.environ, "METRICS")
         message = f"Metrics were not sent to {_shown(endpoint)}"
-        if "otlp" in _wanted(self._environ, "METRICS") and not reachable(endpoint):
+        if "otlp" in _wanted(self.environ, "METRICS") and not reachable(endpoint):
             self.notes.append(f"{message}: nothing answers there.")
         elif not within(STALLED_SECONDS, meters.shutdown):
             self.notes.append(f"{message}: it does not answer in time.")
@@ -153,11 +158,11 @@ def configure(
         if wanted_exporter or metrics or processors
         else None
     )
-    if telemetry._direct is not None:  # noqa: SLF001
+    if telemetry.direct is not None:
         from weaver._tracing.export.local_span import LocalProvider
         from weaver._tracing.export.sending import Sending
 
-        sink = Sending(telemetry._direct, telemetry.store)  # noqa: SLF001
+        sink = Sending(telemetry.direct, telemetry.store)
         provider = LocalProvider(sink, sampler=provider.sampler)
     elif telemetry.store is not None:
         from weaver._tracing.export.local_span import LocalProvider
@@ -165,7 +170,7 @@ def configure(
         provider = LocalProvider(telemetry.store, provider)
     telemetry.tracing = Tracing(
         provider,
-        telemetry._meters or _no_meters(),  # noqa: SLF001 - `configure` builds it
+        telemetry.meters or _no_meters(),
         labels=labels_wanted(environ),
         texts=telemetry.store,
     )
@@ -182,9 +187,9 @@ def _provider(
     from weaver import __version__
     from weaver._tracing.export.otlp_exporter import Overheard
 
-    environ = telemetry._environ  # noqa: SLF001 - `configure` builds it
-    telemetry._overheard = Overheard()  # noqa: SLF001
-    telemetry._overheard.begin()  # noqa: SLF001
+    environ = telemetry.environ
+    telemetry.overheard = Overheard()
+    telemetry.overheard.begin()
     named = "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     about = {"service.version": __version__} | ({} if named else {"service.name": SERVICE})
     resource = Resource.create(about)
@@ -192,7 +197,7 @@ def _provider(
     provider = TracerProvider(
         resource=resource, span_limits=SpanLimits(max_links=links), shutdown_on_exit=False
     )
-    telemetry._provider = provider  # noqa: SLF001
+    telemetry.provider = provider
     for processor in processors:
         provider.add_span_processor(processor)
     # Samplers of the SDK decide for a whole trace at its root; others may look at each span.
@@ -200,11 +205,11 @@ def _provider(
     for name in wanted:
         delivery = _delivery(name, environ, telemetry.notes, resource if is_direct else None)
         if delivery is not None:
-            telemetry._deliveries.append(delivery)  # noqa: SLF001
+            telemetry.deliveries.append(delivery)
             if delivery.takes_local_spans:
-                telemetry._direct = delivery  # noqa: SLF001
+                telemetry.direct = delivery
             provider.add_span_processor(delivery)
-    telemetry._meters = _meters(environ, resource, telemetry.notes)  # noqa: SLF001
+    telemetry.meters = _meters(environ, resource, telemetry.notes)
     return provider
 
 

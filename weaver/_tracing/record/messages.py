@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from weaver._json_reading.json_types import Json
+
 if TYPE_CHECKING:
     from weaver._data.messages import Message
     from weaver._models.protocol import Request
@@ -105,7 +107,7 @@ def _message(message: Message, redact: Callable[[str], str]) -> dict[str, Any]:
     return {"role": message.role, "parts": parts}
 
 
-def _shorten(value: Any, limit: int) -> Any:
+def _shorten(value: Json, limit: int) -> Any:
     """The same structure with every string under ``content``, ``response`` or ``arguments`` cut."""
     if isinstance(value, dict):
         return {

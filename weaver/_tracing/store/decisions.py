@@ -36,7 +36,7 @@ def decisions_of(spans: Iterable[SpanRecord]) -> list[LoggedDecision]:
     events = sorted((event for span in spans for event in span.events), key=lambda event: event.at_ns)
     outcomes = [event for event in events if event.name == sc.EVENT_OUTCOME]
     begun = min((span.start_ns for span in spans), default=0)
-    decisions = []
+    decisions: list[LoggedDecision] = []
     for event in events:
         if event.name != sc.EVENT_DECISION:
             continue

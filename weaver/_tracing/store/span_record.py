@@ -48,7 +48,7 @@ class SpanRecord:
     kind: str = "internal"
     status: str = "unset"
     status_text: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     events: Sequence[EventRecord] = ()
     links: Sequence[LinkRecord] = ()
 

@@ -74,7 +74,7 @@ def run_of(view: RunView) -> dict[str, Any]:
     index = {piece.id: i for i, piece in enumerate(view.pieces)}
     sizes = _sizes(view.pieces)
     room = MAX_TEXT_CHARS
-    pieces = []
+    pieces: list[dict[str, Any]] = []
     content = False
     for i, piece in enumerate(view.pieces):
         attributes = dict(piece.span.attributes)
@@ -165,7 +165,7 @@ def _sizes(pieces: Sequence[Piece]) -> list[int]:
 
 def _plans(view: RunView, index: dict[str, int]) -> list[dict[str, Any]]:
     """Return the plans with subtasks: each with its planner, its threads and the merge of their answers."""
-    plans = []
+    plans: list[dict[str, object]] = []
     for piece in view.pieces:
         ids = piece.span.attributes.get(sc.PLAN_IDS) if piece.kind == "plan" else None
         if not ids or piece.parent is None:

@@ -50,7 +50,7 @@ class Piece:
     calls: int = 0
     critical: bool = False
     own_seconds: float = 0.0
-    children: list[Piece] = field(default_factory=list)
+    children: list[Piece] = field(default_factory=list["Piece"])
 
     @property
     def id(self) -> str:

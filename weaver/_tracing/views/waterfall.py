@@ -183,7 +183,7 @@ def _rows(view: RunView, signs: Signs, picked: set[str]) -> list[_Row]:
         rows.append(row)
         if piece.id in view.waits:
             rows.append(_Row(None, inner, view.waits[piece.id]))
-        below = []
+        below: list[tuple[Piece, str, str]] = []
         for i, child in enumerate(inside):
             last = i == len(inside) - 1
             below.append(
@@ -272,7 +272,7 @@ def _failures(view: RunView) -> list[Text]:
         if piece.state in _BAD and not (piece.kind == "call" and up is not None and up.state in _BAD):
             reason = clean(piece.reason) or piece.state.replace("_", " ")
             reasons.setdefault(reason, []).append(clean(piece.thread or piece.label))
-    lines = []
+    lines: list[Text] = []
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1]))[:6]:
         summary = ", ".join(names[:6]) + (f" and {len(names) - 6:,} more" if len(names) > 6 else "")
         lines.append(_line("Failed", f"{summary}: {reason}", "red"))

@@ -68,7 +68,7 @@ class Setting:
 
     approve: Approve | None = None
     ask: Ask | None = None
-    functions: Mapping[str, Any] = field(default_factory=dict)
+    functions: Mapping[str, Any] = field(default_factory=dict[str, Any])
     approved: frozenset[str] = frozenset()
     turn: AbstractAsyncContextManager[Any] = field(default_factory=nullcontext)
 

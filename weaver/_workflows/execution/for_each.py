@@ -11,6 +11,7 @@ import anyio
 from weaver._coordination.conflicts.resolve import settle_conflicts
 from weaver._data.result import Answer, CancelReason
 from weaver._data.task import Task
+from weaver._json_reading.json_types import JsonLike, is_array
 from weaver._runtime.run import Run
 from weaver._runtime.state.thread import Thread
 from weaver._runtime.threads.group import Threads
@@ -89,7 +90,7 @@ class Items:
         value = items.value(self.names) if isinstance(items, Values) else evaluate(items, self.names)  # type: ignore[arg-type]
         if value is None:
             return []
-        if not isinstance(value, list):
+        if not is_array(value):
             raise StepError(f"Step {self.step.id}: for_each needs a list, and got {type(value).__name__}.")
         limit = self.step.spec.max_items
         if len(value) > limit:
@@ -221,7 +222,7 @@ class Items:
         ]
 
 
-def _name(item: Any) -> str:
+def _name(item: JsonLike) -> str:
     """Name an item after its number, for people and traces; "" for one without a short name."""
     if isinstance(item, Mapping):
         item = next((item[key] for key in _NAMES if isinstance(item.get(key), (str, int))), None)

@@ -117,7 +117,11 @@ class Progress:
 
     def _judge(self, run: Run, step: CompiledStep) -> Any:
         """Scores a finding for ``best``."""
-        return lambda finding: score(run, step.title, finding)
+
+        def judge(finding: Any) -> Awaitable[float]:
+            return score(run, step.title, finding)
+
+        return judge
 
     def _until(self, run: Run, step: CompiledStep) -> Any:
         """Makes the predicate of ``until(...)``."""

@@ -13,6 +13,7 @@ import operator as op
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._text.shortening import one_line
 from weaver._workflows.expressions.functions import FUNCTIONS, UnfitError
 from weaver._workflows.expressions.parser import JSON_TYPES, Expression, ExpressionError
@@ -80,15 +81,15 @@ def _make_evaluator() -> Callable[[Expression, Mapping[str, Any]], Any]:
     """simpleeval, narrowed to our language. One instance: evaluation is synchronous."""
     import simpleeval
 
-    operators = {
-        ast.Add: _add, ast.Mult: _multiply, ast.Sub: _numeric(op.sub), ast.Div: _numeric(op.truediv),
-        ast.FloorDiv: _numeric(op.floordiv), ast.Mod: _numeric(op.mod), ast.USub: _numeric(op.neg),
-        ast.Not: op.not_, ast.Eq: _equal, ast.NotEq: lambda a, b: not _equal(a, b),
+    operators: dict[type[ast.AST], Callable[..., Any]] = {
+        ast.Add: _add, ast.Mult: _multiply, ast.Sub: _numeric(op.sub), ast.Div: _numeric(_divide),
+        ast.FloorDiv: _numeric(_floor_divide), ast.Mod: _numeric(op.mod), ast.USub: _numeric(op.neg),
+        ast.Not: op.not_, ast.Eq: _equal, ast.NotEq: _unequal,
         ast.Lt: _ordered(op.lt), ast.LtE: _ordered(op.le), ast.Gt: _ordered(op.gt), ast.GtE: _ordered(op.ge),
-        ast.In: _within, ast.NotIn: lambda a, b: not _within(a, b),
+        ast.In: _within, ast.NotIn: _outside,
     }  # fmt: skip
 
-    class Evaluator(simpleeval.EvalWithCompoundTypes):  # type: ignore[misc]
+    class Evaluator(simpleeval.EvalWithCompoundTypes):
         steps = 0
 
         def __init__(self) -> None:
@@ -98,11 +99,9 @@ def _make_evaluator() -> Callable[[Expression, Mapping[str, Any]], Any]:
                 ast.Name, ast.Constant, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Call,
                 ast.Slice, ast.Dict, ast.List, ast.ListComp,
             )  # fmt: skip
-            nodes: dict[Any, Any] = dict(self.nodes)  # type: ignore[has-type]
-            self.nodes = {node: nodes[node] for node in allowed} | {
-                ast.Attribute: self._field,
-                ast.Subscript: self._item,
-            }
+            nodes = self.nodes
+            self.nodes = {node: nodes[node] for node in allowed}
+            self.nodes |= {ast.Attribute: self._field, ast.Subscript: self._item}
 
         def __call__(self, expression: Expression, names: Mapping[str, Any]) -> Any:
             self.names = names
@@ -131,8 +130,10 @@ def _make_evaluator() -> Callable[[Expression, Mapping[str, Any]], Any]:
             def call(*given: Any) -> Any:
                 _fitting(name, given)
                 for value in given:
-                    if isinstance(value, (str, list, dict)):
-                        self.steps += len(value) if not isinstance(value, str) else len(value) // 100
+                    if isinstance(value, str):
+                        self.steps += len(value) // 100
+                    elif is_array(value) or is_object(value):
+                        self.steps += len(value)
                 if self.steps > MAX_STEPS:
                     raise ExpressionError(f"it takes more than {MAX_STEPS:,} steps")
                 return _bounded(does(*given))
@@ -157,7 +158,7 @@ def _said(error: Any) -> str:
     return "it would make too long a list" if name == "IterableTooLong" else str(error)
 
 
-def _field_of(value: Any, name: str) -> Any:
+def _field_of(value: Json, name: str) -> Any:
     """A field of an object; null has null fields, so that skipped steps need no special care."""
     if value is None:
         return None
@@ -170,7 +171,7 @@ def _field_of(value: Any, name: str) -> Any:
     raise ExpressionError(f"{_kind(value)} has no field {name!r}")
 
 
-def _item_of(value: Any, key: Any) -> Any:
+def _item_of(value: Json, key: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, dict) and isinstance(key, str):
@@ -198,6 +199,14 @@ def _multiply(left: Any, right: Any) -> Any:
     return _bounded(left * right)
 
 
+def _divide(left: Any, right: Any) -> Any:
+    return left / right
+
+
+def _floor_divide(left: Any, right: Any) -> Any:
+    return left // right
+
+
 def _numeric(operator: Callable[..., Any]) -> Callable[..., Any]:
     def compute(*values: Any) -> Any:
         _of_numbers(*values)
@@ -218,6 +227,10 @@ def _ordered(operator: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]
 def _equal(left: Any, right: Any) -> bool:
     """Python's equality, but true is not 1."""
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def _unequal(left: Any, right: Any) -> bool:
+    return not _equal(left, right)
 
 
 def _fitting(name: str, given: tuple[Any, ...]) -> None:
@@ -249,7 +262,11 @@ def _within(item: Any, container: Any) -> bool:
     return item in container
 
 
-def _bounded(value: Any) -> Any:
+def _outside(item: Any, container: Any) -> bool:
+    return not _within(item, container)
+
+
+def _bounded(value: Json) -> Any:
     if isinstance(value, (str, list)) and len(value) > MAX_TEXT:
         raise ExpressionError(f"the result has more than {MAX_TEXT:,} characters or items")
     if isinstance(value, int) and value.bit_length() > 4096:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._json_reading.json_types import is_array
 from weaver._text.shortening import shorten
 from weaver._workflows.expressions.types import ANY, BOOLEAN, INTEGER, NUMBER, STRING, Kind, array, either
 
@@ -99,6 +100,26 @@ def _best(which: Callable[..., Any]) -> Callable[[list[Any]], Any]:
     return lambda values: which(_comparable(values)) if values else None
 
 
+def _sorted(values: list[Any]) -> list[Any]:
+    return sorted(_comparable(values))
+
+
+def _first(values: list[Any]) -> Any:
+    return values[0] if values else None
+
+
+def _last(values: list[Any]) -> Any:
+    return values[-1] if values else None
+
+
+def _values(fields: dict[str, Any]) -> list[Any]:
+    return list(fields.values())
+
+
+def _or_default(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
 def _sum(values: list[Any]) -> Any:
     if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
         raise UnfitError("sum() adds numbers only")
@@ -113,7 +134,7 @@ def _unique(values: list[Any]) -> list[Any]:
 
 
 def _flatten(values: list[Any]) -> list[Any]:
-    return [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [item for value in values for item in (value if is_array(value) else [value])]
 
 
 def _join(values: list[Any], separator: str = ", ") -> str:
@@ -187,17 +208,15 @@ FUNCTIONS: dict[str, Function] = _listed(
     _function("sum(list)", "array", _total, _sum, "All numbers added."),
     _function("min(list)", "array", _item, _best(min), "The smallest; null for none."),
     _function("max(list)", "array", _item, _best(max), "The largest; null for none."),
-    _function("sorted(list)", "array", _same, lambda x: sorted(_comparable(x)), "In rising order."),
+    _function("sorted(list)", "array", _same, _sorted, "In rising order."),
     _function("unique(list)", "array", _same, _unique, "Each value once, in order."),
     _function("flatten(list)", "array", _flat, _flatten, "Lists inside the list taken apart."),
-    _function("first(list)", "array", _item, lambda x: x[0] if x else None, "The first item, or null."),
-    _function("last(list)", "array", _item, lambda x: x[-1] if x else None, "The last item, or null."),
+    _function("first(list)", "array", _item, _first, "The first item, or null."),
+    _function("last(list)", "array", _item, _last, "The last item, or null."),
     _function("any(list)", "array", BOOLEAN, any, "Whether one of them is true."),
     _function("all(list)", "array", BOOLEAN, all, "Whether all are true."),
     _function("keys(object)", "object", array(STRING), list, "The names of the fields."),
-    _function("values(object)", "object", array(ANY), lambda x: list(x.values()), "The fields' values."),
-    _function(
-        "default(x, y)", "any, any", _default, lambda x, y: y if x is None else x, "x, or y if x is null."
-    ),
+    _function("values(object)", "object", array(ANY), _values, "The fields' values."),
+    _function("default(x, y)", "any, any", _default, _or_default, "x, or y if x is null."),
     _function("range(n)", "integer", array(INTEGER), _range, "0, 1, ... n-1."),
 )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._json_reading.json_types import Json, JsonLike, is_array
 from weaver._text.untrusted import fenced
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.functions import text_of
@@ -164,7 +165,9 @@ class TemplateError(ValueError):
         self.template = template
 
 
-def templates_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def templates_in(
+    value: JsonLike, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Every text inside lists and objects, with its path."""
     if isinstance(value, str):
         yield path, value
@@ -208,15 +211,16 @@ def _plainly(value: Any) -> str:
     return text_of(value)
 
 
-def _as_data(value: Any, slot: Slot, *, alone: bool, begun: bool) -> str:
+def _as_data(value: Json, slot: Slot, *, alone: bool, begun: bool) -> str:
     """Fenced: short texts within a line in single backticks, all else in its own block of lines."""
     if isinstance(value, str) and not alone and len(value) <= _INLINE and not set(value) & set("`\n\r"):
         return f"`{value}`"
     label = re.sub(r"[^\w.\[\]' ]", "", slot.expression.text).strip()[:60]
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        block = "\n\n".join(fenced(item, f"{label} {number}") for number, item in enumerate(value, 1))
+    texts = [item for item in value if isinstance(item, str)] if is_array(value) else []
+    if texts and texts == value:
+        block = "\n\n".join(fenced(text, f"{label} {number}") for number, text in enumerate(texts, 1))
     elif isinstance(value, (list, dict)):
         block = fenced(json.dumps(value, ensure_ascii=False, indent=2), label)
     else:
-        block = fenced(value, label)
+        block = fenced(text_of(value), label)
     return block if alone or not begun else f"\n{block}"

@@ -27,6 +27,10 @@ Report = Callable[[int, str, str], None]
 """Called with the offset in the expression, what is wrong, and a hint."""
 
 
+def ignore(_offset: int, _problem: str, _hint: str) -> None:
+    """Report nothing: for who wants to know only what an expression reads."""
+
+
 class Inference:
     """Works out the kind of an expression and reports what cannot be right.
 

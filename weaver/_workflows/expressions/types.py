@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from weaver._json_reading.json_types import is_list_or_tuple, is_object
 from weaver._workflows.schema.types import ValueSpec
 
 _WORDS = {
@@ -115,7 +116,7 @@ def of_spec(spec: ValueSpec, *, data: bool = False, label: str = "") -> Kind:
     )
 
 
-def of_value(value: Any) -> Kind:
+def of_value(value: object) -> Kind:
     """The kind of a value that stands in the file."""
     match value:
         case None:
@@ -128,21 +129,21 @@ def of_value(value: Any) -> Kind:
             return Kind("number", enum=(value,))
         case str():
             return Kind("string", enum=(value,))
-        case list() | tuple():
+        case _ if is_list_or_tuple(value):
             return array(either(of_value(item) for item in value))
-        case dict():
+        case _ if is_object(value):
             return record({str(key): of_value(item) for key, item in value.items()})
         case _:
             return ANY
 
 
-_PLAIN = {
+_PLAIN: dict[type[Any], Kind] = {
     type(None): NULL, bool: BOOLEAN, int: INTEGER, float: NUMBER, str: STRING, list: array(), tuple: array(),
     dict: Kind("object"),
 }  # fmt: skip
 
 
-def plain_kind(value: Any) -> Kind:
+def plain_kind(value: object) -> Kind:
     """The kind of a value without looking inside: for values at run time, which may be large."""
     return _PLAIN.get(type(value), ANY)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._workflows.expressions.templates import Template, parse_template, templates_in
 
 
@@ -33,7 +34,7 @@ class Values:
         """
         return self._fill(self.given, (), names)
 
-    def _fill(self, at: Any, path: tuple[str | int, ...], names: Mapping[str, Any]) -> Any:
+    def _fill(self, at: JsonLike, path: tuple[str | int, ...], names: Mapping[str, Any]) -> Any:
         if isinstance(at, str):
             return self.texts[path].value(names)
         if isinstance(at, Mapping):

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from weaver._json_reading.json_types import is_mapping
 from weaver._workflows.format.step import Defaults, Name, Step
 from weaver._workflows.schema.components import AgentSpec, Case, InputSpec, Models, Part, Server, Texts
 from weaver.errors import ConfigurationError
@@ -108,9 +109,9 @@ class Definition(Part):
     @model_validator(mode="before")
     @classmethod
     def _take_extensions(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
+        if not is_mapping(data):
             return data
-        mine = {key: value for key, value in data.items() if isinstance(key, str) and key.startswith("x-")}
+        mine = {key: value for key, value in data.items() if str(key).startswith("x-")}
         if not mine:
             return data
         return {k: v for k, v in data.items() if k not in mine} | {"extensions": mine}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from weaver._json_reading.json_types import Json
 from weaver._workflows.format.definition import Definition
 
 FILE = Path(__file__).parents[1] / "weaver-v1.schema.json"
@@ -29,7 +30,7 @@ def schema_text() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _tidy(node: Any) -> Any:
+def _tidy(node: Json) -> Any:
     """Drop titles made of key names and null, and flatten unions: editors show the rest."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
@@ -37,7 +38,7 @@ def _tidy(node: Any) -> Any:
         return node
     out: dict[str, Any] = {}
     for key, value in node.items():
-        if key in ("properties", "$defs", "patternProperties"):
+        if key in ("properties", "$defs", "patternProperties") and isinstance(value, dict):
             out[key] = {name: _tidy(part) for name, part in value.items()}
         elif key in ("examples", "default", "enum", "const"):
             out[key] = value

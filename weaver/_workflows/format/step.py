@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._settings.units import Duration, Size
 from weaver._workflows.kinds.registry import KindKeys, kind_of
 from weaver._workflows.schema.components import (
@@ -30,7 +31,7 @@ def _condition(value: Any) -> Any:
 Condition = Annotated[StrictStr, BeforeValidator(_condition, json_schema_input_type=StrictStr | StrictBool)]
 
 
-def _list_or_text(value: Any) -> Any:
+def _list_or_text(value: JsonLike) -> Any:
     if not isinstance(value, (str, list, tuple)):
         raise ValueError("a list is expected, or an expression for one")
     return list(value) if isinstance(value, tuple) else value

@@ -11,6 +11,7 @@ from weaver._data.parts import TextPart
 from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._documents.opening import opened
+from weaver._json_reading.json_types import is_list_or_tuple
 from weaver._runtime.run import Run
 from weaver._strategies.long_inputs.whole import with_whole_documents
 from weaver._workflows.expressions.functions import text_of
@@ -42,7 +43,7 @@ async def documents_of(
     sources: list[Any] = []
     for entry, value in zip(entries, values, strict=True):
         if SLOT in entry:
-            items = value if isinstance(value, list | tuple) else [value]
+            items = value if is_list_or_tuple(value) else [value]
             sources += [TextPart(text_of(item)) for item in items]
             continue
         path = (folder / entry).resolve()

@@ -131,7 +131,7 @@ class FunctionStep(StepKind):
 
         assert self.tool is not None
         name = self.tool.spec.name
-        arguments = self.value(names, "with") or {}
+        arguments: Any = self.value(names, "with") or {}
         call = ToolCall(f"step-{self.step.id}", name, json.dumps(arguments, ensure_ascii=False))
         result = await use_tool(run.context, {name: self.tool}, call)
         return work.answer(run, result if signatures.gives_text(self.tool) else _json(result), by=name)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from weaver._json_reading.json_types import is_list_or_tuple, is_object
 from weaver._settings.units import ENVIRONMENT, Duration, Money, Size
 from weaver._workflows.schema.types import ValueSpec, written_short
 
@@ -43,7 +44,7 @@ def short(key: str, *types: type) -> Any:
 
     def write(part: Any, written: Callable[[Any], Any]) -> Any:
         out = written(part)
-        return out[key] if isinstance(out, dict) and set(out) == {key} else out
+        return out[key] if is_object(out) and set(out) == {key} else out
 
     return _Short(read, write, key)
 
@@ -78,7 +79,7 @@ def text_list(value: Any) -> Any:
 
 def _one_or_list(value: Any, written: Callable[[Any], Any]) -> Any:
     out = written(value)
-    return out[0] if isinstance(out, (list, tuple)) and len(out) == 1 else list(out)
+    return out[0] if is_list_or_tuple(out) and len(out) == 1 else list(out)
 
 
 Texts = Annotated[

@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from weaver._json_reading.json_types import JsonLike, is_array, is_list_or_tuple, is_object
+
 TypeName = Literal["string", "integer", "number", "boolean", "object", "array", "any"]
 TYPE_NAMES: tuple[str, ...] = ("string", "integer", "number", "boolean", "object", "array", "any")
 _OTHER_NAMES = {
@@ -243,7 +245,7 @@ class ValueSpec(BaseModel):
             return _json_or(text, text)
         as_json = text.lstrip().startswith({"array": "[", "object": "{"}.get(self.type, "\0"))
         value = _json(text.strip()) if as_json else _json_or(text.strip(), None)
-        if self.type == "array" and not isinstance(value, list):
+        if self.type == "array" and not is_array(value):
             value = [part.strip() for part in text.split(",") if part.strip()]
             if self.items is not None and self.items.type != "string":
                 value = [_json_or(part, part) for part in value]
@@ -251,7 +253,7 @@ class ValueSpec(BaseModel):
             value = float(value)
         if self.type == "boolean" and not isinstance(value, bool):
             raise ValueError("true or false is expected")
-        if self.type == "object" and not isinstance(value, dict):
+        if self.type == "object" and not is_object(value):
             raise ValueError('an object is expected, as JSON: {"name": "value"}')
         if (problem := self.problem_with(value)) is not None:
             raise ValueError(problem)
@@ -287,7 +289,7 @@ def _json_or(text: str, otherwise: Any) -> Any:
         return otherwise
 
 
-def _from_short(value: Any) -> Any:
+def _from_short(value: JsonLike) -> Any:
     """``string`` and ``[string]``; the type where other keys imply it."""
     if isinstance(value, str):
         return {"type": value}
@@ -303,10 +305,10 @@ def _from_short(value: Any) -> Any:
     return value
 
 
-def _enum_type(enum: Any) -> str:
-    if not isinstance(enum, (list, tuple)) or not enum:
+def _enum_type(enum: JsonLike) -> str:
+    if not is_list_or_tuple(enum) or not enum:
         return "string"
-    names = {bool: "boolean", str: "string", int: "integer", float: "number"}
+    names: dict[type[Any], str] = {bool: "boolean", str: "string", int: "integer", float: "number"}
     return names.get(type(enum[0]), "string")
 
 
@@ -318,7 +320,7 @@ def _checked(spec: ValueSpec) -> ValueSpec:
 
 def _to_short(spec: Any, write: Any) -> Any:
     written = write(spec)
-    if not isinstance(written, dict):
+    if not is_object(written):
         return written
     if set(written) == {"type"}:
         return written["type"]

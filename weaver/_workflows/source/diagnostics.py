@@ -61,8 +61,8 @@ class Problems:
         warnings: what is probably a mistake; the workflow can be run all the same.
     """
 
-    _found: dict[Problem, None] = field(default_factory=dict)
-    warnings: list[Problem] = field(default_factory=list)
+    _found: dict[Problem, None] = field(default_factory=dict[Problem, None])
+    warnings: list[Problem] = field(default_factory=list[Problem])
 
     @property
     def found(self) -> list[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._workflows.source.tree import plain_value
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _fits_block(line: str) -> bool:
     return line.isprintable() and line == line.rstrip()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: JsonLike) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -60,8 +60,8 @@ class Mapping:
     """Keys in order of writing; of a repeated key the first stays."""
 
     place: Place
-    entries: dict[str, tuple[Place, Node]] = field(default_factory=dict)
-    merged: list[tuple[Place, Node]] = field(default_factory=list)
+    entries: dict[str, tuple[Place, Node]] = field(default_factory=dict[str, tuple[Place, "Node"]])
+    merged: list[tuple[Place, Node]] = field(default_factory=list[tuple[Place, "Node"]])
 
     @property
     def whole(self) -> bool:
@@ -74,7 +74,7 @@ class Sequence:
     """A list."""
 
     place: Place
-    items: list[Node] = field(default_factory=list)
+    items: list[Node] = field(default_factory=list["Node"])
 
 
 @dataclass(slots=True)

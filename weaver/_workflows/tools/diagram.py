@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from types import MappingProxyType
 
+from weaver._json_reading.json_types import is_array
 from weaver._text.shortening import one_line
 from weaver._workflows.execution.preparation.prepared import Prepared
 from weaver._workflows.kinds.bound import Most
@@ -139,7 +140,7 @@ def _facts(step: CompiledStep, most: Most, decided: Foreseen | None) -> list[str
     if spec.for_each is not None:
         if decided is not None and decided.items is not None:
             items = _count(decided.items, "item")
-        elif isinstance(spec.for_each, list):
+        elif is_array(spec.for_each):
             items = _count(len(spec.for_each), "item")
         else:
             items = one_line(spec.for_each, 60)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from weaver._json_reading.json_types import is_array
 from weaver._workflows.execution.preparation.prepared import Prepared
 from weaver._workflows.expressions.evaluator import evaluate
 from weaver._workflows.expressions.parser import Expression, ExpressionError
-from weaver._workflows.expressions.typecheck import Inference
+from weaver._workflows.expressions.typecheck import Inference, ignore
 from weaver._workflows.expressions.values import Values
 from weaver._workflows.validation.compiled import CompiledStep
 
@@ -68,7 +69,7 @@ def _items(step: CompiledStep, names: Mapping[str, Any]) -> int | None:
         return None
     if value is None:
         return 0
-    return min(len(value), step.spec.max_items) if isinstance(value, list) else None
+    return min(len(value), step.spec.max_items) if is_array(value) else None
 
 
 def _task(step: CompiledStep, names: Mapping[str, Any]) -> str | None:
@@ -82,7 +83,7 @@ def _task(step: CompiledStep, names: Mapping[str, Any]) -> str | None:
 
 
 def _reads_inputs_only(expression: Expression) -> bool:
-    return all(path[0] == "inputs" for path in Inference(expression, {}, lambda *_: None).used)
+    return all(path[0] == "inputs" for path in Inference(expression, {}, ignore).used)
 
 
 def _skip_those_behind(prepared: Prepared, foreseen: dict[str, Foreseen]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from weaver._data.result import Result
+from weaver._json_reading.json_types import is_array, is_mapping
 from weaver._models.protocol import Capabilities, Prices, Request, Stream
 from weaver._settings.units import parse_duration
 from weaver._text.shortening import shorten
@@ -104,7 +105,7 @@ def _problems(
     workflow: Definition, number: int, result: Result[Any], strategy: FlowStrategy, answers: Answers
 ) -> list[str]:
     case = workflow.tests[number]
-    problems = []
+    problems: list[str] = []
     if result.status != case.status:
         because = (
             f": {result.error.message}" if result.error else "".join(f"; {note}" for note in result.notes[:3])
@@ -190,7 +191,7 @@ class Answers:
     """Scripted answers by step; steps without one say ``ok``, or the smallest value that fits."""
 
     given: Mapping[str, Any]
-    asked: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict[str, int])
 
     def model(self) -> ByStep:
         """A model that says them."""
@@ -198,9 +199,9 @@ class Answers:
 
     def left_over(self) -> list[str]:
         """Answers that nobody asked for."""
-        unused = []
+        unused: list[str] = []
         for step, answers in self.given.items():
-            if isinstance(answers, list) and self.asked.get(step, 0) < len(answers):
+            if is_array(answers) and self.asked.get(step, 0) < len(answers):
                 unused.append(
                     f"{self.asked.get(step, 0)} of the {len(answers)} answers of {step!r} were asked for"
                 )
@@ -212,13 +213,13 @@ class Answers:
         count = self.asked.get(step, 0)
         self.asked[step] = count + 1
         answer = self.given.get(step, self.given.get(step.rpartition("/")[2]))
-        if isinstance(answer, list) and _wants_list(request):
+        if is_array(answer) and _wants_list(request):
             self.asked[step] = len(answer)
-        elif isinstance(answer, list):
+        elif is_array(answer):
             place = index if index is not None else count
             answer = answer[place] if place < len(answer) else None
         if (
-            isinstance(answer, Mapping)
+            is_mapping(answer)
             and set(answer) & {"say", "error", "after"}
             and not set(answer) - {"say", "error", "after"}
         ):
@@ -259,7 +260,7 @@ def smallest(schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -
     if "anyOf" in schema:
         return smallest(schema["anyOf"][0], root)
     type_ = schema.get("type")
-    match type_[0] if isinstance(type_, list) else type_:
+    match type_[0] if is_array(type_) else type_:
         case "object" if "properties" not in schema:
             return {}
         case "object":

@@ -51,10 +51,10 @@ class CompiledStep:
     condition: Expression | None = None
     items: Expression | Values | None = None
     most: int | None = None
-    texts: dict[str, Template | Values] = field(default_factory=dict)
+    texts: dict[str, Template | Values] = field(default_factory=dict[str, Template | Values])
     approve: Template | None = None
     fallback: Values | None = None
-    until: Mapping[str, Expression] = field(default_factory=dict)
+    until: Mapping[str, Expression] = field(default_factory=dict[str, Expression])
     single: bool = False
     claims: bool = False
     title: str = ""
@@ -78,10 +78,10 @@ class Compiled:
         warnings: what is probably a mistake in this file.
     """
 
-    steps: dict[str, CompiledStep] = field(default_factory=dict)
-    outputs: dict[str, Values] = field(default_factory=dict)
-    output_kinds: dict[str, Kind] = field(default_factory=dict)
-    expectations: dict[tuple[int, int], Expression] = field(default_factory=dict)
+    steps: dict[str, CompiledStep] = field(default_factory=dict[str, CompiledStep])
+    outputs: dict[str, Values] = field(default_factory=dict[str, Values])
+    output_kinds: dict[str, Kind] = field(default_factory=dict[str, Kind])
+    expectations: dict[tuple[int, int], Expression] = field(default_factory=dict[tuple[int, int], Expression])
     warnings: tuple[Problem, ...] = ()
 
     @property

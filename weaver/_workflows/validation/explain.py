@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._text.names import closest
 from weaver._text.shortening import shorten
 from weaver._workflows.format.extension import installed_keys
@@ -113,14 +114,16 @@ def _said_already(loc: tuple[Any, ...], odd: list[tuple[Any, ...]]) -> bool:
     return loc == ("version",) or misspelt or (bool(beside) and loc[-1] == "type")
 
 
+def _holds(at: Any, part: Any) -> bool:
+    return (is_object(at) and part in at) or (is_array(at) and isinstance(part, int) and part < len(at))
+
+
 def _existing(loc: tuple[Any, ...], data: Any, *, keep_last: bool) -> Keys:
     """The part of a location that the file has; pydantic adds names of union members."""
     keys: list[str | int] = []
-    at = data
+    at: Any = data
     for number, part in enumerate(loc):
-        if (isinstance(at, dict) and part in at) or (
-            isinstance(at, list) and isinstance(part, int) and part < len(at)
-        ):
+        if _holds(at, part):
             at = at[part]
         elif not (keep_last and number == len(loc) - 1):
             continue
@@ -156,7 +159,7 @@ def _worth_showing(given: Any, what: str) -> bool:
     return isinstance(given, (str, int, float)) and str(given) not in what and len(str(given)) <= 60
 
 
-def _for_type(kind: str, given: Any) -> str:
+def _for_type(kind: str, given: Json) -> str:
     if kind == "bool_type" and isinstance(given, str) and given.lower() in _YAML_1_1:
         meant = "true" if given.lower() in ("yes", "on", "y") else "false"
         return f"write {meant}: in YAML 1.2 {given} is a text"
@@ -206,7 +209,7 @@ def _named(keys: Keys, root: type[BaseModel]) -> str:
     return f"{keys[-1]} are keyed by name, {example}" if example else ""
 
 
-def _flow(value: Any) -> str:
+def _flow(value: Json) -> str:
     """A value as YAML on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._settings.settings import Settings
 from weaver._workflows.format.definition import MANY_STEPS, VERSION, Definition
 from weaver._workflows.format.extension import add_installed
@@ -182,7 +183,7 @@ def _read(source: Source, problems: Problems) -> tuple[Definition | None, frozen
     data = source.data
     if () in source.missing:
         return None, frozenset()
-    if not isinstance(data, dict):
+    if not is_object(data):
         complaint = "a workflow is a mapping: version, name, steps"
         problems.add(source.problem(source.value_place(()), (), complaint, "start with `weaver init`"))
         return None, frozenset()
@@ -215,8 +216,8 @@ def _foreign_keys(data: Mapping[str, Any]) -> set[str]:
     known = set(keys_of(Step))
     return {
         key
-        for step in (steps.values() if isinstance(steps, dict) else ())
-        if isinstance(step, dict)
+        for step in (steps.values() if is_object(steps) else ())
+        if is_object(step)
         for key in step.keys() - known
     }
 
@@ -257,18 +258,20 @@ def _existing(data: Any, location: tuple[Any, ...]) -> Keys:
 def _has(at: Any, part: Any) -> bool:
     if isinstance(at, dict):
         return part in at
-    return isinstance(at, list) and isinstance(part, int) and part < len(at)
+    return is_array(at) and isinstance(part, int) and part < len(at)
 
 
 _CUT = object()
 
 
-def _drop_cut(data: Any) -> None:
+def _drop_cut(data: Json) -> None:
     """Take out list items that were cut; only then, so that indices stay right meanwhile."""
-    for value in data.values() if isinstance(data, dict) else data:
-        if isinstance(value, (dict, list)):
+    if isinstance(data, dict):
+        for value in data.values():
             _drop_cut(value)
-    if isinstance(data, list):
+    elif isinstance(data, list):
+        for value in data:
+            _drop_cut(value)
         data[:] = [value for value in data if value is not _CUT]
 
 
@@ -291,7 +294,7 @@ def _without(data: Any, cut: set[Keys]) -> Any:
     return copy if isinstance(copy.get("steps"), dict) and copy["steps"] else None
 
 
-def _copy(data: Any) -> Any:
+def _copy(data: Json) -> Any:
     if isinstance(data, dict):
         return {key: _copy(value) for key, value in data.items()}
     return [_copy(item) for item in data] if isinstance(data, list) else data

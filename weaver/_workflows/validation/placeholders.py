@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from weaver._json_reading.json_types import is_array
 from weaver._workflows.expressions.parser import Expression
 from weaver._workflows.expressions.templates import Template, templates_in
-from weaver._workflows.expressions.typecheck import Inference
+from weaver._workflows.expressions.typecheck import Inference, ignore
 from weaver._workflows.expressions.values import Values
 from weaver._workflows.kinds.registry import text_keys
 from weaver._workflows.kinds.step_kind import value_of
@@ -41,7 +42,7 @@ def warn_of_unread_inputs(checks: Checks) -> None:
     """Warn of inputs that no expression reads."""
     read: set[str] = set()
     for expression in _expressions(checks):
-        paths = Inference(expression, {}, lambda *_: None).used
+        paths = Inference(expression, {}, ignore).used
         names = [path[1] for path in paths if path[:1] == ("inputs",) and len(path) == 2]
         if paths.count(("inputs",)) > len(names):
             return  # all of them together
@@ -59,7 +60,7 @@ def _templates(checks: Checks) -> Iterator[tuple[Keys, str]]:
         values: dict[str, Any] = {
             **{key: value_of(step, key) for key in text_keys()},
             "fallback": step.fallback,
-            "for_each": step.for_each if isinstance(step.for_each, list) else None,
+            "for_each": step.for_each if is_array(step.for_each) else None,
         }
         for name, value in values.items():
             for path, text in templates_in(value):
@@ -106,7 +107,9 @@ def _expression(checks: Checks, path: str, keys: Keys) -> str:
     """The expression that was probably meant."""
     root = re.split(r"[.\[]", path)[0]
     step = checks.workflow.steps.get(str(keys[1])) if keys[0] == "steps" else None
-    names = {"inputs", "steps"} | ({step.item_name, "index"} if step and step.for_each is not None else set())
+    names = {"inputs", "steps"}
+    if step and step.for_each is not None:
+        names |= {step.item_name, "index"}
     if root not in names and root in checks.workflow.inputs:
         path = f"inputs.{path}"
     elif root not in names and root in checks.workflow.steps:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._settings.units import ENVIRONMENT
 from weaver._workflows.expressions.parser import Expression, ExpressionError, parse_expression
 from weaver._workflows.expressions.templates import (
@@ -17,7 +18,7 @@ from weaver._workflows.expressions.templates import (
     parse_template,
     templates_in,
 )
-from weaver._workflows.expressions.typecheck import Inference
+from weaver._workflows.expressions.typecheck import Inference, ignore
 from weaver._workflows.expressions.types import ANY, STRING, Kind, array, either, of_value, record
 from weaver._workflows.expressions.values import Values
 from weaver._workflows.source.diagnostics import Place, Problems
@@ -40,7 +41,7 @@ class Reading:
     @property
     def used(self) -> list[tuple[str, ...]]:
         """Paths of names that it reads."""
-        return Inference(self.expression, {}, lambda *_: None).used
+        return Inference(self.expression, {}, ignore).used
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Texts:
 
     source: Source
     problems: Problems
-    kinds: dict[int, Kind] = field(default_factory=dict)
+    kinds: dict[int, Kind] = field(default_factory=dict[int, Kind])
 
     def wrong(self, keys: Keys, what: str, hint: str = "", *, key: bool = False) -> None:
         """Report a problem with the value at ``keys`` (or with its key)."""
@@ -134,7 +135,9 @@ class Texts:
         """The kind of a value with texts in it."""
         return self._kind_of(values.given, (), values, keys, names)
 
-    def _kind_of(self, at: Any, path: Keys, values: Values, keys: Keys, names: Mapping[str, Kind]) -> Kind:
+    def _kind_of(
+        self, at: JsonLike, path: Keys, values: Values, keys: Keys, names: Mapping[str, Kind]
+    ) -> Kind:
         if isinstance(at, str):
             return self.infer_template(values.texts[path], (*keys, *path), names)[0]
         if isinstance(at, Mapping):

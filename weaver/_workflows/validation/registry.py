@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from weaver._environment import plugins
+from weaver._json_reading.json_types import is_mapping
 from weaver._tools.function import FunctionTool, as_tool, by_name, identity
 from weaver._tools.protocol import Tool
 from weaver._workflows.schema.types import in_words
@@ -61,7 +62,7 @@ class Surroundings:
         strict: whether names that are not there are problems; a file may be checked on another machine.
     """
 
-    tools: Mapping[str, Tool] = field(default_factory=dict)
+    tools: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     strict: bool = True
 
     @classmethod
@@ -71,7 +72,7 @@ class Surroundings:
         Raises:
             ConfigurationError: one of them is not a tool.
         """
-        if isinstance(tools, Mapping):
+        if is_mapping(tools):
             return cls({name: as_tool(value) for name, value in tools.items()}, strict)
         return cls(by_name(tuple(tools)), strict)
 

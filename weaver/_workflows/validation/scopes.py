@@ -40,7 +40,7 @@ def single(join: str | None) -> bool:
 
 def inputs_kind(inputs: Mapping[str, Input]) -> Kind:
     """``inputs``."""
-    fields = {}
+    fields: dict[str, Kind] = {}
     for name, spec in inputs.items():
         kind = of_spec(spec, data=spec.fence, label=f"the input {name!r}")
         fields[name] = kind.or_null() if spec.optional and spec.default is None else kind

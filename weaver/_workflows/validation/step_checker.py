@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from weaver._json_reading.json_types import is_array
 from weaver._workflows.expressions.parser import WORDS
 from weaver._workflows.expressions.templates import Template
 from weaver._workflows.expressions.types import ANY, INTEGER, Kind, accepts, array
@@ -135,7 +136,7 @@ class StepCheck:
             self.texts.wrong(keys, sentence(error.message), sentence(error.hint))
         self.compiled.until = conditions
         several = [int(n) for n in re.findall(r"quorum\(\s*(\d+)", self.step.join)]
-        limit = len(self.step.for_each) if isinstance(self.step.for_each, list) else None
+        limit = len(self.step.for_each) if is_array(self.step.for_each) else None
         limit = len(self.compiled.needs) if self.step.for_each is None else limit
         if len(self.compiled.needs) < 2 and self.step.for_each is None:
             return  # said already

@@ -10,6 +10,8 @@ from weaver._cli.support.guard import debug_option
 from weaver.errors import UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from weaver_postgres.dispatcher import PostgresDispatcher
     from weaver_postgres.journal import PostgresJournal
 
@@ -92,7 +94,9 @@ def budget(journal: str | None, /, submitter: str, **options: Any) -> None:
     _do(journal, change)
 
 
-def _do(journal: str | None, work: Any) -> None:
+def _do(
+    journal: str | None, work: Callable[[PostgresJournal, PostgresDispatcher], Awaitable[object]]
+) -> None:
     from weaver_postgres.commands.connected import with_dispatcher
 
     with_dispatcher(journal, work)

@@ -202,12 +202,12 @@ def _wait(run_id: str, url: str | None) -> int:
                 return head.status, head.result
             await journal.changed(run_id, follow=True)
 
-    status, result = with_dispatcher(url, until_ended)
-    result = result or {}
+    status, value = with_dispatcher(url, until_ended)
+    result: dict[str, Any] = value or {}
     if result.get("answer"):
         click.echo(result["answer"])
     if status not in ("complete", "partial"):
-        error = result.get("error") or {}
+        error: dict[str, Any] = result.get("error") or {}
         click.echo(f"The run is {status}. {error.get('message', '')}".rstrip(), err=True)
     return {"complete": 0, "partial": 3}.get(status, 1)
 

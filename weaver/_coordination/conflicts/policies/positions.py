@@ -56,7 +56,7 @@ class Position:
 def positions(conflict: Conflict, threads: Sequence[Told]) -> list[Position]:
     """The positions of all threads in the conflict that can still be found."""
     by_id = {t.id: t for t in threads}
-    held = []
+    held: list[Position] = []
     for value in conflict.values:
         for thread in (by_id[i] for i in value.threads if i in by_id):
             claim = _claim_of(conflict, value, thread)

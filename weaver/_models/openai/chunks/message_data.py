@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weaver._data.conversation.reading import RETURNED
+from weaver._json_reading.json_types import is_array, is_object
 from weaver._models.protocol import MessageData
 
 _TEXTS = ("reasoning_content", "reasoning")
@@ -30,8 +31,8 @@ class MessageDataReader:
             if (text := message.get(name)) and isinstance(text, str):
                 self._texts.setdefault(name, []).append(text)
         for name in _LISTS:
-            if isinstance(blocks := message.get(name), list):
-                self._blocks.setdefault(name, []).extend(b for b in blocks if isinstance(b, dict))
+            if is_array(blocks := message.get(name)):
+                self._blocks.setdefault(name, []).extend(block for block in blocks if is_object(block))
         for name, value in message.items():
             if value and (name in _OBJECTS or "signature" in name):
                 self._objects[name] = value

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from weaver._json_reading.json_types import Json, is_array, is_object
 from weaver._models.openai.chunks.finish_reasons import FAILED, finish_reason, normal
 from weaver._models.openai.chunks.message_data import MessageDataReader
 from weaver._models.openai.chunks.thoughts import ThoughtSplitter
@@ -88,7 +89,7 @@ class ChunkReader:
             InvalidChunkError: it is not a chunk.
         """
         try:
-            chunk = from_json(payload)
+            chunk: Json = from_json(payload)
         except ValueError:
             chunk = self._parse_tolerantly(payload, whole=whole)
             if chunk is _TAKEN:
@@ -99,12 +100,12 @@ class ChunkReader:
         elif chunk is None or isinstance(chunk, str):
             self._pass_over(payload)
             return
-        chunks: list[Any] = chunk if type(chunk) is list and chunk else [chunk]
-        for each in chunks:
-            if type(each) is not dict:
-                raise InvalidChunkError(f"{_start_of(payload)} is not an object")
+        chunks = chunk if type(chunk) is list and chunk else [chunk]
+        objects = [each for each in chunks if type(each) is dict]
+        if len(objects) < len(chunks):
+            raise InvalidChunkError(f"{_start_of(payload)} is not an object")
         try:
-            for each in chunks:
+            for each in objects:
                 self.take(each, whole=whole)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             reason = str(error) if type(error) is _ShapeError else "a field has an unexpected type"
@@ -112,14 +113,14 @@ class ChunkReader:
 
     def take(self, chunk: Mapping[str, Any], *, whole: bool = False) -> None:
         """Read one parsed chunk. Raises whatever a wrong shape leads to, besides `ServerSaidError`."""
-        choices = chunk.get("choices")
+        choices: Any = chunk.get("choices")
         count_before = len(self.deltas)
         finish: str | None = None
         if choices:
-            if not isinstance(choices, list):
+            if not is_array(choices):
                 raise _ShapeError("choices is not a list")
             for position, choice in enumerate(choices):
-                if not isinstance(choice, dict):
+                if not is_object(choice):
                     raise _ShapeError("a choice is not an object")
                 index = choice.get("index")
                 word = self._take_choice(choice, position if index is None else index, chunk)
@@ -155,7 +156,7 @@ class ChunkReader:
             return False
         if self.finish is not None or not self._thoughts.done or "choices" not in chunk:
             return False
-        choices = chunk["choices"]
+        choices: Json = chunk["choices"]
         if type(choices) is not list or len(choices) != 1:
             return False
         choice = choices[0]
@@ -254,7 +255,7 @@ class ChunkReader:
                 self.read(line.strip().removeprefix(b"data:").strip() if whole else line)
         return _TAKEN
 
-    def _content(self, content: Any) -> None:
+    def _content(self, content: Json) -> None:
         if isinstance(content, str):
             if self._thoughts.done:
                 self.deltas.append(Text(content))
@@ -300,7 +301,7 @@ class ChunkReader:
             names = logprobs.get("tokens") or ()
             tops = logprobs.get("top_logprobs") or [None] * len(names)
             tokens = tuple(
-                TokenLogprob(name, own, tuple((top or {}).items()))
+                TokenLogprob(name, own, _pairs(top))
                 for name, own, top in zip(names, logprobs.get("token_logprobs") or (), tops, strict=True)
                 if own is not None
             )
@@ -329,11 +330,15 @@ _TAKEN = object()
 _MOST_FOREIGN = 1000
 
 
+def _pairs(top: Mapping[str, float] | None) -> tuple[tuple[str, float], ...]:
+    return tuple(top.items()) if top else ()
+
+
 def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return where a choice has what it says, and that: ``delta``, else ``message``, else ``text``."""
     first: tuple[str, Mapping[str, Any]] = ("text", {})
     for name in ("delta", "message"):
-        message = choice.get(name)
+        message: Json = choice.get(name)
         if message is None:
             continue
         if isinstance(message, str):
@@ -347,7 +352,7 @@ def _message_of(choice: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return first
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Json) -> str:
     """The text in a value that servers send as text, object or list of either."""
     if isinstance(value, str):
         return value
@@ -369,7 +374,7 @@ def _start_of(payload: bytes) -> str:
     return repr(payload[:80].decode("utf-8", "replace"))
 
 
-def _without_surrogates(value: Any) -> Any:
+def _without_surrogates(value: Json) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):

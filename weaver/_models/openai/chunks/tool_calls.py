@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from weaver._json_reading.json_types import Json, is_object
 from weaver._models.protocol import ToolCallPart
 
 _EMPTY = {"{}", "null", '""', '"{}"'}
@@ -24,7 +25,7 @@ class _Open:
     index: Any
     id: str | None
     name: str
-    pieces: list[str] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list[str])
     length: int = 0
     held: str = ""  # empty arguments, which some servers send before the real ones
     checks: int = 0
@@ -95,7 +96,7 @@ class ToolCallReader:
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def read(self, calls: Any) -> Iterator[ToolCallPart]:
+    def read(self, calls: Json) -> Iterator[ToolCallPart]:
         """The parts in ``delta.tool_calls`` (or what a server sends there)."""
         listed = calls if isinstance(calls, list) else [calls]
         entries = [entry for entry in listed if isinstance(entry, dict)]
@@ -164,7 +165,7 @@ def _begins_another(call: _Open, piece: _Piece) -> bool:
 
 def _piece(entry: Mapping[str, Any], position: int) -> _Piece:
     function = entry.get("function")
-    function = function if isinstance(function, dict) else entry
+    function = function if is_object(function) else entry
     id_, index, name = entry.get("id"), entry.get("index"), function.get("name")
     return _Piece(
         index if isinstance(index, int | str) else None,

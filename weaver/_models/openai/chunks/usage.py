@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weaver._data.usage import Usage
+from weaver._json_reading.json_types import Json, is_object
 
 _INPUT = ("prompt_tokens", "input_tokens", "prompt_token_count", "promptTokenCount", "prompt_eval_count")
 _OUTPUT = (
@@ -39,7 +40,7 @@ class UsageReader:
         self._greatest: dict[str, float] = {}
         self._last: Any = None
 
-    def read(self, chunk: Mapping[str, Any], choice: Any = None) -> Usage | None:
+    def read(self, chunk: Mapping[str, Any], choice: Json = None) -> Usage | None:
         """The usage of the call so far, when this chunk says something new about it."""
         if chunk.get("usage") is None and _RARE_PLACES.isdisjoint(chunk):
             if not isinstance(choice, dict):
@@ -83,7 +84,7 @@ class UsageReader:
         )
 
 
-def _reports(chunk: Mapping[str, Any], choice: Any) -> Iterator[Mapping[str, Any]]:
+def _reports(chunk: Mapping[str, Any], choice: Json) -> Iterator[Mapping[str, Any]]:
     for place in (choice, choice.get("delta") if isinstance(choice, dict) else None, chunk):
         if isinstance(place, dict) and isinstance(report := place.get("usage"), dict):
             yield report
@@ -93,7 +94,7 @@ def _reports(chunk: Mapping[str, Any], choice: Any) -> Iterator[Mapping[str, Any
         if isinstance(report := chunk.get(name), dict):
             yield report
     for name in ("x_groq", "message"):  # Groq; Anthropic's first event
-        if isinstance(outer := chunk.get(name), dict) and isinstance(report := outer.get("usage"), dict):
+        if is_object(outer := chunk.get(name)) and is_object(report := outer.get("usage")):
             yield report
 
 
@@ -114,7 +115,7 @@ def _numbers(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in report.items():
         if (kind := _KINDS.get(name)) is not None:
             _take(kind, value, greatest)
-        elif name in _DETAILS and isinstance(value, dict):
+        elif name in _DETAILS and is_object(value):
             for inner, number in value.items():
                 if inner in _IN_DETAILS:
                     _take(_KINDS[inner], number, greatest)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from weaver._json_reading.json_types import is_array, is_object
 from weaver._text.patterns import lazily
 
 MAX_CHARS = 4000
@@ -206,7 +207,7 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
             continue
         elif isinstance(leaf, int | float):
             yield key, str(leaf)
-        elif depth < 12 and isinstance(leaf, dict):
+        elif depth < 12 and is_object(leaf):
             stack += [(str(k), v, depth + 1) for k, v in reversed(list(leaf.items())[:_MAX_VALUES])]
-        elif depth < 12 and isinstance(leaf, list):
+        elif depth < 12 and is_array(leaf):
             stack += [(key, v, depth + 1) for v in reversed(leaf[:_MAX_VALUES])]

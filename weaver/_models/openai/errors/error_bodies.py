@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from weaver._json_reading.json_types import Json, is_object
 from weaver._text.patterns import lazily
 
 MAX_BODY = 64 * 1024
@@ -65,24 +66,24 @@ def error_in(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if is_error(chunk.get(name)):
             return chunk
     base = chunk.get("base_resp")  # MiniMax
-    if isinstance(base, dict) and str(base.get("status_code") or 0) not in _GOOD:
+    if is_object(base) and str(base.get("status_code") or 0) not in _GOOD:
         return chunk
     header = chunk.get("header")  # Xunfei
-    if isinstance(header, dict) and _is_bad(header.get("code")):
+    if is_object(header) and _is_bad(header.get("code")):
         return chunk
     if _is_bad(chunk.get("error_code")) or chunk.get("success") is False:
         return chunk
     return None
 
 
-def is_error(value: Any) -> bool:
+def is_error(value: Json) -> bool:
     """Tell whether the value of a field ``error`` reports one: null, false, empty and "success" do not."""
     if isinstance(value, str):
         return value.strip().lower() not in _GOOD
     if isinstance(value, dict):
         if not value:
             return False
-        texts = [value[name] for name in _TEXTS if isinstance(value.get(name), str)]
+        texts = [text for name in _TEXTS if isinstance(text := value.get(name), str)]
         return (
             any(t.strip().lower() not in _GOOD for t in texts)
             or _is_bad(value.get("code"))
@@ -135,7 +136,7 @@ def _status(code: Any, *, minimax: bool) -> int | None:
     return next((status for pattern, status in _WORDS if pattern.search(plain)), None)
 
 
-def _objects(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+def _objects(value: Json, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """The objects of an error, from the inside out."""
     if depth > _MAX_DEPTH:
         return
@@ -162,7 +163,7 @@ def message_of(value: Any) -> str:
     return _words(value, 0)
 
 
-def _words(value: Any, depth: int) -> str:
+def _words(value: Json, depth: int) -> str:
     if depth > _MAX_DEPTH:
         return ""
     if isinstance(value, str):
@@ -200,14 +201,14 @@ def _unwrapped(text: str, depth: int) -> str:
     return plain
 
 
-def _with_place(words: str, loc: Any) -> str:
+def _with_place(words: str, loc: Json) -> str:
     if not words or not isinstance(loc, list) or not loc:
         return words
     place = ".".join(str(part) for part in loc[:8] if part != "body")
     return f"{place}: {words}" if place and not re.search(rf"\b{re.escape(place)}\b", words) else words
 
 
-def _with_metadata(words: str, metadata: Any, depth: int) -> str:
+def _with_metadata(words: str, metadata: Json, depth: int) -> str:
     """OpenRouter's: what the provider itself said, and which provider that was."""
     if not isinstance(metadata, dict):
         return words

@@ -20,9 +20,9 @@ class _Open:
 
     tag: str
     at: int
-    texts: list[str] = field(default_factory=list)
-    outlines: list[str] = field(default_factory=list)
-    threads: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list[str])
+    outlines: list[str] = field(default_factory=list[str])
+    threads: list[str] = field(default_factory=list[str])
     plans: int = 0
     conclusions: int = 0
     last_end: int = 0

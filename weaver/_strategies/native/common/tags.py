@@ -58,13 +58,13 @@ class TagFormat(Grammar, Format):
     def branches(self, context: str, said: str) -> list[Branch]:
         """One thread for each outline of the last list, by number; ``width`` of them where there are none."""
         del context
+        keys: dict[str, str] = {}
         if not self.outline:
             keys = {str(n + 1): f"path {n + 1}" for n in range(self.width)}
         else:
             listed = said.rpartition(f"<{self.plan}>")[2]
             number, end = r"\s*([0-9]+(?:\.[0-9]+)*)\s*:", rf"</{self.outline}>|(?=<{self.outline}>)|$"
             pattern = rf"<{self.outline}>{number}(.*?)(?:{end})"
-            keys = {}
             for key, title in re.findall(pattern, listed, re.DOTALL):
                 keys.setdefault(key, " ".join(title.split())[:80])
         return [
@@ -144,7 +144,7 @@ class _Reader:
 
     def outermost(self) -> list[tuple[Block, int]]:
         """The outermost blocks and where each ends."""
-        spans = []
+        spans: list[tuple[Block, int]] = []
         i = 0
         while i < len(self.pieces):
             if self.pieces[i].tag == self.form.begins_block:

@@ -24,7 +24,7 @@ class Path:
 
     key: str
     title: str = ""
-    body: list[str | Block] = field(default_factory=list)
+    body: list[str | Block] = field(default_factory=list["str | Block"])
     closed: bool = True
     at: int = 0
 
@@ -41,7 +41,7 @@ class Block:
         at: position in the text.
     """
 
-    parts: list[str | Path] = field(default_factory=list)
+    parts: list[str | Path] = field(default_factory=list[str | Path])
     overlapping: bool = False
     closed: bool = True
     at: int = 0
@@ -56,7 +56,7 @@ class Block:
 class Trajectory:
     """A whole trajectory: text and blocks, in order."""
 
-    body: list[str | Block] = field(default_factory=list)
+    body: list[str | Block] = field(default_factory=list["str | Block"])
 
     def blocks(self) -> Iterator[Block]:
         """The outermost blocks."""

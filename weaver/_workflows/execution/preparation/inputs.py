@@ -35,7 +35,7 @@ def checked_inputs(
     Raises:
         InvalidTaskError: all that is missing, unknown or does not fit.
     """
-    problems = []
+    problems: list[str] = []
     values: dict[str, Any] = {}
     for name in {**given, **wrong}:
         if name not in workflow.inputs:
