@@ -114,7 +114,7 @@ def _usual_events(read: bytes, max_event: int) -> list[bytes] | None:
         return None
     blocks = read.split(b"\n\n")
     blocks.pop()
-    events = []
+    events: list[bytes] = []
     for block in blocks:
         if block[:6] != b"data: " or b"\n" in block or len(block) > max_event:
             return None

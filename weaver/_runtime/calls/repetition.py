@@ -57,7 +57,8 @@ def _asked(request: Request) -> str:
 
 
 def _tail(texts: Sequence[str]) -> str:
-    length, pieces = 0, []
+    length = 0
+    pieces: list[str] = []
     for text in reversed(texts):
         pieces.append(text[-_TAIL:])
         length += len(pieces[-1])

@@ -10,6 +10,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.datastructures import Headers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -26,7 +28,7 @@ class CallersTrace:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        headers: Mapping[str, str] = Headers(scope=scope) if scope["type"] == "http" else {}
         if "traceparent" not in headers or trace.get_current_span().get_span_context().is_valid:
             await self._app(scope, receive, send)
             return

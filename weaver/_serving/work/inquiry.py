@@ -113,7 +113,7 @@ def extras_from(body: Fields, headers: Mapping[str, str]) -> Extras:
         raise options.error("inputs", "must be a JSON object")
     tokens = options.number("max_total_tokens", 1, 1e12, from_text=True)
     verify = options.any("verify")
-    if verify is not None and not isinstance(verify, str | Mapping):
+    if verify is not None and not isinstance(verify, str) and not is_mapping(verify):
         raise options.error("verify", "must be the name of a check, or a JSON Schema")
     progress: Any = options.choice("progress", ("off", "titles", "full"))
     return Extras(

@@ -221,7 +221,7 @@ class LocalTracer(Tracer):
             own = SpanContext(trace_id, _ids.getrandbits(64), False, flags, answer.trace_state)
             if flags is _DECLINED and not self.sink.takes_declined:
                 return trace.NonRecordingSpan(own)
-            attributes = {**attributes, **answer.attributes}
+            attributes = dict[str, Any](attributes) | dict(answer.attributes)
         else:
             inner = self._inner.start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception

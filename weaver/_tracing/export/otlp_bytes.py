@@ -12,6 +12,7 @@ from typing import Any
 
 from opentelemetry.trace import SpanContext, SpanKind
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._tracing.export.local_span import LocalSpan
 
 MAX_EVENTS = 128
@@ -95,9 +96,9 @@ _remembered: dict[tuple[bytes, str, type, Any], bytes] = {}
 
 def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
     """Return attributes, each as a field ``tag`` with a ``KeyValue``."""
-    parts = []
+    parts: list[bytes] = []
     for key, value in attributes.items():
-        kind = type(value)
+        kind: type = type(value)
         if kind is bool or kind is int or (kind is str and len(value) <= SHORT):
             known = (tag, key, kind, value)
             pair = _remembered.get(known)
@@ -115,7 +116,7 @@ def _pair(tag: bytes, key: str, value: Any) -> bytes:
     return _field(tag, _field(b"\x0a", _bytes(key)) + _field(b"\x12", _value(value)))
 
 
-def _value(value: Any) -> bytes:
+def _value(value: JsonLike) -> bytes:
     """Return an ``AnyValue``."""
     if isinstance(value, bool):
         return b"\x10\x01" if value else b"\x10\x00"

@@ -69,7 +69,8 @@ class JoinSpans:
         if later:
             for name, thread in later:
                 span.add_link(thread.get_span_context(), {sc.TASK_ID: name})
-            before = (getattr(span, "attributes", None) or {}).get(sc.DEPENDS_ON, ())
+            known: Mapping[str, Any] = getattr(span, "attributes", None) or {}
+            before = known.get(sc.DEPENDS_ON, ())
             attributes[sc.DEPENDS_ON] = tuple(itertools.islice((*before, *(n for n, _ in later)), MAX_IDS))
         if isinstance(received, int):
             attributes[sc.JOIN_RECEIVED] = received

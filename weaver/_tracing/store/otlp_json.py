@@ -8,6 +8,7 @@ from functools import lru_cache
 from math import isfinite, isnan
 from typing import Any
 
+from weaver._json_reading.json_types import JsonLike
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.span_record import EventRecord, LinkRecord, SpanRecord
 
@@ -101,7 +102,7 @@ def _key(key: str) -> str:
     return f'{{"key":{_quote(key)},"value":'
 
 
-def _value(value: Any) -> str:
+def _value(value: JsonLike) -> str:
     if isinstance(value, str):
         return f'{{"stringValue":{_quote(value)}}}'
     if isinstance(value, bool):
