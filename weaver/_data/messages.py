@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeGuard
 
@@ -10,6 +10,8 @@ from weaver._data.parts import AudioPart, FilePart, ImagePart, Part, TextPart, a
 
 RoleName = Literal["system", "user", "assistant", "tool"]
 Media = ImagePart | AudioPart | FilePart
+# Called for each message: making a `dict[str, Any]` takes several times as long.
+_no_data: Callable[[], dict[str, Any]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class ToolCall:
     id: str
     name: str
     arguments: str
-    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    provider_data: Mapping[str, Any] = field(default_factory=_no_data, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Message:
     content: str | Sequence[Part | str]
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
-    provider_data: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
+    provider_data: Mapping[str, Any] = field(default_factory=_no_data, hash=False)
     untrusted: bool | None = None
 
     def __post_init__(self) -> None:
