@@ -177,7 +177,7 @@ async def test_an_endpoint_gets_local_spans(monkeypatch: pytest.MonkeyPatch) -> 
     with Collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         telemetry = configure()
-        assert telemetry._direct is not None  # the SDK that is installed can send them
+        assert telemetry.direct is not None  # the SDK that is installed can send them
         await run(telemetry)
 
     assert collector.spans
@@ -201,7 +201,7 @@ async def test_the_sdks_own_spans_are_made_where_only_they_do_what_is_wanted(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         monkeypatch.setenv(variable, value)
         telemetry = configure()
-        assert telemetry._direct is None
+        assert telemetry.direct is None
         await run(telemetry)
 
     assert collector.spans

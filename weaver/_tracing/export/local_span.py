@@ -208,7 +208,7 @@ class LocalTracer(Tracer):
     ) -> Span:
         above = trace.get_current_span(context)
         parent = above.get_span_context()
-        attributes, links = attributes or {}, links or ()
+        attributes, links = attributes or dict[str, Any](), links or ()
         inner: Span = trace.INVALID_SPAN
         is_local_only = self._sampler is None
         if isinstance(above, LocalSpan) and not above.inner.is_recording():
@@ -221,7 +221,7 @@ class LocalTracer(Tracer):
             own = SpanContext(trace_id, _ids.getrandbits(64), False, flags, answer.trace_state)
             if flags is _DECLINED and not self.sink.takes_declined:
                 return trace.NonRecordingSpan(own)
-            attributes = dict[str, Any](attributes) | dict(answer.attributes)
+            attributes = {**attributes, **answer.attributes}  # pyright: ignore[reportUnknownMemberType]
         else:
             inner = self._inner.start_span(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception

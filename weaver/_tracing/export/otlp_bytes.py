@@ -98,7 +98,7 @@ def _attributes(tag: bytes, attributes: Mapping[str, Any]) -> bytes:
     """Return attributes, each as a field ``tag`` with a ``KeyValue``."""
     parts: list[bytes] = []
     for key, value in attributes.items():
-        kind: type = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind is bool or kind is int or (kind is str and len(value) <= SHORT):
             known = (tag, key, kind, value)
             pair = _remembered.get(known)
