@@ -349,6 +349,7 @@ class Weaver(TypedRuns):
             given_plan=request.plan,
             limits=_limits(settings),
             deadline_at=deadline_at,
+            deadline=settings.deadline,
             thread_timeout=settings.thread_timeout,
             temperature=settings.temperature,
             seed=settings.seed,

@@ -53,6 +53,7 @@ class RunState:
         instructions: for every model call of the run, see `weaver._runtime.state.instructions`; "" for none.
         given_plan: the plan of a user who does not want a planner to be asked.
         deadline_at: event-loop time by which the run must have answered, or infinity.
+        deadline: the seconds that this was set to, for messages; None without one.
         thread_timeout: default seconds a thread may take, or None.
         temperature, seed: sampling defaults of the run.
         listen: called with every event, or None when nobody listens.
@@ -83,6 +84,7 @@ class RunState:
         given_plan: Plan | None = None,
         limits: Limits | None = None,
         deadline_at: float = float("inf"),
+        deadline: float | None = None,
         thread_timeout: float | None = None,
         temperature: float | None = None,
         seed: int | None = None,
@@ -107,6 +109,7 @@ class RunState:
         self.ledger = Ledger(self.limits)
         self.started = current_time()
         self.deadline_at = deadline_at
+        self.deadline = deadline
         self.thread_timeout = thread_timeout
         self.temperature = temperature
         self.seed = seed
