@@ -8,8 +8,15 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from tests.coordination.test_resolution import THREE, TWO, chooses, derived, settle
-from weaver._coordination.conflicts.policies import DEFAULT_LADDER, keep, majority, parse_ladder, policy_name
-from weaver._coordination.conflicts.policies.ladder import climb, is_free
+from weaver._coordination.conflicts.policies.asking import keep
+from weaver._coordination.conflicts.policies.ladder import (
+    DEFAULT_LADDER,
+    climb,
+    is_free,
+    parse_ladder,
+    policy_name,
+)
+from weaver._coordination.conflicts.policies.voting import majority
 from weaver._environment import plugins
 from weaver.errors import (
     BudgetExceededError,

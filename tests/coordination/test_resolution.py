@@ -10,17 +10,11 @@ import pytest
 
 from tests.coordination.telling import certain_conflicts, claimed, said
 from weaver import Agent, Answer, Weaver
-from weaver._coordination.conflicts.policies import (
-    ask,
-    clear_majority,
-    confidence_weighted,
-    debate,
-    escalate,
-    judge,
-    keep,
-    majority,
-    verify,
-)
+from weaver._coordination.conflicts.policies.asking import ask, keep
+from weaver._coordination.conflicts.policies.debating import debate
+from weaver._coordination.conflicts.policies.judging import judge
+from weaver._coordination.conflicts.policies.verification import escalate, verify
+from weaver._coordination.conflicts.policies.voting import clear_majority, confidence_weighted, majority
 from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 from weaver._testing.scripted import text_of
 from weaver.errors import ServerError

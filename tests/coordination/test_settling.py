@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from tests.coordination.telling import claimed, said
 from weaver import Answer, Plan, Subtask, Weaver
 from weaver._coordination.conflicts.briefing import briefing, contradicted, open_point, with_open_points
-from weaver._coordination.conflicts.policies import ask, verify
+from weaver._coordination.conflicts.policies.asking import ask
+from weaver._coordination.conflicts.policies.verification import verify
 from weaver._coordination.conflicts.resolve import settle_conflicts
 from weaver._data.result import Claim, Conflict, ConflictValue, Resolution
 from weaver._journal.memory import MemoryJournal

@@ -15,9 +15,8 @@ import anyio
 
 from weaver._coordination.answers.protocol import Equivalence
 from weaver._coordination.conflicts.detection import find_conflicts
-from weaver._coordination.conflicts.policies import DEFAULT_LADDER, Policy
-from weaver._coordination.conflicts.policies.ladder import climb, is_free
-from weaver._coordination.conflicts.policies.positions import about
+from weaver._coordination.conflicts.policies.ladder import DEFAULT_LADDER, climb, is_free
+from weaver._coordination.conflicts.policies.positions import Policy, about
 from weaver._coordination.conflicts.statements import Told
 from weaver._data.result import Answer, Conflict, Resolution
 from weaver._data.task import Task

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
+from weaver._coordination.conflicts.policies.ladder import POLICIES
 from weaver._evals.conflicts.cases import CONTRADICTIONS
 from weaver._evals.conflicts.measuring import Measured
 from weaver._evals.conflicts.models import Competence
@@ -14,14 +15,9 @@ OFF = "off"
 LADDERS = {
     "not compared": OFF,
     "found, left open": "none",
-    "majority": "majority",
-    "confidence_weighted": "confidence_weighted",
-    "verify": "verify",
+    **{name: name for name in POLICIES if name not in {"clear_majority", "ask", "keep"}},
     "verify(samples=3)": "verify(samples=3)",
-    "debate": "debate",
-    "judge": "judge",
     "judge(passes=2)": "judge(passes=2)",
-    "escalate": "escalate",
     "majority, verify, judge": "majority+verify+judge",
     "clear_majority, verify, judge (default)": "clear_majority+verify+judge",
     "verify, judge": "verify+judge",

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import PlainValidator
 
-from weaver._coordination.conflicts.policies import Policy as ConflictPolicy
 from weaver._coordination.conflicts.policies.ladder import parse_ladder
+from weaver._coordination.conflicts.policies.positions import Policy as ConflictPolicy
 from weaver._environment import plugins
 from weaver._synthesis.choice import MERGES
 from weaver.errors import ConfigurationError, UnknownNameError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from weaver._coordination.conflicts.policies import Policy as ConflictPolicy
+from weaver._coordination.conflicts.policies.positions import Policy as ConflictPolicy
 from weaver._coordination.joins.pruning import judged, same_work
 from weaver._data.result import Answer
 from weaver._data.task import Task
@@ -100,9 +100,9 @@ async def adaptive(
         prune: drop threads that a finding has made unnecessary: those with the same task as a finished one,
             also those that a judge finds answered, or none.
         conflicts: policies that resolve contradictions between threads, in order, joined by ``+``
-            (clear_majority, majority, confidence_weighted, verify, debate, judge, escalate, keep), or a list;
-            ``off``: threads are not compared; ``auto``: clear_majority+verify+judge, and threads that each
-            work on one item of a list are not compared, since their claims would cost more than they find.
+            (`weaver.conflicts` has them), or a list; ``off``: threads are not compared; ``auto``:
+            clear_majority+verify+judge, and threads that each work on one item of a list are not compared,
+            since their claims would cost more than they find.
         strict: a contradiction that stays open makes the result ``partial``.
         objective: what seconds and dollars are worth to the gate and to a learned policy: ``quality``,
             ``balanced`` or ``fast``; by default ``balanced``, or what the policy was fitted for.

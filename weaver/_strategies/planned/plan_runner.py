@@ -10,7 +10,7 @@ from typing import Any
 
 from weaver._coordination.conflicts.briefing import briefing, contradicted, with_open_points
 from weaver._coordination.conflicts.claims import claiming
-from weaver._coordination.conflicts.policies import Policy
+from weaver._coordination.conflicts.policies.positions import Policy
 from weaver._coordination.conflicts.resolve import settle_conflicts
 from weaver._coordination.joins.pruning import same_work
 from weaver._data.plan import YOUR_PART, Plan, Subtask

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from weaver._coordination.conflicts.policies import parse_ladder
+from weaver._coordination.conflicts.policies.ladder import parse_ladder
 from weaver._coordination.joins.parser import parse_rule
 from weaver._data.result import Answer, Conflict
 from weaver._runtime.run import Run

@@ -168,8 +168,8 @@ class _Ending(Part):
     )
     conflicts: Conflicts | None = Field(
         default=None,
-        description="How disagreement between the items (or the steps in needs) is settled: a ladder "
-        "of clear_majority, majority, confidence_weighted, verify, debate, judge, escalate, ask, keep.",
+        description="How disagreement between the items (or the steps in needs) is settled: a policy such "
+        "as majority or judge, or several, tried in order. docs/coordination.md has all of them.",
         examples=["majority", ["majority", "verify(samples=3)", "judge"]],
     )
 

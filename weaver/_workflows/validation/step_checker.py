@@ -146,7 +146,7 @@ class StepCheck:
             self.texts.wrong(keys, f"a quorum of {max(several)} can never be met: there are {limit}")
 
     def _conflicts(self) -> None:
-        from weaver._coordination.conflicts.policies import parse_ladder
+        from weaver._coordination.conflicts.policies.ladder import parse_ladder
 
         for index, policy in enumerate(self.step.conflicts or ()):
             try:
