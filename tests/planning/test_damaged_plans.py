@@ -136,6 +136,11 @@ def test_sums_that_differ_in_a_sign_are_different_work():
     assert len(plan.subtasks) == 3
 
 
+def test_words_name_a_part_before_a_number_does():
+    plan = plan_of({"name": "Camera", "title": 0}, {"title": 1, "name": "Battery"}, {"title": 7})
+    assert [s.title for s in plan.subtasks] == ["Camera", "Battery", "7"]
+
+
 def test_parts_by_name_and_parts_in_one_text():
     by_name = read('{"parallel": true, "parts": {"Camera": "Which?", "Battery": {"needs": "Camera"}}}', 3)[1]
     assert [(s.title, s.depends_on) for s in by_name.subtasks] == [

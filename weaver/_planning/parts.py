@@ -303,7 +303,9 @@ def _text(value: Json) -> str:
 
 
 def _first_text(part: dict[str, Any], keys: Collection[str]) -> str:
-    return next((text for key in keys if (text := _text(part.get(key)))), "")
+    """Return the first text under the keys; a number or a list counts where there are no words."""
+    values = sorted((part.get(key) for key in keys), key=lambda value: not isinstance(value, str))
+    return next((text for value in values if (text := _text(value))), "")
 
 
 def _needs(part: dict[str, Any]) -> tuple[str, ...]:
