@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from weaver._cli.running.runs import _short
+from weaver._journal.port import Entry
 from weaver.testing import Scripted, Server
 
 from .test_end_to_end import QUESTION, Shell, alone, script, server, shell
@@ -263,3 +265,18 @@ def test_a_step_that_is_denied_from_elsewhere(shell: Shell) -> None:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "It was not approved. not today" in err
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"text": "An answer."}, "An answer."),
+        ({"error": {"message": "It broke."}}, "It broke."),
+        ({"error": "It broke."}, "It broke."),
+        ({"error": 3}, "3"),
+        ({"error": None}, '{"error": null}'),
+        ([1, 2], "[1, 2]"),
+    ],
+)
+def test_values_of_any_shape_are_shown(value: Any, words: str) -> None:
+    assert _short(Entry("s1/once", "ok", value)) == words

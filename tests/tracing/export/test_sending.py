@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from weaver._tracing.export.local_span import LocalProvider, LocalSpan
 from weaver._tracing.export.otlp_bytes import request_of, resource_of, scope_of
 from weaver._tracing.export.setup import Telemetry, configure
 from weaver.testing import ScriptedModel
+
+SDK = tuple(map(int, version("opentelemetry-sdk").split(".")[:2]))
 
 TEXTS = st.text(max_size=100)
 VALUES = (
@@ -172,6 +175,7 @@ async def run(telemetry: Telemetry) -> None:
         await Weaver(model, strategy="sequential", tracing=telemetry.tracing).run("What now?")
 
 
+@pytest.mark.skipif(SDK < (1, 45), reason="older exporters have no client apart, and get the SDK's own spans")
 @pytest.mark.anyio
 async def test_an_endpoint_gets_local_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     with Collector() as collector:
