@@ -142,6 +142,27 @@ class Recorder:
         return {**attributes, sc.SPAN_KIND: sc.SPAN_KINDS.get(operation, "CHAIN")}
 
 
+class Spans:
+    """Begins and ends the spans of one kind, by the recorder that all kinds share."""
+
+    __slots__ = ("_recorder",)
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+
+class PlainSpans(Spans):
+    """Spans at whose end nothing is known but whether their work failed or was cancelled."""
+
+    __slots__ = ()
+
+    def end(
+        self, span: Span, error: BaseException | None = None, *, cancel_reason: str | None = None
+    ) -> None:
+        """End it: done, failed, or cancelled."""
+        self._recorder.end(span, error, cancel_reason=cancel_reason)
+
+
 def declined(parent: Span) -> bool:
     """Tell whether the sampler said no to ``parent``, and so to all below. An ended span is no such."""
     return not parent.is_recording() and not parent.get_span_context().trace_flags.sampled

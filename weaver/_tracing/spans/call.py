@@ -14,7 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined
+from weaver._tracing.record.recorder import Spans, declined
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
@@ -35,13 +35,10 @@ def _label(_name: str, attributes: Mapping[str, Any]) -> str:
 CALL = Kind("call", (sc.CHAT, sc.TEXT_COMPLETION), _label)
 
 
-class CallSpans:
+class CallSpans(Spans):
     """Begins and ends the span of a model call, whatever its retries."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(
         self,

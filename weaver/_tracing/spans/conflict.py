@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
 from weaver._tracing.record.messages import dumps
-from weaver._tracing.record.recorder import Recorder, declined
+from weaver._tracing.record.recorder import Spans, declined
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ def _label(_name: str, attributes: Mapping[str, Any]) -> str:
 CONFLICT = Kind("conflict", (sc.CONFLICT,), _label)
 
 
-class ConflictSpans:
+class ConflictSpans(Spans):
     """Begins and ends the span in which a conflict is settled."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(self, parent: Span, *, subject: str, attribute: str, threads: Sequence[str] = ()) -> Span:
         """Begin to settle one conflict."""

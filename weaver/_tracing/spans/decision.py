@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder
+from weaver._tracing.record.recorder import Spans
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ MAX_FEATURES = 64
 EVALUATION = Kind("evaluation", (sc.EVALUATE,))
 
 
-class DecisionSpans:
+class DecisionSpans(Spans):
     """Records decisions and rewards on the spans of those who decided."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def record(
         self,

@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined, stem
+from weaver._tracing.record.recorder import Spans, declined, stem
 
 MAX_IDS = 4096
 """Most ids in one attribute; the links are all there as far as the provider's limits allow."""
@@ -24,13 +24,10 @@ def _label(_name: str, attributes: Mapping[str, Any]) -> str:
 JOIN = Kind("join", (sc.JOIN,), _label)
 
 
-class JoinSpans:
+class JoinSpans(Spans):
     """Begins and ends the span of a join."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(
         self, parent: Span, *, rule: str, threads: Sequence[tuple[str, Span]], needed: int | None

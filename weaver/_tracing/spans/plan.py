@@ -8,7 +8,7 @@ from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined
+from weaver._tracing.record.recorder import Spans, declined
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 PLAN = Kind("plan", (sc.PLAN,), lambda _name, _attributes: "plan")
 
 
-class PlanSpans:
+class PlanSpans(Spans):
     """Begins and ends the span of a planner's work."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(self, parent: Span) -> Span:
         """Begin the planner's work; its model call is a child, the threads are siblings."""

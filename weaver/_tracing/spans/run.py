@@ -12,7 +12,7 @@ from opentelemetry.util.types import AttributeValue
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.critical_path import critical_threads
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder
+from weaver._tracing.record.recorder import Spans
 from weaver._tracing.spans.decision import of_forecast, of_outcome
 from weaver._tracing.spans.usage import Attributes, of_usage
 from weaver.errors import RunCancelled
@@ -31,13 +31,10 @@ def _label(name: str, attributes: Mapping[str, Any]) -> str:
 RUN = Kind("run", (sc.INVOKE_WORKFLOW,), _label)
 
 
-class RunSpans:
+class RunSpans(Spans):
     """Begins and ends the root span of a run."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(
         self,

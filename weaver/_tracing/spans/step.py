@@ -9,7 +9,7 @@ from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined, stem
+from weaver._tracing.record.recorder import PlainSpans, declined, stem
 
 
 def _label(name: str, attributes: Mapping[str, Any]) -> str:
@@ -19,13 +19,10 @@ def _label(name: str, attributes: Mapping[str, Any]) -> str:
 STEP = Kind("step", (sc.STEP,), _label)
 
 
-class StepSpans:
+class StepSpans(PlainSpans):
     """Begins and ends the span of a strategy's own step."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(self, parent: Span, name: str) -> Span:
         """Begin a strategy's own step: a decision, a vote, a judgement."""
@@ -34,9 +31,3 @@ class StepSpans:
         return self._recorder.start(
             parent, f"{sc.STEP} {stem(name)}", {sc.OPERATION: sc.STEP, sc.STEP_NAME: name}
         )
-
-    def end(
-        self, span: Span, error: BaseException | None = None, *, cancel_reason: str | None = None
-    ) -> None:
-        """End it: done, failed, or cancelled."""
-        self._recorder.end(span, error, cancel_reason=cancel_reason)

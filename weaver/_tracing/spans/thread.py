@@ -11,7 +11,7 @@ from opentelemetry.util.types import AttributeValue
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined
+from weaver._tracing.record.recorder import Spans, declined
 from weaver._tracing.spans.usage import Attributes, of_usage
 
 if TYPE_CHECKING:
@@ -31,13 +31,10 @@ def _is_made_of(task_id: str, title: str) -> bool:
 THREAD = Kind("thread", (sc.INVOKE_AGENT,), _label)
 
 
-class ThreadSpans:
+class ThreadSpans(Spans):
     """Begins and ends the span of a reasoning thread."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(
         self,

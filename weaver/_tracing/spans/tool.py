@@ -9,7 +9,7 @@ from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined
+from weaver._tracing.record.recorder import Spans, declined
 
 
 def _label(_name: str, attributes: Mapping[str, Any]) -> str:
@@ -19,13 +19,10 @@ def _label(_name: str, attributes: Mapping[str, Any]) -> str:
 TOOL = Kind("tool", (sc.EXECUTE_TOOL,), _label)
 
 
-class ToolSpans:
+class ToolSpans(Spans):
     """Begins and ends the span of one execution of a tool."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(self, parent: Span, *, name: str, call_id: str, arguments: str = "") -> Span:
         """Begin one execution of a tool. ``arguments`` (JSON) are content."""

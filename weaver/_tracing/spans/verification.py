@@ -9,7 +9,7 @@ from opentelemetry.trace import Span
 
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.record.kind import Kind
-from weaver._tracing.record.recorder import Recorder, declined
+from weaver._tracing.record.recorder import Spans, declined
 from weaver._tracing.spans.usage import Attributes
 
 if TYPE_CHECKING:
@@ -24,13 +24,10 @@ def _label(_name: str, attributes: Mapping[str, Any]) -> str:
 VERIFICATION = Kind("verification", (sc.VERIFY,), _label)
 
 
-class VerificationSpans:
+class VerificationSpans(Spans):
     """Begins and ends the span of checking an answer."""
 
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    __slots__ = ()
 
     def start(self, parent: Span) -> Span:
         """Begin to check an answer."""
