@@ -77,24 +77,19 @@ async def measure_long(
 ) -> list[Row]:
     """Each task by each strategy; `part_by_part` gets the time that `map_reduce` took."""
 
-    async def measure(task: LongTask) -> list[Row]:
-        rows, seconds = [], 60.0
-        for name in strategies:
-            row = Row("long", task.kind, name.partition(":")[0], task.size)
-            chosen: Any = name
-            if name == "part_by_part":
-                chosen = partial(part_by_part, seconds=max(1.0, seconds))
-            elif name == "truncation":
-                chosen = truncation
-            answer = await _run(weaver, row, task.question, strategy=chosen, documents=task.documents)
-            row.score = task.grade(answer)
-            if name == "map_reduce":
-                seconds = row.seconds
-            rows.append(row)
-            done(row)
-        return rows
+    async def measure(task: LongTask, name: str, earlier: Sequence[Row]) -> Row:
+        row = Row("long", task.kind, name.partition(":")[0], task.size)
+        chosen: Any = name
+        if name == "part_by_part":
+            seconds = next((r.seconds for r in earlier if r.strategy == "map_reduce"), 60.0)
+            chosen = partial(part_by_part, seconds=max(1.0, seconds))
+        elif name == "truncation":
+            chosen = truncation
+        answer = await _run(weaver, row, task.question, strategy=chosen, documents=task.documents)
+        row.score = task.grade(answer)
+        return row
 
-    return await _rows(tasks, measure, at_once)
+    return await _rows(tasks, strategies, measure, done, at_once)
 
 
 async def measure_code(
@@ -108,17 +103,13 @@ async def measure_code(
     """HumanEval: one answer, and the best of four by the tests."""
     task = load("human_eval", n=count, seed=seed)
 
-    async def measure(item: Item) -> list[Row]:
-        rows = []
-        for name in strategies:
-            row = Row("code", "human_eval", name)
-            answer = await _run(weaver, row, task.asked(item), strategy=name)
-            row.score = (await item.grader(item, answer)).score
-            rows.append(row)
-            done(row)
-        return rows
+    async def measure(item: Item, name: str, _: Sequence[Row]) -> Row:
+        row = Row("code", "human_eval", name)
+        answer = await _run(weaver, row, task.asked(item), strategy=name)
+        row.score = (await item.grader(item, answer)).score
+        return row
 
-    return await _rows(task.items, measure, at_once)
+    return await _rows(task.items, strategies, measure, done, at_once)
 
 
 async def measure_puzzles(
@@ -131,16 +122,12 @@ async def measure_puzzles(
 ) -> list[Row]:
     """Game of 24: one answer, votes, the best of four by arithmetic, and a search."""
 
-    async def measure(puzzle: Puzzle) -> list[Row]:
-        rows = []
-        for name in strategies:
-            row = Row("puzzles", "game24", name.partition(":")[0])
-            row.score = puzzle.grade(await _run(weaver, row, puzzle.task, strategy=name))
-            rows.append(row)
-            done(row)
-        return rows
+    async def measure(puzzle: Puzzle, name: str, _: Sequence[Row]) -> Row:
+        row = Row("puzzles", "game24", name.partition(":")[0])
+        row.score = puzzle.grade(await _run(weaver, row, puzzle.task, strategy=name))
+        return row
 
-    return await _rows(list(puzzles(seed, count)), measure, at_once)
+    return await _rows(list(puzzles(seed, count)), strategies, measure, done, at_once)
 
 
 async def measure_mix(
@@ -152,33 +139,45 @@ async def measure_mix(
 ) -> list[Row]:
     """Each task by each arm; the score is 1 where nothing can be graded but an answer is there."""
 
-    async def measure(task: BenchmarkTask) -> list[Row]:
-        rows = []
-        for name in arms:
-            row = Row("mix", task.kind, name, should_fork=task.forks)
-            answer = await _run(weaver, row, task.question, strategy=name)
-            grades = grade(task, answer)
-            row.score = float(bool(answer)) if grades.quality is None else grades.quality
-            row.length = grades.length
-            rows.append(row)
-            done(row)
-        return rows
+    async def measure(task: BenchmarkTask, name: str, _: Sequence[Row]) -> Row:
+        row = Row("mix", task.kind, name, should_fork=task.forks)
+        answer = await _run(weaver, row, task.question, strategy=name)
+        grades = grade(task, answer)
+        row.score = float(bool(answer)) if grades.quality is None else grades.quality
+        row.length = grades.length
+        return row
 
-    return await _rows(tasks, measure, at_once)
+    return await _rows(tasks, arms, measure, done, at_once)
 
 
-async def _rows(items: Sequence[T], measure: Callable[[T], Awaitable[list[Row]]], at_once: int) -> list[Row]:
-    """Measure ``at_once`` items at the same time, and return the rows in the order of the items."""
+async def _rows(
+    items: Sequence[T],
+    strategies: Sequence[str],
+    measure: Callable[[T, str, Sequence[Row]], Awaitable[Row]],
+    done: Callable[[Row], None],
+    at_once: int,
+) -> list[Row]:
+    """Measure ``at_once`` items at the same time, each by all strategies in turn.
+
+    Args:
+        measure: one item by one strategy; it also gets the item's earlier rows.
+
+    Returns:
+        The rows in the order of the items.
+    """
     by_item: list[list[Row]] = [[] for _ in items]
     limiter = anyio.CapacityLimiter(at_once)
 
-    async def work(number: int, item: T) -> None:
+    async def work(item: T, rows: list[Row]) -> None:
         async with limiter:
-            by_item[number] = await measure(item)
+            for name in strategies:
+                row = await measure(item, name, rows)
+                rows.append(row)
+                done(row)
 
     async with anyio.create_task_group() as group:
-        for number, item in enumerate(items):
-            group.start_soon(work, number, item)
+        for item, rows in zip(items, by_item, strict=True):
+            group.start_soon(work, item, rows)
     return [row for rows in by_item for row in rows]
 
 
