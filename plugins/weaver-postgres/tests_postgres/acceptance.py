@@ -4,8 +4,8 @@ Run it with a PostgreSQL that is installed, nothing else (about two minutes)::
 
     python plugins/weaver-postgres/tests_postgres/acceptance.py --runs 500
 
-It starts a database, a model server that counts, and workers. Every few seconds it kills one of them with
-SIGKILL, and starts another one a second later. It prints JSON and exits with 1 if a goal is missed.
+It starts a database, a model server that counts, and workers. Every few seconds it kills one that has runs
+(SIGKILL), and starts another one a second later. It prints JSON and exits with 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -115,24 +115,36 @@ class Workers:
 
 
 async def kill_now_and_then(workers: Workers, journal: PostgresJournal, every: float, kills: Kills) -> None:
-    """Kill a worker every few seconds, and watch its runs."""
+    """Kill a worker as soon as one has runs, then another every few seconds, and watch their runs."""
     watching: set[asyncio.Task[None]] = set()
     while True:
-        await asyncio.sleep(every * random.uniform(0.6, 1.4))
-        victim = workers.processes.pop(random.randrange(len(workers.processes)))
+        victim, orphans = await _busy_worker(workers, journal)
+        workers.processes.remove(victim)
         victim.kill()
         await victim.wait()
         kills.count += 1
-        orphans = await journal.database.rows(
-            "SELECT run_id, claim, worker FROM weaver.jobs WHERE state = 'claimed' "
-            "AND split_part(worker, ':', 2) = %s",
-            [str(victim.pid)],
-        )
         kills.orphans += len(orphans)
-        for run_id, claim, _ in orphans:
+        for run_id, claim in orphans:
             watching.add(asyncio.ensure_future(_watch(journal, run_id, claim, kills)))
         await asyncio.sleep(1.0)
         await workers.start()
+        await asyncio.sleep(every * random.uniform(0.6, 1.4))
+
+
+async def _busy_worker(
+    workers: Workers, journal: PostgresJournal
+) -> tuple[asyncio.subprocess.Process, list[tuple[str, int]]]:
+    """Wait for a worker that has claimed runs; returns it with the runs and their claims."""
+    while True:
+        for process in random.sample(workers.processes, len(workers.processes)):
+            claimed = await journal.database.rows(
+                "SELECT run_id, claim FROM weaver.jobs WHERE state = 'claimed' "
+                "AND split_part(worker, ':', 2) = %s",
+                [str(process.pid)],
+            )
+            if claimed:
+                return process, [(run_id, claim) for run_id, claim in claimed]
+        await asyncio.sleep(0.05)
 
 
 async def _watch(journal: PostgresJournal, run_id: str, claim: int, kills: Kills) -> None:

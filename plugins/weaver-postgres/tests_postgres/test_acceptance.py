@@ -21,3 +21,4 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(server):
     assert figures["lost_or_wrong"] == []
     assert figures["steps_done_twice"] == []
     assert figures["kills"]
+    assert figures["runs_of_killed_workers"]
