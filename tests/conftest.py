@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +17,11 @@ from weaver._strategies.common import registry
 
 settings.register_profile("untimed", deadline=None)  # how fast a busy machine is says nothing about the code
 settings.load_profile("untimed")
+
+# Without bytecode, each of the many programs that tests start compiles weaver again, and pytest rewrites each
+# test file again: a quarter of all CPU.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Of what a shell runs in the background, it has SIGINT ignored, and programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
