@@ -14,7 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 from tests.bad_server import KINDS
 from weaver import Weaver, WeaverError
@@ -86,19 +88,34 @@ async def one(port: int, strategy: str, kind: str, phase: int) -> Timing:
 
 
 async def matrix(
-    strategies: Sequence[str], kinds: Sequence[str], phases: Sequence[int], *, show: bool = False
+    strategies: Sequence[str],
+    kinds: Sequence[str],
+    phases: Sequence[int],
+    *,
+    show: bool = False,
+    at_once: int = 1,
 ) -> list[Timing]:
-    """All combinations, one after the other, after a run that loads what is loaded lazily."""
+    """Time all combinations, after a run that loads what is loaded lazily.
+
+    Args:
+        show: print those that are late or block the event loop.
+        at_once: runs at the same time; with more than one, ``lag`` is of all that run meanwhile.
+    """
     timings = []
+    places = asyncio.Semaphore(at_once)
+
+    async def timed(*combination: Any) -> None:
+        async with places:
+            timing = await one(port, *combination)
+        timings.append(timing)
+        if show and not timing.is_good:
+            print(timing, flush=True)
+
     with bad_server() as port:
         await one(port, "sequential", "models_stall", 9)
-        for strategy in strategies:
-            for kind in kinds:
-                for phase in phases:
-                    timing = await one(port, strategy, kind, phase)
-                    timings.append(timing)
-                    if show and not timing.is_good:
-                        print(timing, flush=True)
+        async with asyncio.TaskGroup() as group:
+            for combination in product(strategies, kinds, phases):
+                group.create_task(timed(*combination))
     return timings
 
 

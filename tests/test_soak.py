@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.timeout(120)
 async def test_runs_of_mixed_strategies_end_in_time_and_leave_nothing_behind():
-    outcome = await soak(60, seed=1, deadline=5.0)
+    outcome = await soak(60, seed=1, at_once=48, deadline=5.0)
     assert outcome.problems == []
     assert outcome.runs == 60
     assert outcome.statuses["complete"] > 0

@@ -65,14 +65,14 @@ async def ask(http: aiohttp.ClientSession, url: str, model: str, figures: Figure
     figures.whole.append(time.perf_counter() - began)
 
 
-async def load(url: str, model: str, clients: int) -> Figures:
-    """Ask with so many clients, who come within two seconds."""
+async def load(url: str, model: str, clients: int, *, within: float = 2.0) -> Figures:
+    """Ask with so many clients, who come within so many seconds."""
     figures = Figures()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(120)) as http:
 
         async def later(number: int) -> None:
-            await asyncio.sleep(2 * number / clients)
+            await asyncio.sleep(within * number / clients)
             await ask(http, url, model, figures, number)
 
         await asyncio.gather(*(later(number) for number in range(clients)))
@@ -198,11 +198,11 @@ def measure(clients: int, pause: float = PAUSE) -> dict[str, Any]:
     return {"errors": through.errors, "per_client_kb": per_client}
 
 
-def replies(clients: int, pause: float = PAUSE) -> list[Scripted]:
-    """A reply for each client that repeats the mark of its question."""
+def replies(clients: int, pause: float = PAUSE, *, seconds: float = SECONDS) -> list[Scripted]:
+    """Make a reply for each client that repeats the mark of its question, and takes so many seconds."""
     return [
         Scripted(
-            " ".join([f"mark-{n}"] * round(SECONDS / pause)), when=re.compile(rf"mark-{n}\b"), each=pause
+            " ".join([f"mark-{n}"] * round(seconds / pause)), when=re.compile(rf"mark-{n}\b"), each=pause
         )
         for n in range(clients)
     ]

@@ -116,7 +116,7 @@ async def test_a_run_that_is_cancelled_or_left_leaves_the_session_as_it_was(sess
 
 
 async def test_a_partial_answer_by_the_deadline_is_kept(session):
-    weaver = Weaver(ScriptedModel([Scripted("word " * 50, each=0.05)]), strategy="sequential", deadline=0.5)
+    weaver = Weaver(ScriptedModel([Scripted("word " * 50, each=0.05)]), strategy="sequential", deadline=0.25)
     result = await weaver.run("one", session=session)
     assert result.status == "partial"
     assert [m.role for m in await session.read()] == ["user", "assistant"]
@@ -139,7 +139,7 @@ async def test_what_a_guardrail_changed_or_refused_is_not_kept(session):
 
 
 async def test_waiting_for_a_session_is_within_the_deadline(session):
-    weaver = Weaver(ScriptedModel("ok"), strategy="sequential", deadline=0.3)
+    weaver = Weaver(ScriptedModel("ok"), strategy="sequential", deadline=0.15)
     async with session.exclusive():
         started = anyio.current_time()
         with pytest.raises(WeaverError, match="deadline"):

@@ -78,7 +78,7 @@ def answer(process: subprocess.Popen[bytes]) -> dict[str, object]:
 def test_two_questions_are_asked_one_after_the_other(server: Server, tmp_path: Path, flags: tuple[str, ...]):
     with asked(server, TWO, tmp_path, *flags) as (master, process):
         first = read_until(master, "Go on? [y/N]: ")
-        time.sleep(0.3)
+        time.sleep(0.2)
         os.set_blocking(master, False)
         with pytest.raises(BlockingIOError):  # nothing is drawn over the question, and no second one shown
             os.read(master, 1000)
@@ -107,10 +107,10 @@ def test_ctrl_c_at_a_question_ends_the_run(server: Server, tmp_path: Path):
 @pytest.mark.parametrize(
     ("said", "instead", "flags", "code"),
     [
-        ("", "", ("--deadline", "2"), 3),
-        ("steps:", "defaults: {deadline: 2s}\nsteps:", (), 3),
-        ("task: hi", "task: hi, deadline: 1s", (), 3),
-        ("Fine?", "{message: Fine?, timeout: 1s}", (), 0),
+        ("", "", ("--deadline", "1.3"), 3),
+        ("steps:", "defaults: {deadline: 1.3s}\nsteps:", (), 3),
+        ("task: hi", "task: hi, deadline: 0.5s", (), 3),
+        ("Fine?", "{message: Fine?, timeout: 0.3s}", (), 0),
     ],
 )
 def test_time_limits_hold_while_a_question_waits(

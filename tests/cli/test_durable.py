@@ -239,7 +239,7 @@ def test_a_step_is_approved_after_its_process_has_died(shell: Shell, server: Ser
         end = time.monotonic() + 60
         while "go Publish Gardens.?" not in shell("approve", "last")[1]:
             assert time.monotonic() < end
-            time.sleep(0.2)
+            time.sleep(0.05)
         process.kill()
         _, err = process.communicate(timeout=30)
     assert "waits for approval go: Publish Gardens.?" in err
@@ -260,7 +260,7 @@ def test_a_step_that_is_denied_from_elsewhere(shell: Shell) -> None:
         end = time.monotonic() + 60
         while not shell("approve", "last")[1]:
             assert time.monotonic() < end
-            time.sleep(0.2)
+            time.sleep(0.05)
         assert shell("approve", "last", "go", "--deny", "--reason", "not today")[2] == "Denied.\n"
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0

@@ -52,10 +52,10 @@ async def test_a_straggler_s_connection_is_closed() -> None:
         Scripted(OUTLINES, stop="</Outlines>"),
     ]
     async with Server(replies, model="trained") as server:
-        weaver = Weaver("openai/trained", base_url=server.url, strategy="threadweaver:patience=1")
+        weaver = Weaver("openai/trained", base_url=server.url, strategy="threadweaver:patience=0.4")
         result = await weaver.run("q")
         slow = next(r for r in server.requests if str(r.body.get("prompt")).endswith("<Thread>\n1:"))
         await server.until(lambda _: slow.closed != "open")
     assert result.status == "partial"
     assert slow.closed == "disconnected"
-    assert 0 < slow.events < 200  # begun, and cut; a busy machine sends little in a second
+    assert 0 < slow.events < 200  # begun, and cut; a busy machine sends little meanwhile

@@ -22,7 +22,7 @@ from weaver._workflows.format import extension
 from weaver._workflows.format.extension import remove_kind
 from weaver.conflicts import Conflict, ConflictValue
 from weaver.errors import ConfigurationError, UnknownNameError
-from weaver.testing import Scripted, ScriptedModel
+from weaver.testing import Scripted, ScriptedModel, virtual_time
 
 PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text("utf-8")
 
@@ -82,6 +82,7 @@ def value(text: str) -> ConflictValue:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", [virtual_time()])
 async def test_join_rule_is_found_by_name() -> None:
     async def joined(run: Run, task: Task) -> Answer:
         async with run.fork([Task(text) for text in ("one two", "three", "four", "five")]) as threads:

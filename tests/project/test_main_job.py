@@ -34,7 +34,7 @@ def scripted(**timing: float) -> list[Scripted]:
 
 
 async def test_the_first_threads_request_arrives_before_the_plans_stream_has_ended():
-    async with Server(scripted(each=0.03)) as server, Weaver("openai/x", base_url=server.url) as weaver:
+    async with Server(scripted(each=0.015)) as server, Weaver("openai/x", base_url=server.url) as weaver:
         result = await weaver.run(SURE)
         plan, first = server.requests[0], server.requests[1]
         assert first.at < plan.closed_at

@@ -144,7 +144,7 @@ def test_a_run_calls_the_places_of_a_walk_in_order(walk: str, monkeypatch: pytes
     monkeypatch.setenv("OPENAI_API_KEY", "x")
 
     async def main() -> None:
-        async with Server(ScriptedModel(Scripted("forty-two " * 20, each=0.01))) as server:
+        async with Server(ScriptedModel(Scripted("forty-two " * 10, each=0.005))) as server:
             await RUNS[walk](server)
 
     with calls_seen() as calls:

@@ -19,7 +19,7 @@ from weaver._serving.responses.replaying import events_of
 from weaver._testing.faults import Refusal
 from weaver.testing import Scripted, Server
 
-SLOW = [Scripted("one two three four five six seven eight", each=0.05)]
+SLOW = [Scripted("one two three four five six seven eight", each=0.03)]
 KEYS = "alice:alice-key-0123456789,bob:bob-key-0123456789ab"
 
 
@@ -59,7 +59,7 @@ def test_a_response_in_the_background_is_begun_at_once_and_polled(start: Start):
 
 
 def test_a_broken_stream_is_taken_up_again_after_the_last_event(start: Start):
-    server = start([Scripted(**{**vars_of(one), "each": 0.02}) for one in FORKING])
+    server = start([Scripted(**{**vars_of(one), "each": 0.01}) for one in FORKING])
     with client(server.url) as api:
         first: list[Any] = []
         with api.responses.create(
@@ -231,7 +231,7 @@ def test_a_stream_after_a_restart_has_the_whole_answer(tmp_path: Path):
 def test_a_client_that_has_events_of_an_earlier_server_gets_the_end(tmp_path: Path):
     merge = next(one for one in FORKING if str(one.text).startswith("Alpha has"))
     hangs = Scripted(**{**vars_of(merge), "first": 30.0, "times": 1})
-    slow = Scripted(**{**vars_of(merge), "first": 0.5, "times": 1})
+    slow = Scripted(**{**vars_of(merge), "first": 0.3, "times": 1})
     with Server([hangs, slow, *FORKING]).in_thread() as models:
         with served(models, tmp_path) as server, client(server.url) as api:
             begun = api.responses.create(model="weaver/adaptive", input=QUESTION, background=True)

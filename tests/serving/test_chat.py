@@ -59,7 +59,7 @@ def test_a_forked_run_answers_with_the_usage_of_its_whole_tree(start: Start):
 
 
 def test_a_stream_shows_progress_as_reasoning_and_then_the_merge_word_by_word(start: Start):
-    slow = [Scripted(**{**vars_of(one), "each": 0.02}) for one in FORKING]
+    slow = [Scripted(**{**vars_of(one), "each": 0.01}) for one in FORKING]
     server = start(slow)
     text, reasoning, pieces, chunks = "", "", 0, []
     with client(server.url) as api:
@@ -320,7 +320,7 @@ def test_a_partial_answer_at_the_deadline_says_so(start: Start):
     with client(server.url) as api:
         began = time.monotonic()
         answer = api.chat.completions.create(
-            model="weaver/direct", messages=user("hello?"), extra_headers={"X-Weaver-Deadline": "0.7"}
+            model="weaver/direct", messages=user("hello?"), extra_headers={"X-Weaver-Deadline": "0.3"}
         )
         assert time.monotonic() - began < 1.5
     assert answer.choices[0].finish_reason == "length"
@@ -329,7 +329,7 @@ def test_a_partial_answer_at_the_deadline_says_so(start: Start):
 
 
 def test_limits_of_the_server_hold_whatever_a_request_says(start: Start):
-    server = start([Scripted("word " * 500, each=0.02)], weaver={"deadline": 0.5})
+    server = start([Scripted("word " * 500, each=0.02)], weaver={"deadline": 0.3})
     with client(server.url) as api:
         for extra in ({"weaver": {"deadline": 60}}, {"metadata": {"weaver_deadline": "60"}}):
             began = time.monotonic()
@@ -357,7 +357,7 @@ def test_errors_of_the_models_server_have_statuses_that_tell_whose_fault_it_is(
 
 
 def test_an_error_after_the_first_text_comes_inside_the_stream(start: Start):
-    server = start([Scripted("one two three four", each=0.3)], server={"faults": [Truncate(2)]})
+    server = start([Scripted("one two three four", each=0.1)], server={"faults": [Truncate(2)]})
     with client(server.url) as api:
         stream = api.chat.completions.create(model="weaver/direct", messages=user("hi"), stream=True)
         text: list[str] = []
@@ -395,7 +395,7 @@ def test_errors_of_a_request_have_openais_shape(
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_requests_of_one_idempotency_key_are_one_run(start: Start, stream: bool):
-    server = start([Scripted("one two three", each=0.1)])
+    server = start([Scripted("one two three", each=0.05)])
     options: dict[str, Any] = {"model": "weaver/direct", "stream": stream}
     key = {"Idempotency-Key": "k1"}
     texts: list[str] = []

@@ -215,7 +215,7 @@ def test_a_taken_port_is_a_clear_error(start: Start):
 @pytest.mark.parametrize("drain", [5.0, 0.3])
 def test_sigterm_lets_runs_end_and_after_the_drain_cuts_them(tmp_path: Path, drain: float):
     (tmp_path / "weaver.toml").write_text(f"[serve]\ndrain = {drain}\n")
-    replies = [Scripted("word " * (40 if drain > 1 else 400), each=0.02)]
+    replies = [Scripted("word " * (20 if drain > 1 else 400), each=0.02)]
     environ = {**os.environ, "WEAVER_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
     with Server(replies).in_thread() as models:
         command = [sys.executable, "-m", "weaver", "serve", "--port", "0", "--model", "openai/x"]

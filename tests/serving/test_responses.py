@@ -35,7 +35,7 @@ def test_a_whole_response_has_text_usage_and_status(start: Start):
 
 
 def test_the_events_of_a_stream_come_in_the_official_order(start: Start):
-    server = start([Scripted(**{**vars_of(one), "each": 0.02}) for one in FORKING])
+    server = start([Scripted(**{**vars_of(one), "each": 0.01}) for one in FORKING])
     with client(server.url) as api:
         events = list(api.responses.create(model="weaver/adaptive", input=QUESTION, stream=True))
     assert [e.sequence_number for e in events] == list(range(len(events)))
@@ -168,11 +168,11 @@ def test_a_partial_answer_is_an_incomplete_response(start: Start):
     server = start([Scripted("word " * 500, each=0.02)])
     with client(server.url) as api:
         whole = api.responses.create(
-            model="weaver/direct", input="hello", metadata={"weaver_deadline": "0.6"}
+            model="weaver/direct", input="hello", metadata={"weaver_deadline": "0.3"}
         )
         events = list(
             api.responses.create(
-                model="weaver/direct", input="hello", metadata={"weaver_deadline": "0.6"}, stream=True
+                model="weaver/direct", input="hello", metadata={"weaver_deadline": "0.3"}, stream=True
             )
         )
     assert whole.status == "incomplete"

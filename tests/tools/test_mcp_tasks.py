@@ -69,7 +69,7 @@ class Patient(ClientExtension):
                 return CallToolResult.model_validate(state["result"])
             if state["status"] != "working":
                 return CallToolResult(content=[], is_error=True)
-            await anyio.sleep(0.05)
+            await anyio.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def server(model: ScriptedModel) -> Any:
     return mcp_server(Weaver(model, strategy="sequential"))
 
 
-SLOW = Scripted("one two three four five", each=0.15)
+SLOW = Scripted("one two three four five", each=0.08)
 
 
 async def test_a_long_run_becomes_a_task_and_its_result_comes_by_polling() -> None:

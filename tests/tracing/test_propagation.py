@@ -14,8 +14,14 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 
 from tests.tracing.stories import Spans, planning_model
 from weaver import Weaver
+from weaver.testing import virtual_time
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return virtual_time()
 
 
 class Short(TextMapPropagator):
