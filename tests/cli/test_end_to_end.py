@@ -302,7 +302,8 @@ def interrupted(shell: Shell, server: Server, *arguments: str) -> tuple[int, str
         assert process.stderr is not None
         err = ""
         while "[kyoto] succeeded" not in err:
-            assert (line := process.stderr.readline()), err
+            line = process.stderr.readline()
+            assert line, err
             err += line
         while len(server.requests) < 3:
             time.sleep(0.01)

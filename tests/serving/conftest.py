@@ -37,6 +37,23 @@ FORKING = [
 ]
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of the certificates of the authorities that clients trust."""
+    certifi = pytest.importorskip("certifi")
+    mark = "-----END CERTIFICATE-----\n"
+    first, *_ = Path(certifi.where()).read_text("utf-8").partition(mark)
+    path = tmp_path_factory.mktemp("certificates") / "first.pem"
+    path.write_text(first[first.index("-----BEGIN") :] + mark)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few_certificates(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client reads all certificates, which takes 20 ms, and those of a loopback server need none."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
 class Served:
     """A running server.
 
