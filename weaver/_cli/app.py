@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -110,7 +109,6 @@ class Commands(click.Group):
                 formatter.write_dl(extra)
 
 
-@cache
 def _plugins() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points  # not weaver.plugins: --help loads nothing of weaver
 
