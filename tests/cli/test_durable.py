@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
+from weaver._cli import main
 from weaver._cli.running.runs import _short
 from weaver._journal.port import Entry
 from weaver.testing import Scripted, Server
@@ -57,6 +59,18 @@ def killed(alone: Shell) -> Any:
             assert running["status"] == "running"
             process.kill()
         yield alone, server, running["run_id"]
+
+
+@pytest.fixture(scope="module")
+def home_of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two durable runs, ``mine`` and ``mine too``."""
+    home = tmp_path_factory.mktemp("two") / "home"
+    with pytest.MonkeyPatch.context() as patch, Server(script()).in_thread() as server:
+        patch.setenv("WEAVER_HOME", str(home))
+        for run_id in ("mine", "mine too"):
+            command = ["run", "-q", "--durable", "--run-id", run_id, "--model", "openai/scripted"]
+            assert main([*command, "--base-url", server.url, QUESTION]) == 0
+    return home
 
 
 def test_a_killed_run_is_resumed(killed: Any) -> None:
@@ -171,13 +185,12 @@ def test_a_fork_that_cannot_be_leaves_no_run(shell: Shell, arguments: tuple[str,
         ("runs", "show", ""),
     ],
 )  # fmt: skip
-def test_wrong_arguments_change_nothing(shell: Shell, arguments: tuple[str, ...]) -> None:
-    shell("run", "--durable", "--run-id", "mine", QUESTION)
-    shell("run", "--durable", "--run-id", "mine too", QUESTION)
-    code, out, err = shell(*arguments)
+def test_wrong_arguments_change_nothing(alone: Shell, home_of_two: Path, arguments: tuple[str, ...]) -> None:
+    copytree(home_of_two, alone.folder / "home")
+    code, out, err = alone(*arguments)
     assert (code, out) == (2, "")
     assert "Error: " in err
-    assert len(listed(shell)) == 2
+    assert len(listed(alone)) == 2
 
 
 def test_changed_instructions_are_shown_and_accepted(killed: Any) -> None:

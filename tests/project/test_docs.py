@@ -11,7 +11,6 @@ import importlib.util
 import inspect
 import json
 import re
-import subprocess
 import sys
 import time
 import tomllib
@@ -24,6 +23,7 @@ import pytest
 import yaml
 
 from weaver import errors
+from weaver._cli import main
 from weaver._cli.app import OURS
 from weaver._data.result import Metrics, Result, ThreadReport
 from weaver._data.usage import Usage
@@ -224,20 +224,16 @@ def test_settings_examples_are_valid(tmp_path: Path) -> None:
     assert len(settings.agents) == 2
 
 
-def test_workflows_of_the_readme_are_valid(tmp_path: Path) -> None:
+def test_workflows_of_the_readme_are_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flows = [code for _, code in blocks(ROOT / "README.md", "yaml")]
     assert flows
     for code in flows:
         path = tmp_path / "flow.yaml"
         path.write_text(code)
-        done = subprocess.run(
-            [sys.executable, "-m", "weaver", "validate", str(path)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "is fine" in done.stdout + done.stderr
+        status = main(["validate", str(path)])
+        shown = "".join(capsys.readouterr())
+        assert status == 0, shown
+        assert "is fine" in shown
 
 
 def test_modules_of_the_readme_can_be_run() -> None:
@@ -247,12 +243,9 @@ def test_modules_of_the_readme_can_be_run() -> None:
         assert importlib.util.find_spec(name), name
 
 
-def test_shell_commands_of_the_readme_exist() -> None:
+def test_shell_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^(?:\S*/)?weaver (\w+)", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
 
     assert commands
     for command in set(commands):
-        done = subprocess.run(
-            [sys.executable, "-m", "weaver", command, "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        assert main([command, "--help"]) == 0, capsys.readouterr().err
