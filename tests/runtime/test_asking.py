@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tests.picky import Body, Picky, said
 from weaver import Weaver
 from weaver._models.endpoint_memory import memory
+from weaver._models.openai.errors import http_errors
 from weaver._models.protocol import Capabilities
 from weaver.errors import InvalidOutputError
 from weaver.testing import Scripted, ScriptedModel
@@ -267,7 +268,8 @@ async def test_plans_as_models_write_them_are_followed_at_once(plan: str) -> Non
         assert sum("subtasks" in text(b) for b in server.bodies) == 1
 
 
-async def test_a_plan_whose_stream_broke_is_asked_for_again_once() -> None:
+async def test_a_plan_whose_stream_broke_is_asked_for_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_errors, "_OVERLOADED_FOR", 0.1)
     broken = iter([True])
     overloaded = lambda body: (  # noqa: E731
         {"error": {"message": "Overloaded", "code": 529}}
