@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 
-from weaver._models.layers.call_log import current_call
+from tests.models.conftest import hear
+from weaver._data.messages import user
+from weaver._models.layers.call_log import CallLog, current_call
+from weaver._models.layers.limit import EndpointLimits, Gates, Limited
 from weaver._models.layers.rates import Allowance
-from weaver._models.protocol import Capabilities, Delta, Finish, Request, Text
+from weaver._models.protocol import Capabilities, Delta, Finish, Model, Request, Text
 from weaver.errors import RateLimitError
+
+HELLO = Request(messages=(user("Hello"),))
 
 
 @dataclass
@@ -111,3 +117,16 @@ class Endpoint:
     def rate(self, start: float, end: float) -> float:
         """Calls per second that ended between two times."""
         return sum(start < at <= end for at in self.done) / (end - start)
+
+
+async def call(model: Model, run: str = "", request: Request = HELLO) -> CallLog:
+    """Make a call to its end; its log."""
+    log = CallLog(run=run)
+    current_call.set(log)
+    await hear(model, request)
+    return log
+
+
+def limited(inside: Model, gates: Gates | None = None, **limits: Any) -> Limited:
+    """Wrap a model in the limits of its endpoint."""
+    return Limited(inside, EndpointLimits(**limits), gates=gates or Gates())

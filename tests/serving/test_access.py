@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from tests.serving.asking import client, user
 from tests.serving.conftest import Start, served
-from tests.serving.test_chat import client, user
 from weaver._data.usage import Usage
 from weaver._serving.config import KeyEntry, ServeConfig
 from weaver._serving.http.errors import ApiError

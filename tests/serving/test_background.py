@@ -12,8 +12,8 @@ import httpx
 import openai
 import pytest
 
+from tests.serving.asking import client, vars_of
 from tests.serving.conftest import FORKING, QUESTION, Served, Start, served
-from tests.serving.test_chat import client, vars_of
 from weaver._journal.sqlite import SQLiteJournal
 from weaver._serving.responses.replaying import events_of
 from weaver._testing.faults import Refusal

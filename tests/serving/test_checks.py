@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.serving.asking import user
 from tests.serving.conftest import Start
-from tests.serving.test_chat import user
 from weaver.testing import Scripted
 
 

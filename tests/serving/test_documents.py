@@ -8,8 +8,8 @@ from typing import Any
 import openai
 import pytest
 
+from tests.serving.asking import client
 from tests.serving.conftest import Start
-from tests.serving.test_chat import client
 from weaver import FilePart, ImagePart, Message
 from weaver._serving.work.attached import split_off
 from weaver.models import user

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.benchmarks.serving import Figures, load, measure, replies
+from tests.serving.asking import connected, user, wait_for
 from tests.serving.conftest import Start
-from tests.serving.test_chat import connected, user, wait_for
 from weaver._testing.faults import Reset
 from weaver.testing import Scripted
 

@@ -15,8 +15,8 @@ import openai
 import pytest
 import yaml
 
+from tests.serving.asking import client, user
 from tests.serving.conftest import Start
-from tests.serving.test_chat import client, user
 from weaver._cli import main
 from weaver._serving.client_config import CLIENTS
 from weaver._serving.http.listener import listen

@@ -8,8 +8,8 @@ from typing import Any
 import openai
 import pytest
 
+from tests.serving.asking import client, vars_of
 from tests.serving.conftest import FORKING, QUESTION, Start
-from tests.serving.test_chat import client, vars_of
 from weaver.testing import Scripted
 
 WEATHER: Any = {

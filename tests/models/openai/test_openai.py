@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-import logging
 import sys
-import warnings
 
 import anyio
 import pytest
@@ -30,10 +26,9 @@ from weaver._models.protocol import (
 )
 from weaver._testing import faults as f
 from weaver.errors import ConfigurationError
-from weaver.testing import Scripted, Server
+from weaver.testing import Scripted
 
 pytestmark = pytest.mark.anyio
-
 ONE_EVENT = b'data: {"choices":[{"delta":{"content":"one two three"},"finish_reason":"stop"}]}'
 HELLO = Request(messages=(user("Hello"),))
 
@@ -182,60 +177,6 @@ async def test_entering_waits_for_the_first_delta_only(serve: Serve) -> None:
     assert server.requests[0].events == 1
 
 
-@pytest.mark.parametrize("how", ["leave", "raise", "cancel", "cancel before headers"])
-async def test_leaving_early_closes_the_connection_at_once(serve: Serve, how: str) -> None:
-    early = how == "cancel before headers"
-    server, model = await serve(Scripted("one two three", first=30.0 if early else 0.0, each=30.0))
-    inside = anyio.Event()
-
-    async def call() -> None:
-        async with model.stream(HELLO) as deltas:
-            await anext(deltas)
-            inside.set()
-            if how == "cancel":
-                await anyio.sleep_forever()
-            if how == "raise":
-                raise KeyError("the caller's own")
-
-    if how == "raise":
-        with pytest.raises(KeyError):
-            await call()
-    else:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call)
-            await (server.until(lambda s: s.in_flight == 1) if early else inside.wait())
-            left = asyncio.get_running_loop().time()
-            tasks.cancel_scope.cancel()
-        await server.until(lambda s: s.requests[0].closed == "disconnected", timeout=2)
-        assert server.requests[0].closed_at - left < 0.1
-    await server.until(lambda s: s.in_flight == 0 and s.connections == 0, timeout=2)
-
-
-async def test_a_finished_call_keeps_its_connection(serve: Serve) -> None:
-    server, model = await serve(dialect="vllm")
-    for _ in range(3):
-        await hear(model, HELLO)
-        await anyio.sleep(0.01)
-        assert server.connections == 1
-
-
-async def test_a_connection_that_was_closed_meanwhile_is_no_error(serve: Serve) -> None:
-    server, model = await serve(dialect="vllm")
-    await hear(model, HELLO)
-    # The server hangs up on the idle connection in the very moment in which it is used again.
-    server._runner.server.connections[0].transport.close()
-    assert (await hear(model, HELLO)).text == "one two three"
-    assert len(server.requests) == 2
-
-
-async def test_many_at_once_without_a_hidden_limit(serve: Serve) -> None:
-    server, model = await serve(Scripted("ok", first=0.3))
-    async with anyio.create_task_group() as tasks:
-        for _ in range(200):
-            tasks.start_soon(hear, model, HELLO)
-    assert server.max_in_flight == 200
-
-
 async def test_a_server_that_does_not_stream(serve: Serve) -> None:
     answer = {
         "id": "1",
@@ -364,36 +305,6 @@ def test_a_key_that_cannot_be_sent(key: str) -> None:
     with pytest.raises(ConfigurationError, match="API key") as raised:
         OpenAIModel("openai/x", base_url="http://localhost:1", api_key=key)
     assert key not in str(raised.value)
-
-
-def test_a_model_serves_several_event_loops_and_leaves_nothing_behind() -> None:
-    with Server("one two three").in_thread() as server, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        model = OpenAIModel("openai/x", base_url=server.url)
-        for _ in range(3):
-            heard = asyncio.run(hear(model, HELLO))  # nobody closes the model
-            assert heard.text == "one two three"
-        del model
-        gc.collect()
-
-
-async def test_closing_and_using_again(serve: Serve) -> None:
-    server, model = await serve(dialect="vllm")
-    await hear(model, HELLO)
-    await model.aclose()
-    await server.until(lambda s: s.connections == 0)
-    await model.aclose()
-    assert (await hear(model, HELLO)).text == "one two three"
-
-
-async def test_a_forgotten_model_is_quiet(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    server, _ = await serve()
-    model = OpenAIModel("openai/x", base_url=server.url)
-    await hear(model, HELLO)
-    del model
-    gc.collect()
-    await anyio.sleep(0.01)
-    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
 def test_strict_mode_is_claimed_only_for_schemas_that_fit_it() -> None:

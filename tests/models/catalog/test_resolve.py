@@ -3,81 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from weaver._data.messages import user
-from weaver._models.catalog import detect, registry, resolve
+from tests.models.catalog.conftest import NOWHERE, FakeSource, asked_for
+from weaver._models.catalog import registry
 from weaver._models.catalog.resolve import Choice, choose
 from weaver._models.openai.model import OpenAIModel
-from weaver._models.protocol import Model, Request
 from weaver.errors import BadRequestError, ConfigurationError, ModelConnectionError, UnknownNameError
 from weaver.testing import ScriptedModel, Server
 
-from .conftest import hear
-
 pytestmark = pytest.mark.anyio
-
-NOWHERE = {detect.SERVERS_VARIABLE: ""}
-
-
-class FakeSource:
-    """A model source that records how it was opened."""
-
-    def __init__(self) -> None:
-        self.opened: list[tuple[str, registry.Opening]] = []
-
-    def offers(self, environ: Mapping[str, str]) -> list[registry.Offer]:
-        return [registry.Offer("local/tiny", True, "1 MB")]
-
-    async def open(self, name: str, opening: registry.Opening) -> Model:
-        self.opened.append((name, opening))
-        return ScriptedModel(name=f"local/{name or 'tiny'}")
-
-
-fake = FakeSource()
-not_a_source = object()
-
-
-@pytest.fixture
-def local(monkeypatch: pytest.MonkeyPatch) -> FakeSource:
-    """The embedded model is installed (a stand-in)."""
-    fake.opened.clear()
-    monkeypatch.setitem(sys.modules, "fake_source", sys.modules[__name__])
-    monkeypatch.setattr(
-        registry, "installed", lambda: {"local": EntryPoint("local", "fake_source:fake", registry.GROUP)}
-    )
-    return fake
-
-
-@pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the embedded model nor litellm is installed."""
-    monkeypatch.setattr(registry, "installed", dict)
-    monkeypatch.setattr(resolve, "litellm_installed", lambda: False)
-
-
-@pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.gguf").write_bytes(b"GGUF")
-    return "own.gguf"
-
-
-async def asked_for(choice: Choice, server: Server) -> tuple[str, str | None]:
-    """(model id, Authorization header) that the chosen model sends."""
-    await hear(choice.model, Request(messages=(user("hi"),)))
-    await choice.model.aclose()
-    received = server.requests[-1]
-    return received.body["model"], received.headers.get("authorization")
-
-
-# ── a model, or a base URL ────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_model_object_is_taken_as_it_is() -> None:
@@ -174,9 +112,6 @@ async def test_a_wrong_base_url_is_refused(url: str) -> None:
         await choose("openai/m", base_url=url, environ={})
     with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL"):
         await choose("openai/m", environ={"OPENAI_BASE_URL": url})
-
-
-# ── names ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -287,9 +222,6 @@ async def test_with_litellm_its_own_list_decides() -> None:
         await choose("antropic/claude", environ={})
 
 
-# ── models of installed distributions, and files ──────────────────────────────────────────────────────
-
-
 @pytest.mark.parametrize(
     ("name", "rest"),
     [
@@ -335,7 +267,7 @@ async def test_the_plugin_may_be_missing(name: str, bare: None) -> None:
 
 
 async def test_a_broken_plugin_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fake_source", sys.modules[__name__])
+    monkeypatch.setitem(sys.modules, "fake_source", sys.modules[FakeSource.__module__])
     points = {
         "gone": EntryPoint("gone", "there_is_no_such_module:source", registry.GROUP),
         "odd": EntryPoint("odd", "fake_source:not_a_source", registry.GROUP),
@@ -346,73 +278,3 @@ async def test_a_broken_plugin_is_a_configuration_error(monkeypatch: pytest.Monk
         await choose("gone/x", environ={})
     with pytest.raises(ConfigurationError, match="has no `offers` and `open`"):
         await choose("odd/x", environ={})
-
-
-# ── without a name ────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_key_comes_first(local: FakeSource) -> None:
-    async with Server() as server:
-        environ = {"GROQ_API_KEY": "g", "OPENAI_API_KEY": "o", detect.SERVERS_VARIABLE: server.url}
-        choice = await choose(None, environ=environ)
-        again = await choose("  ", environ=environ)
-
-    assert choice.model.name == again.model.name == "openai/gpt-5-mini"
-    assert choice.reason == "OPENAI_API_KEY is set"
-    assert server.probes == 0
-
-
-async def test_a_key_that_needs_litellm_is_passed_over_aloud(bare: None) -> None:
-    choice = await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "a", "GROQ_API_KEY": "g"})
-
-    assert choice.model.name == "groq/openai/gpt-oss-120b"
-    assert choice.reason.startswith("GROQ_API_KEY is set (ANTHROPIC_API_KEY is set too, but needs litellm:")
-    with pytest.raises(ConfigurationError, match=r"ANTHROPIC_API_KEY is set too"):
-        await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "a"})
-
-
-async def test_then_a_local_server_that_answers(local: FakeSource) -> None:
-    async with Server(api_key="closed") as shut, Server(model="qwen", dialect="vllm") as server:
-        environ = {detect.SERVERS_VARIABLE: f"{shut.url},{server.url}"}
-        choice = await choose(None, environ=environ)
-
-        assert await asked_for(choice, server) == ("qwen", None)
-    assert choice.model.name == "hosted_vllm/qwen"
-    assert choice.reason == f"no key is set, and vLLM answers at {server.url}"
-    assert not local.opened
-
-
-async def test_then_the_embedded_model(local: FakeSource) -> None:
-    choice = await choose(None, environ=NOWHERE)
-
-    assert choice.model.name == "local/tiny"
-    assert choice.reason == "it is embedded; no key is set and no local server answers"
-    assert local.opened == [("", registry.Opening(NOWHERE, None))]
-
-
-async def test_else_the_error_lists_the_ways(bare: None) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        await choose(None, environ=NOWHERE)
-
-    assert caught.value.exit_code == 2
-    for way in (
-        "OPENAI_API_KEY",
-        "--base-url",
-        "llama.cpp, Ollama",
-        "weaver-reasoning[local]",
-        "weaver doctor",
-    ):
-        assert way in caught.value.hint
-
-
-async def test_a_key_without_a_model_is_not_guessed() -> None:
-    with pytest.raises(ConfigurationError, match="neither a model nor a base URL"):
-        await choose(None, api_key="k", environ=NOWHERE)
-
-
-async def test_litellm_is_looked_for_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resolve.litellm_installed() is (find_spec("litellm") is not None)
-    stand_in: Any = type(sys)("litellm")
-    stand_in.__spec__ = None
-    monkeypatch.setitem(sys.modules, "litellm", stand_in)
-    assert resolve.litellm_installed() is False
