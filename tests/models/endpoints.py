@@ -31,6 +31,8 @@ class Endpoint:
         tokens_per_minute: of `call_tokens` each; a bucket that fills evenly. None: no limit.
         tells: whether it says in headers what is left.
         spread: calls take up to so much more or less, as a share.
+        work: seconds that it needs to read a request; it reads one after another.
+        stall: it reads only every so many seconds, as on a busy machine.
     """
 
     capacity: Callable[[float], float]
@@ -40,6 +42,8 @@ class Endpoint:
     call_tokens: int = 1000
     tells: bool = False
     spread: float = 0.2
+    work: float = 0.0
+    stall: float = 0.0
     name: str = "simulated"
     provider: str = "simulated"
     endpoint: str = "simulated://"
@@ -52,6 +56,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         self._left = self.tokens_per_minute or 0.0
         self._filled_at = 0.0
+        self._busy_until = 0.0
 
     async def capabilities(self) -> Capabilities:
         return Capabilities()
@@ -61,6 +66,14 @@ class Endpoint:
 
     def stream(self, request: Request):
         return self._stream()
+
+    async def _read(self) -> None:
+        """Wait until a request that comes now has been read."""
+        now = anyio.current_time()
+        if self.stall:
+            now = (now // self.stall + 1) * self.stall
+        self._busy_until = max(now, self._busy_until) + self.work
+        await anyio.sleep(self._busy_until - anyio.current_time())
 
     def _allowances(self) -> tuple[Allowance, ...]:
         if not self.tells or self.tokens_per_minute is None:
@@ -91,9 +104,13 @@ class Endpoint:
     async def _stream(self) -> AsyncGenerator[AsyncIterator[Delta], None]:
         log = current_call.get()
         await anyio.sleep(self.way / 2)
+        await self._read()
         number = self.sent
         try:
             self._takes()
+        except RateLimitError:
+            await anyio.sleep(self.way / 2)
+            raise
         finally:
             if log is not None:
                 log.allowances = self._allowances()
@@ -117,6 +134,19 @@ class Endpoint:
     def rate(self, start: float, end: float) -> float:
         """Calls per second that ended between two times."""
         return sum(start < at <= end for at in self.done) / (end - start)
+
+
+class PingedEndpoint(Endpoint):
+    """One that answers pings."""
+
+    pings = 0
+
+    async def ping(self) -> None:
+        """Take as long as a refusal."""
+        self.pings += 1
+        await anyio.sleep(self.way / 2)
+        await self._read()
+        await anyio.sleep(self.way / 2)
 
 
 async def call(model: Model, run: str = "", request: Request = HELLO) -> CallLog:

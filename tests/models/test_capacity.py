@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import anyio
 import pytest
 
-from tests.models.endpoints import Endpoint
+from tests.models.endpoints import Endpoint, PingedEndpoint
 from weaver._data.messages import user
 from weaver._models.compose import layered
 from weaver._models.endpoint_memory import memory
 from weaver._models.layers.call_log import CallLog, current_call
-from weaver._models.layers.capacity import HOSTED, LOCAL
+from weaver._models.layers.capacity import HOSTED, LOCAL, LONGEST_PING, Adaptive, Opening
 from weaver._models.layers.limit import EndpointLimits, Gates, Limited
 from weaver._models.layers.rates import Allowance, Bucket, Window
 from weaver._models.openai.errors.http_errors import Failures
 from weaver._models.openai.errors.rate_headers import allowances_in, exceeded_in
+from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Model, Request
 from weaver.errors import RateLimitError
-from weaver.testing import virtual_time
+from weaver.testing import Scripted, Server, virtual_time
 
 HELLO = Request(messages=(user("Hello"),))
 
@@ -57,11 +59,92 @@ def test_an_endpoint_that_refuses_above_its_capacity(capacity: int, way: float) 
     assert seconds <= 1.3 * calls / capacity  # the last ones may be those that waited to be sent again
 
 
+@pytest.mark.parametrize("capacity", [200, 1000])
+def test_refusals_from_far_away_are_waited_for(capacity: int) -> None:
+    endpoint = PingedEndpoint(lambda _: capacity, way=0.1, endpoint=f"https://far-{capacity}.example/v1")
+    calls = 10 * capacity
+    assert simulate(endpoint, calls) <= 1.2 * 10
+    assert endpoint.refused <= 0.02 * calls
+    assert endpoint.rate(0.8, 5) >= 0.9 * capacity
+
+
+@pytest.mark.parametrize(
+    ("capacity", "busy", "used"),
+    [
+        (32, {"stall": 0.2}, 0.9),
+        (32, {"stall": 0.5}, 0.75),
+        (200, {"work": 0.0004}, 0.9),
+        (1000, {"work": 0.0004}, 0.9),  # near the end the refusals take 0.4 s
+        (200, {"stall": 0.1}, 0.8),
+    ],
+)
+def test_refusals_of_a_busy_server_are_waited_for(capacity: int, busy: dict[str, float], used: float) -> None:
+    endpoint = PingedEndpoint(lambda _: capacity, **busy)
+    calls = max(1000, 10 * capacity)
+    simulate(endpoint, calls)
+    assert len(endpoint.done) == calls
+    assert endpoint.refused <= 0.02 * calls
+    assert endpoint.rate(0.8, 5) >= used * capacity
+
+
+@pytest.mark.parametrize("kind", [Endpoint, PingedEndpoint])
 @pytest.mark.parametrize("calls", [1000, 10_000])
-def test_an_endpoint_that_takes_everything_gets_it(calls: int) -> None:
-    endpoint = Endpoint(lambda _: 1e9, spread=0.0)
+def test_an_endpoint_that_takes_everything_gets_it(calls: int, kind: type[Endpoint]) -> None:
+    endpoint = kind(lambda _: 1e9, spread=0.0)
     assert simulate(endpoint, calls) <= 1.3
     assert endpoint.refused == 0
+
+
+@dataclass
+class DeafEndpoint(Endpoint):
+    """One that never answers a ping, or breaks the connection."""
+
+    breaks: bool = False
+
+    async def ping(self) -> None:
+        if self.breaks:
+            raise ConnectionError("broken")
+        await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize(("breaks", "most"), [(True, 1.3), (False, 8 * LONGEST_PING)])
+def test_pings_without_an_answer_delay_and_do_not_stop(breaks: bool, most: float) -> None:
+    assert simulate(DeafEndpoint(lambda _: 1e9, spread=0.0, breaks=breaks), 200) <= most
+
+
+def test_a_slow_ping_shows_a_queue_and_the_limit_waits() -> None:
+    limit = Adaptive(Opening(10, 0.01), pings=True)
+
+    def pinged(at: float, seconds: float) -> float:
+        """The limit after a ping that was sent at ``at``."""
+        limit.hold(at)
+        number = limit.ping()
+        assert number is not None
+        assert limit.ping() is None
+        limit.answered(number - 1, at)  # an old one
+        assert limit.hold(at + 0.9 * seconds) > 0.0
+        limit.answered(number, at + seconds)
+        limit.hold(at + 1.1 * seconds + 0.01)
+        return limit.limit
+
+    assert pinged(0.0, 0.01) == 12
+    assert pinged(0.021, 0.02) == pytest.approx(14.4)
+    assert pinged(0.053, 1.0) == pytest.approx(14.4)
+    assert pinged(1.053, 0.02) == pytest.approx(17.28)
+
+
+@pytest.mark.anyio
+async def test_a_server_is_pinged_while_calls_wait() -> None:
+    with Server(Scripted("ok", first=0.3)).in_thread() as server:
+        inside = OpenAIModel("openai/x", base_url=server.url)
+        model = layered(inside, gates=Gates())
+        async with anyio.create_task_group() as group:
+            for _ in range(100):
+                group.start_soon(ask, model)
+        assert server.max_in_flight > LOCAL.start
+        assert server.stats()["requests"] == 100
+        await inside.ping()
+        await model.aclose()
 
 
 @pytest.mark.parametrize(

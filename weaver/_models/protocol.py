@@ -254,3 +254,16 @@ class Model(Protocol):
     async def aclose(self) -> None:
         """Release pooled connections. The model may be used again afterwards."""
         ...
+
+
+@runtime_checkable
+class CanPing(Protocol):
+    """A model whose endpoint can be asked whether it has read what was sent."""
+
+    async def ping(self) -> None:
+        """Send a small request that uses no tokens, and wait for any answer.
+
+        Raises:
+            Exception: there is none.
+        """
+        ...

@@ -2,8 +2,9 @@
 
 Slow start and stepping back are TCP's (Jacobson, "Congestion avoidance and control", 1988; Chiu and Jain,
 "Analysis of the increase and decrease algorithms for congestion avoidance in computer networks", 1989). Two
-things differ. An endpoint refuses at once what is too much, so the limit opens by time and not by answers.
-The calls that were not refused show how many the endpoint takes, so the limit goes back to their number.
+things differ. An endpoint refuses at once what is too much, so the limit opens by time and not by answers;
+where the endpoint can be pinged, no sooner than a ping is answered that was sent after the calls. The calls
+that were not refused show how many the endpoint takes, so the limit goes back to their number.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ _CALM = 0.2  # of the pace: a timer that is later shows that earlier calls are s
 _LATE_TIMERS = 20
 _BEYOND_REFUSAL = 1.5  # how long to wait for a refusal, by how long the last one took
 _LONGEST_PACE = 1.0
+LONGEST_PING = 2.0
+"""Seconds after which nobody waits for the answer to a ping any more."""
+# A ping that takes longer than this has waited in a queue, of the endpoint or of the own loop: more calls
+# would only wait there, too. A multiple of the quickest, and seconds.
+_SLOW, _SLOW_BY = 4.0, 0.25
+_BEYOND_PING = 0.05  # how much longer a refusal may take, as a share
+_FORGET = 1.25  # by what the quickest ping counts as longer after each slow one
 _PRICE = 100  # successful calls for which one may be refused
 _LEAST_DEBT, _DEBT = (
     3.0,
@@ -38,22 +46,25 @@ class Opening:
 
     Args:
         start: calls at once.
-        pace: seconds after which the limit grows by a fifth while nothing is refused: longer than it takes
-            a server to refuse.
+        pace: least seconds between two growths of the limit while nothing is refused. Where the endpoint
+            cannot be pinged, longer than it takes a server to refuse.
+        growth: as a share of the limit, where the endpoint is pinged.
     """
 
     start: int
     pace: float
+    growth: float = _GROWTH
 
 
 LOCAL = Opening(32, 0.008)
-HOSTED = Opening(100, 0.05)
+HOSTED = Opening(100, 0.05, 0.3)  # its pings take long, so fewer and larger steps
 
 
 class Adaptive:
     """A limit that follows what the endpoint takes. Plain arithmetic; it neither waits nor reads a clock.
 
-    - *Opening*: until something is refused, the limit grows by a fifth with each pace in which calls wait.
+    - *Opening*: until something is refused, the limit grows by a fifth with each pace in which calls wait,
+      and not before a ping is answered that was sent after the calls.
     - *Holding*: when calls are refused, it becomes the number of calls in flight that were not. Where the
       next calls are refused too, it shrinks by 30 % each time. It grows back to that level by one a success.
     - *Trying*: 100 successes pay for one refusal. Then one call more is let in. When the endpoint takes it,
@@ -70,6 +81,7 @@ class Adaptive:
         ceiling: never more than this.
         level: what the endpoint took the last time, or None.
         refused: whether it refused more than that.
+        pings: whether the endpoint can be pinged; see `ping`.
 
     Attributes:
         limit: calls at once, now.
@@ -84,6 +96,7 @@ class Adaptive:
         ceiling: int = MAX_CALLS,
         level: int | None = None,
         refused: bool = False,
+        pings: bool = False,
     ) -> None:
         self._slots = slots
         self._ceiling = float(ceiling if slots is None else min(slots, ceiling))
@@ -91,8 +104,15 @@ class Adaptive:
         self.limit = min(float(start), self._ceiling)
         self.level = self.limit if level is not None and refused else math.inf
         self._pace = opening.pace
+        self._growth = opening.growth if pings else _GROWTH
+        self._pings = pings
+        self._ping = 0  # number of the last one
+        self._is_ping_due = False
+        self._pinged_at = 0.0
+        self._quickest = math.inf
         self._refused_at = 0.0
         self._due: float | None = None
+        self._earliest = 0.0  # when the limit may grow
         self._late = 0
         self._round = 0  # grows with each decrease
         self._burst = 0.0  # calls in flight when the first of this round's calls was refused
@@ -120,20 +140,42 @@ class Adaptive:
         if self._doubtful or self.level < math.inf or self.limit >= self._ceiling:
             return math.inf
         if self._due is None:
-            self._due, self._late = now + self._pace, 0
+            self._wait_from(now)
+            self._late = 0
         elif now >= self._due - 1e-6:
-            late = now - self._due > self._pace * _CALM and self._late < _LATE_TIMERS
-            self._due = now + self._pace
-            if not late:
+            if not self._pings and self._is_late(now):
+                self._late += 1
+                self._due = now + self._pace
+            else:
                 self._late = 0
                 self._grow()
+                self._wait_from(now)
                 return 0.0
-            self._late += 1
+        assert self._due is not None
         return self._due - now
+
+    def ping(self) -> int | None:
+        """Return the number of a ping that is to be sent now, once; see `answered`."""
+        if not self._is_ping_due:
+            return None
+        self._is_ping_due = False
+        return self._ping
+
+    def answered(self, ping: int, now: float) -> None:
+        """The endpoint has answered a ping, or will not."""
+        if ping != self._ping or self._due is None:
+            return
+        seconds = now - self._pinged_at
+        self._quickest = min(self._quickest, seconds)
+        if seconds <= _SLOW * self._quickest + _SLOW_BY:
+            self._due = max(now + _BEYOND_PING * seconds, self._earliest)
+        else:
+            self._quickest *= _FORGET
+            self._wait_from(now)
 
     def calm(self) -> None:
         """Say that no call is held back."""
-        self._due = None
+        self._stop_opening()
 
     def succeeded(self, began_in: int, began_with: int, in_flight: int) -> None:
         """A call went well.
@@ -211,9 +253,25 @@ class Adaptive:
         self._told = self.level if refused else self._peak
         return {"calls": int(self._told), "refused": refused}
 
+    def _is_late(self, now: float) -> bool:
+        """Return True if the timer shows that the loop is still sending earlier calls."""
+        return self._due is not None and now - self._due > self._pace * _CALM and self._late < _LATE_TIMERS
+
+    def _wait_from(self, now: float) -> None:
+        self._due = self._earliest = now + self._pace
+        if self._pings:
+            self._ping += 1
+            self._is_ping_due = True
+            self._pinged_at = now
+            self._due = now + 2 * LONGEST_PING  # in case that it is cancelled
+
+    def _stop_opening(self) -> None:
+        self._due, self._is_ping_due = None, False
+
     def _grow(self) -> None:
         near = self.limit < _NEAR * self._refused_at
-        self.limit = min(self._ceiling, self.limit + max(1.0, (_CAREFUL if near else _GROWTH) * self.limit))
+        growth = _CAREFUL if near else self._growth
+        self.limit = min(self._ceiling, self.limit + max(1.0, growth * self.limit))
 
     def _binds(self, in_flight: int) -> bool:
         """Return True if it is the limit that keeps the calls in flight so few."""
@@ -222,7 +280,7 @@ class Adaptive:
     def _begin_round(self) -> None:
         self._round += 1
         self._lost = 0
-        self._due = None
+        self._stop_opening()
 
     def _decrease(self, began_in: int, in_flight: int, factor: float) -> None:
         if began_in != self._round:
@@ -243,6 +301,12 @@ class Fixed:
     def hold(self, now: float) -> float:  # noqa: ARG002 - see `Adaptive`
         """It never grows."""
         return math.inf
+
+    def ping(self) -> None:
+        """It needs none."""
+
+    def answered(self, ping: int, now: float) -> None:
+        """Nothing changes."""
 
     def calm(self) -> None:
         """Nothing changes."""

@@ -16,8 +16,8 @@ from weaver._models.endpoint_memory import memory
 from weaver._models.layers.base import Layer
 from weaver._models.layers.call_log import CallLog, current_call
 from weaver._models.layers.capacity import HOSTED, LOCAL, MAX_CALLS, Adaptive, Fixed
-from weaver._models.layers.limiter import Gate, Pass, Share
-from weaver._models.protocol import Model, Request, Stream
+from weaver._models.layers.limiter import Gate, Pass, Ping, Share
+from weaver._models.protocol import CanPing, Model, Request, Stream
 from weaver.errors import ConfigurationError, ModelTimeoutError, RateLimitError
 
 # What a call may generate when it does not say; only the limit on tokens per minute counts with it.
@@ -79,17 +79,18 @@ class Gates:
         """The endpoint's gate, if there is one already."""
         return self._gates.get(endpoint)
 
-    def open(self, endpoint: str, limits: EndpointLimits, slots: int | None) -> Gate:
+    def open(self, endpoint: str, limits: EndpointLimits, slots: int | None, *, pings: bool = False) -> Gate:
         """The endpoint's gate, made now if there is none.
 
         Args:
             slots: as the server announces them, or None.
+            pings: whether the calls come with a ping; see `Gate.enter`.
         """
         if (gate := self._gates.get(endpoint)) is None:
             if limits.concurrency is not None:
                 concurrency: Adaptive | Fixed = Fixed(limits.concurrency)
             else:
-                concurrency = _adaptive(endpoint, slots, limits.max_concurrency)
+                concurrency = _adaptive(endpoint, slots, limits.max_concurrency, pings=pings)
             gate = Gate(
                 concurrency,
                 requests_per_minute=limits.requests_per_minute,
@@ -121,6 +122,7 @@ class Limited(Layer):
 
     Attributes:
         known_gate: the endpoint's gate, once it has been opened.
+        ping: asks the endpoint for anything; None: the model cannot.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class Limited(Layer):
         self._gates = gates or _of_process
         self._key = model.endpoint or f"{model.name} at {id(model):x}"
         self.known_gate = self._gates.known(self._key)
+        self.ping = _ping_of(model)
 
     def stream(self, request: Request) -> AbstractAsyncContextManager[Stream]:
         """See `weaver.models.Model`."""
@@ -143,7 +146,7 @@ class Limited(Layer):
         if self.known_gate is None:
             adapts = self._limits.concurrency is None
             slots = (await self.model.capabilities()).slots if adapts else None
-            self.known_gate = self._gates.open(self._key, self._limits, slots)
+            self.known_gate = self._gates.open(self._key, self._limits, slots, pings=self.ping is not None)
         return self.known_gate
 
     def remember(self, facts: dict[str, int | bool]) -> None:
@@ -178,7 +181,7 @@ class _Passing:
         if tokens is None:
             tokens = _probable_tokens(self._request) if self._layer.counts_tokens else 0
         try:
-            self._pass = await gate.enter("" if log is None else log.run, tokens)
+            self._pass = await gate.enter("" if log is None else log.run, tokens, self._layer.ping)
         finally:
             if log is not None:
                 log.queue_seconds += loop.time() - asked_at
@@ -226,10 +229,11 @@ class _Passing:
             self._layer.remember(news)
 
 
-def _adaptive(endpoint: str, slots: int | None, ceiling: int | None) -> Adaptive:
+def _adaptive(endpoint: str, slots: int | None, ceiling: int | None, *, pings: bool) -> Adaptive:
     """The limit to begin with at ``endpoint``, with what was learned about it earlier."""
     if not _is_remote(endpoint):
-        return Adaptive(LOCAL if "://" in endpoint else HOSTED, slots=slots, ceiling=ceiling or MAX_CALLS)
+        opening = LOCAL if "://" in endpoint else HOSTED
+        return Adaptive(opening, slots=slots, ceiling=ceiling or MAX_CALLS, pings=pings)
     at_home = endpoint_of(endpoint, place="the model's endpoint").loopback
     facts = memory().get(NAMESPACE, endpoint) or {}
     calls = facts.get("calls")
@@ -239,7 +243,14 @@ def _adaptive(endpoint: str, slots: int | None, ceiling: int | None) -> Adaptive
         ceiling=ceiling or min(MAX_CALLS, _open_files()),
         level=calls if isinstance(calls, int) and calls >= 1 else None,
         refused=facts.get("refused") is True,
+        pings=pings,
     )
+
+
+def _ping_of(model: Model) -> Ping | None:
+    while isinstance(model, Layer):
+        model = model.model
+    return model.ping if isinstance(model, CanPing) else None
 
 
 def _is_remote(endpoint: str) -> bool:

@@ -6,14 +6,18 @@ import asyncio
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from dataclasses import dataclass
 
-from weaver._models.layers.capacity import Adaptive, Fixed
+from weaver._models.layers.capacity import LONGEST_PING, Adaptive, Fixed
 from weaver._models.layers.rates import Allowance, Bucket, Unit, Window
 
 _PAUSE = 0.25  # seconds, where a server that refuses everything does not say how long; doubled each time
 _LONGEST_PAUSE = 4.0
+
+Ping = Callable[[], Awaitable[None]]
+"""Asks an endpoint for anything, and returns or raises when it has answered or cannot be asked."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +33,7 @@ class Pass:
     run: str
     tokens: float
     loop: asyncio.AbstractEventLoop
+    ping: Ping | None = None
     woken: asyncio.Future[None] | None = None
     let_in: bool = False
     at: float = 0.0
@@ -83,17 +88,19 @@ class Gate:
         self._pause = _PAUSE
         self._waiting: OrderedDict[str, OrderedDict[Pass, None]] = OrderedDict()  # by run, next run first
         self._timer: tuple[asyncio.AbstractEventLoop, float] | None = None  # which loop looks again when
+        self._pinging: set[asyncio.Task[None]] = set()
         self._lock = threading.Lock()
 
-    async def enter(self, run: str, tokens: float) -> Pass:
+    async def enter(self, run: str, tokens: float, ping: Ping | None = None) -> Pass:
         """Wait for a place. Cancelling gives it up.
 
         Args:
             run: id of the run that asks.
             tokens: what the call will probably cost, for the limit on tokens.
+            ping: of the endpoint, while the call waits.
         """
         loop = asyncio.get_running_loop()
-        asking = Pass(run, tokens, loop)
+        asking = Pass(run, tokens, loop, ping)
         now = loop.time()
         with self._lock:
             if not self._waiting and self._wait(now, tokens) == 0.0:
@@ -246,6 +253,8 @@ class Gate:
             if wait > 0.0:
                 if math.isfinite(wait):
                     self._look_again(passed.loop, loop, now + wait)
+                    if (number := self.concurrency.ping()) is not None:
+                        self._send_ping(passed, loop, number)
                 return
             self._forget(passed)
             if run in self._waiting:
@@ -269,6 +278,32 @@ class Gate:
             loop.call_at(at, self._on_timer, loop)
         else:
             waiting.call_soon_threadsafe(waiting.call_at, at, self._on_timer, waiting)
+
+    def _send_ping(self, waiting: Pass, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        if waiting.loop is loop:
+            self._ping(waiting, number)
+        else:
+            waiting.loop.call_soon_threadsafe(self._ping, waiting, number)
+
+    def _ping(self, waiting: Pass, number: int) -> None:
+        # Not in the context of a call: the ping is no part of it.
+        pinging = waiting.loop.create_task(
+            self._answered(waiting, number), name="weaver-ping", context=Context()
+        )
+        self._pinging.add(pinging)
+        pinging.add_done_callback(self._pinging.discard)
+
+    async def _answered(self, waiting: Pass, number: int) -> None:
+        """Wait for the answer to a ping, then look again."""
+        try:
+            async with asyncio.timeout(LONGEST_PING):
+                if waiting.ping is not None:
+                    await waiting.ping()
+        except Exception:  # noqa: BLE001 - whatever it is: the call itself will meet it, where it is reported
+            pass
+        with self._lock:
+            self.concurrency.answered(number, waiting.loop.time())
+            self._admit(waiting.loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:

@@ -88,6 +88,7 @@ class OpenAIModel:
         self._max_bytes = max_bytes
         self._chat_url = place.at("/chat/completions")
         self._completions_url = place.at("/completions")
+        self._models_url = place.at("/models")
         self._prices = prices
         self._probe = Probe(self.model_id, place, capabilities, self._get)
         self._learned = Learned(place.url, self.model_id, self._probe.dialect)
@@ -116,6 +117,12 @@ class OpenAIModel:
             ConfigurationError: on entering: the request contradicts itself.
         """
         return _Opening(self._open, request)  # pyright: ignore[reportReturnType]  # it returns a coroutine
+
+    async def ping(self) -> None:
+        """Ask for the head of the list of models; see `weaver._models.protocol.CanPing`."""
+        client = await self._clients.get()
+        response = await client.send("HEAD", self._models_url, self._headers)
+        response.abort()
 
     async def aclose(self) -> None:
         """Close pooled connections of the running event loop. The model may be used again."""
