@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import anyio
 import pytest
@@ -232,4 +233,5 @@ def test_a_run_with_a_damaged_plan_has_an_answer_and_says_what_was_wrong(plan, m
     assert result.status == "complete"
     assert "an answer" in result.answer
     assert set(result.plan.notes if result.plan else ()) <= set(result.notes)
-    assert len([t for t in result.threads if t.state == "succeeded"]) <= max(1, most)
+    forks = Counter(t.parent for t in result.threads if t.state == "succeeded")  # a part may be forked again
+    assert max(forks.values(), default=0) <= max(1, most)
