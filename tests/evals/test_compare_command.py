@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, which takes half a second: the tests of what a simulation writes draw."""
+
+    def draw(_: object, paths: Sequence[Path], **__: object) -> None:
+        for path in paths:
+            path.touch()
+
+    monkeypatch.setattr("weaver._evals.plot.draw", draw)
+
+
 def test_a_simulation_writes_all_reports_and_can_be_gone_on_with(capsys, tmp_path: Path) -> None:
     assert main([*SIMULATE, "-n", "3", "--out", "out"]) == 0
     captured = capsys.readouterr()
@@ -46,6 +58,7 @@ def test_a_simulation_writes_all_reports_and_can_be_gone_on_with(capsys, tmp_pat
     assert found[0]["against"]["baseline"] == "adaptive"
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_without_out_a_fresh_folder_is_made(capsys, tmp_path: Path) -> None:
     assert main([*SIMULATE, "-n", "1"]) == 0
     assert main([*SIMULATE, "-n", "1"]) == 0
@@ -88,6 +101,7 @@ def test_wrong_use_is_explained_without_a_traceback(
     assert [p.name for p in tmp_path.iterdir()] == ["afile"]  # nothing was begun
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_baseline_of_an_earlier_time_may_be_named(capsys) -> None:
     assert main(["compare", *SUM, "-n", "1", "--out", "out"]) == 0
     adaptive = ["compare", "--task", "tree_sum", "--simulate", "--strategies", "adaptive", "-n", "1"]
@@ -97,6 +111,7 @@ def test_a_baseline_of_an_earlier_time_may_be_named(capsys) -> None:
     assert "Did you mean 'adaptive'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_strategy_of_a_file_stands_beside_ours(capsys, tmp_path: Path) -> None:
     (tmp_path / "checked.py").write_text(
         "async def checked(run, task, *, tries: int = 1):\n"
