@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from shutil import disk_usage
 
 import pytest
 from hypothesis import settings
@@ -26,6 +27,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Of what a shell runs in the background, it has SIGINT ignored, and programs that tests start inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+MEMORY = Path("/dev/shm")
+
+
+def pytest_configure() -> None:
+    """Keep the tests' files in memory where there is room: journals and stores wait for the disk often."""
+    if os.access(MEMORY, os.W_OK) and disk_usage(MEMORY).free > 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture
