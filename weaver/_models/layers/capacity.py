@@ -25,7 +25,7 @@ LONGEST_PING = 2.0
 # would only wait there, too. A multiple of the quickest, and seconds.
 _SLOW, _SLOW_BY = 4.0, 0.25
 _BEYOND_PING = 0.05  # how much longer a refusal may take, as a share
-_FORGET = 1.25  # by what the quickest ping counts as longer after each slow one
+_FORGET = 1.1  # by what the quickest ping counts as longer after each slow one
 _PRICE = 100  # successful calls for which one may be refused
 _LEAST_DEBT, _DEBT = (
     3.0,
@@ -135,7 +135,7 @@ class Adaptive:
     def hold(self, now: float) -> float:
         """Say that a call is held back at ``now``. Returns the seconds until the limit grows by itself.
 
-        Returns 0 when it has grown just now, infinity when a call must end first.
+        Returns 0 when it has grown just now, infinity when a call must end or a ping be answered first.
         """
         if self._doubtful or self.level < math.inf or self.limit >= self._ceiling:
             return math.inf
@@ -263,7 +263,7 @@ class Adaptive:
             self._ping += 1
             self._is_ping_due = True
             self._pinged_at = now
-            self._due = now + 2 * LONGEST_PING  # in case that it is cancelled
+            self._due = math.inf
 
     def _stop_opening(self) -> None:
         self._due, self._is_ping_due = None, False

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 
 from weaver._models.layers.capacity import LONGEST_PING, Adaptive, Fixed
 from weaver._models.layers.rates import Allowance, Bucket, Unit, Window
@@ -253,8 +254,8 @@ class Gate:
             if wait > 0.0:
                 if math.isfinite(wait):
                     self._look_again(passed.loop, loop, now + wait)
-                    if (number := self.concurrency.ping()) is not None:
-                        self._send_ping(passed, loop, number)
+                if (number := self.concurrency.ping()) is not None:
+                    self._send_ping(passed, loop, number)
                 return
             self._forget(passed)
             if run in self._waiting:
@@ -287,23 +288,16 @@ class Gate:
 
     def _ping(self, waiting: Pass, number: int) -> None:
         # Not in the context of a call: the ping is no part of it.
-        pinging = waiting.loop.create_task(
-            self._answered(waiting, number), name="weaver-ping", context=Context()
-        )
+        pinging = waiting.loop.create_task(_answer(waiting.ping), name="weaver-ping", context=Context())
         self._pinging.add(pinging)
-        pinging.add_done_callback(self._pinging.discard)
+        pinging.add_done_callback(partial(self._answered, waiting.loop, number))
 
-    async def _answered(self, waiting: Pass, number: int) -> None:
-        """Wait for the answer to a ping, then look again."""
-        try:
-            async with asyncio.timeout(LONGEST_PING):
-                if waiting.ping is not None:
-                    await waiting.ping()
-        except Exception:  # noqa: BLE001 - whatever it is: the call itself will meet it, where it is reported
-            pass
+    def _answered(self, loop: asyncio.AbstractEventLoop, number: int, pinging: asyncio.Task[None]) -> None:
+        """Look again. Also after a cancelled ping: the next one may be of another loop."""
+        self._pinging.discard(pinging)
         with self._lock:
-            self.concurrency.answered(number, waiting.loop.time())
-            self._admit(waiting.loop)
+            self.concurrency.answered(number, loop.time())
+            self._admit(loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
@@ -316,6 +310,16 @@ class Gate:
         self.waiting -= 1
         if not line:
             del self._waiting[passed.run]
+
+
+async def _answer(ping: Ping | None) -> None:
+    """Wait for the answer to a ping."""
+    try:
+        async with asyncio.timeout(LONGEST_PING):
+            if ping is not None:
+                await ping()
+    except Exception:  # noqa: BLE001 - whatever it is: the call itself will meet it, where it is reported
+        pass
 
 
 def _wake(woken: asyncio.Future[None]) -> None:
