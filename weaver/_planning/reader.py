@@ -100,7 +100,9 @@ class PlanReader:
         if self._chars > MAX_PLAN_CHARS:
             raise InvalidPlanError(f"The plan is longer than {MAX_PLAN_CHARS} characters.")
         self._json.feed(piece)
-        if self.done or not _SHORT_LEAD.fullmatch(self._json.lead):
+        if self.done or not (self._json.values or self._json.root is not None):
+            return []
+        if not _SHORT_LEAD.fullmatch(self._json.lead):
             return []
         before, revision = len(self.subtasks), self.revision
         if self._json.values:
