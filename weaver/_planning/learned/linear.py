@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import mul
 
 Vector = list[float]
 Matrix = list[Vector]
@@ -24,8 +25,8 @@ def cholesky(matrix: Sequence[Sequence[float]]) -> Matrix:
     for i, row in enumerate(matrix):
         new: Vector = []
         for j in range(i + 1):
-            above = lower[j] if j < i else new
-            rest = row[j] - sum(new[k] * above[k] for k in range(j))
+            above = lower[j] if j < i else new  # `new` has j numbers by now, and no more are multiplied
+            rest = row[j] - sum(map(mul, new, above))
             if i == j:
                 if not rest > 0:
                     raise ValueError("the matrix is not positive definite")
@@ -40,7 +41,7 @@ def forward(lower: Sequence[Sequence[float]], values: Sequence[float]) -> Vector
     """Solve L y = values."""
     solution: Vector = []
     for i, row in enumerate(lower):
-        solution.append((values[i] - sum(row[k] * solution[k] for k in range(i))) / row[i])
+        solution.append((values[i] - sum(map(mul, row, solution))) / row[i])
     return solution
 
 
