@@ -24,7 +24,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.benchmarks.contenders import CONTENDERS, Contender, Job, script, work
-from tests.benchmarks.endpoint import refusing, timed_disconnects
+from tests.benchmarks.endpoint import refusing
+from tests.benchmarks.quick_server import quick_server
+from tests.benchmarks.races import timed_disconnects
 from weaver.testing import ServerProcess
 
 Rows = dict[str, dict[str, float]]
@@ -39,15 +41,27 @@ def medians(
     each: float = 0.0,
     of: Callable[[dict[str, float]], float],
 ) -> dict[str, float]:
+    """A figure of one job per contender, at a scripted server of its own; see `medians_at`."""
+    with ServerProcess(script(job, first=first, each=each), dialect="vllm") as server:
+        return medians_at(server.url, contenders, job, rounds, of=of)
+
+
+def medians_at(
+    url: str,
+    contenders: list[Contender],
+    job: Job,
+    rounds: int,
+    *,
+    of: Callable[[dict[str, float]], float],
+) -> dict[str, float]:
     """A figure of one job per contender: median over interleaved rounds, after one for warming up."""
     figures: dict[str, list[float]] = {c.name: [] for c in contenders}
-    with ServerProcess(script(job, first=first, each=each), dialect="vllm") as server:
-        for number in range(rounds + 1):
-            turn = number % len(contenders)
-            for contender in contenders[turn:] + contenders[:turn]:
-                measured = contender.measure(server.url, job)
-                if number:
-                    figures[contender.name].append(of(measured))
+    for number in range(rounds + 1):
+        turn = number % len(contenders)
+        for contender in contenders[turn:] + contenders[:turn]:
+            measured = contender.measure(url, job)
+            if number:
+                figures[contender.name].append(of(measured))
     return {name: statistics.median(values) for name, values in figures.items()}
 
 
@@ -95,12 +109,12 @@ def memory_per_thread(names: list[str], loop: str, threads: int) -> Rows:
 
 def calls_at_once(contenders: list[Contender], sizes: list[int], rounds: int) -> Rows:
     """Seconds until so many calls of 1 s have ended, on an endpoint that takes them all. Nothing is set."""
-    return {
-        f"{size} calls of 1 s": medians(
-            contenders, Job(size, 4, learns=True), rounds, first=1.0, of=lambda m: m["wall"]
-        )
-        for size in sizes
-    }
+    rows = {}
+    for size in sizes:
+        job = Job(size, 4, learns=True)
+        with quick_server(1.0) as url:
+            rows[f"{size} calls of 1 s"] = medians_at(url, contenders, job, rounds, of=lambda m: m["wall"])
+    return rows
 
 
 def seconds_to_start() -> Rows:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, SupportsIndex
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.counting import growth
+from tests.counting import growth, operations
 from weaver import Task, Weaver
 from weaver._coordination.answers.equivalence import KINDS, number
 from weaver._coordination.answers.votes import Votes
@@ -129,13 +129,20 @@ def claims(request: Request) -> str:
     )
 
 
-def planned(count: int, merge: str = "concat") -> None:
+def finding(request: Request) -> str:
+    at = int(request.messages[-1].content.rpartition("town number ")[2].rstrip("?") or 0)
+    return "It is large." + "".join(
+        f" Word{at * 31 + x} has {at + x} people, says place{x}." for x in range(60)
+    )
+
+
+def planned(count: int, merge: str = "concat", answer: Callable[[Request], str] = claims) -> None:
     subtasks = [
         Subtask(id=f"s{at}", title=f"T{at}", prompt=f"How many people live in town number {at}?")
         for at in range(count)
     ]
     plan = Plan(parallel=True, subtasks=subtasks)
-    result = run(f"adaptive:merge={merge}", ScriptedModel(Scripted(claims)), plan=plan)
+    result = run(f"adaptive:merge={merge}", ScriptedModel(Scripted(answer)), plan=plan)
     assert len(result.threads) == count
 
 
@@ -205,6 +212,7 @@ def workflow(count: int) -> Workflow:
         (waiting_calls, 60),
         (planned, 30),
         (lambda count: planned(count, "write"), 30),
+        (lambda count: planned(count, answer=finding), 12),
         (cast, 60),
         (lambda count: cast(count, "the word {} of many"), 60),
         (lambda count: cast(count, '{{"n": {}}}'), 60),
@@ -213,13 +221,43 @@ def workflow(count: int) -> Workflow:
         (workflow, 40),
     ],
     ids=[
-        "fork", "hedges", "prune", "chain", "notes", "waiting calls", "plan", "plan, written", "numbers",
-        "words", "JSON", "tool call", "decisions", "workflow",
+        "fork", "hedges", "prune", "chain", "notes", "waiting calls", "plan", "plan, written",
+        "long findings", "numbers", "words", "JSON", "tool call", "decisions", "workflow",
     ],
 )  # fmt: skip
 def test_work_grows_with_the_items_and_not_faster(work: Callable[[int], Any], items: int) -> None:
     work(3)  # what is imported and compiled once does not count
     assert growth(work, items) <= LINEAR
+
+
+class CountedText(str):
+    """A text that counts the words into which it is split."""
+
+    __slots__ = ()
+    words = 0
+
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
+        found = super().split(sep, maxsplit)
+        CountedText.words += len(found)
+        return found
+
+
+def test_long_prompts_cost_no_more_lines_and_are_not_split_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CountedText, "words", 0)
+
+    def long_prompts(words: int) -> None:
+        async def work(own: Run) -> None:
+            tasks = [Task(CountedText(f"part {at} {'word ' * words}")) for at in range(5)]
+            async with own.fork(tasks) as threads:
+                await threads.join()
+
+        run(strategy(work))
+
+    long_prompts(3)
+    few = operations(lambda: long_prompts(10), within="weaver")
+    CountedText.words = 0
+    assert operations(lambda: long_prompts(40_000), within="weaver") <= LINEAR * few
+    assert 0 < CountedText.words <= 5 * 200
 
 
 def test_a_workflow_of_more_than_500_steps_needs_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
