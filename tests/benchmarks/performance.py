@@ -25,6 +25,7 @@ from pathlib import Path
 
 from tests.benchmarks.contenders import CONTENDERS, Contender, Job, script, work
 from tests.benchmarks.endpoint import refusing
+from tests.benchmarks.graphs import random_graphs
 from tests.benchmarks.quick_server import quick_server
 from tests.benchmarks.races import timed_disconnects
 from weaver.testing import ServerProcess
@@ -187,6 +188,9 @@ def measure(*, quick: bool, rounds: int, loop: str, names: list[str]) -> dict[st
     take("Endpoints that answer 429 above their capacity", refusing(capacities), base=None, digits=3)
     sizes = [64, 512] if quick else [64, 512, 4096]
     take("First result wins: ms to the last disconnect", timed_disconnects(sizes, min(rounds, 5)), base=None)
+    sizes = [20] if quick else [20, 64, 200]
+    graphs = random_graphs(sizes, min(rounds, 3))
+    take("Random graphs: time over the longest chain, less 1", graphs, base=None, digits=4)
     take("Start, s of CPU", seconds_to_start(), base=None)
     return figures
 
