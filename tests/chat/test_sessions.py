@@ -230,7 +230,7 @@ for i in range(3):
     assert all(a.text == f"re {q.text}" for q, a in zip(messages[::2], messages[1::2], strict=True))
 
 
-async def test_on_the_command_line(tmp_path, monkeypatch):
+async def test_the_command_line_keeps_a_session(tmp_path, monkeypatch):
     monkeypatch.setenv("WEAVER_HOME", str(tmp_path))
     async with Server(ScriptedModel([Scripted(echo)]), model="mock") as server:
 

@@ -89,7 +89,7 @@ def test_a_killed_run_is_resumed(killed: Any) -> None:
     assert len(server.requests) == len(asked)
 
 
-def test_all_that_died_are_resumed(killed: Any) -> None:
+def test_resume_all_takes_up_only_interrupted_runs(killed: Any) -> None:
     shell, _, run_id = killed
     assert shell("runs", "cancel", run_id)[0] == 0
     assert shell("resume", "--all")[1] == ""  # a cancelled run is not interrupted
@@ -291,5 +291,5 @@ def test_a_step_that_is_denied_from_elsewhere(shell: Shell) -> None:
         ([1, 2], "[1, 2]"),
     ],
 )
-def test_values_of_any_shape_are_shown(value: Any, words: str) -> None:
+def test_runs_show_shortens_values_of_any_shape(value: Any, words: str) -> None:
     assert _short(Entry("s1/once", "ok", value)) == words

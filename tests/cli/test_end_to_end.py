@@ -342,7 +342,7 @@ def test_ctrl_c_with_json_still_prints_its_object(alone: Shell) -> None:
     }
 
 
-def test_nothing_to_answer_with(alone: Shell) -> None:
+def test_a_run_without_a_usable_model_says_which_key_is_missing(alone: Shell) -> None:
     code, out, err = alone("run", "What is 6 x 7?", "--json", "--model", "openai/gpt-5-mini")
 
     assert code == 2

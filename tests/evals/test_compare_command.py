@@ -59,7 +59,7 @@ def test_a_simulation_writes_all_reports_and_can_be_gone_on_with(capsys, tmp_pat
 
 
 @pytest.mark.usefixtures("without_figures")
-def test_without_out_a_fresh_folder_is_made(capsys, tmp_path: Path) -> None:
+def test_compare_makes_a_new_folder_where_out_is_not_given(capsys, tmp_path: Path) -> None:
     assert main([*SIMULATE, "-n", "1"]) == 0
     assert main([*SIMULATE, "-n", "1"]) == 0
     assert {p.name for p in tmp_path.iterdir()} == {"comparison-1", "comparison-2"}

@@ -21,7 +21,7 @@ def anyio_backend() -> Any:
     return virtual_time()
 
 
-async def test_it_starts_at_the_announced_slots_and_never_exceeds_them() -> None:
+async def test_a_learned_limit_starts_at_the_announced_slots_and_never_exceeds_them() -> None:
     inside = ScriptedModel(Scripted("ok", first=1.0), can=Capabilities(slots=3))
     model = limited(inside)
     async with anyio.create_task_group() as tasks:
@@ -31,7 +31,7 @@ async def test_it_starts_at_the_announced_slots_and_never_exceeds_them() -> None
     assert anyio.current_time() == 10.0
 
 
-async def test_without_slots_it_opens_while_nothing_is_refused() -> None:
+async def test_a_learned_limit_opens_while_nothing_is_refused() -> None:
     inside = ScriptedModel(Scripted("ok", first=1.0))
     model = limited(inside)
     async with anyio.create_task_group() as tasks:
@@ -44,7 +44,7 @@ async def test_without_slots_it_opens_while_nothing_is_refused() -> None:
     assert anyio.current_time() < 1.3
 
 
-async def test_a_ceiling_holds() -> None:
+async def test_a_learned_limit_stays_below_its_ceiling() -> None:
     inside = ScriptedModel(Scripted("ok", first=1.0))
     model = limited(inside, max_concurrency=50)
     async with anyio.create_task_group() as tasks:
@@ -56,7 +56,7 @@ async def test_a_ceiling_holds() -> None:
 @pytest.mark.parametrize(
     ("error", "left"), [(RateLimitError("busy"), 1.0), (ModelTimeoutError("silent"), 22.4)]
 )
-async def test_trouble_shrinks_it_once_per_round(error: ModelError, left: float) -> None:
+async def test_refusals_shrink_a_learned_limit_once_a_round(error: ModelError, left: float) -> None:
     model = limited(ScriptedModel(Scripted(error=error, first=1.0)))
     gate = await model.gate()
 
@@ -71,7 +71,7 @@ async def test_trouble_shrinks_it_once_per_round(error: ModelError, left: float)
     assert gate.in_flight == 0
 
 
-async def test_other_errors_do_not() -> None:
+async def test_errors_of_a_request_leave_a_learned_limit_alone() -> None:
     model = limited(ScriptedModel(Scripted(error=BadRequestError("wrong"))))
     gate = await model.gate()
     with pytest.raises(BadRequestError):
@@ -79,14 +79,14 @@ async def test_other_errors_do_not() -> None:
     assert gate.concurrency.limit == 32
 
 
-def test_it_never_falls_below_one() -> None:
+def test_a_learned_limit_never_falls_below_one() -> None:
     limit = Adaptive(Opening(64, 0.01))
     for _ in range(50):
         limit.refused(limit.round, int(limit.limit), int(limit.limit))
     assert limit.limit == 1.0
 
 
-def test_it_goes_back_to_the_calls_that_were_not_refused() -> None:
+def test_a_learned_limit_goes_back_to_the_calls_that_were_not_refused() -> None:
     limit = Adaptive(Opening(64, 0.01))
     began_in = limit.round
     for number in range(41, 65):
@@ -94,7 +94,7 @@ def test_it_goes_back_to_the_calls_that_were_not_refused() -> None:
     assert limit.limit == limit.level == 40
 
 
-def test_when_everything_was_refused_it_returns_to_the_level_before() -> None:
+def test_a_learned_limit_returns_to_the_level_before_when_every_call_was_refused() -> None:
     limit = Adaptive(level=40, refused=True)
     for _ in range(20):
         limit.refused(limit.round, int(limit.limit), int(limit.limit))
@@ -106,7 +106,7 @@ def test_when_everything_was_refused_it_returns_to_the_level_before() -> None:
     assert limit.level == pytest.approx(39, abs=1)
 
 
-def test_it_does_not_grow_unused() -> None:
+def test_a_learned_limit_does_not_grow_unused() -> None:
     limit = Adaptive(level=64, refused=True)
     for _ in range(1000):
         limit.succeeded(limit.round, 5, 5)
@@ -132,7 +132,7 @@ def slow_down(limit: Adaptive, few: int, many: int) -> None:
         limit.streamed(limit.round, many, 50.0)
 
 
-def test_more_streams_that_gain_nothing_shrink_it() -> None:
+def test_streams_that_gain_nothing_shrink_a_learned_limit() -> None:
     limit = Adaptive(Opening(16, 1.0))
     slow_down(limit, 8, 15)
     assert limit.limit == 16  # 8 and 15 are of one size
@@ -145,7 +145,7 @@ def test_more_streams_that_gain_nothing_shrink_it() -> None:
     assert gaining.limit == 16
 
 
-def test_slow_streams_do_not_shrink_what_is_not_used() -> None:
+def test_slow_streams_do_not_shrink_an_unused_limit() -> None:
     limit = Adaptive(Opening(64, 1.0))
     slow_down(limit, 2, 4)
     assert limit.limit == 64

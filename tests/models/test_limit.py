@@ -193,7 +193,7 @@ def test_no_window_of_a_minute_holds_more_than_allowed(asks: list[tuple[float, i
 @pytest.mark.parametrize(
     "limits", [{"concurrency": 0}, {"requests_per_minute": -1}, {"tokens_per_minute": 0.0}]
 )
-def test_limits_that_are_none(limits: dict[str, Any]) -> None:
+def test_limits_of_zero_and_less_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(limits))):
         EndpointLimits(**limits)
 

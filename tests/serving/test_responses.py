@@ -154,7 +154,7 @@ def test_a_conversation_goes_on_from_a_stored_response_without_its_instructions(
         ({"conversation": "conv_1"}, "conversation"),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_the_name_of_the_field(
+def test_a_request_that_cannot_be_served_is_refused_with_the_name_of_the_field(
     start: Start, fields: dict[str, Any], param: str
 ):
     server = start()

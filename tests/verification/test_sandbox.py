@@ -38,7 +38,7 @@ async def test_exit_codes_and_errors_are_told():
     assert "ZeroDivisionError" in (await python("1/0")).output
 
 
-async def test_one_that_never_ends_is_killed_with_its_children(tmp_path):
+async def test_a_program_that_never_ends_is_killed_with_its_children(tmp_path):
     writes = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.fork() or os.getpid()))"
     code = f"import os, time\n{writes}\ntime.sleep(60)"
     end = await python(code, timeout=0.7)

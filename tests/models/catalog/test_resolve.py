@@ -60,7 +60,7 @@ async def test_the_base_url_of_the_environment_is_for_names_of_no_other_provider
     assert other.model.endpoint == "https://api.groq.com/openai/v1"
 
 
-async def test_without_a_name_the_server_is_asked_for_its_first_model() -> None:
+async def test_a_base_url_without_a_name_takes_the_first_model_of_the_server() -> None:
     async with Server(model="/models/qwen.gguf", api_key="k") as server:
         choice = await choose(None, base_url=server.url, environ={"OPENAI_API_KEY": "k"})
 
@@ -177,7 +177,7 @@ async def test_a_given_key_beats_the_environments() -> None:
 @pytest.mark.parametrize(
     "name", ["anthropic/claude-haiku-4-5", "claude-haiku-4-5", "bedrock/x", "vertex_ai/x"]
 )
-async def test_other_providers_need_litellm(name: str, bare: None) -> None:
+async def test_providers_without_a_client_of_ours_need_litellm(name: str, bare: None) -> None:
     with pytest.raises(ConfigurationError, match="litellm, which is not installed") as caught:
         await choose(name, environ={"ANTHROPIC_API_KEY": "k"})
 
@@ -209,7 +209,7 @@ async def test_a_provider_alone_is_no_model(name: str) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.skipif(find_spec("litellm") is None, reason="needs litellm")
-async def test_with_litellm_its_own_list_decides() -> None:
+async def test_names_of_other_providers_are_those_in_litellms_list() -> None:
     from weaver._models.litellm.model import LiteLLMModel
 
     for name in ("anthropic/claude-haiku-4-5", "claude-haiku-4-5", "a2a_agent/x"):

@@ -17,7 +17,7 @@ from weaver.testing import Server
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_key_comes_first(local: FakeSource) -> None:
+async def test_a_key_in_the_environment_chooses_its_providers_model(local: FakeSource) -> None:
     async with Server() as server:
         environ = {"GROQ_API_KEY": "g", "OPENAI_API_KEY": "o", detect.SERVERS_VARIABLE: server.url}
         choice = await choose(None, environ=environ)
@@ -28,7 +28,7 @@ async def test_a_key_comes_first(local: FakeSource) -> None:
     assert server.probes == 0
 
 
-async def test_a_key_that_needs_litellm_is_passed_over_aloud(bare: None) -> None:
+async def test_a_key_that_needs_litellm_is_passed_over_with_a_note(bare: None) -> None:
     choice = await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "a", "GROQ_API_KEY": "g"})
 
     assert choice.model.name == "groq/openai/gpt-oss-120b"
@@ -37,7 +37,7 @@ async def test_a_key_that_needs_litellm_is_passed_over_aloud(bare: None) -> None
         await choose(None, environ={**NOWHERE, "ANTHROPIC_API_KEY": "a"})
 
 
-async def test_then_a_local_server_that_answers(local: FakeSource) -> None:
+async def test_a_local_server_that_answers_is_chosen_where_there_is_no_key(local: FakeSource) -> None:
     async with Server(api_key="closed") as shut, Server(model="qwen", dialect="vllm") as server:
         environ = {detect.SERVERS_VARIABLE: f"{shut.url},{server.url}"}
         choice = await choose(None, environ=environ)
@@ -48,7 +48,7 @@ async def test_then_a_local_server_that_answers(local: FakeSource) -> None:
     assert not local.opened
 
 
-async def test_then_the_embedded_model(local: FakeSource) -> None:
+async def test_the_embedded_model_is_chosen_where_no_server_answers(local: FakeSource) -> None:
     choice = await choose(None, environ=NOWHERE)
 
     assert choice.model.name == "local/tiny"
@@ -56,7 +56,7 @@ async def test_then_the_embedded_model(local: FakeSource) -> None:
     assert local.opened == [("", registry.Opening(NOWHERE, None))]
 
 
-async def test_else_the_error_lists_the_ways(bare: None) -> None:
+async def test_the_error_lists_the_ways_to_a_model_where_there_is_none(bare: None) -> None:
     with pytest.raises(ConfigurationError) as caught:
         await choose(None, environ=NOWHERE)
 

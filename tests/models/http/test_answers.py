@@ -41,7 +41,7 @@ from weaver._models.http.response import Headers, whole_body
     ],
     ids=short,
 )  # fmt: skip
-async def test_answers_of_every_shape(answer: bytes, body: bytes) -> None:
+async def test_the_client_reads_answers_of_every_shape(answer: bytes, body: bytes) -> None:
     response, read = await fetched(answer)
     assert (response.status, read) == (204 if b" 204 " in answer else 200, body)
 
@@ -93,7 +93,7 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
     ],
     ids=short,
 )
-async def test_answers_that_are_none(answer: bytes, error: type[Exception]) -> None:
+async def test_the_client_refuses_bytes_that_are_no_answer(answer: bytes, error: type[Exception]) -> None:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         await writer.drain()
@@ -126,7 +126,7 @@ async def test_a_header_with_a_line_break_is_not_sent() -> None:
         assert peer.requests == []
 
 
-def test_where_urls_lead() -> None:
+def test_a_url_gives_its_address() -> None:
     assert address_of("https://api.test/v1?a=b") == (True, "api.test", 443, "api.test", "/v1?a=b")
     assert address_of("http://[::1]:80") == (False, "::1", 80, "[::1]", "/")
     assert address_of("http://münchen.test:81/v1")[1:4] == (

@@ -21,7 +21,7 @@ from weaver.testing import virtual_time
 
 
 @pytest.mark.anyio
-async def test_connections_are_kept_and_shared_by_no_two() -> None:
+async def test_the_client_keeps_connections_and_gives_each_to_one_request() -> None:
     async with Peer(HELLO) as peer, opened() as client:
 
         async def one() -> bytes:
@@ -34,7 +34,7 @@ async def test_connections_are_kept_and_shared_by_no_two() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("headers", [{"Connection": "close"}, {}])
-async def test_connections_that_are_not_to_be_kept(headers: dict[str, str]) -> None:
+async def test_the_client_closes_connections_that_are_not_to_be_kept(headers: dict[str, str]) -> None:
     answer = HELLO if headers else HELLO.replace(b"X-A", b"Connection: close\r\nX-A")
     async with Peer(answer) as peer, opened() as client:
         for _ in range(2):
@@ -43,7 +43,7 @@ async def test_connections_that_are_not_to_be_kept(headers: dict[str, str]) -> N
 
 
 @pytest.mark.anyio
-async def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_client_closes_idle_connections_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "KEEP_ALIVE", 0.02)
     async with Peer(HELLO) as peer, opened() as client:
         await whole_body(await client.send("GET", peer.url, {}), most=100)
@@ -64,7 +64,7 @@ async def test_a_connection_is_kept_as_long_as_the_server_announces(said: str, c
 
 
 @pytest.mark.anyio
-async def test_what_comes_on_an_idle_connection_belongs_to_nobody() -> None:
+async def test_bytes_on_an_idle_connection_are_no_answer_to_the_next_request() -> None:
     answered = asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -23,7 +23,7 @@ from weaver._models.http.response import whole_body
 
 
 @pytest.mark.anyio
-async def test_places_that_cannot_be_reached() -> None:
+async def test_the_client_says_why_a_server_cannot_be_reached() -> None:
     async with opened(connect=30.0) as client:
         with pytest.raises(UnknownHostError) as raised:
             await client.send("GET", "http://no-such-host.invalid/v1", {})
@@ -39,7 +39,7 @@ async def test_places_that_cannot_be_reached() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_name_with_several_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_client_tries_the_addresses_of_a_name_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Peer(HELLO) as peer, opened() as client:
         asked: list[str] = []
 
@@ -59,7 +59,7 @@ async def test_a_name_with_several_addresses(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.anyio
-async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_client_checks_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate = self_signed(tmp_path)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate)
@@ -130,7 +130,7 @@ async def test_requests_through_a_proxy_are_made_by_aiohttp() -> None:
                 await asyncio.sleep(0)
 
 
-def test_the_same_on_uvloop() -> None:
+def test_the_client_works_on_uvloop() -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def main() -> None:

@@ -23,7 +23,7 @@ HELLO = Request(messages=(user("Hello"),))
 
 
 @pytest.mark.parametrize("how", ["leave", "raise", "cancel", "cancel before headers"])
-async def test_leaving_early_closes_the_connection_at_once(serve: Serve, how: str) -> None:
+async def test_a_caller_that_leaves_early_closes_the_connection_at_once(serve: Serve, how: str) -> None:
     early = how == "cancel before headers"
     server, model = await serve(Scripted("one two three", first=30.0 if early else 0.0, each=30.0))
     inside = anyio.Event()
@@ -87,7 +87,7 @@ def test_a_model_serves_several_event_loops_and_leaves_nothing_behind() -> None:
         gc.collect()
 
 
-async def test_closing_and_using_again(serve: Serve) -> None:
+async def test_a_closed_model_can_be_used_again(serve: Serve) -> None:
     server, model = await serve(dialect="vllm")
     await hear(model, HELLO)
     await model.aclose()

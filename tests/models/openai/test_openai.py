@@ -141,14 +141,14 @@ async def test_a_raw_completion_with_a_schema_is_asked_for_in_the_servers_way(se
         assert body.get("json_schema") == ({"type": "object"} if dialect == "llama.cpp" else None)
 
 
-async def test_chat_logprobs(serve: Serve) -> None:
+async def test_a_chat_gives_logprobs(serve: Serve) -> None:
     _, model = await serve(Scripted("a b", logprobs=(-0.5, -1.0)))
     heard = await hear(model, Request(messages=(user("x"),), logprobs=0))
     found = [d for d in heard.deltas if isinstance(d, Logprobs)]
     assert [t.logprob for d in found for t in d.tokens] == [-0.5, -1.0]
 
 
-async def test_reasoning_and_tool_calls(serve: Serve) -> None:
+async def test_a_chat_streams_reasoning_and_tool_calls(serve: Serve) -> None:
     _, model = await serve(
         Scripted("done", reasoning="hm", tool_calls=(("look", '{"at": 1}'), ("see", "{}")))
     )
@@ -322,7 +322,7 @@ def test_importing_the_scripted_model_does_not_load_aiohttp() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-async def test_what_was_heard_before_an_error_is_kept(serve: Serve) -> None:
+async def test_a_call_keeps_the_output_before_an_error(serve: Serve) -> None:
     _, model = await serve(faults=[f.Reset(after=2)])
     heard = Heard()
     with pytest.raises(Exception, match="middle of its answer"):

@@ -106,7 +106,9 @@ async def test_a_plan_that_cannot_be_followed(start: Start, plan: Any, message: 
         ([], 400, "JSON object"),
     ],
 )
-async def test_what_cannot_be_asked(start: Start, body: Any, status: int, message: str) -> None:
+async def test_the_page_says_what_is_wrong_with_a_request(
+    start: Start, body: Any, status: int, message: str
+) -> None:
     page = start()
     code, answer = await post(page, "/runs", body)
     assert (code, message in answer["error"]["message"]) == (status, True), answer
@@ -202,7 +204,7 @@ async def test_a_workflow_its_question_and_its_last_run(start: Start, flow: str,
     assert described["last"]["threads"]["look"]["state"] == "succeeded"
 
 
-async def test_inputs_that_do_not_fit(start: Start, flow: str) -> None:
+async def test_the_page_refuses_inputs_that_do_not_fit(start: Start, flow: str) -> None:
     page = start("17", workflows=(flow,))
     status, answer = await post(page, "/workflows/codes/runs", {"inputs": {"style": "huge"}})
     assert (status, "style" in answer["error"]["message"]) == (400, True)

@@ -138,7 +138,7 @@ def test_arguments_of_functions_are_typed_by_their_annotations(given, why):
         ("steps.u.output.x + 1", ""),
     ],
 )
-def test_what_functions_give_is_typed_by_their_annotations(expression, why):
+def test_results_of_functions_are_typed_by_their_annotations(expression, why):
     flow = parent(
         "  n: {function: typed, with: {text: x}}\n  p: {function: paged}\n  m: {function: maybe}\n"
         f'  u: {{function: untyped, with: {{x: 1}}}}\n  b: {{task: "${{{{ {expression} }}}}"}}\n'

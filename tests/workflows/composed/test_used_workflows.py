@@ -114,7 +114,7 @@ APPROVED = parent("  ok: {approve: 'Go?'}\n  do: {task: x, needs: ok}\n") + (
 )
 
 
-async def test_what_steps_of_a_used_workflow_gave_may_be_null(tmp_path):
+async def test_results_of_steps_of_a_used_workflow_may_be_null(tmp_path):
     publish = parent(
         "  pub: {uses: ./approved.yaml}\n"
         "  fix: {if: steps.pub.output.answer == null, task: It was refused.}\n"
@@ -238,7 +238,7 @@ async def test_a_workflow_built_in_python_uses_a_file(tmp_path):
     assert result.output == {"a": {"verdict": "fine", "n": 2}}
 
 
-async def test_missing_inputs_of_the_outermost(tmp_path):
+async def test_missing_inputs_of_the_outermost_workflow_are_named(tmp_path):
     write(tmp_path, child=CHILD)
     with pytest.raises(InvalidTaskError, match=r"the input 'topic' \(string\) is missing"):
         await Workflow.from_yaml(tmp_path / "child.yaml").run(weaver=Weaver(ScriptedModel("x")))
