@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -41,6 +42,12 @@ BUILT_IN = {
 def sources() -> list[Path]:
     """Return the Python files of the package."""
     return sorted(PACKAGE.rglob("*.py"))
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a file, read once."""
+    return ast.parse(path.read_text("utf-8"))
 
 
 def local_names(tree: ast.AST) -> Iterator[str]:
@@ -146,7 +153,7 @@ def coverage_floor() -> int:
 
 def table() -> str:
     """Return all measures as a Markdown table."""
-    trees = [ast.parse(path.read_text("utf-8")) for path in sources()]
+    trees = [parsed(path) for path in sources()]
     names = [name for tree in trees for name in local_names(tree)]
     words = [word for tree in trees for word in summaries(tree)]
     lines = sorted(len(path.read_text("utf-8").splitlines()) for path in sources())

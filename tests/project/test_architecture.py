@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ PAGE = (ROOT / "docs/architecture.md").read_text("utf-8")
 PLACES = sorted(set(re.findall(r"`(_\w[\w/]*\.py)(?::\s+([\w.]+))?`", PAGE)))
 
 
+@cache
 def definitions(path: Path) -> set[str]:
     """Return the qualified names of the classes and functions of a file."""
     names: set[str] = set()
@@ -28,7 +30,7 @@ def definitions(path: Path) -> set[str]:
             else:
                 visit(child, outer)
 
-    visit(ast.parse(path.read_text("utf-8")), "")
+    visit(house.parsed(path), "")
     return names
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from tests.benchmarks import house
+from tests.benchmarks.house import parsed
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("weaver/**/*.py"), *ROOT.glob("plugins/*/weaver_*/**/*.py")])
@@ -26,12 +26,6 @@ OPENERS = frozenset({
 # The most there may be. Lower them when there are fewer; never raise them.
 MOST_BARE = 400
 MOST_OPENERS = 4
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    """Return the syntax tree of a file, read once."""
-    return ast.parse(path.read_text("utf-8"))
 
 
 def bare_names(path: Path) -> Iterator[tuple[int, str]]:
