@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import SpanContext
 
 from tests.tracing.stories import MARK, SECRET, Spans, about, planning_model
-from weaver import Weaver
+from weaver import Answer, Weaver
 from weaver._data.messages import Message, ToolCall, system, user
 from weaver._data.result import Conflict, ConflictValue, Resolution
 from weaver._data.usage import Usage
@@ -21,6 +21,7 @@ from weaver._tracing.record.content import Capture, capture_mode
 from weaver._tracing.spans.call import of_reply
 from weaver._tracing.tracer import Tracing
 from weaver.testing import Scripted, ScriptedModel, virtual_time
+from weaver.verifiers import Verdict
 
 
 @pytest.fixture
@@ -234,6 +235,28 @@ def test_errors_do_not_quote_what_models_said(spans: Spans, said: str, shown: st
         root = tracing.runs.start(run_id="r", strategy="s", model="m", question="q")
         tracing.steps.end(root, ValueError(said))
         assert spans.all[-1].status.description == expected
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"{MARK} is wrong",
+        f"it's {MARK}, isn't it",
+        f'he wrote "{MARK}" and "{MARK} again"',
+        f"\"{MARK}' \"\n'{MARK}",
+        f"{MARK} and so on, " * 40,
+    ],
+)
+async def test_messages_of_checks_are_content(spans: Spans, message: str) -> None:
+    def check(answer: Answer) -> Verdict:
+        return Verdict(False, message)
+
+    weaver = Weaver(ScriptedModel(["no", "no again"]), strategy="sequential", tracer_provider=spans.provider)
+    result = await weaver.run("q", verify=check)
+    assert len(result.notes) == 2
+    assert all(MARK in note for note in result.notes)
+    assert MARK not in spans.text()
 
 
 def test_broken_text_of_a_model_does_no_harm(spans: Spans) -> None:

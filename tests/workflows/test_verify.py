@@ -57,7 +57,7 @@ async def test_an_answer_that_cannot_be_repaired_makes_the_result_partial():
     result = await ran(flow(BILL), scripted)
     assert result.status == "partial"
     assert "12 * 3 = 38" in prompts(scripted)[-1]
-    assert result.notes[0] == "The answer of bill did not pass its check: 12 * 3 = 38 is wrong: it is 36."
+    assert result.notes[0] == 'The answer of bill did not pass its check: "12 * 3 = 38 is wrong: it is 36."'
     assert result.rewards == (), "a step's verdict is not the run's reward"
 
 
