@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from weaver._data.decisions import Arm
 from weaver._data.task import Task
+from weaver._planning.choosing import Choice, ChoosingPolicy
 from weaver._planning.features import features_of
 from weaver._planning.gate.gate import Verdict
 from weaver._planning.gate.speeds import PRIORS
@@ -24,29 +24,7 @@ ROOM = 3.0
 """Exploring needs this many times the seconds and the dollars of the dearest arm."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What the policy chose.
-
-    Attributes:
-        arm, strategy: the name of the arm and what it runs; ``strategy`` is "" for the rules.
-        arms: all that were considered.
-        reason: in words.
-        note: why the rules decide instead of the policy; "" where it decided.
-        features: what it read.
-        quality: the predicted chance of a right answer; None where it predicted nothing.
-    """
-
-    arm: str
-    strategy: str
-    arms: tuple[Arm, ...]
-    reason: str
-    note: str
-    features: Mapping[str, float]
-    quality: float | None = None
-
-
-class LearnedPolicy:
+class LearnedPolicy(ChoosingPolicy):
     """A policy from a file. Where it does not know better, the rules decide.
 
     Args:

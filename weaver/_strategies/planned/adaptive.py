@@ -13,7 +13,6 @@ from weaver._data.result import Answer
 from weaver._data.task import Task
 from weaver._planning.gate.gate import GATES, CostGate, Gate
 from weaver._planning.learned.objective import OBJECTIVES, Preset
-from weaver._planning.learned.policy import load_policy
 from weaver._planning.planner import DEFAULT_SUBTASKS, PLANNERS, Planner, make_plan
 from weaver._planning.policy import POLICIES, Policy
 from weaver._runtime.run import Run
@@ -22,7 +21,6 @@ from weaver._runtime.threads.thread_options import Hedge
 from weaver._strategies.common.option_types import Count, Number
 from weaver._strategies.common.registry import strategy
 from weaver._strategies.common.seams import by_name, checked, conflict_policies, merge_named
-from weaver._strategies.long_inputs.map_reduce import map_reduce
 from weaver._strategies.long_inputs.whole import fit, with_context
 from weaver._strategies.long_inputs.window import window_of
 from weaver._strategies.planned.forking import Forking
@@ -39,6 +37,8 @@ _gate = by_name("gate", GATES, "weaver.gates", needs="before")
 def _policy(value: Any, objective: str | None = None, *, explore: bool = False) -> Policy:
     """Return the policy that an option gives: a name, an object, or the file of a learned one."""
     if isinstance(value, Path) or (isinstance(value, str) and value.strip().lower().endswith(".json")):
+        from weaver._planning.learned.policy import load_policy  # few runs need it
+
         return load_policy(str(value).strip(), objective=objective or "", explore=explore)
     named: Policy = _named_policy(value)
     return named
@@ -111,6 +111,8 @@ async def adaptive(
     """
     if task.documents:
         if not await fit(task, await window_of(run)):
+            from weaver._strategies.long_inputs.map_reduce import map_reduce  # few runs need it
+
             return await map_reduce(run, task)
         task = with_context(run, task)
     forking = Forking(

@@ -10,11 +10,11 @@ import anyio
 from weaver._data.plan import Plan, Subtask
 from weaver._data.result import Answer, DecidedBy
 from weaver._data.task import Task
+from weaver._planning.choosing import Choice, ChoosingPolicy
 from weaver._planning.cues import EACH
 from weaver._planning.features import TaskFeatures
 from weaver._planning.gate.gate import Gate, Verdict
 from weaver._planning.grouping import narrowed
-from weaver._planning.learned.policy import Choice, LearnedPolicy
 from weaver._planning.listed import plan_of_list
 from weaver._planning.part_questions import asks_one_answer
 from weaver._planning.planner import DEFAULT_SUBTASKS, Planner, use_plan
@@ -67,7 +67,7 @@ class Forking:
             run, "before", await self.gate.before(run, task, judgement, listed=listed, merge=merge)
         )
         if (
-            isinstance(self.policy, LearnedPolicy)
+            isinstance(self.policy, ChoosingPolicy)
             and not cannot
             and not task.parts
             and run.context.parent is None
@@ -92,7 +92,7 @@ class Forking:
         speculate = self.speculate and judgement.lean == "unsure" and verdict.speculate
         return await self._plan_and_fork(run, task, width, manner, verdict, speculate=speculate)
 
-    async def _choose(self, policy: LearnedPolicy, run: Run, task: Task, verdict: Verdict) -> Choice:
+    async def _choose(self, policy: ChoosingPolicy, run: Run, task: Task, verdict: Verdict) -> Choice:
         """Let a learned policy choose the way to answer; a resumed run goes the way that it went."""
         can = await run.context.model().capabilities()
 
