@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 
@@ -126,6 +127,22 @@ async def test_a_read_only_file_is_a_clear_error(path):
 
 async def test_a_folder_in_its_place_is_a_clear_error(tmp_path):
     assert "cannot be" in await refusal(tmp_path)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+async def test_a_journal_begins_anew_when_its_file_is_gone(tmp_path, moves):
+    path = tmp_path / "folder" / "journal.sqlite"
+    journal = await filled(path, runs=1)
+    if moves:
+        path.parent.rename(tmp_path / "moved")
+    else:
+        shutil.rmtree(path.parent)
+    await journal.open("later")
+    assert [head.run_id for head in await journal.heads()] == ["later"]
+    other = SQLiteJournal(path)
+    assert [head.run_id for head in await other.heads()] == ["later"]
+    await other.aclose()
+    await journal.aclose()
 
 
 async def whole(path) -> None:
