@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -168,6 +169,17 @@ def test_only_its_owner_can_read_it(store: Store) -> None:
 
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_store_begins_anew_when_its_file_is_gone(store: Store, tmp_path: Path, moves: bool) -> None:
+    store.add(run(1))
+    if moves:
+        store.path.rename(tmp_path / "moved.sqlite")
+    else:
+        shutil.rmtree(store.path.parent)
+    store.add(run(2))
+    assert [row.run_id for row in Store(store.path).runs()] == ["run0002"]
 
 
 def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from weaver._environment.paths import identity
 from weaver._journal.schema import connect
 from weaver.errors import JournalError
 
@@ -84,12 +85,12 @@ class Writer:
                 jobs, closing = self._waiting()
                 if jobs:
                     try:
-                        if db is not None and _identity(self._path) != opened:
+                        if db is not None and identity(self._path) != opened:
                             db.close()  # the file was deleted or moved: what is written to it would be lost
                             db = None
                         if db is None:
                             db = connect(self._path, self._busy_seconds)
-                            opened = _identity(self._path)
+                            opened = identity(self._path)
                         _commit(db, jobs)
                     except Exception as error:  # noqa: BLE001 - told to everyone who waits
                         for job in jobs:
@@ -134,15 +135,6 @@ class Writer:
         )
         named.__cause__ = error
         return named
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return device and number of a file; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 _RESTORE = "Move the file away and start again; a backup, if there is one, can be put in its place."

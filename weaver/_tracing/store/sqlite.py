@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from weaver._environment.paths import home, make_private
+from weaver._environment.paths import home, identity, make_private
 from weaver._tracing.record import semconv as sc
 from weaver._tracing.store.format_2 import span_from_format_2
 from weaver._tracing.store.otlp_json import span_from_otlp, span_to_otlp
@@ -87,6 +87,7 @@ class Store:
         self.path = path or home(environ) / FILE
         self._lock = threading.RLock()
         self._open: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     def add(
         self,
@@ -302,6 +303,8 @@ class Store:
             ) from error
 
     def _db(self) -> sqlite3.Connection:
+        if self._open is not None and identity(self.path) != self._opened:
+            self.close()  # the file was deleted or moved: what is written to it would be lost
         if self._open is None:
             make_private(self.path)
             db = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
@@ -311,6 +314,7 @@ class Store:
                 db.close()
                 raise
             self._open = db
+            self._opened = identity(self.path)
             self._close_db = weakref.finalize(self, db.close)  # of a store that nobody closes
             self._close_db.atexit = False  # finalizers run before the writer's last spans are written
         return self._open
