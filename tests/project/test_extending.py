@@ -17,8 +17,6 @@ from weaver._coordination.conflicts.policies.ladder import parse_ladder
 from weaver._coordination.joins.parser import parse_rule
 from weaver._journal import journal_of
 from weaver._journal.memory import MemoryJournal
-from weaver._strategies.common import registry
-from weaver._workflows.format import extension
 from weaver._workflows.format.extension import remove_kind
 from weaver.conflicts import Conflict, ConflictValue
 from weaver.errors import ConfigurationError, UnknownNameError
@@ -44,11 +42,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (info / "entry_points.txt").write_text(lines)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("WEAVER_HOME", str(tmp_path / "home"))
-    for points in (registry._entry_points, extension._points):
-        points.cache_clear()
     yield
-    for points in (registry._entry_points, extension._points):
-        points.cache_clear()
     for name in [n for n in sys.modules if n.partition(".")[0] == "myplugin"]:
         del sys.modules[name]
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from weaver._cli import main
 from weaver._environment import plugins
-from weaver._strategies.common import registry
-from weaver._workflows.validation import registry as surroundings
 from weaver._workflows.validation.registry import Surroundings
 from weaver.errors import ConfigurationError
 
@@ -60,7 +57,7 @@ NO_STRATEGY = {
 
 
 @pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A distribution ``badplug`` is installed."""
     monkeypatch.syspath_prepend(tmp_path)
     for name, code in MODULES.items():
@@ -77,11 +74,15 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
             given = {"epmodel": ("badplug_good:source", ""), **BROKEN}
         lines += [f"[weaver.{group}]", *(f"{name} = {value}" for name, (value, _) in given.items())]
     (folder / "entry_points.txt").write_text("\n".join(lines))
-    for points in (registry._entry_points, surroundings._tool_points):
-        points.cache_clear()
-    yield
-    for points in (registry._entry_points, surroundings._tool_points):
-        points.cache_clear()
+
+
+def test_a_plugin_that_is_installed_later_is_found(tmp_path: Path) -> None:
+    assert "eplater" not in plugins.installed("weaver.strategies")
+    folder = tmp_path / "later-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: later\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[weaver.strategies]\neplater = badplug_good:mine\n")
+    assert plugins.owner(plugins.installed("weaver.strategies")["eplater"]) == "later"
 
 
 def test_one_broken_strategy_does_not_take_the_others_down(capsys: pytest.CaptureFixture[str]) -> None:

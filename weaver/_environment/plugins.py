@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weaver.errors import ConfigurationError, WeaverError
@@ -17,18 +18,29 @@ if TYPE_CHECKING:
 def installed(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of a group (``weaver.strategies``, ``weaver.tools``, ...) by name.
 
-    The files of all distributions are read once for each `sys.path`: that takes 10 ms and more.
+    The files of all distributions are read again when one may have come or gone: that takes 10 ms and more.
     """
-    return dict(_installed(group, tuple(sys.path)))
+    return dict(_installed(group, tuple((folder, _changed_at(folder)) for folder in sys.path)))
 
 
-@cache
-def _installed(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    return {point.name: point for point in _selecting(path)(group=group)}
+Folders = tuple[tuple[str, int], ...]
+"""Where distributions are looked for, and when each of these folders changed last."""
 
 
-@cache
-def _selecting(path: tuple[str, ...]) -> Callable[..., EntryPoints]:  # noqa: ARG001 - the path that is read
+def _changed_at(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(64)
+def _installed(group: str, folders: Folders) -> dict[str, EntryPoint]:
+    return {point.name: point for point in _selecting(folders)(group=group)}
+
+
+@lru_cache(4)
+def _selecting(folders: Folders) -> Callable[..., EntryPoints]:  # noqa: ARG001 - decides whether to read again
     from importlib.metadata import entry_points
 
     return entry_points().select

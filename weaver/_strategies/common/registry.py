@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
@@ -343,6 +343,5 @@ def names() -> list[str]:
     return sorted({*_registered, *_entry_points()})
 
 
-@cache
 def _entry_points() -> dict[str, EntryPoint]:
     return plugins.installed(GROUP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
@@ -71,7 +70,6 @@ def installed_keys() -> list[str]:
     return list(_points())
 
 
-@cache
 def _points() -> dict[str, EntryPoint]:
     return plugins.installed(GROUP)
 

@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from weaver._environment import plugins
@@ -155,7 +154,6 @@ class Surroundings:
         )
 
 
-@cache
 def _tool_points() -> dict[str, EntryPoint]:
     return plugins.installed(GROUP)
 
