@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+import anyio
 import pytest
 
 from weaver._data.usage import Usage
 from weaver._models.openai.model import OpenAIModel
 from weaver._models.protocol import Delta, Finish, Model, Request, Text, UsageReport
-from weaver.testing import Server
+from weaver.testing import Scripted, Server
 
 
 class Heard:
@@ -43,6 +45,40 @@ async def hear(model: Model, request: Request, heard: Heard | None = None) -> He
         async for delta in deltas:
             heard.deltas.append(delta)
     return heard
+
+
+BEFORE_HEADERS = "cancel before headers"
+
+
+def stalling(how: str) -> Scripted:
+    """Make a reply for `seconds_to_disconnect`, whose end nobody waits for."""
+    return Scripted("one two three", first=30.0 if how == BEFORE_HEADERS else 0.0, each=30.0)
+
+
+async def seconds_to_disconnect(server: Server, model: Model, request: Request, how: str) -> float:
+    """Leave a call early, and wait until the server has seen that.
+
+    Args:
+        server: with one reply, by `stalling`.
+        how: ``leave`` or ``cancel`` after the first delta, or ``cancel before headers``.
+    """
+    inside = anyio.Event()
+
+    async def call() -> None:
+        async with model.stream(request) as deltas:
+            await anext(deltas)
+            inside.set()
+            if how == "cancel":
+                await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await (server.until(lambda s: s.in_flight == 1) if how == BEFORE_HEADERS else inside.wait())
+        left_at = asyncio.get_running_loop().time()
+        tasks.cancel_scope.cancel()
+    await server.until(lambda s: s.requests[0].closed == "disconnected", timeout=2)
+    assert server.requests[0].closed_at is not None
+    return server.requests[0].closed_at - left_at
 
 
 Serve = Callable[..., Any]

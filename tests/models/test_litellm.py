@@ -40,7 +40,7 @@ from weaver.errors import (
 )
 from weaver.testing import Scripted, Server
 
-from .conftest import hear
+from .conftest import hear, seconds_to_disconnect, stalling
 
 pytestmark = [
     pytest.mark.anyio,
@@ -144,27 +144,10 @@ async def test_it_is_a_model_with_prices_and_capabilities(litellm_model: Any) ->
 
 @pytest.mark.parametrize("how", ["leave", "cancel", "cancel before headers"])
 async def test_leaving_early_closes_the_connection(both: Any, how: str) -> None:
-    early = how == "cancel before headers"
-    async with Server(Scripted("one two three", first=30.0 if early else 0.0, each=30.0)) as server:
+    async with Server(stalling(how)) as server:
         _, model = both(server)
         await model.capabilities()  # loads litellm
-        inside = anyio.Event()
-
-        async def call() -> None:
-            async with model.stream(HELLO) as deltas:
-                await anext(deltas)
-                inside.set()
-                if how == "cancel":
-                    await anyio.sleep_forever()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call)
-            await (server.until(lambda s: s.in_flight == 1) if early else inside.wait())
-            left = asyncio.get_running_loop().time()
-            tasks.cancel_scope.cancel()
-        await server.until(lambda s: s.requests[0].closed == "disconnected", timeout=2)
-        assert server.requests[0].closed_at is not None
-        assert server.requests[0].closed_at - left < 0.5
+        assert await seconds_to_disconnect(server, model, HELLO, how) < 0.5
         assert _tasks_of_litellm() == []
 
 

@@ -10,12 +10,10 @@ import warnings
 import anyio
 import pytest
 
-from tests.models.conftest import Serve, hear
+from tests.models.conftest import Serve, hear, seconds_to_disconnect, stalling
 from weaver._data.messages import user
 from weaver._models.openai.model import OpenAIModel
-from weaver._models.protocol import (
-    Request,
-)
+from weaver._models.protocol import Request
 from weaver.testing import Scripted, Server
 
 pytestmark = pytest.mark.anyio
@@ -24,30 +22,18 @@ HELLO = Request(messages=(user("Hello"),))
 
 @pytest.mark.parametrize("how", ["leave", "raise", "cancel", "cancel before headers"])
 async def test_a_caller_that_leaves_early_closes_the_connection_at_once(serve: Serve, how: str) -> None:
-    early = how == "cancel before headers"
-    server, model = await serve(Scripted("one two three", first=30.0 if early else 0.0, each=30.0))
-    inside = anyio.Event()
+    server, model = await serve(stalling(how))
 
-    async def call() -> None:
+    async def fail_inside() -> None:
         async with model.stream(HELLO) as deltas:
             await anext(deltas)
-            inside.set()
-            if how == "cancel":
-                await anyio.sleep_forever()
-            if how == "raise":
-                raise KeyError("the caller's own")
+            raise KeyError("the caller's own")
 
     if how == "raise":
         with pytest.raises(KeyError):
-            await call()
+            await fail_inside()
     else:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(call)
-            await (server.until(lambda s: s.in_flight == 1) if early else inside.wait())
-            left = asyncio.get_running_loop().time()
-            tasks.cancel_scope.cancel()
-        await server.until(lambda s: s.requests[0].closed == "disconnected", timeout=2)
-        assert server.requests[0].closed_at - left < 0.1
+        assert await seconds_to_disconnect(server, model, HELLO, how) < 0.1
     await server.until(lambda s: s.in_flight == 0 and s.connections == 0, timeout=2)
 
 
