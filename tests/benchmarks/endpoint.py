@@ -1,4 +1,4 @@
-"""An endpoint in a process of its own that refuses above a capacity."""
+"""An endpoint in its own process that refuses above a capacity."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def medians(
     each: float = 0.0,
     of: Callable[[dict[str, float]], float],
 ) -> dict[str, float]:
-    """A figure of one job per contender, at a scripted server of its own; see `medians_at`."""
+    """A figure of one job per contender, at its own scripted server; see `medians_at`."""
     with ServerProcess(script(job, first=first, each=each), dialect="vllm") as server:
         return medians_at(server.url, contenders, job, rounds, of=of)
 

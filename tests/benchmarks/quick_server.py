@@ -52,9 +52,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
+        head, head_end, body = self._received.partition(b"\r\n\r\n")
         length = _LENGTH.search(head)
-        if not found or (length is not None and len(body) < int(length[1])):
+        if not head_end or (length is not None and len(body) < int(length[1])):
             return
         self._received = b""
         if head.startswith(b"HEAD"):

@@ -134,6 +134,6 @@ def test_time_is_linear_and_short(piece: str, start: str) -> None:
         problem_in(text)
         return process_time() - begin
 
-    # Some 5 ms on a machine of its own, more if shared: the best of several counts.
+    # About 5 ms on a quiet machine, more on a shared one: the best of several counts.
     assert any(seconds(100_000) < 0.2 for _ in range(3))
     assert any(seconds(800_000) < 1.6 for _ in range(2))

@@ -237,9 +237,9 @@ class CountedText(str):
     words = 0
 
     def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
-        found = super().split(sep, maxsplit)
-        CountedText.words += len(found)
-        return found
+        pieces = super().split(sep, maxsplit)
+        CountedText.words += len(pieces)
+        return pieces
 
 
 def test_long_prompts_cost_no_more_lines_and_are_not_split_whole(monkeypatch: pytest.MonkeyPatch) -> None:
